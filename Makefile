@@ -1,0 +1,41 @@
+# Two commands for a fresh machine: `make healthchecks` and `make test`. Only make, git and python3 >= 3.11
+# (with venv) have to be there.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := uv==0.13.9
+LOCK   = .cache/lock/bin/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+         --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade
+
+.PHONY: healthchecks test lint lock clean
+.DELETE_ON_ERROR:
+
+healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say where the page is
+	@$(BIN)/pytest healthchecks --no-header -q
+
+test: $(VENV)/development.installed  ## set up what the tests need, and run them all
+	@ci/install-test-tools
+	@$(BIN)/pytest -q
+
+lint: $(VENV)/development.installed
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy --no-error-summary
+
+$(VENV)/%.installed: requirements/%.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## newest versions of everything, each pinned with its hashes
+	@test -x .cache/lock/bin/python || $(PYTHON) -m venv .cache/lock
+	@.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
+	$(LOCK) pyproject.toml --extra healthchecks --group build -o requirements/healthchecks.lock
+	$(LOCK) pyproject.toml --extra healthchecks --group build --group lint --group test \
+	    -c requirements/healthchecks.lock -o requirements/development.lock
+
+clean:
+	rm -rf $(VENV) .cache dist reports/html

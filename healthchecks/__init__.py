@@ -1,0 +1,1 @@
+"""Checks of a website's servers, each a pytest test."""

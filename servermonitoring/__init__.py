@@ -1,0 +1,1 @@
+"""The common ground of health checks and watchdog: small, and standard library only."""

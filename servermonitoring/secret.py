@@ -1,0 +1,63 @@
+"""A value that never shows: not in repr, page, log, history, metrics or Sentry."""
+
+from pathlib import Path
+from typing import Any
+
+from servermonitoring.scrubbing import remember
+
+FILE_PREFIX = "file:"
+
+
+class Secret:
+    """A password or token: `reveal()` gives it to the client that needs it, all else sees asterisks."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str, *, remembered: bool = True) -> None:
+        self._value = value
+        if remembered:
+            remember(value)
+
+    @classmethod
+    def load(cls, text: str) -> "Secret":
+        """From the text itself, or with `file:/path` from the first line of a file. Raises ValueError."""
+        if not text.startswith(FILE_PREFIX):
+            return cls(text)
+        path = Path(text.removeprefix(FILE_PREFIX)).expanduser()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise ValueError(f"cannot read the secret file {path}: {reason}") from None
+        if not lines or not lines[0].strip():
+            raise ValueError(f"the secret file {path} is empty")
+        return cls(lines[0].strip())
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    def __str__(self) -> str:
+        return "**********"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """How pydantic reads one; only called where pydantic is in use."""
+        from pydantic_core import core_schema
+
+        text = core_schema.no_info_after_validator_function(cls.load, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
+        )

@@ -1,0 +1,23 @@
+"""Where history, spools, locks and the watchdog's records of kills are kept."""
+
+import os
+from pathlib import Path
+
+from servermonitoring.files import private_directory
+
+
+def directory(configured: str | None = None) -> Path:
+    """The state directory, made with mode 0700.
+
+    `[state] directory`, else below $XDG_STATE_HOME, else below ~/.local/state.
+    Raises OSError where it cannot be made.
+    """
+    return private_directory(location(configured))
+
+
+def location(configured: str | None = None) -> Path:
+    """Where the state directory is or would be; makes nothing."""
+    if configured:
+        return Path(configured).expanduser()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "servermonitoring"

@@ -1,0 +1,1 @@
+"""Kills browsers that hang or eat the memory."""
