@@ -1,1 +1,51 @@
-"""Checks of a website's servers, each a pytest test."""
+"""What a writer of checks imports; everything is loaded when first asked for, so that the import is free.
+
+A check is a plain pytest test. It may ask for a *target*, one table of the configuration, and for a
+*measurement* of that target, which was started before the first test ran.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.attachments import attach
+    from healthchecks.plugin.fields import Duration, Share, Size
+    from healthchecks.plugin.job import on_timeout, remaining
+    from healthchecks.plugin.measurement import measurement
+    from healthchecks.plugin.result import NoAnswer, Unhealthy
+    from healthchecks.plugin.target import Target
+    from servermonitoring.secret import Secret
+
+__all__ = [
+    "Duration",
+    "NoAnswer",
+    "Secret",
+    "Share",
+    "Size",
+    "Target",
+    "Unhealthy",
+    "attach",
+    "measurement",
+    "on_timeout",
+    "remaining",
+]
+
+_HOMES = {
+    "Duration": "healthchecks.plugin.fields",
+    "NoAnswer": "healthchecks.plugin.result",
+    "Secret": "servermonitoring.secret",
+    "Share": "healthchecks.plugin.fields",
+    "Size": "healthchecks.plugin.fields",
+    "Target": "healthchecks.plugin.target",
+    "Unhealthy": "healthchecks.plugin.result",
+    "attach": "healthchecks.plugin.attachments",
+    "measurement": "healthchecks.plugin.measurement",
+    "on_timeout": "healthchecks.plugin.job",
+    "remaining": "healthchecks.plugin.job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

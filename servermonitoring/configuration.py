@@ -32,9 +32,7 @@ class ConfigurationError(Exception):
 
     def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
         self.path, self.problems = path, list(problems)
-        super().__init__(
-            "\n".join([f"configuration {path} is wrong:", *(f"  {each}" for each in self.problems)])
-        )
+        super().__init__("\n".join([f"configuration {path} is wrong:", *(f"  {each}" for each in self.problems)]))
 
 
 def find(given: str | None = None) -> Path | None:

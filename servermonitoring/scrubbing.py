@@ -14,9 +14,7 @@ _SENSITIVE = re.compile(
     r"passw|passphrase|passwd|pwd|secret|token|api_?-?key|authorization|credential|cookie|^dsn$|private_?key",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(
-    r"([a-z][a-z0-9+.-]{0,20}://[^\s/@:'\"]{0,200}):([^\s/'\"]{1,400})@", re.IGNORECASE
-)
+_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s/@:'\"]{0,200}):([^\s/'\"]{1,400})@", re.IGNORECASE)
 _KEY_VALUE = re.compile(
     r"((?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|authorization|credentials?|sessionid)"
     r"[\w.-]{0,20}[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?:bearer\s{1,3}|basic\s{1,3})?([^\s&\"',;}\])\[]{1,400})",

@@ -1,1 +1,142 @@
-"""The pytest plugin: how checks are run and told."""
+"""The pytest plugin: the story of a run, its hooks in the order in which pytest calls them.
+
+In a test run without health checks it does nothing: no output, no files, no import but this one.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from healthchecks.plugin import checks
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.run import Run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("health checks")
+    group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
+    group.addoption(
+        "--monitoring-schema",
+        action="store_true",
+        help="print a JSON schema of the configuration file, for editors, and exit",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "healthcheck(deadline, slow, after, retries, needs, group, maintenance): a test that is a health check",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not config.getoption("monitoring_schema"):
+        return None
+    from healthchecks.plugin.schema import print_schema
+
+    return print_schema(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if checks.asks_for_targets(metafunc):
+        from healthchecks.plugin.run import configuration_of
+
+        checks.parametrize(metafunc, configuration_of(metafunc.config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if any(checks.is_check(item) for item in items):
+        items[:] = checks.in_order_of_need(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(checks.is_check(item) for item in session.items):
+        from healthchecks.plugin.starting import start
+
+        start(session)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    run = _run(config)
+    if run is None:
+        return []
+    from healthchecks.plugin.starting import header
+
+    return header(run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    run = _run(item.config)
+    if run is None or not checks.is_check(item):
+        return None
+    from healthchecks.plugin.retrying import run_with_retries
+
+    return run_with_retries(item, nextitem, run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    run = _run(pyfuncitem.config)
+    if run is None or not checks.is_check(pyfuncitem):
+        return None
+    from healthchecks.plugin.judging import judge
+
+    return judge(pyfuncitem, run) or None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    run = _run(item.config)
+    if run is not None and checks.is_check(item):
+        from healthchecks.plugin.recording import record
+
+        record(item, call, report, run)
+    return report
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Only what is reported is a result: a failure that is retried is not."""
+    keep = getattr(report, "keep", None)
+    if keep is not None:
+        keep()
+
+
+def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
+    from healthchecks.plugin.page import escape_cells
+
+    escape_cells(cells, report.nodeid)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
+    """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
+    yield
+    run = _run(session.config)
+    if run is not None:
+        from healthchecks.plugin.finishing import finish
+
+        finish(run, exitstatus)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    run = _run(config)
+    if run is not None:
+        from healthchecks.plugin.finishing import summarize
+
+        summarize(run, terminalreporter)
+
+
+def _run(config: pytest.Config) -> "Run | None":
+    import sys
+
+    module = sys.modules.get("healthchecks.plugin.run")  # loaded by the first check, never by other tests
+    return config.stash.get(module.RUN, None) if module else None

@@ -1,0 +1,132 @@
+"""Which tests are health checks, and of what: the bridge from pytest's items to targets and measurements."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from _pytest.mark import ParameterSet
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration import Configuration
+    from healthchecks.plugin.measurement import Measurement
+    from healthchecks.plugin.target import Target
+
+MARKER = "healthcheck"
+_TARGET_MODULE = "healthchecks.plugin.target"
+
+
+def is_check(item: pytest.Item) -> bool:
+    """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
+    return item.get_closest_marker(MARKER) is not None
+
+
+def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
+    """The fixture names of a test that stand for targets, with their kinds."""
+    if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
+        return {}
+    from healthchecks.plugin.measurement import measurement_of
+    from healthchecks.plugin.target import Target
+
+    kinds: dict[str, type[Target]] = {}
+    for name in metafunc.fixturenames:
+        for fixture in metafunc._arg2fixturedefs.get(name, ())[-1:]:  # noqa: SLF001 - pytest has no public way
+            if measured := measurement_of(fixture.func):
+                kinds[measured.parameter] = measured.target
+    annotated = inspect.get_annotations(metafunc.function).items()
+    return kinds | {
+        name: kind
+        for name, kind in annotated
+        if isinstance(kind, type) and issubclass(kind, Target) and name in metafunc.fixturenames
+    }
+
+
+def parametrize(metafunc: pytest.Metafunc, configuration: "Configuration") -> None:
+    """Run the test once for each target of each kind it asks for; skipped where there is none."""
+    mark = getattr(pytest.mark, MARKER)
+    for name, kind in asks_for_targets(metafunc).items():
+        targets = [
+            pytest.param(target, id=clean_id(target.name or kind.kind()), marks=mark)
+            for target in configuration.targets(kind)
+        ]
+        metafunc.parametrize(name, targets or [_stand_in(kind, configuration.name)])
+
+
+def _stand_in(kind: "type[Target]", file: str) -> ParameterSet:
+    table = kind.kind() if kind.single else f"{kind.kind()}.NAME"
+    marks = [getattr(pytest.mark, MARKER), pytest.mark.skip(reason=f"no [{table}] in {file}")]
+    return pytest.param(None, id="none", marks=marks)
+
+
+def clean_id(name: str) -> str:
+    """An id without characters that mean something to a shell, to pytest or to a web page."""
+    return re.sub(r"[^\w./:@+-]", "_", name)
+
+
+def target_of(item: pytest.Item) -> "Target | None":
+    """The target that this test is about; for a marked test without one, the marker's own settings."""
+    from healthchecks.plugin.target import Target
+
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        if isinstance(value, Target):
+            return value
+    marker = item.get_closest_marker(MARKER)
+    return Target(**marker.kwargs) if marker and not kind_is_absent(item) else None
+
+
+def kind_is_absent(item: pytest.Item) -> bool:
+    """Whether this is the stand-in for a kind of check that the configuration has no target of."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.id == "none" and None in callspec.params.values()
+
+
+def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
+    """The measurements that this test asks for."""
+    from healthchecks.plugin.measurement import measurement_of
+
+    if isinstance(item, pytest.Function):
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way
+            if measured := measurement_of(fixtures[-1].func):
+                yield measured
+
+
+def check_name(item: pytest.Item) -> str:
+    """What the check is called in history and alerts: the test's name without `test_`."""
+    name = cast("str", getattr(item, "originalname", None) or item.name)
+    return name.removeprefix("test_")
+
+
+def target_name(item: pytest.Item) -> str:
+    """The target in history and alerts: its name, or the parameters of a test that has other ones."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return ""
+    target = target_of(item)
+    if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
+        return target.name
+    return clean_id(callspec.id)
+
+
+def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Checks that others need come before those; all else stays as it was."""
+    by_reference: dict[str, list[pytest.Item]] = {}
+    ordered: dict[pytest.Item, None] = {}
+    items = list(items)
+    for item in items:
+        if target := target_of(item):
+            by_reference.setdefault(target.reference, []).append(item)
+
+    def place(item: pytest.Item, above: frozenset[pytest.Item]) -> None:
+        target = target_of(item)
+        for need in target.needs if target else ():
+            for needed in by_reference.get(need, ()):
+                if needed not in ordered and needed not in above:
+                    place(needed, above | {item})
+        ordered.setdefault(item)
+
+    for item in items:
+        place(item, frozenset())
+    return list(ordered)

@@ -1,0 +1,178 @@
+"""The configuration of one run: its file, its targets, its settings, and everything that is wrong with them."""
+
+import importlib.util
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from healthchecks.plugin.settings import Settings
+from healthchecks.plugin.target import Target
+from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read
+from servermonitoring.scrubbing import is_sensitive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T", bound=Target)
+M = TypeVar("M", bound=BaseModel)
+
+_NAME = re.compile(r"[\w./:@+-]+")
+_FILE = "servermonitoring.toml"
+
+
+class Configuration:
+    """Targets and settings by table; a wrong file gives none of them and tells all of its problems at once."""
+
+    def __init__(self, given: str | None) -> None:
+        self.path = find(given)
+        self._tables: dict[str, Any] = {}
+        self._problems: list[Problem] = []
+        self._targets: dict[type[Target], list[Any]] = {}
+        if self.path is not None:
+            try:
+                self._tables, self._problems = read(self.path)
+            except ConfigurationError as error:
+                self._problems = error.problems
+        self.settings = self._settings()
+
+    @property
+    def name(self) -> str:
+        """The file's name for messages, also where there is none."""
+        return self.path.name if self.path else _FILE
+
+    def targets(self, kind: type[T]) -> list[T]:
+        """The targets of this kind: from its tables, else its defaults; wrong ones are left out and told later."""
+        if kind not in self._targets:
+            self._targets[kind] = self._read_targets(kind)
+        return self._targets[kind]
+
+    def kinds(self) -> "Mapping[type[Target], list[Target]]":
+        """The targets read so far."""
+        return self._targets
+
+    def check(self) -> None:
+        """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known."""
+        kinds = self._all_kinds()
+        for kind in kinds.values():
+            self.targets(kind)
+        known = {*kinds, *Settings.model_fields}
+        for table in self._tables:
+            if table not in known:
+                self._problems.append(Problem(f"[{table}]", f"unknown table{nearest(table, known)}"))
+        self._check_needs()
+        if self._problems:
+            raise ConfigurationError(self.path or Path(_FILE), self._problems)
+
+    def _settings(self) -> Settings:
+        tables = {key: value for key, value in self._tables.items() if key in Settings.model_fields}
+        return self._validate(Settings, tables, ()) or Settings()
+
+    def _read_targets(self, kind: type[T]) -> list[T]:
+        name = kind.kind()
+        if name not in self._tables:
+            return [target.called(name) for name, target in kind.defaults().items()]
+        table = self._tables[name]
+        if not isinstance(table, dict):
+            self._problems.append(Problem(f"[{name}]", f"{table!r} is not a table: write [{name}]"))
+            return []
+        named = {"": table} if kind.single else table
+        return [target for key, keys in named.items() if (target := self._read_target(kind, key, keys))]
+
+    def _read_target(self, kind: type[T], name: str, keys: object) -> T | None:
+        where = (kind.kind(), name) if name else (kind.kind(),)
+        if not isinstance(keys, dict):
+            what = f"stands outside of a target: write it below [{kind.kind()}.NAME]"
+            self._problems.append(Problem(place(where), what))
+            return None
+        if name and not _NAME.fullmatch(name):
+            what = f"the name {name!r} may hold letters, digits and . _ / : @ + - only"
+            self._problems.append(Problem(f"[{kind.kind()}]", what))
+            return None
+        target = self._validate(kind, keys, where)
+        return target.called(name) if target else None
+
+    def _validate(self, model: type[M], keys: "dict[str, Any]", where: tuple[str, ...]) -> M | None:
+        try:
+            return model.model_validate(keys)
+        except ValidationError as error:
+            self._problems += [_problem(each, model, where) for each in error.errors(include_url=False)]
+            return None
+
+    def _all_kinds(self) -> dict[str, type[Target]]:
+        for table in self._tables:
+            module = f"healthchecks.test_{table}"
+            if table not in loaded_kinds() and re.fullmatch(r"\w+", table) and importlib.util.find_spec(module):
+                importlib.import_module(module)  # its file is not among those that run, its table is checked
+        return loaded_kinds()
+
+    def _check_needs(self) -> None:
+        targets = {each.reference: each for kind in self._targets.values() for each in kind}
+        for reference, target in targets.items():
+            for need in target.needs:
+                if need not in targets:
+                    where = place((*reference.split(".", 1), "needs"))
+                    self._problems.append(Problem(where, f'no target "{need}"{nearest(need, targets)}'))
+        if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
+            self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+
+
+def loaded_kinds() -> dict[str, type[Target]]:
+    found: dict[str, type[Target]] = {}
+    kinds = list(Target.__subclasses__())
+    while kinds:
+        kind = kinds.pop()
+        found[kind.kind()] = kind
+        kinds += kind.__subclasses__()
+    return found
+
+
+def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
+    def walk(reference: str, path: tuple[str, ...]) -> list[str]:
+        if reference in path:
+            return [*path[path.index(reference) :], reference]
+        if reference in done:
+            return []
+        found = next((loop for need in needs.get(reference, ()) if (loop := walk(need, (*path, reference)))), [])
+        done.add(reference)
+        return found
+
+    done: set[str] = set()
+    return next((loop for reference in needs if (loop := walk(reference, ()))), [])
+
+
+def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]) -> Problem:
+    path = (*where, *(str(part) for part in error["loc"] if not _is_noise(part)))
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return Problem(place(path[:-1]), f'unknown key "{key}"{nearest(key, _keys(model, error["loc"]))}')
+    if error["type"] == "missing":
+        return Problem(place(path[:-1]), f'"{key}" is missing')
+    message = error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    shown = "" if isinstance(value, dict) or is_sensitive(key) or repr(value) in message else f"{value!r}: "
+    return Problem(place(path), shown + message[:1].lower() + message[1:])
+
+
+def _is_noise(part: str | int) -> bool:
+    """Parts that pydantic adds for its own validators, unions and tagged choices."""
+    return isinstance(part, str) and not re.fullmatch(r"[\w./:@+-]+", part)
+
+
+def _keys(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:
+    """The keys known at the place that a path leads to, through nested tables."""
+    for part in list(path)[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = _inner_model(field.annotation) if field else None
+        model = inner or model
+    return model.model_fields
+
+
+def _inner_model(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    arguments = getattr(annotation, "__args__", ())
+    return next((found for each in arguments if (found := _inner_model(each))), None)

@@ -1,0 +1,110 @@
+"""One measurement of one target: under way, or done."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from healthchecks.plugin.result import NoAnswer
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    import logging
+
+    from healthchecks.plugin.attachments import Attachment
+
+_local = threading.local()
+
+
+class Job:
+    """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
+
+    def __init__(self, name: str, call: Callable[[], Any], deadline: float, lane: tuple[object, int]) -> None:
+        self.name, self.call, self.deadline = name, call, deadline
+        self.lane, self.concurrent = lane
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.ends_at: float | None = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+        self.records: list[logging.LogRecord] = []
+        self.attachments: list[Attachment] = []
+        self.cleanups: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the measurement {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
+            f"ask for it in the test (.{name} was looked up)"
+        )
+
+    @property
+    def seconds(self) -> float:
+        """What it took so far, or in all."""
+        if self.started is None:
+            return 0.0
+        return (self.ended or time.monotonic()) - self.started
+
+    def begin(self, run_ends_at: float) -> None:
+        self.started = time.monotonic()
+        self.ends_at = min(self.started + self.deadline, run_ends_at)
+
+    def run(self) -> None:
+        """Measure, in a thread of its own."""
+        _local.job = self
+        try:
+            value, error = self.call(), None
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, it is raised again in the test
+            value, error = None, raised
+        late = self.ends_at is not None and time.monotonic() > self.ends_at
+        self.end(value, self._overdue() if late else error)
+
+    def expire(self) -> None:
+        """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
+        if self.end(None, self._overdue()):
+            threading.Thread(target=self.clean, name="healthchecks-clean", daemon=True).start()
+
+    def clean(self) -> None:
+        while self.cleanups:
+            with contextlib.suppress(Exception):  # one that fails must not keep the others
+                self.cleanups.pop()()
+
+    def end(self, value: Any, error: BaseException | None) -> bool:
+        """Set what came of it; False if that was decided already."""
+        with self._lock:
+            if self.done.is_set():
+                return False
+            self.value, self.error, self.ended = value, error, time.monotonic()
+            self.done.set()
+            return True
+
+    def _overdue(self) -> NoAnswer:
+        return NoAnswer(f"no answer within {in_words(self.deadline)}")
+
+
+def current_job() -> Job | None:
+    """The job that this thread measures for."""
+    return getattr(_local, "job", None)
+
+
+def remaining() -> float:
+    """Seconds until the deadline of the measurement that calls this; what a client's time limits are set to.
+
+    Never below 0.001, since to many clients 0 means no limit. Outside of a measurement: 10.
+    """
+    job = current_job()
+    if job is None or job.ends_at is None:
+        return 10.0
+    return max(0.001, job.ends_at - time.monotonic())
+
+
+def on_timeout(clean: Callable[[], object]) -> None:
+    """Have `clean` called when the deadline passes or the run ends before this measurement does.
+
+    For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
+    """
+    job = current_job()
+    if job is not None:
+        job.cleanups.append(clean)

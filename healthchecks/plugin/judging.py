@@ -1,0 +1,41 @@
+"""The call phase of a check: its measurements are exchanged for their values, then the test judges them."""
+
+from functools import partial
+
+import pytest
+from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass of it is told from a plain skip
+
+from healthchecks.plugin import checks
+from healthchecks.plugin.job import Job
+from healthchecks.plugin.logs import replay
+from healthchecks.plugin.run import Run
+
+
+class Blocked(Skipped):
+    """Something that this check needs is not well."""
+
+
+def judge(item: pytest.Function, run: Run) -> bool:
+    """Whether the test was called here: one without measurements is, under the deadline of its target."""
+    target = checks.target_of(item)
+    if target and (behind := run.behind(target.needs)):
+        raise Blocked(f"behind {behind}", _use_item_location=True)
+    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
+    for name, job in jobs.items():
+        item.funcargs[name] = _value(item, run, job)
+    if jobs or target is None:
+        return False
+    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
+    _value(item, run, run.pool.call(item.name, partial(item.obj, **arguments), target.deadline))
+    return True
+
+
+def _value(item: pytest.Function, run: Run, job: Job) -> object:
+    item.stash.setdefault(JOBS, []).append(job)
+    try:
+        return run.pool.wait(job)
+    finally:
+        replay(job)
+
+
+JOBS = pytest.StashKey[list[Job]]()

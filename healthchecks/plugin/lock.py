@@ -1,0 +1,50 @@
+"""One run at a time: a second one says who is running, and leaves."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from servermonitoring.values import in_words
+
+EXIT_STATUS = 6
+
+
+class AnotherRun(Exception):  # noqa: N818 - it names what was found
+    """Another run holds the lock."""
+
+
+class RunLock:
+    """Held from the first measurement to the end of the process; children do not inherit it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "run.lock"
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Raises AnotherRun at once if one is alive, OSError where the file cannot be made."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 100).decode(errors="replace")
+            os.close(descriptor)
+            raise AnotherRun(_describe(holder)) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {time.time():.0f}".encode())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _describe(holder: str) -> str:
+    try:
+        pid, started = holder.split()
+        age = in_words(max(0, round(time.time() - float(started))))
+    except ValueError:
+        return "another run of the health checks is alive"
+    return f"another run of the health checks is alive: pid {pid}, for {age}"

@@ -1,0 +1,55 @@
+"""Maintenance windows: what is checked and shown meanwhile, but alerts nobody."""
+
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Self
+
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Maintenance(BaseModel):
+    """A `[maintenance.NAME]` table: from `start` to `end`, or `hours` long from each time that `cron` names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: datetime | None = None
+    """First moment; a TOML time without offset is this machine's local time."""
+    end: datetime | None = None
+    """Last moment."""
+    cron: str | None = None
+    """When a repeated window begins, as in a crontab, in local time: "0 3 * * 0"."""
+    hours: float | None = Field(default=None, gt=0, le=24 * 31)
+    """How long a repeated window lasts."""
+    checks: tuple[str, ...] = ("*",)
+    """Targets it is for, with * as in file names: ["website.*", "host"]; default all."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        once, repeated = (self.start, self.end), (self.cron, self.hours)
+        if (None in once) == (None in repeated) or (any(once) and any(repeated)):
+            raise ValueError("needs either start and end, or cron and hours")
+        if self.start and self.end and _aware(self.start) >= _aware(self.end):
+            raise ValueError(f"ends ({self.end}) before it starts ({self.start})")
+        if self.cron:
+            try:
+                CronSim(self.cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
+            except CronSimError as error:
+                raise ValueError(f'cron = "{self.cron}": {error}; write five fields, as in "0 3 * * 0"') from None
+        return self
+
+    def covers(self, reference: str, now: datetime) -> bool:
+        """Whether the target so referred to (website.home) is in maintenance at this moment."""
+        return any(fnmatchcase(reference, pattern) for pattern in self.checks) and self._is_open(now)
+
+    def _is_open(self, now: datetime) -> bool:
+        if self.start and self.end:
+            return _aware(self.start) <= now <= _aware(self.end)
+        length = timedelta(hours=self.hours or 0)
+        local = now.astimezone().replace(tzinfo=None)
+        begins = next(CronSim(self.cron or "", local, reverse=True), None)
+        return begins is not None and local - begins < length
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)  # a naive one is taken as local time

@@ -1,0 +1,83 @@
+"""`@measurement`: a fixture whose value is measured ahead, in a thread of its own, under a deadline."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, overload
+
+import pytest
+
+from healthchecks.plugin.target import Target
+
+MARK = "healthchecks_measurement"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A function that measures one target, and how many of it may run at a time."""
+
+    function: Callable[..., Any]
+    parameter: str
+    target: type[Target]
+    concurrent: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@overload
+def measurement(function: F) -> F: ...
+@overload
+def measurement(*, concurrent: int | None = None) -> Callable[[F], F]: ...
+def measurement(function: F | None = None, *, concurrent: int | None = None) -> F | Callable[[F], F]:
+    """Make a function of one target a measurement, and a fixture of the function's name.
+
+    A test that asks for it gets the returned value; what the function raises is the test's failure.
+    `concurrent` bounds how many of it run at a time. Raises TypeError for a function whose one parameter
+    is not annotated with a Target.
+    """
+    if function is None:
+        return lambda each: _fixture(each, concurrent)
+    return _fixture(function, concurrent)
+
+
+def measurement_of(fixture_function: object) -> Measurement | None:
+    """The measurement behind a fixture's function, if it is one."""
+    return cast("Measurement | None", getattr(fixture_function, MARK, None))
+
+
+def _fixture(function: F, concurrent: int | None) -> F:
+    measured = Measurement(function, *_parameter(function), concurrent)
+
+    def job(request: pytest.FixtureRequest, **target: Target) -> object:
+        from healthchecks.plugin.run import RUN
+
+        return request.config.stash[RUN].pool.submit(measured, target[measured.parameter])
+
+    parameters = ("request", measured.parameter)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    job.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # pytest asks for the target by it
+        [inspect.Parameter(name, kind) for name in parameters]
+    )
+    job.__doc__ = function.__doc__
+    job.__module__ = function.__module__
+    setattr(job, MARK, measured)
+    return cast("F", pytest.fixture(name=function.__name__)(job))
+
+
+def _parameter(function: Callable[..., Any]) -> tuple[str, type[Target]]:
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) == 1:
+        target = inspect.get_annotations(function).get(parameters[0])
+        if isinstance(target, str):  # under `from __future__ import annotations`
+            target = function.__globals__.get(target)
+        if isinstance(target, type) and issubclass(target, Target):
+            return parameters[0], target
+    raise TypeError(
+        f"measurement {function.__name__}() needs exactly one parameter, annotated with its Target: "
+        f"def {function.__name__}(website: Website)"
+    )

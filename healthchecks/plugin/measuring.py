@@ -1,0 +1,170 @@
+"""Measures many targets at once, each in its own daemon thread under its own absolute deadline.
+
+An outage of N targets costs one deadline, not N. A thread that is overdue is left to itself (nothing can end a
+thread that waits in C); it gives its slot back, but still counts as alive until it ends. Daemon threads do not
+hold the exit, as those of a ThreadPoolExecutor would.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from healthchecks.plugin.job import Job
+from healthchecks.plugin.limits import Limits
+from healthchecks.plugin.result import NotMeasured
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.measurement import Measurement
+    from healthchecks.plugin.target import Target
+
+_UNBOUNDED = 1_000_000
+_PATIENCE = 5.0  # seconds beyond the run's deadline, after which the dispatcher itself must be broken
+
+
+class Pool:
+    """All measurements of one run; `deadline` is the run's, in seconds."""
+
+    def __init__(self, limits: Limits, deadline: float) -> None:
+        self.limits, self.deadline = limits, deadline
+        self.ends_at = time.monotonic() + deadline
+        self._jobs: dict[object, Job] = {}
+        self._queue: list[Job] = []
+        self._overdue: list[tuple[float, int, Job]] = []
+        self._number = itertools.count()
+        self._running: set[Job] = set()  # within their deadline: these hold the slots
+        self._alive = 0
+        self._lanes: Counter[object] = Counter()
+        self._changed = threading.Condition()
+        self._dispatcher: threading.Thread | None = None
+        self._closed = False
+
+    def submit(self, measurement: "Measurement", target: "Target") -> Job:
+        """The job of this measurement of this target; the same one for every test that asks for it."""
+        key = (measurement.function, target.kind(), target.name)
+        with self._changed:
+            if key not in self._jobs:
+                self._jobs[key] = self._enqueue(self._job(measurement, target))
+            return self._jobs[key]
+
+    def again(self, measurement: "Measurement", target: "Target") -> None:
+        """Measure anew, for a retry; whoever asks next gets the new job."""
+        with self._changed:
+            self._jobs.pop((measurement.function, target.kind(), target.name), None)
+        self.submit(measurement, target)
+
+    def call(self, name: str, function: Callable[[], Any], deadline: float) -> Job:
+        """Run a function that is no measurement under the same hard deadline."""
+        with self._changed:
+            return self._enqueue(Job(name, function, deadline, (None, _UNBOUNDED)))
+
+    def wait(self, job: Job) -> Any:
+        """Its value; raises what the measurement raised, NoAnswer, or NotMeasured."""
+        if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
+            job.end(None, NotMeasured("the measuring thread of this run died"))
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def waiting(self) -> tuple[int, float]:
+        """How many jobs are still awaited, and for how many seconds at most."""
+        with self._changed:
+            ends = self.ends_at if self._queue else max((job.ends_at or 0.0 for job in self._running), default=0.0)
+            return len(self._running) + len(self._queue), max(0.0, ends - time.monotonic())
+
+    def close(self) -> None:
+        """Start nothing more, and clean up after what is still under way."""
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            left = list(self._running)
+            self._changed.notify_all()
+        for job in left:
+            job.end(None, NotMeasured("the run was ended before it answered"))
+            job.clean()
+
+    def _job(self, measurement: "Measurement", target: "Target") -> Job:
+        lane = (
+            measurement.function if measurement.concurrent else None,
+            measurement.concurrent or _UNBOUNDED,
+        )
+        return Job(
+            f"{measurement.name}[{target.reference}]",
+            partial(measurement.function, target),
+            target.deadline,
+            lane,
+        )
+
+    def _enqueue(self, job: Job) -> Job:
+        self._queue.append(job)
+        if self._dispatcher is None:
+            self._dispatcher = threading.Thread(target=self._dispatch, name="healthchecks", daemon=True)
+            self._dispatcher.start()
+        self._changed.notify_all()
+        return job
+
+    def _dispatch(self) -> None:
+        while not self._closed:
+            with self._changed:
+                self._expire()
+                job = self._next()
+                if job is None:
+                    self._changed.wait(self._until_next())
+                    continue
+                self._take(job)
+            self._start(job)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._overdue and (self._overdue[0][0] <= now or self._overdue[0][2].done.is_set()):
+            _, _, job = heapq.heappop(self._overdue)
+            job.expire()
+            self._release(job)
+        if now >= self.ends_at:
+            for job in self._queue:
+                job.end(None, NotMeasured(f"not measured: the run's {in_words(self.deadline)} were over"))
+            self._queue.clear()
+
+    def _next(self) -> Job | None:
+        if len(self._running) >= self.limits.slots or self._alive >= self.limits.threads:
+            return None
+        return next((job for job in self._queue if self._lanes[job.lane] < job.concurrent), None)
+
+    def _until_next(self) -> float:
+        moment = self._overdue[0][0] if self._overdue else self.ends_at
+        return max(0.0, min(moment, self.ends_at if self._queue else moment) - time.monotonic())
+
+    def _take(self, job: Job) -> None:
+        self._queue.remove(job)
+        self._running.add(job)
+        self._alive += 1
+        self._lanes[job.lane] += 1
+        job.begin(self.ends_at)
+        heapq.heappush(self._overdue, (job.ends_at or 0.0, next(self._number), job))
+
+    def _start(self, job: Job) -> None:
+        try:
+            threading.Thread(target=self._measure, args=(job,), name=f"measure {job.name}", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads
+            job.end(None, NotMeasured(f"not measured: {error}"))
+            self._ended(job)
+
+    def _measure(self, job: Job) -> None:
+        job.run()
+        self._ended(job)
+
+    def _ended(self, job: Job) -> None:
+        with self._changed:
+            self._alive -= 1
+            self._release(job)
+            self._changed.notify_all()
+
+    def _release(self, job: Job) -> None:
+        if job in self._running:
+            self._running.remove(job)
+            self._lanes[job.lane] -= 1

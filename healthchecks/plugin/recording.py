@@ -1,0 +1,96 @@
+"""From pytest's report of a check to its Result; and no secret in either."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import PurePath
+
+import pytest
+
+from healthchecks.plugin import checks
+from healthchecks.plugin.judging import JOBS, Blocked
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.run import Run
+from healthchecks.plugin.verdict import Verdict, verdict
+from servermonitoring.scrubbing import scrub
+
+_LONGEST = 100_000  # characters of a traceback or of captured output
+
+
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
+    """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report."""
+    jobs = item.stash.get(JOBS, [])
+    if report.when == "call" and jobs:
+        report.duration = max(job.seconds for job in jobs)
+    error = call.excinfo.value if call.excinfo else None
+    judged = verdict(report, error, checks.target_of(item))
+    if isinstance(error, Blocked):
+        judged = Verdict(Status.BLOCKED, judged.message)
+    _scrub(report, judged)
+    if report.when == "call" or report.outcome != "passed":
+        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
+        vars(report)["extras"] = [*getattr(report, "extras", []), *_attachments(item)]  # what pytest-html reads
+
+
+def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
+    """A file of checks that could not even be collected, as one broken check."""
+    details = scrub(str(report.longrepr)[-_LONGEST:])
+    last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
+    return Result(
+        check=PurePath(report.nodeid).stem.removeprefix("test_"),
+        target="",
+        label=report.nodeid,
+        status=Status.ERROR,
+        message=last.removeprefix("E").strip(),
+        seconds=0.0,
+        started=run.started,
+        host=run.host,
+        details=details,
+    )
+
+
+def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
+    target = checks.target_of(item)
+    check, name = checks.check_name(item), checks.target_name(item)
+    named = target is not None and target.name == name != ""
+    return Result(
+        check=check,
+        target=name,
+        label=target.label if target and named else f"{check}[{name}]" if name else check,
+        status=judged.status,
+        message=judged.message,
+        seconds=round(report.duration, 4),
+        started=datetime.now(UTC) - timedelta(seconds=report.duration),
+        host=run.host,
+        group=target.group if target else "",
+        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
+        details=str(report.longrepr) if judged.status is Status.ERROR else "",
+        extras={"reference": target.reference if target and (named or target.single) else check},
+    )
+
+
+def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
+    report.sections = [(name, scrub(text[-_LONGEST:])) for name, text in report.sections]
+    report.user_properties = [(name, scrub(str(value))) for name, value in report.user_properties]
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, scrub(reason))
+    elif judged.status is Status.FAILED:
+        report.longrepr = judged.message
+    elif report.longrepr is not None:
+        report.longrepr = scrub(str(report.longrepr)[-_LONGEST:])
+
+
+def _attachments(item: pytest.Item) -> list[dict[str, object]]:
+    attached = [each for job in item.stash.get(JOBS, []) for each in job.attachments]
+    if not attached:
+        return []
+    import base64
+
+    from pytest_html import extras
+
+    return [
+        extras.image(base64.b64encode(each.content).decode(), each.name)
+        if each.media_type.startswith("image/")
+        else extras.text(scrub(each.content.decode(errors="replace")), each.name)
+        for each in attached
+    ]

@@ -1,0 +1,68 @@
+"""What came of one check: the record that every sink receives."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+class Status(enum.StrEnum):
+    """FAILED says that the service is bad, ERROR that the check itself is broken."""
+
+    OK = "ok"
+    SLOW = "slow"
+    FAILED = "failed"
+    ERROR = "error"
+    BLOCKED = "blocked"
+    SKIPPED = "skipped"
+
+    @property
+    def is_failure(self) -> bool:
+        return self in (Status.FAILED, Status.ERROR)
+
+    @property
+    def is_well(self) -> bool:
+        return self in (Status.OK, Status.SLOW)
+
+
+class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own words do
+    """The service is bad, and this text says how: raised by a measurement, shown without a traceback."""
+
+
+class NoAnswer(Unhealthy):
+    """The target gave no answer before its deadline."""
+
+
+class NotMeasured(Exception):  # noqa: N818 - a state of the run, not of the target
+    """The run ended before this target's turn came."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check of one target in one run, for people and sinks; no text in it holds a secret."""
+
+    check: str
+    """The test's name without `test_`: website_access."""
+    target: str
+    """The NAME of [kind.NAME]; the parameters of a test without target, or empty."""
+    label: str
+    """Check and target for people: website[home]."""
+    status: Status
+    message: str
+    """One line that a person on call understands; empty when all is well."""
+    seconds: float
+    """What the measurement took."""
+    started: datetime
+    """When it began, in UTC."""
+    host: str
+    group: str = ""
+    maintenance: bool = False
+    details: str = ""
+    """The traceback of a broken check; empty for a plain bad verdict."""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the check is known by, in history and alerts."""
+        return self.check, self.target

@@ -1,0 +1,79 @@
+"""One run of the suite: what is in force, what is under way, what came of it."""
+
+import socket
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.limits import limits
+from healthchecks.plugin.lock import RunLock
+from healthchecks.plugin.measuring import Pool
+from healthchecks.plugin.result import Result, Status
+from servermonitoring import state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthchecks.plugin.page import Page
+    from healthchecks.plugin.sinks.history import Course
+
+
+class Run:
+    """Made when collection has found health checks; the hooks work on it."""
+
+    def __init__(self, configuration: Configuration, rootdir: Path) -> None:
+        self.configuration = configuration
+        self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.started = datetime.now(UTC)
+        self.host = socket.gethostname()
+        self.directory = state.location(configuration.settings.state.directory)
+        self.page_directory = rootdir / Path(configuration.settings.dashboard.directory).expanduser()
+        self.lock = RunLock(self.directory)
+        self.results: dict[tuple[str, str], Result] = {}
+        self.notices: list[str] = []
+        self.courses: Mapping[tuple[str, str], Course] = {}
+        self.page: Page | None = None
+        self.interrupted = False
+        self.retries: Counter[pytest.Item] = Counter()
+
+    def lock_out_others(self) -> None:
+        """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it."""
+        try:
+            state.directory(self.configuration.settings.state.directory)
+            self.lock.take()
+        except OSError as error:
+            self.notices.append(f"state directory {self.directory} cannot be used: {error.strerror or error}")
+
+    def record(self, result: Result) -> None:
+        """Keep what came of a check; a later failure of the same check (in its teardown) wins."""
+        before = self.results.get(result.key)
+        if before is None or result.status.is_failure or not before.status.is_failure:
+            self.results[result.key] = result
+
+    def in_maintenance(self, reference: str) -> bool:
+        windows = self.configuration.settings.maintenance.values()
+        return any(window.covers(reference, datetime.now(UTC)) for window in windows)
+
+    def behind(self, needs: tuple[str, ...]) -> str:
+        """The first needed target that is not well, as website[home]; empty if all are, or were not selected."""
+        bad = {
+            result.extras.get("reference"): result.label
+            for result in self.results.values()
+            if result.status.is_failure or result.status is Status.BLOCKED
+        }
+        return next((bad[need] for need in needs if need in bad), "")
+
+
+RUN = pytest.StashKey[Run]()
+CONFIGURATION = pytest.StashKey[Configuration]()
+
+
+def configuration_of(config: pytest.Config) -> Configuration:
+    """The configuration, read when the first health check asks for it."""
+    if CONFIGURATION not in config.stash:
+        config.stash[CONFIGURATION] = Configuration(config.getoption("monitoring_config"))
+    return config.stash[CONFIGURATION]

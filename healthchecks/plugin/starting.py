@@ -1,0 +1,121 @@
+"""From collected tests to a run: the configuration is checked, then every measurement is started at once."""
+
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin import checks, logs
+from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
+from healthchecks.plugin.page import Page
+from healthchecks.plugin.recording import result_of_file
+from healthchecks.plugin.run import RUN, Run, configuration_of
+from servermonitoring.configuration import ConfigurationError
+
+
+def start(session: pytest.Session) -> None:
+    """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
+    config = session.config
+    _refuse_xdist(config)
+    configuration = configuration_of(config)
+    try:
+        configuration.check()
+        _refuse_namesakes(session)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+    if config.option.collectonly:
+        return
+    run = Run(configuration, config.rootpath)
+    _lock(run)
+    config.stash[RUN] = run
+    _set_options(session)
+    _end_on_sigterm(config)
+    logs.divert(config)
+    for report in _broken_files(session):
+        run.record(result_of_file(report, run))
+    _begin_page(session, run)
+    _measure(session, run)
+
+
+def header(run: Run) -> list[str]:
+    """What is in force: the configuration file, how many targets of which kind, where alerts go."""
+    kinds = {kind.kind(): len(targets) for kind, targets in run.configuration.kinds().items() if targets}
+    targets = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return [
+        f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
+        f"targets: {targets or 'none'}",
+        "alerts: not sent (no Sentry DSN)",
+    ]
+
+
+def _refuse_xdist(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("health checks are measured side by side already: run them without -n")
+
+
+def _refuse_namesakes(session: pytest.Session) -> None:
+    """Checks are known by name and target: history and alerts could not tell two of the same apart."""
+    seen: dict[tuple[str, str], str] = {}
+    for item in session.items:
+        if checks.is_check(item) and not checks.kind_is_absent(item):
+            key = checks.check_name(item), checks.target_name(item)
+            other = seen.setdefault(key, item.nodeid)
+            if other != item.nodeid:
+                raise pytest.UsageError(f"two checks have the same name, rename one: {other} and {item.nodeid}")
+
+
+def _lock(run: Run) -> None:
+    try:
+        run.lock_out_others()
+    except AnotherRun as error:
+        pytest.exit(str(error), returncode=EXIT_STATUS)
+
+
+def _set_options(session: pytest.Session) -> None:
+    """One broken file silences no other; a plain bad verdict needs no traceback, and is listed once."""
+    option: Any = session.config.option
+    option.continue_on_collection_errors = True
+    if all(checks.is_check(item) for item in session.items):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if option.tbstyle == "auto":
+            option.tbstyle = "no"
+        if reporter is not None and option.reportchars == "fE":  # pytest's default
+            reporter.reportchars = ""
+
+
+def _end_on_sigterm(config: pytest.Config) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, before)
+
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGTERM, interrupt)
+        config.add_cleanup(restore)
+
+
+def _begin_page(session: pytest.Session, run: Run) -> None:
+    try:
+        page = Page(session.config, run.page_directory)
+        environment = dict(line.split(": ", 1) for line in header(run))
+        page.begin(session, {"host": run.host, **environment}, _broken_files(session))
+    except OSError as error:
+        run.notices.append(f"no page: {error}")
+        return
+    run.page = page
+
+
+def _broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    return list(reporter.stats.get("error", ())) if reporter else []
+
+
+def _measure(session: pytest.Session, run: Run) -> None:
+    """Everything that a selected test needs, now; what is skipped is never contacted."""
+    for item in session.items:
+        skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
+        if checks.is_check(item) and not skipped:
+            for measured in checks.measurements_of(item):
+                run.pool.submit(measured, item.callspec.params[measured.parameter])  # type: ignore[attr-defined]

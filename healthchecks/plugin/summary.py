@@ -1,0 +1,64 @@
+"""What the terminal says at the end: what fails, since when and why, in three seconds' reading."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.sinks.history import Course
+from servermonitoring.values import in_words
+
+_ORDER = (Status.FAILED, Status.ERROR, Status.BLOCKED, Status.SLOW, Status.OK, Status.SKIPPED)
+_WORDS = {
+    Status.FAILED: "FAILED", Status.ERROR: "BROKEN", Status.BLOCKED: "blocked", Status.SLOW: "slow",
+    Status.OK: "ok", Status.SKIPPED: "skipped",
+}  # fmt: skip
+
+
+def headline(results: Iterable[Result]) -> str:
+    """One line that says it all: "2 of 14 checks are failing", "All 14 checks are well"."""
+    judged = [each for each in results if each.status is not Status.SKIPPED]
+    bad = sum(each.status.is_failure for each in judged)
+    blocked = sum(each.status is Status.BLOCKED for each in judged)
+    if not judged:
+        return "No check was judged"
+    behind = f", {blocked} more blocked" if blocked else ""
+    if bad:
+        return f"{bad} of {_checks(len(judged))} {'is' if bad == 1 else 'are'} failing{behind}"
+    return f"All {_checks(len(judged))} are well" if len(judged) > 1 else "The one check is well"
+
+
+def lines(
+    results: Iterable[Result], courses: Mapping[tuple[str, str], Course], *, verbose: bool
+) -> list[tuple[Status, str]]:
+    """A line for each check that is not simply well; with `verbose` for all."""
+    shown = [each for each in results if verbose or each.status not in (Status.OK, Status.SKIPPED)]
+    width = min(40, max((len(each.label) for each in shown), default=0))
+    shown.sort(key=lambda each: _ORDER.index(each.status))
+    return [(each.status, _line(each, courses.get(each.key), width)) for each in shown]
+
+
+def skipped(results: Iterable[Result]) -> str:
+    """Which kinds have nothing configured, in one line; empty if none."""
+    absent = [each.message for each in results if each.status is Status.SKIPPED]
+    tables = sorted({each.split()[1] for each in absent if each.startswith("no [")})
+    others = [each for each in absent if not each.startswith("no [")]
+    parts = [f"not configured: {' '.join(tables)}"] if tables else []
+    return "; ".join(parts + sorted(set(others)))
+
+
+def _line(result: Result, course: Course | None, width: int) -> str:
+    words = f"{_WORDS[result.status]:<8}{result.label:<{width}}  {result.message or in_words(result.seconds)}"
+    notes = [_since(course)] if course and result.status.is_failure else []
+    notes += ["maintenance"] if result.maintenance else []
+    return f"{words}  ({', '.join(notes)})" if notes else words
+
+
+def _since(course: Course) -> str:
+    if course.runs == 1:
+        return "new"
+    age = in_words((datetime.now(UTC) - course.since).total_seconds())
+    return f"for {age}, {course.runs} runs"
+
+
+def _checks(count: int) -> str:
+    return f"{count} check{'s' if count > 1 else ''}"

@@ -1,0 +1,63 @@
+"""A target: one table of the configuration, what a check is about."""
+
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from healthchecks.plugin.fields import Duration
+
+
+class Target(BaseModel):
+    """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    single: ClassVar[bool] = False
+    """True for a kind that is one table, `[kind]`, such as [host]."""
+
+    deadline: Duration = Field(default=10.0, gt=0)
+    """Seconds that the whole measurement may take."""
+    slow: Duration | None = Field(default=None, gt=0)
+    """Seconds above which the check passes, but is shown as slow."""
+    after: int = Field(default=1, ge=1)
+    """Failures in a row before an alert is sent."""
+    retries: int = Field(default=0, ge=0, le=10)
+    """Times that a failing target is measured again at once before it is called failing."""
+    needs: tuple[str, ...] = ()
+    """Targets that must be well first, such as "tcp.gateway"; else this one is shown as blocked."""
+    group: str = ""
+    """Heading under which the page shows it."""
+    maintenance: bool = False
+    """Being worked on: checked and shown, but nobody is alerted."""
+
+    _name: str = PrivateAttr(default="")
+
+    @classmethod
+    def kind(cls) -> str:
+        """The name of its table."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def defaults(cls) -> dict[str, Self]:
+        """The targets there are when the configuration has no table of this kind, by name: usually none."""
+        return {}
+
+    def called(self, name: str) -> Self:
+        """The same target, under the name of its table."""
+        self._name = name
+        return self
+
+    @property
+    def name(self) -> str:
+        """The NAME of `[kind.NAME]`; empty for a single one."""
+        return self._name
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages: website[home], host."""
+        return f"{self.kind()}[{self._name}]" if self._name else self.kind()
+
+    @property
+    def reference(self) -> str:
+        """How `needs` names it: website.home, host."""
+        return f"{self.kind()}.{self._name}" if self._name else self.kind()

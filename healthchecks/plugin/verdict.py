@@ -1,0 +1,66 @@
+"""What a test's report says about the service: a status, and one line that a person understands."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from healthchecks.plugin.result import NotMeasured, Status, Unhealthy
+from servermonitoring.scrubbing import scrub
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.target import Target
+
+_LONGEST = 2_000  # characters of a message
+_BROKEN = (
+    ArithmeticError, AttributeError, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
+    RecursionError, SyntaxError, TypeError, MemoryError,
+)  # fmt: skip
+"""What a mistake in the check raises, not a bad service."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    status: Status
+    message: str = ""
+
+
+def verdict(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> Verdict:
+    """From one phase's report; `error` is what was raised in it."""
+    if report.outcome == "skipped":
+        return Verdict(Status.SKIPPED, _skip_reason(report))
+    if error is not None and report.outcome == "failed":
+        broken = report.when != "call" or is_broken(error)
+        return Verdict(Status.ERROR if broken else Status.FAILED, describe(error))
+    slow = target.slow if target else None
+    if slow is not None and report.duration > slow:
+        return Verdict(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
+    return Verdict(Status.OK)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether this is a fault of the check itself."""
+    return isinstance(error, _BROKEN)
+
+
+def describe(error: BaseException) -> str:
+    """One line, without secrets: the check's own words, or the kind of error with its text."""
+    text = str(error)
+    if isinstance(error, AssertionError):
+        text = _assertion(text)
+    elif not isinstance(error, Unhealthy | NotMeasured | pytest.fail.Exception):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    line = " ".join(scrub(text).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def _assertion(text: str) -> str:
+    """The message of `assert …, message`, to which pytest adds the comparison; else the comparison alone."""
+    message, _, comparison = text.partition("\nassert ")
+    return message if comparison else text or "assertion failed, without a message"
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
+    return scrub(reason.removeprefix("Skipped: "))
