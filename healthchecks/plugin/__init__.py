@@ -40,6 +40,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return print_schema(config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
+    if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
+        raise pytest.UsageError("health checks are measured side by side already: run them without -n")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if checks.asks_for_targets(metafunc):
         from healthchecks.plugin.run import configuration_of

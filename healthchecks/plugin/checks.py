@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
     from healthchecks.plugin.target import Target
 
 MARKER = "healthcheck"
+_SIGN = re.compile(rb"^from healthchecks import|^@pytest\.mark\.healthcheck", re.MULTILINE)
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
 def is_check(item: pytest.Item) -> bool:
     """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
     return item.get_closest_marker(MARKER) is not None
+
+
+def are_in_files(paths: Iterable[Path]) -> bool:
+    """Whether there are health checks in these files, or in the test files of these folders, by their text."""
+    files = (file for path in paths for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
+    return any(_SIGN.search(file.read_bytes()) for file in files if file.is_file())
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":

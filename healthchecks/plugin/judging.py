@@ -8,6 +8,7 @@ from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass
 from healthchecks.plugin import checks
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.logs import replay
+from healthchecks.plugin.progress import await_job
 from healthchecks.plugin.run import Run
 
 
@@ -33,7 +34,7 @@ def judge(item: pytest.Function, run: Run) -> bool:
 def _value(item: pytest.Function, run: Run, job: Job) -> object:
     item.stash.setdefault(JOBS, []).append(job)
     try:
-        return run.pool.wait(job)
+        return await_job(job, run.pool, item.config)
     finally:
         replay(job)
 

@@ -71,6 +71,10 @@ class Pool:
             raise job.error
         return job.value
 
+    def is_open(self) -> bool:
+        """Whether a measurement may still end by itself: before the run's deadline."""
+        return time.monotonic() < self.ends_at
+
     def waiting(self) -> tuple[int, float]:
         """How many jobs are still awaited, and for how many seconds at most."""
         with self._changed:

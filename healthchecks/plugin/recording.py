@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -13,6 +13,7 @@ from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, verdict
 from servermonitoring.scrubbing import scrub
 
+_FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
 
 
@@ -25,6 +26,8 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     judged = verdict(report, error, checks.target_of(item))
     if isinstance(error, Blocked):
         judged = Verdict(Status.BLOCKED, judged.message)
+    if judged.status is Status.ERROR and call.excinfo:
+        report.longrepr = _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
@@ -66,6 +69,13 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         extras={"reference": target.reference if target and (named or target.single) else check},
     )
+
+
+def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    """For the author of a broken check: their own lines, without the way through pytest and this plugin."""
+    own = excinfo.traceback.filter(lambda entry: not any(each in str(entry.path) for each in _FOREIGN))
+    excinfo.traceback = own if len(own) else excinfo.traceback
+    return str(excinfo.getrepr(style="short"))
 
 
 def _scrub(report: pytest.TestReport, judged: Verdict) -> None:

@@ -17,7 +17,6 @@ from servermonitoring.configuration import ConfigurationError
 def start(session: pytest.Session) -> None:
     """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
     config = session.config
-    _refuse_xdist(config)
     configuration = configuration_of(config)
     try:
         configuration.check()
@@ -47,11 +46,6 @@ def header(run: Run) -> list[str]:
         f"targets: {targets or 'none'}",
         "alerts: not sent (no Sentry DSN)",
     ]
-
-
-def _refuse_xdist(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("health checks are measured side by side already: run them without -n")
 
 
 def _refuse_namesakes(session: pytest.Session) -> None:

@@ -7,6 +7,8 @@ from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course
 from servermonitoring.values import in_words
 
+_WIDEST = 40  # columns of a label
+_SHOWN = 3  # names of checks that fail alike
 _ORDER = (Status.FAILED, Status.ERROR, Status.BLOCKED, Status.SLOW, Status.OK, Status.SKIPPED)
 _WORDS = {
     Status.FAILED: "FAILED", Status.ERROR: "BROKEN", Status.BLOCKED: "blocked", Status.SLOW: "slow",
@@ -32,9 +34,14 @@ def lines(
 ) -> list[tuple[Status, str]]:
     """A line for each check that is not simply well; with `verbose` for all."""
     shown = [each for each in results if verbose or each.status not in (Status.OK, Status.SKIPPED)]
-    width = min(40, max((len(each.label) for each in shown), default=0))
     shown.sort(key=lambda each: _ORDER.index(each.status))
-    return [(each.status, _line(each, courses.get(each.key), width)) for each in shown]
+    alike: dict[tuple[str, ...], list[Result]] = {}
+    for each in shown:
+        alone = each.target if verbose or each.status is not Status.FAILED else ""
+        alike.setdefault((each.status, each.check, each.message, alone), []).append(each)
+    named = [(_names(group), group[0]) for group in alike.values()]
+    width = min(_WIDEST, max((len(name) for name, _ in named), default=0))
+    return [(each.status, _line(name, each, courses.get(each.key), width)) for name, each in named]
 
 
 def skipped(results: Iterable[Result]) -> str:
@@ -46,8 +53,17 @@ def skipped(results: Iterable[Result]) -> str:
     return "; ".join(parts + sorted(set(others)))
 
 
-def _line(result: Result, course: Course | None, width: int) -> str:
-    words = f"{_WORDS[result.status]:<8}{result.label:<{width}}  {result.message or in_words(result.seconds)}"
+def _names(group: list[Result]) -> str:
+    """The label of one; for several that fail alike, as in a great outage, the first few and their number."""
+    if len(group) == 1:
+        return group[0].label
+    kind = group[0].label.split("[")[0]
+    more = f" and {len(group) - _SHOWN} more" if len(group) > _SHOWN else ""
+    return f"{kind}[{', '.join(each.target for each in group[:_SHOWN])}{more}]"
+
+
+def _line(name: str, result: Result, course: Course | None, width: int) -> str:
+    words = f"{_WORDS[result.status]:<8}{name:<{width}}  {result.message or in_words(result.seconds)}"
     notes = [_since(course)] if course and result.status.is_failure else []
     notes += ["maintenance"] if result.maintenance else []
     return f"{words}  ({', '.join(notes)})" if notes else words
