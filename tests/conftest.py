@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
+from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
 
