@@ -82,7 +82,20 @@ def target_of(item: pytest.Item) -> "Target | None":
         if isinstance(value, Target):
             return value
     marker = item.get_closest_marker(MARKER)
-    return Target(**marker.kwargs) if marker and not kind_is_absent(item) else None
+    return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+
+
+def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
+    from pydantic import ValidationError
+
+    from healthchecks.plugin.problems import problems_of
+    from healthchecks.plugin.target import Target
+
+    try:
+        return Target(**marker.kwargs)
+    except ValidationError as error:
+        problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
+        raise pytest.UsageError(f"@pytest.mark.{MARKER} of {item.nodeid}: {problems}") from None
 
 
 def kind_is_absent(item: pytest.Item) -> bool:

@@ -5,28 +5,26 @@ import importlib.util
 import inspect
 import itertools
 import json
-import pkgutil
 import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-import healthchecks
-from healthchecks.plugin.configuration import loaded_kinds
+from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
 from healthchecks.plugin.settings import Settings
 
 
 def print_schema(config: pytest.Config) -> int:
     """Write it to standard output; kinds of checks in files that the command line names are in it too."""
-    for module in pkgutil.iter_modules(healthchecks.__path__):
-        if module.name.startswith("test_"):
-            importlib.import_module(f"healthchecks.{module.name}")
-    for argument in config.args:
-        _load(config.invocation_params.dir / argument.split("::")[0])
+    for kind in built_in_kinds():
+        importlib.import_module(f"healthchecks.test_{kind}")
+    kept = [_load(config.invocation_params.dir / argument.split("::")[0]) for argument in config.args]
     print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
+    del kept  # a kind lives as long as its module does
     return 0
 
 
@@ -48,14 +46,17 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _load(path: Path) -> None:
+def _load(path: Path) -> list[ModuleType]:
+    modules = []
     files = sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
     for file in files:
         known = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         if file.is_file() and str(file.resolve()) not in known:
             spec = importlib.util.spec_from_file_location(file.stem, file)
             if spec and spec.loader:
-                spec.loader.exec_module(importlib.util.module_from_spec(spec))
+                modules.append(importlib.util.module_from_spec(spec))
+                spec.loader.exec_module(modules[-1])
+    return modules
 
 
 def _described(model: type[BaseModel]) -> dict[str, Any]:
