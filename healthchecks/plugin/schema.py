@@ -8,7 +8,6 @@ import json
 import sys
 import textwrap
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,9 +21,9 @@ def print_schema(config: pytest.Config) -> int:
     """Write it to standard output; kinds of checks in files that the command line names are in it too."""
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
-    kept = [_load(config.invocation_params.dir / argument.split("::")[0]) for argument in config.args]
+    for argument in config.args:
+        _load(config.invocation_params.dir / argument.split("::")[0])
     print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
-    del kept  # a kind lives as long as its module does
     return 0
 
 
@@ -39,24 +38,18 @@ def schema() -> dict[str, Any]:
         reference = {"$ref": f"#/$defs/{kind.__name__}"}
         named = {"type": "object", "additionalProperties": reference}
         document["properties"][name] = reference if kind.single else named
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "servermonitoring.toml",
-        **document,
-    }
+    return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "servermonitoring.toml"}
 
 
-def _load(path: Path) -> list[ModuleType]:
-    modules = []
+def _load(path: Path) -> None:
     files = sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
     for file in files:
         known = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         if file.is_file() and str(file.resolve()) not in known:
             spec = importlib.util.spec_from_file_location(file.stem, file)
             if spec and spec.loader:
-                modules.append(importlib.util.module_from_spec(spec))
-                spec.loader.exec_module(modules[-1])
-    return modules
+                module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
 
 
 def _described(model: type[BaseModel]) -> dict[str, Any]:
