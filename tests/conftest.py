@@ -1,1 +1,26 @@
-"""What the project's own tests share."""
+"""What the project's own tests share: real servers, and a count of what missing programs cost."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
+from tests.suite import run_suite  # noqa: F401 - a fixture
+
+MISSING = "missing: "
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line for each missing program: how many tests could not run without it."""
+    lost = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
+    for reason, count in sorted(lost.items()):
+        if reason.startswith(MISSING):
+            tests = "1 test" if count == 1 else f"{count} tests"
+            terminalreporter.write_line(f"{reason} ({tests} skipped)", yellow=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """The reason of a skip: pytest keeps (file, line, "Skipped: reason")."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")

@@ -1,0 +1,33 @@
+"""The servers as fixtures: one of each for a whole run, started when first asked for, well at each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.bad import BadServers
+from tests.servers.website import Website
+
+
+@pytest.fixture(scope="session")
+def running_website() -> Iterator[Website]:
+    with Website() as server:
+        yield server
+
+
+@pytest.fixture
+def website(running_website: Website) -> Website:
+    """A website; see pages.py for what is on it."""
+    running_website.forget()
+    return running_website.revive()
+
+
+@pytest.fixture(scope="session")
+def running_bad() -> Iterator[BadServers]:
+    with BadServers() as server:
+        yield server
+
+
+@pytest.fixture
+def bad(running_bad: BadServers) -> BadServers:
+    """Servers that hang, drip, babble; see bad.py for their names."""
+    return running_bad.revive()

@@ -1,0 +1,195 @@
+"""A program that runs for the tests: on ports of its own, with a log, and stopped with all its family."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import psutil
+import pytest
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+_PORTS = range(20000, 32000)  # below the kernel's ephemeral ports, so that no client is given one of ours
+
+
+def free_port() -> int:
+    """A port nobody listens on; random, so that test runs side by side seldom ask for the same."""
+    for port in random.sample(_PORTS, 200):
+        if is_free(port):
+            return port
+    raise OSError("no free port found")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT will do
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def program(name: str, *places: Path) -> str:
+    """Where a program is; the test that needs it is skipped where it is missing."""
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    found = shutil.which(name, path=path)
+    if found is None:
+        pytest.skip(f"missing: {name}")
+    return found
+
+
+def until(condition: Callable[[], Any], seconds: float = 10, *, what: str = "condition") -> Any:
+    """Wait for what no event tells; gives back the first true value, raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} not met within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+class Server:
+    """`with Website() as website: …` starts it, stops it, and removes what it wrote.
+
+    In between it can be stopped and started again on the same ports, and paused (SIGSTOP: connections
+    are still accepted by the kernel, and nobody answers).
+    """
+
+    stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    grace: ClassVar[float] = 15
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-test-"))
+        self.log_file = self.directory / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def await_ready(self) -> None:
+        """Return when it answers. Raise where it will not."""
+        assert self.process
+        assert self.process.stdout
+        if self.process.stdout.readline() != b"ready\n":
+            raise RuntimeError("it ended before it was ready")
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process, "not started"
+        return self.process.pid
+
+    def family(self) -> list[psutil.Process]:
+        """The main process and all below it that are alive."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            main = psutil.Process(self.pid)
+            return [main, *main.children(recursive=True)]
+        return []
+
+    def start(self) -> Self:
+        """Start it; return when it answers."""
+        assert self.process is None, "already started"
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), env=self.environment(), cwd=ROOT, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+        try:
+            self.await_ready()
+        except BaseException as error:
+            self.stop()
+            error.add_note(f"{' '.join(self.command())}\n{self.log[-3000:]}")
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End it and everything below it; return when none of them is left. Fine when it is not running."""
+        if self.process is None:
+            return
+        family = self.family()
+        _signal(family[:1], self.stop_signal)
+        _signal(family, signal.SIGCONT)
+        _, alive = psutil.wait_procs(family, timeout=self.grace)
+        for each in alive:
+            each.kill()
+        psutil.wait_procs(alive, timeout=self.grace)
+        self.process.wait(self.grace)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+        self.process = None
+
+    def revive(self) -> Self:
+        """Whatever a test did to it, it runs again."""
+        if self.process and self.process.poll() is not None:
+            self.stop()
+        if self.process is None:
+            return self.start()
+        self.resume()
+        return self
+
+    def pause(self) -> None:
+        """Stop the whole family as SIGSTOP does; return when it stands still."""
+        while running := [each for each in self.family() if not _stands(each)]:
+            _signal(running, signal.SIGSTOP)
+            for each in running:
+                until(lambda each=each: _stands(each), what=f"stop of {each}")
+
+    def resume(self) -> None:
+        _signal(self.family()[::-1], signal.SIGCONT)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PythonServer(Server):
+    """A server that is a module of this package: prints `ready`, and ends when its stdin does."""
+
+    module: ClassVar[str]
+
+    def arguments(self) -> list[str]:
+        return []
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", self.module, *self.arguments()]
+
+
+def _stands(process: psutil.Process) -> bool:
+    try:
+        return process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.send_signal(number)
