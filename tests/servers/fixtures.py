@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.bad import BadServers
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.website import Website
 
 
@@ -31,3 +32,15 @@ def running_bad() -> Iterator[BadServers]:
 def bad(running_bad: BadServers) -> BadServers:
     """Servers that hang, drip, babble; see bad.py for their names."""
     return running_bad.revive()
+
+
+@pytest.fixture(scope="session")
+def running_postgresql() -> Iterator[PostgreSQL]:
+    with PostgreSQL() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(running_postgresql: PostgreSQL) -> PostgreSQL:
+    """A PostgreSQL with the roles ADMIN, MONITOR and READER of postgresql.py."""
+    return running_postgresql.revive()
