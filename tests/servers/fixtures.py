@@ -6,6 +6,7 @@ import pytest
 
 from tests.servers.bad import BadServers
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.website import Website
 
 
@@ -44,3 +45,15 @@ def running_postgresql() -> Iterator[PostgreSQL]:
 def postgresql(running_postgresql: PostgreSQL) -> PostgreSQL:
     """A PostgreSQL with the roles ADMIN, MONITOR and READER of postgresql.py."""
     return running_postgresql.revive()
+
+
+@pytest.fixture(scope="session")
+def running_rabbitmq() -> Iterator[RabbitMQ]:
+    with RabbitMQ() as server:
+        yield server
+
+
+@pytest.fixture
+def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
+    """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
+    return running_rabbitmq.revive()
