@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers import browsers
 from tests.servers.bad import BadServers
+from tests.servers.browsers import Browser
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.website import Website
@@ -57,3 +59,21 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Browser:
+    """Chromium and its chromedriver."""
+    return browsers.chromium()
+
+
+@pytest.fixture(scope="session")
+def firefox() -> str:
+    """The path of Firefox."""
+    return browsers.firefox()
+
+
+@pytest.fixture(scope="session")
+def firefox_with_geckodriver() -> Browser:
+    """Firefox and the geckodriver that the user installs."""
+    return browsers.firefox_with_geckodriver()
