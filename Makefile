@@ -15,7 +15,7 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 	@$(BIN)/pytest healthchecks --no-header -q
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
-	@ci/install-test-tools
+	-@ci/install-test-tools
 	@$(BIN)/pytest -q
 
 lint: $(VENV)/development.installed
