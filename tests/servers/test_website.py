@@ -163,9 +163,7 @@ def test_paused_it_can_still_be_stopped():
 
 def test_it_ends_with_a_test_run_that_is_killed(tmp_path):
     """Nobody has to clean up after `kill -9`."""
-    script = (
-        "from tests.servers.website import Website; w = Website().start(); print(w.pid, flush=True); input()"
-    )
+    script = "from tests.servers.website import Website; w = Website().start(); print(w.pid, flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,

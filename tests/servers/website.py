@@ -60,9 +60,7 @@ class Website(PythonServer):
         port = self.tls_ports[tls] if tls else self.port
         return f"http{'s' if tls else ''}://{login}{host}:{port}{path}"
 
-    def answer(
-        self, path: str, text: str = "", *, status: int = 200, headers: dict[str, str] | None = None
-    ) -> None:
+    def answer(self, path: str, text: str = "", *, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """From now on, this path (without query) answers so; `forget()` gives the page itself back."""
         self._overrides[path] = {"status": status, "text": text, "headers": headers or {}}
         self._write_overrides()
