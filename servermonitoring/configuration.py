@@ -81,6 +81,12 @@ def place(path: Iterable[str | int]) -> str:
     return f"[{'.'.join(table)}] {key}" if table else f"[{key}]"
 
 
+def table(path: Iterable[str | int]) -> str:
+    """How a table is named in a message: `[website.home]`; nothing for the whole file."""
+    name = ".".join(str(part) for part in path)
+    return f"[{name}]" if name else ""
+
+
 def _expand(value: Any, path: tuple[str | int, ...], problems: list[Problem]) -> Any:
     if isinstance(value, dict):
         return {key: _expand(each, (*path, key), problems) for key, each in value.items()}

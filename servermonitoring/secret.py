@@ -56,8 +56,15 @@ class Secret:
         """How pydantic reads one; only called where pydantic is in use."""
         from pydantic_core import core_schema
 
-        text = core_schema.no_info_after_validator_function(cls.load, core_schema.str_schema())
         return core_schema.json_or_python_schema(
-            json_schema=text,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
+            json_schema=core_schema.str_schema(),
+            python_schema=core_schema.no_info_plain_validator_function(cls._validated),
         )
+
+    @classmethod
+    def _validated(cls, value: object) -> "Secret":
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls.load(value)
+        raise ValueError("a secret is a text, or file:/path of a file that holds it")

@@ -123,6 +123,14 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     escape_cells(cells, report.nodeid)
 
 
+def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
+    run = _run(session.config)
+    if run is not None:
+        from healthchecks.plugin.page import banner
+
+        prefix.append(banner(run.results.values()))
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
     """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""

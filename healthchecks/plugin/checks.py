@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
-    from healthchecks.plugin.measurement import Measurement
+    from healthchecks.plugin.measured import Measurement
     from healthchecks.plugin.target import Target
 
 MARKER = "healthcheck"
@@ -35,7 +35,7 @@ def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     """The fixture names of a test that stand for targets, with their kinds."""
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
-    from healthchecks.plugin.measurement import measurement_of
+    from healthchecks.plugin.measured import measurement_of
     from healthchecks.plugin.target import Target
 
     kinds: dict[str, type[Target]] = {}
@@ -82,7 +82,20 @@ def target_of(item: pytest.Item) -> "Target | None":
         if isinstance(value, Target):
             return value
     marker = item.get_closest_marker(MARKER)
-    return Target(**marker.kwargs) if marker and not kind_is_absent(item) else None
+    return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+
+
+def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
+    from pydantic import ValidationError
+
+    from healthchecks.plugin.problems import problems_of
+    from healthchecks.plugin.target import Target
+
+    try:
+        return Target(**marker.kwargs)
+    except ValidationError as error:
+        problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
+        raise pytest.UsageError(f"@pytest.mark.{MARKER} of {item.nodeid}: {problems}") from None
 
 
 def kind_is_absent(item: pytest.Item) -> bool:
@@ -93,7 +106,7 @@ def kind_is_absent(item: pytest.Item) -> bool:
 
 def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
     """The measurements that this test asks for."""
-    from healthchecks.plugin.measurement import measurement_of
+    from healthchecks.plugin.measured import measurement_of
 
     if isinstance(item, pytest.Function):
         for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way

@@ -1,18 +1,18 @@
 """The configuration of one run: its file, its targets, its settings, and everything that is wrong with them."""
 
-import importlib.util
+import importlib
+import pkgutil
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+import healthchecks
+from healthchecks.plugin.problems import problems_of
 from healthchecks.plugin.settings import Settings
 from healthchecks.plugin.target import Target
-from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read
-from servermonitoring.scrubbing import is_sensitive
+from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,10 +59,10 @@ class Configuration:
         kinds = self._all_kinds()
         for kind in kinds.values():
             self.targets(kind)
-        known = {*kinds, *Settings.model_fields}
-        for table in self._tables:
-            if table not in known:
-                self._problems.append(Problem(f"[{table}]", f"unknown table{nearest(table, known)}"))
+        known = {*kinds, *Settings.model_fields, *built_in_kinds()}
+        for name in self._tables:
+            if name not in known:
+                self._problems.append(Problem(table([name]), f"unknown table{nearest(name, known)}"))
         self._check_needs()
         if self._problems:
             raise ConfigurationError(self.path or Path(_FILE), self._problems)
@@ -75,11 +75,11 @@ class Configuration:
         name = kind.kind()
         if name not in self._tables:
             return [target.called(name) for name, target in kind.defaults().items()]
-        table = self._tables[name]
-        if not isinstance(table, dict):
-            self._problems.append(Problem(f"[{name}]", f"{table!r} is not a table: write [{name}]"))
+        keys = self._tables[name]
+        if not isinstance(keys, dict):
+            self._problems.append(Problem(table([name]), f"{keys!r} is not a table: write [{name}]"))
             return []
-        named = {"": table} if kind.single else table
+        named = {"": keys} if kind.single else keys
         return [target for key, keys in named.items() if (target := self._read_target(kind, key, keys))]
 
     def _read_target(self, kind: type[T], name: str, keys: object) -> T | None:
@@ -99,14 +99,12 @@ class Configuration:
         try:
             return model.model_validate(keys)
         except ValidationError as error:
-            self._problems += [_problem(each, model, where) for each in error.errors(include_url=False)]
+            self._problems += problems_of(error, model, where)
             return None
 
     def _all_kinds(self) -> dict[str, type[Target]]:
-        for table in self._tables:
-            module = f"healthchecks.test_{table}"
-            if table not in loaded_kinds() and re.fullmatch(r"\w+", table) and importlib.util.find_spec(module):
-                importlib.import_module(module)  # its file is not among those that run, its table is checked
+        for name in {*self._tables} & built_in_kinds() - {*loaded_kinds()}:
+            importlib.import_module(f"healthchecks.test_{name}")  # not among the files that run, but checked
         return loaded_kinds()
 
     def _check_needs(self) -> None:
@@ -118,6 +116,15 @@ class Configuration:
                     self._problems.append(Problem(where, f'no target "{need}"{nearest(need, targets)}'))
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+
+
+def built_in_kinds() -> set[str]:
+    """The kinds that ship, by their files: test_website.py has [website.NAME]."""
+    return {
+        module.name.removeprefix("test_")
+        for module in pkgutil.iter_modules(healthchecks.__path__)
+        if module.name.startswith("test_")
+    }
 
 
 def loaded_kinds() -> dict[str, type[Target]]:
@@ -142,37 +149,3 @@ def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
 
     done: set[str] = set()
     return next((loop for reference in needs if (loop := walk(reference, ()))), [])
-
-
-def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]) -> Problem:
-    path = (*where, *(str(part) for part in error["loc"] if not _is_noise(part)))
-    key = str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        return Problem(place(path[:-1]), f'unknown key "{key}"{nearest(key, _keys(model, error["loc"]))}')
-    if error["type"] == "missing":
-        return Problem(place(path[:-1]), f'"{key}" is missing')
-    message = error["msg"].removeprefix("Value error, ")
-    value = error["input"]
-    shown = "" if isinstance(value, dict) or is_sensitive(key) or repr(value) in message else f"{value!r}: "
-    return Problem(place(path), shown + message[:1].lower() + message[1:])
-
-
-def _is_noise(part: str | int) -> bool:
-    """Parts that pydantic adds for its own validators, unions and tagged choices."""
-    return isinstance(part, str) and not re.fullmatch(r"[\w./:@+-]+", part)
-
-
-def _keys(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:
-    """The keys known at the place that a path leads to, through nested tables."""
-    for part in list(path)[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = _inner_model(field.annotation) if field else None
-        model = inner or model
-    return model.model_fields
-
-
-def _inner_model(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    arguments = getattr(annotation, "__args__", ())
-    return next((found for each in arguments if (found := _inner_model(each))), None)

@@ -2,11 +2,15 @@
 
 import contextlib
 import secrets
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from healthchecks.plugin.result import Result
+from healthchecks.plugin.summary import headline
 
 NAME = "index.html"
 
@@ -54,6 +58,15 @@ class Page:
         finally:
             option.htmlpath, option.self_contained_html = given
         return next(iter(set(self._config.pluginmanager.get_plugins()) - before))
+
+
+def banner(results: Iterable[Result]) -> str:
+    """The page's first lines: what is wrong, in HTML."""
+    results = list(results)
+    bad = (
+        f"<li><b>{escape(each.label)}</b>: {escape(each.message)}</li>" for each in results if each.status.is_failure
+    )
+    return f"<h2>{escape(headline(results))}</h2><ul>{''.join(bad)}</ul>"
 
 
 def escape_cells(cells: list[str], name: str) -> None:

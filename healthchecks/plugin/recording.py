@@ -25,7 +25,8 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     error = call.excinfo.value if call.excinfo else None
     judged = verdict(report, error, checks.target_of(item))
     if isinstance(error, Blocked):
-        judged = Verdict(Status.BLOCKED, judged.message)
+        judged = Verdict(Status.BLOCKED, error.msg or "")
+        report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
         report.longrepr = _traceback(call.excinfo)
     _scrub(report, judged)

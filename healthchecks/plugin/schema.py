@@ -5,7 +5,6 @@ import importlib.util
 import inspect
 import itertools
 import json
-import pkgutil
 import sys
 import textwrap
 from pathlib import Path
@@ -14,16 +13,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-import healthchecks
-from healthchecks.plugin.configuration import loaded_kinds
+from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
 from healthchecks.plugin.settings import Settings
 
 
 def print_schema(config: pytest.Config) -> int:
     """Write it to standard output; kinds of checks in files that the command line names are in it too."""
-    for module in pkgutil.iter_modules(healthchecks.__path__):
-        if module.name.startswith("test_"):
-            importlib.import_module(f"healthchecks.{module.name}")
+    for kind in built_in_kinds():
+        importlib.import_module(f"healthchecks.test_{kind}")
     for argument in config.args:
         _load(config.invocation_params.dir / argument.split("::")[0])
     print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
@@ -41,11 +38,7 @@ def schema() -> dict[str, Any]:
         reference = {"$ref": f"#/$defs/{kind.__name__}"}
         named = {"type": "object", "additionalProperties": reference}
         document["properties"][name] = reference if kind.single else named
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "servermonitoring.toml",
-        **document,
-    }
+    return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "servermonitoring.toml"}
 
 
 def _load(path: Path) -> None:
@@ -55,7 +48,8 @@ def _load(path: Path) -> None:
         if file.is_file() and str(file.resolve()) not in known:
             spec = importlib.util.spec_from_file_location(file.stem, file)
             if spec and spec.loader:
-                spec.loader.exec_module(importlib.util.module_from_spec(spec))
+                module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
 
 
 def _described(model: type[BaseModel]) -> dict[str, Any]:

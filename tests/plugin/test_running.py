@@ -48,7 +48,7 @@ def test_all_well(ports, greeter):
 
 def test_bad_answer(ports):
     """A bad answer is FAILED with the check's own words and no traceback, and ends with status 1."""
-    from conftest import Listener
+    from tests.plugin.conftest import Listener
 
     other = Listener(b"broken\n")
     ports.configure(table(other.port))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -49,6 +50,24 @@ def program(name: str, *places: Path) -> str:
     return found
 
 
+def as_user(user: str, death_signal: str) -> list[str]:
+    """The words before a command that let it end with the test run, and, run by root, be another user.
+
+    Servers refuse to be root; a test run in a container often is.
+    """
+    words = [program("setpriv"), "--pdeathsig", death_signal]
+    if os.geteuid() == 0:
+        group = str(pwd.getpwnam(user).pw_gid)
+        words += ["--reuid", user, "--regid", group, "--init-groups"]
+    return [*words, "--"]
+
+
+def give_to(user: str, path: Path) -> None:
+    """Let a server that root runs as another user write there."""
+    if os.geteuid() == 0:
+        shutil.chown(path, user)
+
+
 def until(condition: Callable[[], Any], seconds: float = 10, *, what: str = "condition") -> Any:
     """Wait for what no event tells; gives back the first true value, raises TimeoutError."""
     end = time.monotonic() + seconds
@@ -80,6 +99,10 @@ class Server:
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
 
+    def home(self) -> Path:
+        """The directory it runs in: one that another user can read, too."""
+        return self.directory
+
     def await_ready(self) -> None:
         """Return when it answers. Raise where it will not."""
         assert self.process
@@ -108,7 +131,7 @@ class Server:
         assert self.process is None, "already started"
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), env=self.environment(), cwd=ROOT, start_new_session=True,
+                self.command(), env=self.environment(), cwd=self.home(), start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         try:
@@ -177,6 +200,9 @@ class PythonServer(Server):
 
     def arguments(self) -> list[str]:
         return []
+
+    def home(self) -> Path:
+        return ROOT
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", self.module, *self.arguments()]

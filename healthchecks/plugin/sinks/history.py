@@ -47,8 +47,8 @@ class History:
 
     def store(self, results: Iterable[Result], started: datetime, seconds: float, *, interrupted: bool) -> None:
         """Keep one run, whole or not at all, and drop what is older than `days`."""
-        moment = int(started.timestamp())
         with self._database as database:
+            moment = self._moment(started)
             database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (moment, seconds, interrupted))
             database.executemany(
                 "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)",
@@ -64,6 +64,13 @@ class History:
 
     def close(self) -> None:
         self._database.close()
+
+    def _moment(self, started: datetime) -> int:
+        """The run's second; the next free one if another run began in it."""
+        moment = int(started.timestamp())
+        while self._database.execute("SELECT 1 FROM runs WHERE time = ?", (moment,)).fetchone():
+            moment += 1
+        return moment
 
     def _course(self, result: Result) -> Course | None:
         bad = ",".join(str(_CODES[status]) for status in Status if not status.is_well and status != Status.SKIPPED)

@@ -1,0 +1,72 @@
+"""README's own text is what is tried: its checks run, its configuration is valid."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", README, re.DOTALL))
+CONFIGURATIONS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+
+
+def run(folder, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_check_of_a_user(folder):
+    """The file shown under "Write a check" works word for word: well, failing, and for a missing file."""
+    (folder / "fresh").touch()
+    (folder / "servermonitoring.toml").write_text(
+        '[backup.fresh]\nfile = "fresh"\n[backup.none]\nfile = "none"\n'
+        '[backup.old]\nfile = "/proc/1/status"\nnewest = 0\n'
+    )
+    done = run(folder, "mychecks/test_backup.py")
+    assert done.returncode == 1
+    assert re.search(r"FAILED  backup\[old\] +/proc/1/status is \d+ hours old", done.stdout)
+    assert re.search(r"FAILED  backup\[none\] +FileNotFoundError: .*No such file or directory: 'none'", done.stdout)
+    assert "2 of 3 checks are failing" in done.stdout
+
+
+def test_check_is_short():
+    """A new kind of check is about ten lines."""
+    lines = [line for line in FILES["mychecks/test_backup.py"].splitlines() if line.strip()]
+    assert len(lines) <= 12
+
+
+def test_plain_check(folder):
+    """The marked test works word for word."""
+    done = run(folder, "mychecks/test_plain.py", "-v")
+    assert done.returncode == 0, done.stdout
+    assert "git_is_installed" in done.stdout
+
+
+def test_configuration_is_valid(folder):
+    """The configuration shown is accepted as it stands, once its variables and secret files exist."""
+    (folder / "password").write_text("a-password-of-the-test")
+    text = "\n".join(CONFIGURATIONS).replace("/etc/servermonitoring/database-password", str(folder / "password"))
+    text = text.replace("/var/lib/servermonitoring", str(folder / "state"))
+    (folder / "servermonitoring.toml").write_text(text)
+    passwords = {"MONITOR_PASSWORD": "one-of-the-test", "RABBITMQ_PASSWORD": "two-of-the-test"}
+    done = run(folder, "--pyargs", "healthchecks", "--collect-only", "-q", **passwords)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_website_access[home]" in done.stdout
