@@ -31,11 +31,17 @@ def open_to_write() -> int:
         return _open(path)
 
 
-def open_to_believe() -> int:
-    """The same, once it is certain that no other user can plant or remove records. Raises OSError."""
-    descriptor = open_to_write()
+def open_to_believe(*, repair: bool) -> int:
+    """The same, once it is certain that no other user can plant or remove records.
+
+    With `repair` it is made if it is missing, and made safe as far as this user can. Raises OSError.
+    """
+    path = location()
+    descriptor = open_to_write() if repair else _open(path)
     try:
-        _secure(descriptor, location())
+        if repair:
+            _make_safe(descriptor, path)
+        _check(descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise
@@ -64,24 +70,28 @@ def _make(path: Path) -> None:
         os.close(descriptor)
 
 
-def _secure(descriptor: int, path: Path) -> None:
+def _make_safe(descriptor: int, path: Path) -> None:
     status, me = os.fstat(descriptor), os.geteuid()
-    if status.st_uid not in (0, me):
-        if me != 0:
-            raise PermissionError(
-                f"{path} belongs to user {status.st_uid}, who could forge or remove records in it: "
-                f"remove it, or set ${VARIABLE} to a safe directory"
-            )
+    mode = stat.S_IMODE(status.st_mode)
+    if me == 0 and status.st_uid != 0:
         log.warning("%s was made by user %d: taken over by root", path, status.st_uid)
         os.fchown(descriptor, 0, 0)
-    mode = stat.S_IMODE(status.st_mode)
     if me == 0 and mode != _SHARED:
         os.fchmod(descriptor, _SHARED)
-    elif mode & 0o022 and not mode & stat.S_ISVTX:
-        _make_sticky(descriptor, status, path)
+    elif me == status.st_uid and _open_to_all(mode):
+        os.fchmod(descriptor, mode | stat.S_ISVTX)
 
 
-def _make_sticky(descriptor: int, status: os.stat_result, path: Path) -> None:
-    if status.st_uid != os.geteuid():
+def _check(descriptor: int, path: Path) -> None:
+    status = os.fstat(descriptor)
+    if status.st_uid not in (0, os.geteuid()):
+        raise PermissionError(
+            f"{path} belongs to user {status.st_uid}, who could forge or remove records in it: "
+            f"remove it, or set ${VARIABLE} to a safe directory"
+        )
+    if _open_to_all(stat.S_IMODE(status.st_mode)):
         raise PermissionError(f"any user can remove records in {path}: chmod 1777 it")
-    os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | stat.S_ISVTX)
+
+
+def _open_to_all(mode: int) -> bool:
+    return bool(mode & 0o022) and not mode & stat.S_ISVTX
