@@ -8,9 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.attachments import attach
     from healthchecks.plugin.fields import Duration, Share, Size
-    from healthchecks.plugin.job import on_timeout, remaining
+    from healthchecks.plugin.inside import attach, on_timeout, remaining
     from healthchecks.plugin.measurement import measurement
     from healthchecks.plugin.result import NoAnswer, Unhealthy
     from healthchecks.plugin.target import Target
@@ -38,10 +37,10 @@ _HOMES = {
     "Size": "healthchecks.plugin.fields",
     "Target": "healthchecks.plugin.target",
     "Unhealthy": "healthchecks.plugin.result",
-    "attach": "healthchecks.plugin.attachments",
+    "attach": "healthchecks.plugin.inside",
     "measurement": "healthchecks.plugin.measurement",
-    "on_timeout": "healthchecks.plugin.job",
-    "remaining": "healthchecks.plugin.job",
+    "on_timeout": "healthchecks.plugin.inside",
+    "remaining": "healthchecks.plugin.inside",
 }
 
 

@@ -12,17 +12,3 @@ class Attachment:
     name: str
     content: bytes
     media_type: str
-
-
-def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
-    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement.
-
-    Cut at 2 MB; a picture larger than that is left out. Does nothing outside of a measurement.
-    """
-    from healthchecks.plugin.job import current_job
-
-    job = current_job()
-    data = content.encode() if isinstance(content, str) else content
-    if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
-        return
-    job.attachments.append(Attachment(name, data[:LARGEST], media_type))

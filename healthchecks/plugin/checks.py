@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
-    from healthchecks.plugin.measurement import Measurement
+    from healthchecks.plugin.measured import Measurement
     from healthchecks.plugin.target import Target
 
 MARKER = "healthcheck"
@@ -35,7 +35,7 @@ def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     """The fixture names of a test that stand for targets, with their kinds."""
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
-    from healthchecks.plugin.measurement import measurement_of
+    from healthchecks.plugin.measured import measurement_of
     from healthchecks.plugin.target import Target
 
     kinds: dict[str, type[Target]] = {}
@@ -106,7 +106,7 @@ def kind_is_absent(item: pytest.Item) -> bool:
 
 def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
     """The measurements that this test asks for."""
-    from healthchecks.plugin.measurement import measurement_of
+    from healthchecks.plugin.measured import measurement_of
 
     if isinstance(item, pytest.Function):
         for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way

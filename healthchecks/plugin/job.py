@@ -87,24 +87,3 @@ class Job:
 def current_job() -> Job | None:
     """The job that this thread measures for."""
     return getattr(_local, "job", None)
-
-
-def remaining() -> float:
-    """Seconds until the deadline of the measurement that calls this; what a client's time limits are set to.
-
-    Never below 0.001, since to many clients 0 means no limit. Outside of a measurement: 10.
-    """
-    job = current_job()
-    if job is None or job.ends_at is None:
-        return 10.0
-    return max(0.001, job.ends_at - time.monotonic())
-
-
-def on_timeout(clean: Callable[[], object]) -> None:
-    """Have `clean` called when the deadline passes or the run ends before this measurement does.
-
-    For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
-    """
-    job = current_job()
-    if job is not None:
-        job.cleanups.append(clean)

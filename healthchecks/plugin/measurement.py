@@ -2,29 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast, overload
 
 import pytest
 
+from healthchecks.plugin.measured import MARK, Measurement
+from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.target import Target
-
-MARK = "healthchecks_measurement"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A function that measures one target, and how many of it may run at a time."""
-
-    function: Callable[..., Any]
-    parameter: str
-    target: type[Target]
-    concurrent: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.function.__name__
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,18 +29,11 @@ def measurement(function: F | None = None, *, concurrent: int | None = None) -> 
     return _fixture(function, concurrent)
 
 
-def measurement_of(fixture_function: object) -> Measurement | None:
-    """The measurement behind a fixture's function, if it is one."""
-    return cast("Measurement | None", getattr(fixture_function, MARK, None))
-
-
 def _fixture(function: F, concurrent: int | None) -> F:
     measured = Measurement(function, *_parameter(function), concurrent)
 
     def job(request: pytest.FixtureRequest, **target: Target) -> object:
-        from healthchecks.plugin.run import RUN
-
-        return request.config.stash[RUN].pool.submit(measured, target[measured.parameter])
+        return request.config.stash[POOL].submit(measured, target[measured.parameter])
 
     parameters = ("request", measured.parameter)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.limits import Limits
 from healthchecks.plugin.result import NotMeasured
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.measurement import Measurement
+    from healthchecks.plugin.measured import Measurement
     from healthchecks.plugin.target import Target
 
 _UNBOUNDED = 1_000_000
@@ -172,3 +174,6 @@ class Pool:
         if job in self._running:
             self._running.remove(job)
             self._lanes[job.lane] -= 1
+
+
+POOL = pytest.StashKey[Pool]()

@@ -8,6 +8,7 @@ import pytest
 
 from healthchecks.plugin import checks, logs
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
+from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
@@ -28,6 +29,7 @@ def start(session: pytest.Session) -> None:
     run = Run(configuration, config.rootpath)
     _lock(run)
     config.stash[RUN] = run
+    config.stash[POOL] = run.pool
     _set_options(session)
     _end_on_sigterm(config)
     logs.divert(config)

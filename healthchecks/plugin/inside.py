@@ -1,0 +1,40 @@
+"""What a measurement may call: for its time limits, for what it must not leave behind, for what it wants to show."""
+
+import time
+from collections.abc import Callable
+
+from healthchecks.plugin.attachments import LARGEST, Attachment
+from healthchecks.plugin.job import current_job
+
+
+def remaining() -> float:
+    """Seconds until the deadline of the measurement that calls this; what a client's time limits are set to.
+
+    Never below 0.001, since to many clients 0 means no limit. Outside of a measurement: 10.
+    """
+    job = current_job()
+    if job is None or job.ends_at is None:
+        return 10.0
+    return max(0.001, job.ends_at - time.monotonic())
+
+
+def on_timeout(clean: Callable[[], object]) -> None:
+    """Have `clean` called when the deadline passes or the run ends before this measurement does.
+
+    For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
+    """
+    job = current_job()
+    if job is not None:
+        job.cleanups.append(clean)
+
+
+def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
+    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement.
+
+    Cut at 2 MB; a picture larger than that is left out. Does nothing outside of a measurement.
+    """
+    job = current_job()
+    data = content.encode() if isinstance(content, str) else content
+    if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
+        return
+    job.attachments.append(Attachment(name, data[:LARGEST], media_type))
