@@ -55,13 +55,21 @@ def private_directory(path: Path) -> Path:
     """
     for each in (*reversed(path.parents), path):
         if not each.is_dir():
-            each.mkdir(mode=0o700, exist_ok=True)  # at once: mkdir(parents=True) makes the others for all to read
+            _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read
     for status in (path.lstat(), path.stat()):  # a link, and what it points to
         if status.st_uid != os.geteuid():
             raise PermissionError(f"{path} belongs to user {status.st_uid}, not to this one ({os.geteuid()})")
     if status.st_mode & 0o077:
         path.chmod(0o700)
     return path
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():  # else another process was quicker
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
 
 
 def at_home(text: str) -> Path:

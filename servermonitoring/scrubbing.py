@@ -25,7 +25,7 @@ _URL_PASSWORD = re.compile(r"://[^\s/:'\"]{0,200}+:([^\s/'\"]{1,400})@")
 _KEY_VALUE = re.compile(
     # The first letters stand apart, in both cases: so re finds them fast, at the price of taking "swd" for "pwd".
     r"[acpstACPST](?i:assword|asswd|wd|assphrase|ecret|oken|pi[_-]?key|uthorization|redentials?|essionid)"
-    r"[\w.-]{0,20}+\\?[\"']?\s{0,3}+[=:]\s{0,3}+\\?[\"']?(?i:bearer\s{1,3}+|basic\s{1,3}+)?"
+    r"[\w.-]{0,20}+\\?[\"']?\s{0,3}+[=:]\s{0,3}+\\?[\"']?(?i:bearer\s{1,3}+|basic\s{1,3}+)?+"
     r"((?<=\")[^\"\n]{1,400}(?=\")|(?<=')[^'\n]{1,400}(?=')|[^\s&\"',;})\]\[]{1,400})"  # in quotes also spaces
 )
 _COOKIE = re.compile(r"\bcookie[\"']?:\s{0,3}[\"']?([^\r\n\"']{1,400})", re.IGNORECASE)
@@ -35,6 +35,7 @@ _BEARER = re.compile(r"\b(?:bearer|basic)\s{1,3}([\w.~+/=-]{6,400})", re.IGNOREC
 _CARELESS_URL = re.compile(
     r"[a-z][a-z0-9+.-]*://(?![^\s/@:]*:[^\s/@?#]*@[^\s/@]*(?:[/?#]|$))[^\s/@:]*:(?!\d{1,5}/)(.+)@", re.IGNORECASE
 )
+_URL_TOKEN = re.compile(r"://([\w-]{20,})@")  # longer than the name of a user: a key, as Sentry's DSN holds one
 _DSN_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:[^'\\]|\\.)+)'|([^\s'&]+))", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+(\S+)\s*", re.IGNORECASE)
 
@@ -109,7 +110,8 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _passwords_in(text: str) -> list[str]:
-    found = [match[2] for match in _URL_PASSWORD.finditer(text)]
+    found = [match[1] for match in _URL_PASSWORD.finditer(text)]
+    found += _URL_TOKEN.findall(text)
     found += [re.sub(r"\\(.)", r"\1", match[1] or match[2]) for match in _DSN_PASSWORD.finditer(text)]
     if careless := _CARELESS_URL.match(text.strip()):
         # Clients take such a URL apart in the wrong place, and complain of a piece.

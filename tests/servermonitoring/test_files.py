@@ -139,7 +139,7 @@ def test_an_open_directory_is_closed_to_others(tmp_path):
 def test_a_file_in_the_way_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OSError, match=r"exists|Not a directory"):
+        with pytest.raises(NotADirectoryError, match="Not a directory"):
             private_directory(path)
 
 
