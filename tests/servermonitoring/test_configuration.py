@@ -94,7 +94,7 @@ def test_what_is_secret_in_it_is_scrubbed_from_then_on(write, monkeypatch, line,
 def test_the_name_of_a_secret_file_is_no_secret(write):
     """It is what an error has to name."""
     read(write('password = "file:/etc/app/password"\nurl = "https://app.example.com"\n'))
-    message = "cannot read /etc/app/password for https://app.example.com"
+    message = "cannot read file:/etc/app/password for https://app.example.com"
     assert scrub(message) == message
 
 

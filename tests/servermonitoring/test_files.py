@@ -47,7 +47,11 @@ def test_written_files_are_private_unless_said_otherwise(tmp_path):
     path.chmod(0o666)
     write_whole(path, "new")
     assert path.stat().st_mode & 0o777 == 0o600
-    write_whole(path, b"for all", mode=0o644)
+    old = os.umask(0o077)
+    try:
+        write_whole(path, b"for all", mode=0o644)
+    finally:
+        os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o644
     assert path.read_text() == "for all"
 

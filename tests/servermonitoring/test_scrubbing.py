@@ -40,6 +40,12 @@ def test_a_known_secret_is_found_however_it_is_written(written):
     assert scrubbed.endswith(" after")
 
 
+def test_a_known_secret_of_several_lines_is_found_in_a_repr():
+    """Which writes it as neither JSON nor PostgreSQL do."""
+    remember('it\'s\n"mine"\x85')
+    assert scrub(repr(['it\'s\n"mine"\x85'])) == f"['{FILTERED}']"
+
+
 @given(secret=st.text(min_size=4), before=st.text(), after=st.text())
 def test_any_known_secret_is_gone(secret, before, after):
     assume(len(secret.strip()) >= 4)

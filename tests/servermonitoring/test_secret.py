@@ -21,7 +21,9 @@ VALUE = "correct horse"
     ],
 )  # fmt: skip
 def test_it_never_shows(show):
-    assert VALUE not in show(Secret(VALUE))
+    shown = show(Secret(VALUE))
+    assert VALUE not in shown
+    assert "**********" in shown
 
 
 def test_it_shows_neither_in_logs_nor_in_tracebacks(caplog):
