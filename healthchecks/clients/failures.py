@@ -16,17 +16,22 @@ from healthchecks.clients.certificate import what_is_wrong
 CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
 """Everything that a request raises; requests' own errors are OSErrors."""
 
+_TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
+"""Looked for after a refused connection, which is one of urllib3's timeouts."""
+
 
 def told(error: BaseException, url: str, ca: Path | None) -> Unhealthy:
     """What to raise instead of a client's error: the first of its causes that says something."""
     causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
-            return NoAnswer(f"no answer in time at {peer(url)}")
-    for describe in (_of_tls, _of_connecting, _of_talking):
+    for describe in (_of_tls, _of_connecting):
         for cause in causes:
             if message := describe(cause, url, ca):
                 return Unhealthy(message)
+    if any(isinstance(cause, _TIMEOUTS) for cause in causes):
+        return NoAnswer(f"no answer in time at {peer(url)}")
+    for cause in causes:
+        if message := _of_talking(cause, url):
+            return Unhealthy(message)
     return Unhealthy(f"{type(error).__name__} at {peer(url)}")
 
 
@@ -54,7 +59,7 @@ def _of_connecting(cause: BaseException, url: str, _ca: Path | None) -> str:
     return ""
 
 
-def _of_talking(cause: BaseException, url: str, _ca: Path | None) -> str:
+def _of_talking(cause: BaseException, url: str) -> str:
     if isinstance(cause, urllib3.exceptions.IncompleteRead | http.client.IncompleteRead):
         return f"breaks off in the middle of the body at {peer(url)}"
     if isinstance(cause, urllib3.exceptions.DecodeError):
