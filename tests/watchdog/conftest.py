@@ -1,0 +1,35 @@
+"""Fixtures of the watchdog's tests."""
+
+import os
+
+import pytest
+from kennel import Kennel, Watching, records
+
+
+@pytest.fixture
+def kennel(tmp_path, monkeypatch):
+    """Where this test's browsers live; they are ended with it."""
+    monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kennel = Kennel(tmp_path)
+    yield kennel
+    kennel.end()
+
+
+@pytest.fixture
+def watching(kennel):
+    """Starts the real watchdog with these rules."""
+
+    def start(rule="", *arguments, **options):
+        return Watching(kennel, rule, *arguments, **options)
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def own_records(tmp_path, monkeypatch):
+    """No test touches the records of a watchdog that really watches this machine."""
+    monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("SERVERMONITORING_CONFIG", raising=False)
+    assert os.environ["WATCHDOG_VALIDATED_DIR"]
