@@ -10,8 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -56,7 +59,7 @@ def needed(name):
     return path
 
 
-def wait_for(condition, seconds=20.0, what="it"):
+def wait_for(condition, seconds=20.0, what=lambda: "it"):
     """The first true value of the condition, or a failure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -64,7 +67,7 @@ def wait_for(condition, seconds=20.0, what="it"):
         if value:
             return value
         time.sleep(0.01)
-    pytest.fail(f"{what} did not come true within {seconds} s")
+    pytest.fail(f"{what()} did not come true within {seconds} s")
     return None
 
 
@@ -91,7 +94,7 @@ class Kennel:
         process = self.start(
             [program, "-I", "-S", "-c", code, *arguments, f"--marker={self.home}"], **options
         )
-        wait_for(lambda: is_named(process.pid, name), what=f"the process called {name}")
+        wait_for(lambda: is_named(process.pid, name), what=lambda: f"the process called {name}")
         return process
 
     def firefox(self, page="about:blank", *more):
@@ -102,7 +105,7 @@ class Kennel:
         (profile / "user.js").write_text("\n".join(lines))
         arguments = ["--headless", "--no-remote", "--profile", profile, *more, page]
         process = self.start([needed("firefox-esr"), *arguments])
-        wait_for(lambda: len(family(process.pid)) >= 6, 60, "the family of Firefox")
+        wait_for(lambda: len(family(process.pid)) >= 6, 60, lambda: "the family of Firefox")
         return process
 
     def end(self):
@@ -146,7 +149,9 @@ class Watching:
         return self.log.read_text()
 
     def said(self, pattern, seconds=20.0):
-        return wait_for(lambda: re.search(pattern, self.text()), seconds, f"{pattern!r} in\n{self.text()}\n")
+        return wait_for(
+            lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n"
+        )
 
     def kills(self):
         path = self.state / "kills.jsonl"
@@ -213,18 +218,55 @@ def as_user(uid, work):
     return answer[1:]
 
 
-def page(home: Path, body: str) -> str:
-    """The file: URL of a page."""
-    path = home / "page.html"
-    path.write_text(f"<!doctype html><title>page</title>{body}")
-    return path.as_uri()
-
-
-# Allocates at a rate in MB/s up to a limit in MB; one array in a page may be at most some hundred MB.
-GROWING_PAGE = """<script>
-const held = [], begun = performance.now();
-setInterval(() => {{
-  while (held.length * 4 < Math.min({limit}, (performance.now() - begun) / 1000 * {rate}))
-    held.push(new Uint8Array(4e6).map((_, i) => i * 31));
-}}, 10);
+# Allocates at a rate in MB/s up to a limit in MB, when /go is answered.
+GROWING_PAGE = """<!doctype html><title>page</title><script>
+const held = [];
+fetch("/go").then(() => {
+  const begun = performance.now();
+  setInterval(() => {
+    while (held.length * 4 < Math.min(3000, (performance.now() - begun) / 1000 * 100))
+      held.push(new Uint8Array(4e6).fill(7));
+  }, 10);
+});
 </script>"""
+
+
+class Site:
+    """A web server on this machine: a page, one that grows when told to, and one that never answers."""
+
+    def __init__(self):
+        self.go, self.end, self.asked = threading.Event(), threading.Event(), threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def close(self):
+        self.end.set()
+        self.go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, site, *args):
+        self.site = site
+        super().__init__(*args)
+
+    def do_GET(self):
+        if self.path == "/never":
+            self.site.asked.set()
+            self.site.end.wait()
+            return
+        if self.path == "/go":
+            self.site.go.wait()
+        body = (GROWING_PAGE if self.path == "/growing" else "<title>page</title>").encode()
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_args):
+        pass
