@@ -91,9 +91,7 @@ class Kennel:
         program.parent.mkdir(exist_ok=True)
         if not program.exists():
             program.symlink_to(os.path.realpath(sys.executable))
-        process = self.start(
-            [program, "-I", "-S", "-c", code, *arguments, f"--marker={self.home}"], **options
-        )
+        process = self.start([program, "-I", "-S", "-c", code, *arguments, f"--marker={self.home}"], **options)
         wait_for(lambda: is_named(process.pid, name), what=lambda: f"the process called {name}")
         return process
 
@@ -149,9 +147,7 @@ class Watching:
         return self.log.read_text()
 
     def said(self, pattern, seconds=20.0):
-        return wait_for(
-            lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n"
-        )
+        return wait_for(lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n")
 
     def kills(self):
         path = self.state / "kills.jsonl"

@@ -20,9 +20,7 @@ HUNG = 'validated_within = "{}s"\nrevalidated_every = 2\ngrace = 2'
 def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, site):
     """Shared pages count once: a limit far below the resident sum spares it, until its page allocates on."""
     process = kennel.firefox(site.url + "growing")
-    wait_for(
-        lambda: "Isolated Web Co" in {processes.look(pid).name for pid in living(family(process.pid))}, 30
-    )
+    wait_for(lambda: "Isolated Web Co" in {processes.look(pid).name for pid in living(family(process.pid))}, 30)
     time.sleep(1.5)  # it has started
     pids = family(process.pid)
     resident = megabytes(pids, lambda pid: processes.resident(pid)[0])

@@ -170,9 +170,7 @@ def test_others_are_looked_at_during_a_grace(kennel, watching):
 
 def test_one_that_renames_itself_is_spared(kennel, watching):
     """What is no browser any more is no victim, though pid and start are the same."""
-    code = (
-        "import sys, time; sys.stdin.readline(); open('/proc/self/comm', 'w').write('tool'); time.sleep(600)"
-    )
+    code = "import sys, time; sys.stdin.readline(); open('/proc/self/comm', 'w').write('tool'); time.sleep(600)"
     process = kennel.stand_in(code, stdin=subprocess.PIPE)
     watch = watching('validated_within = 2\nmax_memory = "1GB"')
     watch.said("watching firefox")
