@@ -18,6 +18,7 @@ import psutil
 from healthchecks import Unhealthy
 
 _MARK = "SERVERMONITORING_FAMILY"
+_LONGEST = 32  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
 _ATTEMPTS = 20  # what forks while it is killed is found by the next look
 
 
@@ -25,7 +26,8 @@ class Family:
     """Ended from any thread, at any time, more than once; what is ended never starts anything again."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-"))
+        short = len(tempfile.gettempdir()) <= _LONGEST
+        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-", dir=None if short else "/tmp"))  # noqa: S108 - made by mkdtemp
         self.output = self.directory / "output"
         self._mark = secrets.token_hex(16)
         self._known: set[psutil.Process] = set()
