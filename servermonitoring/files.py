@@ -6,10 +6,11 @@ import secrets
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
+def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:
     """Write beside and rename, so that a reader sees the old file or the new one, never half of it.
 
-    Raises OSError; the old file is then still there, and nothing is left beside it.
+    Raises OSError; the old file is then still there, and nothing is left beside it. What need not survive
+    a power cut is not `durable`: it never waits for the disk.
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
@@ -19,7 +20,8 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
             os.fchmod(file.fileno(), mode)  # whatever the umask
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,0 +1,130 @@
+"""Reads the rules from the [watchdog] tables of the configuration, and says everything that is wrong."""
+
+import pwd
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from servermonitoring import configuration, values
+from servermonitoring.configuration import ConfigurationError, Problem, nearest, place
+from watchdog.rules import DEFAULT, Rule
+
+# Keys of the suite's check of the watchdog, which share the table: the suite judges them.
+_CHECK = {
+    "max_kills_per_hour", "deadline", "slow", "after", "retries", "needs", "group", "maintenance",
+}  # fmt: skip
+
+
+class Rulebook(NamedTuple):
+    rules: list[Rule]
+    source: Path | None  # the file they were read from
+    state: str | None  # the configured state directory
+
+
+def load(given: str | None = None) -> Rulebook:
+    """The rules in force; the default one if there is no file or it holds none.
+
+    Raises ConfigurationError.
+    """
+    path = configuration.find(given)
+    if path is None:
+        return Rulebook([DEFAULT], None, None)
+    tables, problems = configuration.read(path)
+    problems = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
+    rules = rules_of(tables, problems)
+    state = _table(tables, "state", problems).get("directory")
+    if state is not None and not isinstance(state, str):
+        problems.append(Problem("[state] directory", f"{state!r} is not a path"))
+    if problems:
+        raise ConfigurationError(path, problems)
+    return Rulebook(rules, path, state)
+
+
+def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
+    """The rules, in the order of the file: the first that matches a browser is the one for it."""
+    table = _table(tables, "watchdog", problems)
+    rules = []
+    for name, content in table.items():
+        if name in _CHECK:
+            continue
+        if isinstance(content, dict):
+            rules.append(_rule(name, content, problems))
+        else:
+            hint = nearest(name, _CHECK)
+            problems.append(Problem(place(["watchdog", name]), f"unknown key (value {content!r}){hint}"))
+    return rules or [DEFAULT]
+
+
+def _table(tables: dict[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:
+    table = tables.get(name, {})
+    if isinstance(table, dict):
+        return table
+    problems.append(Problem(place([name]), f"{table!r} is not a table"))
+    return {}
+
+
+def _rule(name: str, content: dict[str, Any], problems: list[Problem]) -> Rule:
+    settings: dict[str, Any] = {}
+    for key, value in content.items():
+        where = place(["watchdog", name, key])
+        if key not in _KEYS:
+            problems.append(Problem(where, f"unknown key (value {value!r}){nearest(key, _KEYS)}"))
+            continue
+        try:
+            settings[key] = _KEYS[key](value)
+        except ValueError as error:
+            problems.append(Problem(where, str(error)))
+    return Rule(name=name, **settings)
+
+
+def _expression(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a regular expression")
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")  # noqa: TRY004 - a wrong value like others
+    return value
+
+
+def _user(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except (KeyError, TypeError):
+        users = (each.pw_name for each in pwd.getpwall())
+        raise ValueError(f"this machine has no user {value!r}{nearest(str(value), users)}") from None
+
+
+def _limit(read: Callable[[Any], float]) -> Callable[[Any], float | None]:
+    """A limit, or false for none."""
+
+    def limit(value: Any) -> float | None:
+        if value is False:
+            return None
+        number = read(value)
+        if not number:
+            raise ValueError(f"{value!r} would kill every browser; for no limit write false")
+        return number
+
+    return limit
+
+
+_KEYS: dict[str, Callable[[Any], Any]] = {
+    "process": _expression,
+    "command": _expression,
+    "user": _user,
+    "automated_only": _truth,
+    "max_memory": _limit(values.size),
+    "validated_within": _limit(values.duration),
+    "revalidated_every": _limit(values.duration),
+    "grace": values.duration,
+}

@@ -1,0 +1,48 @@
+"""What is watched, and what is too much."""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One table [watchdog.NAME]. A limit of None is not judged."""
+
+    name: str = "firefox"
+    process: str = "firefox"  # regular expression for the whole name of the browser's main process
+    command: str = ""  # regular expression found in its command line
+    user: int | None = None  # uid; None is any user
+    automated_only: bool = False  # only browsers that a program drives
+    max_memory: int | None = 1_200_000_000  # bytes
+    validated_within: float | None = 180.0  # seconds after the start
+    revalidated_every: float | None = 180.0  # seconds
+    grace: float = 2.0  # seconds between SIGTERM and SIGKILL
+    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # What distributions append to the name of the same browser does not make it another.
+        object.__setattr__(self, "pattern", re.compile(f"(?:{self.process})(?:-esr|-bin)?"))
+
+    def names(self, name: str) -> bool:
+        """Whether a process of this name may be a browser's main process."""
+        return self.pattern.fullmatch(name) is not None
+
+    def matches(self, uid: int, arguments: list[str]) -> bool:
+        """Whether one that has the name is meant, by its user and command line."""
+        if self.user is not None and uid != self.user:
+            return False
+        if self.automated_only and not automated(arguments):
+            return False
+        return not self.command or re.search(self.command, " ".join(arguments)) is not None
+
+
+DEFAULT = Rule()
+
+_AUTOMATED = re.compile(
+    r"--?(?:marionette|headless|enable-automation|test-type=webdriver|remote-debugging-(?:pipe|port))(?:=.*)?"
+)
+
+
+def automated(arguments: list[str]) -> bool:
+    """Whether the command line is that of a browser driven by a program."""
+    return any(_AUTOMATED.fullmatch(argument) for argument in arguments[1:])

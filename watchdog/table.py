@@ -1,0 +1,72 @@
+"""The processes of the machine, kept up to date at little cost.
+
+Only new pids are looked at. A pid may come back as another process, and a process may become another program
+(exec keeps pid and start): so the young ones are looked at again every time, and all others in turn.
+"""
+
+from collections.abc import Iterable
+
+from watchdog import processes
+from watchdog.processes import Process
+
+YOUNG = 10.0  # seconds during which a process is likely to exec
+_ROUND = 60.0  # seconds in which every process is looked at again
+_MOST = 200  # of them in one look, so that a look stays short
+_BLIND = 30.0  # seconds for which "no new pid" is believed without listing
+
+
+class Table:
+    """Which processes there are; `refresh` says which of them are new or changed."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Process] = {}
+        self._newest = b""
+        self._listed = self._refreshed = float("-inf")
+        self._turn: list[int] = []  # pids still to be looked at again in this round
+
+    def refresh(self, now: float) -> list[Process]:
+        """Processes that are new, or have changed their program or name. Raises OSError for no /proc."""
+        again = self.young(now)
+        newest = processes.newest_pid()
+        if newest != self._newest or now - self._listed > _BLIND:
+            self._newest, self._listed = newest, now
+            there = processes.pids()
+            for pid in self.known.keys() - there:
+                del self.known[pid]
+            again += sorted(there - self.known.keys())
+        changed = self._look([*again, *self._next_in_turn(now)])
+        self._refreshed = now
+        return changed
+
+    def stale(self, now: float) -> bool:
+        """Whether a refresh may bring something new: a glance, for almost nothing."""
+        return processes.newest_pid() != self._newest or bool(self.young(now))
+
+    def young(self, now: float) -> list[int]:
+        """The pids that are worth a second look at once; new ones are at the end of the table."""
+        found = []
+        for process in reversed(self.known.values()):
+            if now - process.started > YOUNG:
+                break
+            found.append(process.pid)
+        return found
+
+    def _look(self, pids: Iterable[int]) -> list[Process]:
+        changed = []
+        for pid in pids:
+            process, before = processes.look(pid), self.known.get(pid)
+            if process is None:
+                self.known.pop(pid, None)
+            elif before is None or process[:2] != before[:2] or process.name != before.name:
+                self.known.pop(pid, None)
+                self.known[pid] = process
+                changed.append(process)
+        return changed
+
+    def _next_in_turn(self, now: float) -> list[int]:
+        if not self._turn:
+            self._turn = list(self.known)
+        share = (now - self._refreshed) / _ROUND
+        count = min(_MOST, len(self._turn), int(len(self.known) * min(1.0, share)) + 1)
+        turn, self._turn = self._turn[-count:], self._turn[:-count]
+        return turn

@@ -1,0 +1,70 @@
+"""Says what the watchdog does: to people in the log, to programs in kills.jsonl.
+
+An alert is a log record of level ERROR: whoever sends those on (Sentry) hangs a handler on this logger.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+from servermonitoring.values import in_words, size_in_words
+from watchdog.families import Family
+from watchdog.processes import user_name
+from watchdog.rules import Rule
+from watchdog.state import Kill, record_kill
+from watchdog.verdict import Verdict
+
+log = logging.getLogger("watchdog")
+
+
+def kill_of(family: Family, verdict: Verdict, now: float) -> Kill:
+    validated = None if family.validated is None else round(max(0.0, now - family.validated), 2)
+    return Kill(
+        time=time.time(),
+        rule=family.rule.name,
+        reason=verdict.reason.value,
+        message=verdict.message,
+        pid=family.main.pid,
+        name=family.main.name,
+        user=family.uid,
+        memory=family.memory,
+        age=round(now - family.main.started, 2),
+        validated=validated,
+        command=family.command,
+    )
+
+
+def tell_kill(state: Path | None, kill: Kill) -> None:
+    """One log line and one JSON line; a state directory that cannot be written stops nothing."""
+    log.error(
+        "killed %s, process %d of %s (rule %s): %s; command: %s",
+        kill.name, kill.pid, user_name(kill.user), kill.rule, kill.message, kill.command,
+    )  # fmt: skip
+    if state is None:
+        return
+    try:
+        record_kill(state, kill)
+    except OSError as error:
+        log.warning("the kill could not be written to %s: %s", state, error)
+
+
+def in_a_line(family: Family, now: float) -> str:
+    """A browser in a line: "firefox-esr, process 12 of scraper (rule firefox): 512 MB of 1.2 GB, …"."""
+    main, rule = family.main, family.rule
+    limit = "" if rule.max_memory is None else f" of {size_in_words(rule.max_memory)}"
+    validated = "not validated" if family.validated is None else f"validated {ago(now - family.validated)}"
+    return (
+        f"{main.name}, process {main.pid} of {user_name(family.uid)} (rule {rule.name}): "
+        f"{size_in_words(family.memory)}{limit}, started {ago(now - main.started)}, {validated}"
+    )
+
+
+def ago(seconds: float) -> str:
+    return f"{in_words(round(max(0.0, seconds)))} ago"
+
+
+def rule_in_words(rule: Rule) -> str:
+    memory = "any memory" if rule.max_memory is None else f"at most {size_in_words(rule.max_memory)}"
+    within = "never" if rule.validated_within is None else f"within {in_words(rule.validated_within)}"
+    every = "never" if rule.revalidated_every is None else f"every {in_words(rule.revalidated_every)}"
+    return f"{memory}; to be validated {within} of its start, then {every}; grace {in_words(rule.grace)}"
