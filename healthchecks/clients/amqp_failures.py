@@ -1,0 +1,51 @@
+"""Pika's exceptions, which wrap each other and print their parts, in one line for a person on call."""
+
+import re
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from healthchecks.clients.amqp import Access
+
+_REPLY = re.compile(r"\((\d{3})\) (['\"])(?P<text>.*?)\2")
+_ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
+_ERRNO = re.compile(r"Error\(\d+, ['\"](?P<text>[^'\"]+)")
+
+
+def in_words(error: Exception, access: "Access") -> str:
+    """What is wrong, and where."""
+    if isinstance(error, socket.gaierror):
+        return f"cannot resolve {access.host}"
+    if isinstance(error, ssl.SSLError):
+        return f"{_tls_words(error)} at {access.address}"
+    text = " ".join(str(each) for each in (error, *error.args)).replace("\\", "")
+    if reply := _REPLY.search(text):
+        return _reply_words(int(reply[1]), reply["text"], access)
+    if "SSL" in text and "CERTIFICATE" in text:
+        return f"the certificate is not trusted at {access.address}"
+    if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
+        return f"{refused['text'].lower()} at {access.address}"
+    if re.search("StreamLost|EOF|ConnectionClosed|ConnectionReset", text + type(error).__name__):
+        return f"closed the connection before it spoke AMQP at {access.address}"
+    return f"not an AMQP server at {access.address}"
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted ({error.verify_message})"
+    return "no TLS spoken"
+
+
+def _reply_words(code: int, text: str, access: "Access") -> str:
+    """What the server itself gave as its reason; `text` is like "NOT_FOUND - no queue 'celery'"."""
+    reason = text.partition(" - ")[2] or text
+    if code == _ACCESS_REFUSED and "ogin was refused" in reason:
+        return f'login refused for user "{access.user}" at {access.address}'
+    if code == _NOT_ALLOWED and "not found" in reason:
+        return f'no vhost "{access.vhost}" at {access.address}'
+    if code == _NOT_ALLOWED:
+        return f'user "{access.user}" may not use vhost "{access.vhost}" at {access.address}'
+    if code == _ACCESS_REFUSED:
+        return f'user "{access.user}" lacks a right at {access.address}: {reason}'
+    return f"{reason} at {access.address}"
