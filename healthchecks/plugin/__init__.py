@@ -4,6 +4,7 @@ In a test run without health checks it does nothing: no output, no files, no imp
 """
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,6 +46,14 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
     if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
+
+
+@pytest.fixture
+def state_directory(request: pytest.FixtureRequest) -> Path:
+    """Where this machine's state is kept: what the watchdog, for one, leaves for its check."""
+    from healthchecks.plugin.run import RUN
+
+    return request.config.stash[RUN].directory
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
