@@ -1,0 +1,175 @@
+"""A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
+
+Selenium's own time limits do not end a page that is busy for ever, nor a browser or driver that stands still: the
+client has one for each command, and at the deadline all is killed. Nothing is ever downloaded.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import urllib3.exceptions
+from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.webdriver import ChromeOptions, FirefoxOptions, Remote
+from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
+from selenium.webdriver.common.options import ArgOptions
+from selenium.webdriver.firefox.remote_connection import FirefoxRemoteConnection
+from selenium.webdriver.remote.client_config import ClientConfig
+
+from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, remaining
+from healthchecks.clients.processes import Family
+from servermonitoring.values import in_words
+
+T = TypeVar("T")
+
+_DRIVERS = {"chromium": ("chromedriver",), "firefox": ("geckodriver",)}
+_BINARIES = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "firefox": ("firefox", "firefox-esr"),
+}
+_CHROMIUM = (
+    "--headless=new", "--window-size=1280,1024", "--no-first-run", "--no-default-browser-check",
+    "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-dev-shm-usage", "--mute-audio",
+)  # fmt: skip
+_PORT = re.compile(r"(?:on port |Listening on 127\.0\.0\.1:)([1-9]\d*)")
+_INTERVAL = 0.05  # seconds between two looks
+_EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
+
+
+class Browser:
+    """`with Browser("chromium") as browser:`; every method raises Unhealthy for what goes wrong."""
+
+    def __init__(
+        self, kind: str, binary: Path | None = None, driver: Path | None = None, arguments: tuple[str, ...] = ()
+    ) -> None:
+        self.kind = kind
+        self._driver_path = _program(driver, _DRIVERS[kind], "driver")
+        self._binary = _program(binary, _BINARIES[kind], "binary")
+        self._arguments = arguments
+        self._config: ClientConfig | None = None
+        self._patience = remaining() - min(_EVIDENCE[0] * remaining(), _EVIDENCE[1])
+        self._ends_at = time.monotonic() + self._patience
+
+    def __enter__(self) -> Self:
+        self._family = Family()
+        on_timeout(self._family.end)
+        try:
+            self._family.start([self._driver_path, "--port=0"])
+            self._driver = self._command(self._connect, "the browser does not start")
+            self._family.remember()
+        except BaseException:
+            self._family.end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._family.end()
+
+    @property
+    def left(self) -> float:
+        """Seconds until there has to be a verdict: what comes after is for evidence."""
+        return max(0.05, self._ends_at - time.monotonic())
+
+    def open(self, url: str) -> None:
+        """Load a page, wholly."""
+        self._driver.set_page_load_timeout(self.left)
+        self._driver.set_script_timeout(self.left)
+        self._command(lambda: self._driver.get(url), "the page does not load")
+
+    def run(self, script: str, what: str, *arguments: object) -> Any:
+        """What the script returns; `what` begins the message where it fails."""
+        return self._command(lambda: self._driver.execute_script(script, *arguments), what)
+
+    def wait(self, condition: Callable[[], bool], message: str) -> None:
+        """Until the page is as it should be."""
+        while not condition():
+            if self._ends_at - time.monotonic() < _INTERVAL:
+                raise Unhealthy(message)
+            time.sleep(_INTERVAL)  # the browser tells nobody when a page changes
+
+    def keep_evidence(self) -> None:
+        """Attach what the browser shows, as far as it still answers."""
+        driver = self._driver
+        for get in (_screenshot, _source, _console):
+            if self._config:
+                self._config.timeout = max(0.2, (remaining() - 0.5) / 3)  # type: ignore[assignment]
+            with contextlib.suppress(WebDriverException, urllib3.exceptions.HTTPError, OSError):
+                get(driver)
+
+    def _connect(self) -> Remote:
+        port = self._port()
+        config = ClientConfig(
+            f"http://127.0.0.1:{port}", timeout=self.left,  # type: ignore[arg-type]  # it takes parts of a second
+            init_args_for_pool_manager={"init_args_for_pool_manager": {"retries": False}},
+        )  # fmt: skip
+        self._config = config
+        connection = ChromeRemoteConnection if self.kind == "chromium" else FirefoxRemoteConnection
+        executor = connection(config.remote_server_addr, ignore_proxy=True, client_config=config)
+        return Remote(command_executor=executor, options=self._options())
+
+    def _port(self) -> int:
+        """The one that the driver chose."""
+        while True:
+            said = self._family.output.read_text(errors="replace")
+            if found := _PORT.search(said):
+                return int(found[1])
+            if not self._family.is_running:
+                raise Unhealthy(f"{self._driver_path} ended at once: {said.strip()[-200:]}")
+            if remaining() < _INTERVAL:
+                raise NoAnswer("the driver did not come up in time")
+            time.sleep(_INTERVAL)  # it tells by its output only
+
+    def _options(self) -> ArgOptions:
+        options = ChromeOptions() if self.kind == "chromium" else FirefoxOptions()
+        options.binary_location = self._binary
+        options.unhandled_prompt_behavior = "dismiss"
+        for argument in (*self._own_arguments(), *self._arguments):
+            options.add_argument(argument)
+        if self.kind == "chromium":
+            options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        return options
+
+    def _own_arguments(self) -> tuple[str, ...]:
+        if self.kind == "firefox":
+            return ("-headless",)
+        sandbox = () if os.geteuid() else ("--no-sandbox",)  # as root Chromium does not start with it
+        return (*_CHROMIUM, *sandbox, f"--user-data-dir={self._family.directory / 'profile'}")
+
+    def _command(self, command: Callable[[], T], what: str) -> T:
+        if self._config:
+            self._config.timeout = self.left + 0.2  # type: ignore[assignment]  # the driver's own limit comes first
+        try:
+            return command()
+        except (TimeoutException, urllib3.exceptions.TimeoutError):
+            raise NoAnswer(f"{what} within {in_words(self._patience)}") from None
+        except WebDriverException as error:
+            first = (error.msg or type(error).__name__).strip().splitlines()[0]
+            raise Unhealthy(f"{what}: {first}") from None
+        except (urllib3.exceptions.HTTPError, OSError):
+            raise Unhealthy(f"{what}: the browser's driver is gone") from None
+
+
+def _program(path: Path | None, names: tuple[str, ...], key: str) -> str:
+    found = str(path) if path else next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise Unhealthy(f"missing: {names[0]} (install it, or name it by the key {key})")
+    return found
+
+
+def _screenshot(driver: Remote) -> None:
+    attach("screenshot", driver.get_screenshot_as_png(), "image/png")
+
+
+def _source(driver: Remote) -> None:
+    attach("page source", driver.page_source)
+
+
+def _console(driver: Remote) -> None:
+    lines = driver.execute("getLog", {"type": "browser"})["value"]
+    attach("browser console", "\n".join(f"{line['level']}: {line['message']}" for line in lines) or "(empty)")

@@ -1,0 +1,58 @@
+"""The newest line of a log that tells of success or failure, and how old it is."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from healthchecks import Unhealthy
+
+_TAIL = 262_144  # bytes
+_TIME = re.compile(r"\W{0,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?\s?(?:Z|[+-]\d\d:?\d\d)?)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """`age` in seconds: by the time at its beginning, else by when the file was last written."""
+
+    text: str
+    ok: bool
+    age: float
+
+
+def newest(path: Path, ok: str, fail: str) -> Line:
+    """The last line that matches one of two regular expressions; both is a failure. Raises Unhealthy."""
+    text, written = _tail(path)
+    for line in reversed(text.splitlines()):
+        failed = re.search(fail, line) is not None
+        if failed or re.search(ok, line):
+            moment = _time_of(line) or written
+            return Line(line.strip(), not failed, (datetime.now(UTC) - moment).total_seconds())
+    raise Unhealthy(f"no line of {path} says how it went (neither {ok} nor {fail})")
+
+
+def _tail(path: Path) -> tuple[str, datetime]:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Unhealthy(f"{path} is not a file")
+            file.seek(max(0, status.st_size - _TAIL))
+            text = file.read(_TAIL).decode(errors="replace")
+    except OSError as error:
+        raise Unhealthy(f"{path}: {error.strerror}") from None
+    return text, datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _time_of(line: str) -> datetime | None:
+    """Without a time zone it is this machine's time."""
+    if not (found := _TIME.match(line)):
+        return None
+    try:
+        return datetime.fromisoformat(
+            found[1].strip().replace(",", ".").replace(" ", "T", 1).replace(" ", "")
+        ).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
