@@ -41,9 +41,7 @@ def remove_profiles(arguments: list[str], uid: int) -> list[Leftover]:
         except OSError:
             continue
         try:
-            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not usage.locked(
-                parent, path.name
-            ):
+            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not usage.locked(parent, path.name):
                 removed.append(_remove(path, parent, path.name, uid))
         except FileNotFoundError:
             continue  # it has cleaned up itself

@@ -29,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="watchdog", description="Kills browsers that hang or eat the memory."
-    )
+    parser = argparse.ArgumentParser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_watch, _add_validate, _add_status, _add_clean):
         add(subparsers)
@@ -46,9 +44,7 @@ def _add_watch(subparsers: Any) -> None:
         help="seconds between two looks at most, when nothing is near a limit (%(default)g)",
     )  # fmt: skip
     watch.add_argument("--once", action="store_true", help="look once, kill what has to die, and end")
-    watch.add_argument(
-        "--dry-run", action="store_true", help="say what would be killed; kill and write nothing"
-    )
+    watch.add_argument("--dry-run", action="store_true", help="say what would be killed; kill and write nothing")
     watch.set_defaults(run=commands.watch)
 
 

@@ -24,9 +24,7 @@ _BEAT_EVERY = 10.0  # seconds
 class Daemon:
     """The loop around the looks: signals, heartbeat, systemd."""
 
-    def __init__(
-        self, watch: Watch, state: Path | None, longest: float, reread: Callable[[], Rulebook]
-    ) -> None:
+    def __init__(self, watch: Watch, state: Path | None, longest: float, reread: Callable[[], Rulebook]) -> None:
         self.watch, self._state, self._longest, self._reread = watch, state, longest, reread
         self._started, self._beaten = time.time(), float("-inf")
         self._stop = self._reload = False

@@ -53,9 +53,7 @@ def _open(path: Path) -> int:
         return os.open(path, _FLAGS)
     except NotADirectoryError:
         what = "a symbolic link" if path.is_symlink() else "not a directory"
-        raise NotADirectoryError(
-            f"{path} is {what}: remove it, or set ${VARIABLE} to a safe directory"
-        ) from None
+        raise NotADirectoryError(f"{path} is {what}: remove it, or set ${VARIABLE} to a safe directory") from None
 
 
 def _make(path: Path) -> None:

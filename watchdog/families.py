@@ -42,9 +42,7 @@ class Family:
     def exists(self) -> bool:
         """Whether the main process lives, and is still the program it was."""
         now = processes.look(self.main.pid)
-        return (
-            now is not None and now.start == self.main.start and not now.is_dead and self.rule.names(now.name)
-        )
+        return now is not None and now.start == self.main.start and not now.is_dead and self.rule.names(now.name)
 
     def drop_the_dead(self) -> None:
         for pid, member in list(self.members.items()):

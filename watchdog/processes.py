@@ -104,9 +104,7 @@ def proportional(pid: int) -> int:
         raise
     except OSError:
         return 0
-    return sum(
-        int(line.split()[1]) * 1024 for line in rollup.split(b"\n") if line.startswith((b"Pss:", b"SwapPss:"))
-    )
+    return sum(int(line.split()[1]) * 1024 for line in rollup.split(b"\n") if line.startswith((b"Pss:", b"SwapPss:")))
 
 
 def _read(path: str, most: int) -> bytes:

@@ -37,9 +37,7 @@ def remove(parent: int, name: str, uid: int) -> None:
 
 
 def _empty(directory: int) -> None:
-    for _, directories, names, descriptor in os.fwalk(
-        ".", topdown=False, dir_fd=directory, follow_symlinks=False
-    ):
+    for _, directories, names, descriptor in os.fwalk(".", topdown=False, dir_fd=directory, follow_symlinks=False):
         for name in names:
             os.unlink(name, dir_fd=descriptor)
         for name in directories:

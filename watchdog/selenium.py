@@ -40,9 +40,7 @@ def watched(driver: Driver) -> Driver:
 
 def browser_pid(driver: Any) -> int | None:
     """The pid of the browser's main process on this machine, None if there is none."""
-    capabilities = (
-        getattr(driver, "capabilities", None) or getattr(driver, "session_capabilities", None) or {}
-    )
+    capabilities = getattr(driver, "capabilities", None) or getattr(driver, "session_capabilities", None) or {}
     told = capabilities.get("moz:processID")
     if isinstance(told, int):
         return told if _local(driver, told) else None

@@ -31,9 +31,7 @@ class Watch:
         self.killings: list[Killing] = []
         self._state, self._dry_run = state, dry_run
         self._believer = Believer(repair=not dry_run)
-        self._spared: dict[
-            tuple[int, int], str
-        ] = {}  # (pid, start) of those not to be killed → why, said once
+        self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
         self._asleep = uptime() - time.monotonic()
         self._excused = 0.0
