@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servermonitoring.files import at_home
 from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in
 
 NAME = "servermonitoring.toml"
@@ -42,7 +43,7 @@ def find(given: str | None = None) -> Path | None:
     """
     named = given or os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return at_home(named)
     return next((path for path in (Path(NAME), Path("/etc", NAME)) if path.exists()), None)
 
 
@@ -57,8 +58,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
         raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(path, [Problem("", f"is not UTF-8 (byte {error.start})")]) from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of 5,000 digits
         raise ConfigurationError(path, [Problem("", f"is not TOML: {error}")]) from None
+    except RecursionError:
+        raise ConfigurationError(path, [Problem("", "is nested too deeply")]) from None
     problems: list[Problem] = []
     expanded = _expand(tables, (), problems)
     for key, text in _strings(expanded):
@@ -76,8 +79,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def place(path: Iterable[str | int]) -> str:
-    """How a key is named in a message: `[website.home] url`."""
-    *table, key = [str(part) for part in path]
+    """How a key is named in a message: `[website.home] url`, in a list `[website.home] contains[2]`."""
+    names: list[str] = []
+    for part in path:
+        names = [*names[:-1], f"{names[-1]}[{part}]"] if isinstance(part, int) and names else [*names, str(part)]
+    *table, key = names
     return f"[{'.'.join(table)}] {key}" if table else f"[{key}]"
 
 
@@ -102,6 +108,8 @@ def _variable(match: re.Match[str], path: tuple[str | int, ...], problems: list[
     if name is None:
         return "$"
     if name in os.environ:
+        if is_sensitive(name):
+            remember(os.environ[name])
         return os.environ[name]
     near = difflib.get_close_matches(name, os.environ, n=1)
     hint = f"; did you mean ${{{near[0]}}}?" if near else ""

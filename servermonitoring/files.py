@@ -1,6 +1,7 @@
 """Files that are whole at every moment, and private unless said otherwise."""
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -12,7 +13,7 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
     Raises OSError; the old file is then still there, and nothing is left beside it. What need not survive
     a power cut is not `durable`: it never waits for the disk.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = _encoded(content) if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
@@ -30,11 +31,19 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line in one write, so that lines of several writers never mix. Raises OSError."""
+    """Add one line in one write, so that lines of several writers never mix. Raises OSError.
+
+    A line that a full disk cut short is an error, too; the next one then begins a line of its own.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
-        os.write(descriptor, line.rstrip("\n").replace("\n", " ").encode() + b"\n")
+        data = _encoded(line.rstrip("\n").replace("\n", " ")) + b"\n"
+        written = os.write(descriptor, data)
+        if written < len(data):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\n")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
@@ -44,10 +53,30 @@ def private_directory(path: Path) -> Path:
 
     Raises PermissionError for one that another user owns, OSError for others that cannot be used.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
-    if status.st_uid != os.geteuid():
-        raise PermissionError(f"{path} belongs to user {status.st_uid}, not to this one ({os.geteuid()})")
+    for each in (*reversed(path.parents), path):
+        if not each.is_dir():
+            _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read
+    for status in (path.lstat(), path.stat()):  # a link, and what it points to
+        if status.st_uid != os.geteuid():
+            raise PermissionError(f"{path} belongs to user {status.st_uid}, not to this one ({os.geteuid()})")
     if status.st_mode & 0o077:
         path.chmod(0o700)
     return path
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():  # else another process was quicker
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+
+
+def at_home(text: str) -> Path:
+    """A path in which ~ is a home; taken as it stands where there is no such user, so that it is told missing."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises RuntimeError
+
+
+def _encoded(text: str) -> bytes:
+    r"""As UTF-8; names of files that are none arrive as lone surrogates, and show as \udcff."""
+    return text.encode(errors="backslashreplace")

@@ -1,8 +1,8 @@
 """A value that never shows: not in repr, page, log, history, metrics or Sentry."""
 
-from pathlib import Path
 from typing import Any
 
+from servermonitoring.files import at_home
 from servermonitoring.scrubbing import remember
 
 FILE_PREFIX = "file:"
@@ -23,9 +23,9 @@ class Secret:
         """From the text itself, or with `file:/path` from the first line of a file. Raises ValueError."""
         if not text.startswith(FILE_PREFIX):
             return cls(text)
-        path = Path(text.removeprefix(FILE_PREFIX)).expanduser()
+        path = at_home(text.removeprefix(FILE_PREFIX))
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"cannot read the secret file {path}: {reason}") from None

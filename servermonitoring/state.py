@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from servermonitoring.files import private_directory
+from servermonitoring.files import at_home, private_directory
 
 
 def directory(configured: str | None = None) -> Path:
@@ -18,6 +18,6 @@ def directory(configured: str | None = None) -> Path:
 def location(configured: str | None = None) -> Path:
     """Where the state directory is or would be; makes nothing."""
     if configured:
-        return Path(configured).expanduser()
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "servermonitoring"
+        return at_home(configured)
+    base = at_home(os.environ.get("XDG_STATE_HOME", ""))
+    return (base if base.is_absolute() else at_home("~/.local/state")) / "servermonitoring"

@@ -4,6 +4,7 @@ import math
 import re
 
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
+_TOO_MUCH = 1e30  # of anything
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
     "": 1, "b": 1,
@@ -31,9 +32,9 @@ def share(value: object) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people, in its two largest units: "45 s", "3 min 20 s", "2 h", "5 d 3 h"."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.3g} s"
+    """A duration for people, in its two largest units: "0.25 s", "45 s", "3 min 20 s", "2 h", "5 d 3 h"."""
+    if seconds < 59.95:  # noqa: PLR2004 - a minute, when rounded
+        return f"{_three_digits(seconds)} s"
     parts: list[tuple[int, str]] = []
     rest = round(seconds)
     for name, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -46,17 +47,25 @@ def in_words(seconds: float) -> str:
 def size_in_words(count: float) -> str:
     """Bytes for people, decimal: "1.2 GB"."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - decimal units
-            return f"{count:.3g} {unit}"
+        if count < 999.5:  # noqa: PLR2004 - decimal units, when rounded
+            return f"{_three_digits(count)} {unit}"
         count /= 1000
-    return f"{count:.3g} TB"
+    return f"{_three_digits(count)} TB"
+
+
+def _three_digits(number: float) -> str:
+    """Never like 1e+03: "0.00012" is 0, "1234.5" stays 1234."""
+    if number >= 999.5:  # noqa: PLR2004 - more digits before the point
+        return f"{number:.0f}"
+    return f"{number:.3g}" if number >= 0.001 else "0"  # noqa: PLR2004 - a thousandth
 
 
 def _measure(value: object, units: dict[str, float] | dict[str, int], what: str, instead: str) -> float:
+    number: float = math.nan
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
-        factor = units.get(match["unit"].lower())
-        if factor is not None:
-            return float(match["number"]) * factor
-    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
+        number = float(match["number"]) * units.get(match["unit"].lower(), math.nan)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value) if abs(value) < _TOO_MUCH else math.nan
+    if 0 <= number < _TOO_MUCH:
+        return number
     raise ValueError(f"{value!r} is not {what}: write {instead}")

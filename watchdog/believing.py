@@ -21,6 +21,8 @@ class Believer:
 
     def ask(self, family: Family, now: float) -> bool:
         """Take in the family's newest record; false if no record can be believed at all."""
+        if not self._repair and not directory.location().exists():
+            return True  # whoever only looks does not make it, and there are no records
         descriptor = self._open()
         if descriptor is None:
             return False

@@ -64,13 +64,12 @@ class Families:
         self._drop_the_dead(table)
         doubtful = [each for each in self._doubtful if now - each.started < YOUNG]
         self._doubtful = []
-        rest = [process for process in (*doubtful, *changed) if not self._adopt(process)]
-        found = [family for process in rest if (family := self._found(process))]
-        for family in found:
-            self._gather(family, table)
-        while rest and len(rest) > len(rest := [each for each in rest if not self._adopt(each)]):
-            pass  # children that stood before their parents, as when the pids begin anew
-        return found
+        found = []
+        for process in sorted((*doubtful, *changed), key=_parents_first):
+            if not self._adopt(process) and (family := self._found(process)):
+                self._gather(family, table)
+                found.append(family)
+        return [family for family in found if self.by_main.get(family.main.pid) is family]
 
     def forget(self, family: Family) -> None:
         self.by_main.pop(family.main.pid, None)
@@ -128,5 +127,10 @@ class Families:
         while below:
             for child in children.get(below.pop().pid, ()):
                 if child.pid not in family.members:
+                    self.by_main.pop(child.pid, None)  # it was taken for a browser of its own
                     self._join(family, child)
                     below.append(child)
+
+
+def _parents_first(process: Process) -> tuple[int, int]:
+    return process.start, process.pid

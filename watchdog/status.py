@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.values import in_words, size_in_words
-from watchdog import directory, telling
+from watchdog import telling
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Families, Family
@@ -22,12 +22,11 @@ _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "WHAT HAPP
 def families(rules: list[Rule]) -> list[Family]:
     """The browsers there are now, weighed exactly, with their last validation."""
     now, table, found = uptime(), Table(), Families(rules)
-    believer = Believer(repair=False) if directory.location().exists() else None
+    believer = Believer(repair=False)
     found.update(table, table.refresh(now), now)
     for family in found.by_main.values():
         family.memory = family.scale.exactly(family.members, now)
-        if believer is not None:
-            believer.ask(family, now)
+        believer.ask(family, now)
     return list(found.by_main.values())
 
 

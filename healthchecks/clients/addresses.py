@@ -1,0 +1,63 @@
+"""URLs: as keys of a target, and in messages."""
+
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, WithJsonSchema
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def http_url(url: str) -> str:
+    """The URL itself. Raises ValueError where it is none of http or https, without repeating a password in it."""
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in _PORTS and parts.hostname and parts.port != 0
+    except ValueError as error:  # a port that is no number, half an IPv6 address
+        raise ValueError(f"is not a URL: {error}") from None
+    if not complete or any(each.isspace() for each in url):
+        raise ValueError("is not a URL: write https://host/path")
+    return url
+
+
+Url = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "format": "uri"})]
+"""An http or https URL."""
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def peer(url: str) -> str:
+    """Host and port for messages: 127.0.0.1:8080."""
+    host, port = address(url)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def shown(url: str) -> str:
+    """The URL for messages: without user and password, and without the query, which may hold a ticket."""
+    return urlunsplit(_without_login(urlsplit(url))._replace(query="", fragment=""))
+
+
+def is_at(url: str, expected: str) -> bool:
+    """Whether a URL is the expected one; the query counts only where one is expected."""
+    here, there = _without_login(urlsplit(url)), _without_login(urlsplit(expected))
+    query = here.query if there.query else ""
+    return here._replace(query=query, fragment="", path=here.path or "/") == there._replace(
+        fragment="", path=there.path or "/"
+    )
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether two URLs lead to one server: what may see the same credentials."""
+    here, there = urlsplit(url), urlsplit(other)
+    return (here.scheme, *address(url)) == (there.scheme, *address(other)) or (
+        (*address(url), here.scheme) == (here.hostname, 80, "http")
+        and (*address(other), there.scheme) == (here.hostname, 443, "https")
+    )
+
+
+def _without_login(parts: SplitResult) -> SplitResult:
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2].lower())

@@ -1,0 +1,110 @@
+"""The other side's certificate: how it is trusted, how long it lives, and what is wrong with it."""
+
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from healthchecks import on_timeout, remaining
+from healthchecks.clients.addresses import address
+
+_IGNORE_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
+_EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, (18, 19), 62, 64
+_UNKNOWN_AUTHORITY = (2, 20, 21)
+_making = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was seen of it when the connection was made."""
+
+    names: tuple[str, ...]
+    expires: datetime
+
+    @classmethod
+    def of(cls, seen: dict[str, Any] | None) -> "Certificate | None":
+        """From what `getpeercert()` gives: nothing, where the certificate was not verified."""
+        if not seen:
+            return None
+        names = tuple(name for _, name in seen.get("subjectAltName", ()))
+        return cls(names, datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC))
+
+    @property
+    def left(self) -> timedelta:
+        return self.expires - datetime.now(UTC)
+
+
+class _Socket(ssl.SSLSocket):
+    """Can be broken off while it shakes hands: no time limit ends a peer that sends a byte now and then."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        on_timeout(partial(break_off, self))
+        super().do_handshake(block)
+
+
+def break_off(connection: socket.socket) -> None:
+    """Let the thread that waits for this connection go on: it is at its end."""
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
+
+
+def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
+    """One for all targets of the same trust: reading the authorities takes longer than a whole request."""
+    with _making:
+        return _context(verify, ca)
+
+
+def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
+    """For a person on call. Looks at the certificate once more, since a refused one cannot be seen."""
+    host, _ = address(url)
+    code = error.verify_code
+    if code in _SELF_SIGNED:
+        return "certificate is self-signed"
+    if code in _UNKNOWN_AUTHORITY:
+        return "certificate is not from an authority that is trusted here, or the server does not send its chain"
+    if code == _NOT_YET_VALID:
+        return "certificate is not valid yet"
+    seen = _look(url, ca) if code in (_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS) else None
+    if code == _EXPIRED:
+        return f"certificate has expired (on {seen.expires:%Y-%m-%d})" if seen else "certificate has expired"
+    if code in (_OTHER_HOST, _OTHER_ADDRESS):
+        return f"certificate is for {_listed(seen.names) if seen else 'another host'}, not for {host}"
+    return f"certificate is refused: {error.verify_message}"
+
+
+@cache
+def _context(verify: bool, ca: Path | None) -> ssl.SSLContext:
+    import certifi
+
+    made = ssl.create_default_context(cafile=str(ca or certifi.where()))
+    made.sslsocket_class = _Socket
+    if not verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def _look(url: str, ca: Path | None) -> Certificate | None:
+    import certifi
+
+    lenient = ssl.create_default_context(cafile=str(ca or certifi.where()))
+    lenient.sslsocket_class = _Socket
+    lenient.check_hostname = False
+    lenient.verify_flags |= _IGNORE_TIME
+    host = address(url)
+    try:
+        with (
+            socket.create_connection(host, timeout=remaining()) as connection,
+            lenient.wrap_socket(connection, server_hostname=host[0]) as secured,
+        ):
+            return Certificate.of(secured.getpeercert())
+    except OSError:
+        return None
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3]) or "no host"
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown  # noqa: PLR2004 - enough to know it

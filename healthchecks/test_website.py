@@ -1,0 +1,107 @@
+"""Websites: they answer, in time, with what is expected, and their certificate lives on."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from healthchecks import Duration, Secret, Target, measurement
+from healthchecks.clients.addresses import Url, is_at, shown
+from healthchecks.clients.http import Answer, Client, Question
+from healthchecks.clients.keys import SecretByName, Texts, WebKeys
+from healthchecks.clients.values import unlike
+from servermonitoring.values import in_words
+
+
+class Website(WebKeys, Target):
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    """How to ask."""
+    request_headers: SecretByName = Field(default_factory=dict)
+    """Headers to send."""
+    body: str = ""
+    """Body to send."""
+    user: str = ""
+    """Name for basic authentication."""
+    password: Secret | None = None
+    """Its password."""
+    token: Secret | None = None
+    """Token to send instead, as Authorization: Bearer."""
+    status: int = Field(default=200, ge=100, le=599)
+    """Status that must come."""
+    contains: Texts = ()
+    """Text, or texts, that must be in the body."""
+    lacks: Texts = ()
+    """Text, or texts, that must not be in the body."""
+    values: dict[str, Any] = Field(default_factory=dict, alias="json")
+    """Values that the body, as JSON, must hold, by their dotted paths: "workers.0.state"."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers that must come, each with text that must be in it."""
+    ends_at: Url | None = None
+    """URL where the redirects must lead."""
+    time: Duration | None = Field(default=None, gt=0)
+    """Seconds above which it fails; `slow` only marks it."""
+    certificate_days: float = Field(default=14, ge=0)
+    """Fewest days that the certificate must still be valid."""
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        secured = "https:" in f"{self.url} {self.ends_at}".lower()
+        if not secured and (found := self.explicit("verify", "ca", "certificate_days")):
+            raise ValueError(f"{found[0]} has no meaning for a URL that is not https")
+        if not self.verify and self.explicit("certificate_days"):
+            raise ValueError("certificate_days has no meaning with verify = false: leave one of them out")
+        if self.password and not self.user:
+            raise ValueError("password needs user")
+        given = [name for name in self.request_headers if name.lower() == "authorization"]
+        ways = [bool(self.user), bool(self.token), bool(given), "@" in self.url.split("/")[2]]
+        if sum(ways) > 1:
+            raise ValueError("more than one way to log in: give user and password, or token, or the header")
+        if self.method == "HEAD" and (found := self.explicit("contains", "lacks", "values")):
+            raise ValueError(f"{'json' if found[0] == 'values' else found[0]} needs a body, and HEAD brings none")
+        return self
+
+
+@measurement
+def response(website: Website) -> Answer:
+    headers = website.dict_of(website.request_headers)
+    if website.token:
+        headers["Authorization"] = f"Bearer {website.token.reveal()}"
+    password = website.password.reveal() if website.password else ""
+    login = (website.user, password) if website.user else None
+    body = {"data": website.body.encode()} if website.body else {}
+    with Client(website) as client:
+        return client.ask(Question(website.url, website.method, headers, login, body))
+
+
+def test_website_access(website: Website, response: Answer) -> None:
+    here = shown(response.url)
+    assert response.status == website.status, f"answers {response.words} instead of {website.status} at {here}"
+    assert not website.ends_at or is_at(response.url, website.ends_at), (
+        f"ends at {here} instead of {shown(website.ends_at or '')}"
+    )
+    _judge_headers(website, response, here)
+    for text in website.contains:
+        assert text in response.text, f'"{text}" is not on {here}'
+    for text in website.lacks:
+        assert text not in response.text, f'"{text}" is on {here}'
+    wrong = unlike(response.text, website.values)
+    assert not wrong, f"{wrong} at {here}"
+    assert website.time is None or response.seconds <= website.time, (
+        f"took {in_words(response.seconds)}, more than {in_words(website.time or 0)}"
+    )
+    _judge_certificate(website, response)
+
+
+def _judge_headers(website: Website, response: Answer, here: str) -> None:
+    for name, text in website.headers.items():
+        found = response.headers.get(name)
+        assert found is not None, f"sends no header {name} at {here}"
+        assert text in found, f"sends {name}: {found[:200]} without {text} at {here}"
+
+
+def _judge_certificate(website: Website, response: Answer) -> None:
+    if certificate := response.certificate:
+        days = certificate.left.total_seconds() / 86_400
+        assert days >= website.certificate_days, (
+            f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "
+            f"at least {website.certificate_days:g} must be left"
+        )

@@ -1,0 +1,254 @@
+"""[website.NAME], against a real website and servers that misbehave: the failing cases first."""
+
+import pytest
+
+from healthchecks.clients.addresses import is_at, same_origin, shown
+from healthchecks.clients.values import unlike
+from tests.servers.certificates import SOON
+from tests.servers.server import HOST
+from tests.servers.website import PASSWORD, USER
+from tests.suite import table
+
+CHECK = "website_access[home]"
+IN_TIME = 3  # a run with a deadline of 2 s is over within so many times that
+
+
+@pytest.fixture
+def home(run_suite):
+    """Runs one website named home; `home.message(...)` for one that has to fail."""
+
+    def run(url, **keys):
+        return run_suite(table("website", "home", url=url, **keys))
+
+    def message(url, **keys):
+        outcome = run(url, **keys)
+        assert outcome.status == 1, outcome.output
+        return outcome.message(CHECK)
+
+    run.message = message
+    return run
+
+
+BAD_ANSWERS = [
+    ("/status/503", {}, "answers 503 Service Unavailable instead of 200 at HOST/status/503"),
+    ("/", {"contains": "Goodbye"}, '"Goodbye" is not on HOST/'),
+    ("/", {"contains": ["Welcome", "Goodbye"]}, '"Goodbye" is not on HOST/'),
+    ("/", {"lacks": "Welcome"}, '"Welcome" is on HOST/'),
+    ("/json", {"json": {"workers.busy": 3}}, "workers.busy is 2 instead of 3 at HOST/json"),
+    ("/json", {"json": {"queues.1.name": "mail"}}, "the JSON has no queues.1.name at HOST/json"),
+    ("/", {"json": {"status": "ok"}}, "the body is not JSON at HOST/"),
+    ("/", {"headers": {"X-Served-By": "test"}}, "sends no header X-Served-By at HOST/"),
+    ("/json", {"headers": {"Content-Type": "html"}}, "sends Content-Type: application/json without html at HOST/json"),
+    ("/slow?seconds=0.3", {"time": 0.2}, "took 0.3"),
+    ("/large?bytes=5000001", {}, "body is larger than 5 MB"),
+    ("/endless", {}, "body is larger than 5 MB"),
+    ("/bomb", {}, "body is larger than 5 MB"),
+    ("/redirect/loop?seconds=0", {}, "redirected more than 10 times, last to HOST/redirect/loop"),
+    ("/redirect/3", {"redirects": 2}, "redirected more than 2 times, last to HOST/"),
+    ("/members", {"ends_at": "HOST/members"}, "ends at HOST/login instead of HOST/members"),
+    ("/basic", {"user": USER, "password": "wrong"}, "answers 401 Unauthorized instead of 200 at HOST/basic"),
+]
+
+
+def test_bad_answers(run_suite, website):
+    """Each kind of wrong answer fails, and says what was expected where."""
+    cases = [(path, _at(website, keys), _at(website, expected)) for path, keys, expected in BAD_ANSWERS]
+    tables = [table("website", f"n{i}", url=website.url(path), **keys) for i, (path, keys, _) in enumerate(cases)]
+    outcome = run_suite("\n".join(tables))
+    messages = [outcome.message(f"website_access[n{i}]") for i in range(len(cases))]
+    expected = [expected for _, _, expected in cases]
+    assert [each[: len(begin)] for each, begin in zip(messages, expected, strict=True)] == expected
+
+
+def _at(website, value):
+    """HOST stands for the website."""
+    if isinstance(value, dict):
+        return {key: _at(website, each) for key, each in value.items()}
+    return value.replace("HOST", website.url("")) if isinstance(value, str) else value
+
+
+BAD_SERVERS = {
+    "hole": "no answer within 2 s",
+    "drip_header": "no answer within 2 s",
+    "drip_body": "no answer within 2 s",
+    "drip_raw": "no answer within 2 s",
+    "redirects": "no answer within 2 s",
+    "closes": "closed the connection without an answer at PEER",
+    "garbage": "answers with something that is not HTTP at PEER",
+    "endless": "body is larger than 5 MB",
+}
+
+
+def test_bad_servers(run_suite, bad):
+    """Whatever a server does to keep us waiting: the verdict comes with the deadline, and the exit is not held up."""
+    tables = [table("website", name, url=bad.url(name), deadline=2, redirects=50) for name in BAD_SERVERS]
+    outcome = run_suite("\n".join(tables))
+    expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
+    assert {name: outcome.message(f"website_access[{name}]") for name in BAD_SERVERS} == expected
+    assert outcome.seconds < 2 * IN_TIME
+
+
+def test_server_is_gone_or_stands_still(home, website):
+    url = website.url()
+    website.pause()
+    assert home.message(url, deadline=2) == "no answer within 2 s"
+    website.stop()
+    assert home.message(url) == f"connection refused at {HOST}:{website.port}"
+
+
+def test_unknown_host(home):
+    assert home.message("http://nowhere.invalid/").startswith("cannot resolve nowhere.invalid")
+
+
+BAD_CERTIFICATES = {
+    "expired": "certificate has expired (on 20",
+    "self_signed": "certificate is self-signed",
+    "other_host": "certificate is for other.example, not for localhost",
+    "expiring": f"certificate expires in {SOON.days}.",
+}
+
+
+def test_bad_certificates(run_suite, website):
+    tables = [table("website", tls, url=website.url(tls=tls), ca=website.authority) for tls in BAD_CERTIFICATES]
+    outcome = run_suite("\n".join(tables))
+    messages = {tls: outcome.message(f"website_access[{tls}]") for tls in BAD_CERTIFICATES}
+    assert {tls: messages[tls][: len(text)] for tls, text in BAD_CERTIFICATES.items()} == BAD_CERTIFICATES
+
+
+def test_certificate_of_an_authority_nobody_knows(home, website):
+    assert "not from an authority that is trusted here" in home.message(website.url(tls="good"))
+
+
+def test_tls_where_there_is_none(home, website, bad):
+    assert home.message(website.url().replace("http:", "https:")).startswith("speaks no TLS at 127.0.0.1:")
+    assert home.message(bad.url("closes").replace("http:", "https:")).startswith("closed the connection ")
+    assert home.message(bad.url("drip_raw").replace("http:", "https:"), deadline=2) == "no answer within 2 s"
+
+
+GOOD_ANSWERS = [
+    ("/", {"contains": ["Welcome", "Grüße"], "lacks": ["Goodbye"], "headers": {"content-type": "utf-8"}}),
+    ("/status/404", {"status": 404}),
+    ("/redirect/3", {"contains": "Welcome", "ends_at": "HOST/"}),
+    ("/redirect/3", {"status": 302, "redirects": 0, "headers": {"Location": "/redirect/2"}}),
+    ("/json", {"json": {"status": "ok", "workers.idle": 6, "queues.0.name": "mail"}}),
+    ("/large?bytes=5000000", {"time": 10}),
+    ("/large?bytes=6000000", {"max_body": "6MB"}),
+    ("/", {"method": "HEAD"}),
+    ("/echo", {"method": "POST", "body": "Grüße", "contains": '"method": "POST"', "json": {"body": "Grüße"}}),
+    ("/echo", {"request_headers": {"X-Mine": "yes"}, "json": {"headers.x-mine": "yes"}}),
+    ("/echo", {"token": "abc-def", "json": {"headers.authorization": "Bearer abc-def"}}),
+    ("/basic", {"user": USER, "password": PASSWORD, "contains": "You are known"}),
+]
+
+
+def test_good_answers(run_suite, website):
+    tables = [
+        table("website", f"n{i}", url=website.url(path), **_at(website, keys))
+        for i, (path, keys) in enumerate(GOOD_ANSWERS)
+    ]
+    expiring = website.url(tls="expiring")
+    tables.append(table("website", "unverified", url=expiring, verify=False))
+    tables.append(table("website", "soon", url=expiring, ca=website.authority, certificate_days=1))
+    outcome = run_suite("\n".join(tables))
+    assert outcome.status == 0, outcome.output
+    assert len(outcome.checks) == len(tables)
+
+
+def test_good_certificate(home, website):
+    """Also where there is no body to read, and where http leads to https."""
+    keys = {"ca": website.authority, "certificate_days": 89}
+    assert home(website.url(tls="good"), **keys, method="HEAD").status == 0
+    website.answer("/away", status=301, headers={"Location": website.url(tls="good")})
+    assert home(website.url("/away"), **keys, ends_at=website.url(tls="good")).status == 0
+    assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, certificate_days=91)
+
+
+def test_request_is_ours_alone(home, website, monkeypatch, tmp_path):
+    """Nothing of the environment is used, and no tracing headers are sent."""
+    (tmp_path / ".netrc").write_text(f"machine {HOST} login {USER} password {PASSWORD}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
+    assert home(website.url("/")).status == 0
+    assert set(website.requests[0].headers) == {"host", "user-agent", "accept", "accept-encoding"}
+    assert "servermonitoring" in website.requests[0].headers["user-agent"]
+
+
+def test_proxy_of_the_target_is_used(home, website):
+    """Any http server can play the proxy: it is asked for the whole URL."""
+    assert home("http://app.example.com/json", proxy=website.url("/"), contains="workers").status == 0
+
+
+def test_credentials_stay_with_their_server(home, website):
+    """A redirect to another server takes no password along."""
+    website.answer("/away", status=302, headers={"Location": website.url("/echo", tls="good")})
+    keys = {
+        "request_headers": {"X-Api-Key": "hunter-two"},
+        "verify": False,
+        "ends_at": website.url("/echo", tls="good"),
+    }
+    assert home(website.url("/away", user=(USER, PASSWORD)), **keys).status == 0
+    first, second = website.requests
+    assert "authorization" in first.headers
+    assert "x-api-key" in first.headers
+    assert not {"authorization", "x-api-key"} & set(second.headers)
+
+
+def test_no_secret_is_told(home, website):
+    """Neither of the URL, nor of headers, nor of a form of it, in anything that a failing run writes."""
+    url = website.url("/echo?api_key=tell-no-one", user=(USER, PASSWORD))
+    outcome = home(url, request_headers={"Authorization-Token": "my-own-token"}, contains="nothing", status=201)
+    assert outcome.status == 1
+    written = outcome.all_written()
+    for secret in (PASSWORD, "s3cret", "tell-no-one", "my-own-token"):
+        assert secret not in written, secret
+
+
+WRONG_KEYS = [
+    ({"url": "app.example.com"}, "is not a URL: write https://host/path"),
+    ({"url": "ftp://app.example.com/"}, "is not a URL: write https://host/path"),
+    ({"verify": False, "ca": "FILE"}, "ca has no meaning with verify = false"),
+    ({"verify": False, "certificate_days": 3}, "certificate_days has no meaning with verify = false"),
+    ({"url": "http://app.example.com/", "ca": "FILE"}, "ca has no meaning for a URL that is not https"),
+    ({"ca": "/nowhere.pem"}, "/nowhere.pem does not exist"),
+    ({"ca": "EMPTY"}, "holds no certificate in PEM form"),
+    ({"password": "x"}, "password needs user"),
+    ({"user": "x", "token": "y"}, "more than one way to log in"),
+    ({"method": "HEAD", "contains": "x"}, "contains needs a body, and HEAD brings none"),
+    ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
+    ({"contain": "x"}, 'unknown key "contain"; did you mean "contains"?'),
+]
+
+
+def test_wrong_keys(run_suite, website, tmp_path):
+    """One clear error for each, that names the table; exit status 4, and nothing is contacted."""
+    (tmp_path / "empty.pem").touch()
+    files = {"FILE": website.authority, "EMPTY": tmp_path / "empty.pem"}
+    tables = []
+    for i, (keys, _) in enumerate(WRONG_KEYS):
+        filled = {key: files.get(str(each), each) for key, each in keys.items()}
+        tables.append(table("website", f"n{i}", **{"url": website.url(tls="good"), **filled}))
+    outcome = run_suite("\n".join(tables))
+    assert outcome.status == 4, outcome.output
+    for i, (_, expected) in enumerate(WRONG_KEYS):
+        line = next(line for line in outcome.output.splitlines() if f"[website.n{i}]" in line)
+        assert expected in line
+    assert website.paths == []
+
+
+def test_values_in_json():
+    """Paths go through tables and lists; true is not 1; a key may hold a dot itself."""
+    text = '{"a.b": {"c": [1, true]}, "x": {"y.z": null}}'
+    assert unlike(text, {"a.b.c.0": 1.0, "a.b.c.1": True, "x.y.z": None}) == ""
+    assert unlike(text, {"a.b.c.0": True}) == "a.b.c.0 is 1 instead of true"
+    for absent in ("a", "a.b.d", "a.b.c.2", "a.b.c.x", "x.y.z.0", ""):
+        assert unlike(text, {absent: 1}) == f"the JSON has no {absent}"
+
+
+def test_urls():
+    assert shown("https://me:secret@App.example.com:8443/a?ticket=1#x") == "https://app.example.com:8443/a"
+    assert is_at("http://me@h/a?b=1", "http://h/a")
+    assert not is_at("http://h/a?b=1", "http://h/a?b=2")
+    assert is_at("http://h", "http://h/")
+    assert same_origin("http://h/a", "https://h/")
+    assert not same_origin("https://h/a", "http://h/")
+    assert not same_origin("http://h:8080/", "http://h/")

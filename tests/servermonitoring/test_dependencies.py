@@ -1,0 +1,18 @@
+"""The common ground stays light: the watchdog runs for months on it, and each check pays for it."""
+
+import subprocess
+import sys
+
+MODULES = ["configuration", "files", "scrubbing", "secret", "state", "values"]
+
+
+def test_it_imports_the_standard_library_only():
+    """In a process of its own, with nothing else loaded: what is loaded after it came by it."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        f"import {', '.join(f'servermonitoring.{name}' for name in MODULES)}\n"
+        "names = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(names - sys.stdlib_module_names - {'servermonitoring'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,198 @@
+"""No secret leaves the process: neither those that are known, nor those that look like one."""
+
+import html
+import json
+import threading
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub
+
+HARD = "p@ss \"w:rd'/50%ü\\&<x>"  # every character that somebody escapes
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        HARD,
+        quote(HARD),
+        quote(HARD, safe=""),
+        quote_plus(HARD),
+        json.dumps(HARD),
+        json.dumps(HARD, ensure_ascii=False),
+        repr(HARD),
+        html.escape(HARD),
+        repr({"key": [HARD]}),
+        f"https://u:{quote(HARD, safe='')}@host/",
+    ],
+)
+def test_a_known_secret_is_found_however_it_is_written(written):
+    """In a URL, in JSON, in a page, in the repr of a dictionary."""
+    remember(HARD)
+    scrubbed = scrub(f"before {written} after")
+    assert "50%" not in scrubbed
+    assert "rd" not in scrubbed
+    assert FILTERED in scrubbed
+    assert scrubbed.startswith("before ")
+    assert scrubbed.endswith(" after")
+
+
+def test_a_known_secret_of_several_lines_is_found_in_a_repr():
+    """Which writes it as neither JSON nor PostgreSQL do."""
+    remember('it\'s\n"mine"\x85')
+    assert scrub(repr(['it\'s\n"mine"\x85'])) == f"['{FILTERED}']"
+
+
+@given(secret=st.text(min_size=4), before=st.text(), after=st.text())
+def test_any_known_secret_is_gone(secret, before, after):
+    assume(len(secret.strip()) >= 4)
+    assume(secret not in FILTERED)
+    remember(secret)
+    assume(secret not in before + FILTERED + after)
+    assert secret not in scrub(before + secret + after).replace(FILTERED, "\0")
+
+
+@given(secrets=st.lists(st.text("ab", min_size=4, max_size=8), min_size=1, max_size=20), text=st.text("abc"))
+def test_of_secrets_that_overlap_the_longest_is_taken(secrets, text):
+    """No piece of one is left because another was found inside it."""
+    for secret in secrets:
+        remember(secret)
+    scrubbed = scrub(f"{secrets[0]} {text}")
+    assert scrubbed.startswith(f"{FILTERED} ")
+    assert not any(secret in scrubbed for secret in secrets)
+
+
+@pytest.mark.parametrize("secret", ["", "abc", "    ", " a \n"])
+def test_too_short_a_secret_does_not_blank_out_ordinary_words(secret):
+    remember(secret)
+    text = "    abc is as easy\n as a b c"
+    assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        ("postgresql://monitor:p%40ss@db:5432/app", ["p%40ss", "p@ss"]),
+        ("postgresql://monitor:some@seven words/long@db:5432/app", ["some@seven words/long", "seven words/long@db"]),
+        ("https://0123456789abcdef0123456789abcdef@errors.example/1", ["0123456789abcdef0123456789abcdef"]),
+        ("amqp://:justpass@mq/", ["justpass"]),
+        ("host=db password='two words' user=x", ["two words"]),
+        (r"host=db password='it\'s \\ mine'", ["it's \\ mine", r"it\'s \\ mine"]),
+        ("host=db password=plainly user=x", ["plainly"]),
+        ("Bearer abcdef123", ["abcdef123"]),
+        ("Token tik-tok-tak", ["tik-tok-tak"]),
+    ],
+)
+def test_the_secret_inside_a_configured_text_is_known_by_itself(text, secrets):
+    """A client that complains names the password alone, or a piece of it."""
+    remember_passwords_in(text)
+    for secret in secrets:
+        scrubbed = scrub(f'invalid value "{secret}" here')
+        assert secret not in scrubbed
+        assert not any(piece in scrubbed for piece in secret.split() if len(piece) >= 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://app.example.com:8080/@mention",
+        "https://app.example.com/search?mail=me@example.com",
+        "https://user:secret99@app.example.com/path?mail=me@example.com",
+        "postgresql://monitor@db.example.com:5432/app",
+    ],
+)
+def test_host_path_and_port_of_a_url_are_no_secrets(text):
+    """Who reads the message must still learn where it failed."""
+    remember_passwords_in(text)
+    message = "cannot connect to app.example.com:8080, path /path, mail me@example.com, db.example.com:5432"
+    assert scrub(message) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://user:pa55@host/x", f"https://user:{FILTERED}@host/x"),
+        ("amqp://me@corp:pa55@host", f"amqp://me@corp:{FILTERED}@host"),
+        ("redis://:pa55@host/0", f"redis://:{FILTERED}@host/0"),
+        ("?api_key=abc123&page=2", f"?api_key={FILTERED}&page=2"),
+        ("password=abc123 host=x", f"password={FILTERED} host=x"),
+        ("password='two words' host=x", f"password='{FILTERED}' host=x"),
+        ("db_password: abc123, next", f"db_password: {FILTERED}, next"),
+        ("PASSWORD = abc123", f"PASSWORD = {FILTERED}"),
+        ('{"password": "two words", "a": 1}', f'{{"password": "{FILTERED}", "a": 1}}'),
+        ("{'api-key': 'abc123'}", f"{{'api-key': '{FILTERED}'}}"),
+        (r'"{\"token\": \"abc123\"}"', rf'"{{\"token\": \"{FILTERED}"}}"'),
+        ("Authorization: Bearer abc.def.ghi", f"Authorization: Bearer {FILTERED}"),
+        ("Authorization: Basic dXNlcjpwYXNz", f"Authorization: Basic {FILTERED}"),
+        ("sent bearer abcdef123 to", f"sent bearer {FILTERED} to"),
+        ("Set-Cookie: session=abc; Path=/\nnext", f"Set-Cookie: {FILTERED}\nnext"),
+        ("{'Cookie': 'a=b; c=d'}", f"{{'Cookie': '{FILTERED}'}}"),
+        ("client_secret=abc&refresh_token=def", f"client_secret={FILTERED}&refresh_token={FILTERED}"),
+    ],
+)
+def test_credentials_are_told_by_their_form(text, clean):
+    assert scrub(text) == clean
+    assert scrub(clean) == clean, "a second pass changes nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'database[main]: password authentication failed for user "monitor" at 127.0.0.1:5432',
+        "no answer within 10 s from https://app.example.com:8443/login?next=/members",
+        "http://[::1]:8080/ answered 500",
+        "The token expired. The secret is out. Basic rules apply.",
+        "ssh://git@host:22/repo",
+        "see mail to admin@example.com: 3 of 14 checks are failing",
+        "Grüße, 日本語, 🦊",
+        "",
+    ],
+)
+def test_messages_without_secrets_stay_as_they_are(text):
+    """What a person on call has to read is not blanked out."""
+    assert scrub(text) == text
+
+
+@given(st.text())
+def test_scrubbing_twice_is_scrubbing_once(text):
+    once = scrub(text)
+    assert scrub(once) == once
+
+
+def test_many_secrets_of_many_threads_are_all_found():
+    """Measurements run in threads, and each may learn a secret while another is scrubbed."""
+
+    def learn(first):
+        for number in range(first, 400, 4):
+            remember(f"secret-{number:04}")
+            assert f"secret-{number:04}" not in scrub(f"it is secret-{number:04}!")
+
+    failed = []
+    threads = [threading.Thread(target=learn, args=(first,)) for first in range(4)]
+    threading.excepthook, old = lambda args: failed.append(args.exc_value), threading.excepthook
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    threading.excepthook = old
+    assert failed == []
+    assert scrub(" ".join(f"secret-{number:04}" for number in range(400))) == " ".join([FILTERED] * 400)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("password", "db_password", "PASSWD", "pwd", "passphrase", "api_key", "apikey", "X-Api-Key", "private_key"),
+        *("token", "client_secret", "credentials", "Authorization", "Cookie", "dsn"),
+    ],
+)
+def test_keys_that_hold_secrets(key):
+    assert is_sensitive(key)
+
+
+@pytest.mark.parametrize("key", ["url", "contains", "host", "user", "key", "pass_through", "dsnext", "keyboard"])
+def test_keys_that_do_not(key):
+    assert not is_sensitive(key)

@@ -1,0 +1,177 @@
+"""Imports go one way, so that a change below cannot be felt above, and each part can be used without the others."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
+
+# Who may import what of ours: the first line that fits counts, a package stands for all that is in it.
+# `healthchecks` alone are its public names.
+RULES: list[tuple[str, tuple[str, ...]]] = [
+    ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
+    ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
+    ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
+    ("healthchecks.plugin.result", ("servermonitoring.*",)),
+    (
+        "healthchecks.plugin.sinks.*",
+        ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result", "servermonitoring.*"),
+    ),
+    ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
+    ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
+    ("watchdog.*", ("watchdog.*", "servermonitoring.*")),
+    ("servermonitoring.*", ("servermonitoring.*",)),
+]
+# And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
+INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
+    ("servermonitoring.*", set(), {"sentry_sdk", "pydantic_core"}),  # Sentry with a DSN, pydantic's by pydantic
+    ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
+    ("healthchecks.*", None, set()),
+]
+WITHOUT_PYTEST = ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
+
+
+@dataclass(frozen=True)
+class Import:
+    importer: str
+    imported: str
+    line: int
+    deferred: bool  # inside a function
+    typing_only: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer}, line {self.line}: imports {self.imported}"
+
+
+def modules(root: Path) -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(root: Path) -> Iterator[Import]:
+    known = modules(root)
+    for name, path in known.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        yield from _imports_in(ast.parse(path.read_text()), name, package, set(known))
+
+
+def _imports_in(tree: ast.AST, importer: str, package: str, known: set[str], within: str = "") -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        inside = within
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            inside += "f"
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            inside += "t"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for imported in _names(node, package, known):
+                yield Import(importer, imported, node.lineno, "f" in inside, "t" in inside)
+        yield from _imports_in(node, importer, package, known, inside)
+
+
+def _names(node: ast.Import | ast.ImportFrom, package: str, known: set[str]) -> list[str]:
+    """The modules that a statement imports: `from a import b` is a.b where that is a module, else a."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    start = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+    module = ".".join([*start, *([node.module] if node.module else [])])
+    both = [(f"{module}.{alias.name}", module) for alias in node.names]
+    return [longer if longer in known else shorter for longer, shorter in both]
+
+
+def fits(name: str, pattern: str) -> bool:
+    if pattern.endswith(".*"):
+        return name == pattern[:-2] or name.startswith(pattern[:-1])
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1])
+    return name == pattern
+
+
+def is_allowed(found: Import) -> bool:
+    top = found.imported.partition(".")[0]
+    if top in PACKAGES:
+        allowed = next((allowed for pattern, allowed in RULES if fits(found.importer, pattern)), ())
+        return any(fits(found.imported, pattern) for pattern in allowed)
+    if top in {"tests", "ci"}:
+        return False
+    if top in {"pytest", "_pytest"} and any(fits(found.importer, pattern) for pattern in WITHOUT_PYTEST):
+        return found.typing_only
+    always, used = next((rule[1:] for rule in INSTALLED if fits(found.importer, rule[0])), (set(), set()))
+    late = found.deferred or found.typing_only
+    return always is None or top in always | sys.stdlib_module_names or (late and top in used)
+
+
+def circle(root: Path) -> list[str]:
+    """Modules that need each other to be loaded at all, if there are such."""
+    graph: dict[str, set[str]] = {}
+    for each in imports(root):
+        if not (each.deferred or each.typing_only or each.importer == each.imported):
+            graph.setdefault(each.importer, set()).add(each.imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_imports_go_one_way():
+    """As ARCHITECTURE.md has it under "What must never import what"."""
+    wrong = [str(each) for each in imports(ROOT) if not is_allowed(each)]
+    assert wrong == []
+
+
+def test_no_modules_load_each_other_in_a_circle():
+    assert circle(ROOT) == []
+
+
+def test_everything_of_ours_is_looked_at():
+    assert {name.partition(".")[0] for name in modules(ROOT)} == set(PACKAGES)
+    assert len(list(imports(ROOT))) > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("servermonitoring/new", "import requests"),
+        ("servermonitoring/new", "import sentry_sdk"),
+        ("servermonitoring/new", "from healthchecks import Target"),
+        ("watchdog/new", "from healthchecks import Target"),
+        ("watchdog/new", "def late():\n    import healthchecks.plugin"),
+        ("watchdog/new", "import pytest"),
+        ("watchdog/new", "import requests"),
+        ("watchdog/new", "import sentry_sdk"),
+        ("healthchecks/plugin/new", "from watchdog.validation import validate_process"),
+        ("healthchecks/plugin/new", "from healthchecks.test_disk import Disk"),
+        ("healthchecks/plugin/new", "from healthchecks.clients import http"),
+        ("healthchecks/plugin/new", "from tests import suite"),
+        ("healthchecks/plugin/sinks/new", "from healthchecks.plugin import run"),
+        ("healthchecks/plugin/sinks/new", "from ..run import Run"),
+        ("healthchecks/plugin/sinks/new", "import pytest"),
+        ("healthchecks/clients/new", "from healthchecks.plugin.run import Run"),
+        ("healthchecks/test_new", "from healthchecks.plugin.target import Target"),
+        ("healthchecks/test_new", "from watchdog import state"),
+        ("healthchecks/test_new", "import watchdog.state"),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path, name, line):
+    for module in ("healthchecks/plugin/run", "healthchecks/plugin/target", "watchdog/state", name):
+        path = tmp_path / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(line if module == name else "")
+    assert [each for each in imports(tmp_path) if not is_allowed(each)]
+
+
+def test_a_circle_is_found(tmp_path):
+    for name, line in [("a", "from watchdog.b import x"), ("b", "from watchdog import c"), ("c", "import watchdog.a")]:
+        (tmp_path / "watchdog").mkdir(exist_ok=True)
+        (tmp_path / "watchdog" / f"{name}.py").write_text(line)
+    assert set(circle(tmp_path)) == {"watchdog.a", "watchdog.b", "watchdog.c"}

@@ -1,0 +1,69 @@
+"""Fixtures of the watchdog's tests."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from kennel import Kennel, Site, Watching, records
+
+
+@pytest.fixture
+def kennel(tmp_path, monkeypatch):
+    """Where this test's browsers live; they are ended with it."""
+    monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kennel = Kennel(tmp_path)
+    yield kennel
+    kennel.end()
+
+
+@pytest.fixture
+def watching(kennel):
+    """Starts the real watchdog with these rules."""
+
+    def start(rule="", *arguments, **options):
+        return Watching(kennel, rule, *arguments, **options)
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def own_records(tmp_path, monkeypatch):
+    """No test touches the records of a watchdog that really watches this machine."""
+    monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("SERVERMONITORING_CONFIG", raising=False)
+    assert os.environ["WATCHDOG_VALIDATED_DIR"]
+
+
+@pytest.fixture
+def site():
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def shared():
+    """A directory that every user may write in, as /tmp."""
+    directory = Path(tempfile.mkdtemp(prefix="watchdog-test-"))
+    directory.chmod(0o1777)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 64 kB, full."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root (to mount a tiny file system)")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("missing: mount (to make a tiny file system)")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)

@@ -1,0 +1,268 @@
+"""What the watchdog's tests share: real processes to watch, and the real watchdog to watch them.
+
+Every rule is confined by `command` to a directory of the test's own, which only its browsers name.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from watchdog import processes
+
+WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
+CHROMIUM_OPTIONS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage",
+]  # fmt: skip
+PREFERENCES = {
+    "app.update.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "toolkit.telemetry.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "browser.safebrowsing.update.enabled": False,
+    "extensions.update.enabled": False,
+    "services.settings.server": "data:,",
+    "browser.aboutwelcome.enabled": False,
+}
+GROWER = """
+import sys, time
+rate, limit, page = float(sys.argv[1]), float(sys.argv[2]), 2 ** 20
+held, begun = [], time.monotonic()
+while len(held) * page < limit:
+    while len(held) * page < min(limit, (time.monotonic() - begun) * rate):
+        held.append(b"x" * page)
+    time.sleep(0.002)
+time.sleep(600)
+"""
+
+
+def needed(name):
+    """The path of a tool; the test is skipped where it is missing."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"missing: {name}")
+    return path
+
+
+def wait_for(condition, seconds=20.0, what=lambda: "it"):
+    """The first true value of the condition, or a failure."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"{what()} did not come true within {seconds} s")
+    return None
+
+
+class Kennel:
+    """Starts processes below one directory, and ends all of them, children included."""
+
+    def __init__(self, home):
+        self.home = home
+        self.started = []
+        self.seen = set()
+
+    def start(self, arguments, **options):
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
+        process = subprocess.Popen([str(each) for each in arguments], **options)
+        self.started.append(process)
+        return process
+
+    def stand_in(self, code="import time; time.sleep(600)", *arguments, name="firefox", **options):
+        """A process that is called like a browser, and names this test's directory."""
+        program = self.home / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        if not program.exists():
+            program.symlink_to(os.path.realpath(sys.executable))
+        process = self.start([program, "-I", "-S", "-c", code, *arguments, f"--marker={self.home}"], **options)
+        wait_for(lambda: is_named(process.pid, name), what=lambda: f"the process called {name}")
+        return process
+
+    def firefox(self, page="about:blank", *more):
+        """Firefox, without window, with a profile of its own."""
+        profile = self.home / f"profile{len(self.started)}"
+        profile.mkdir()
+        lines = (f'user_pref("{key}", {json.dumps(value)});' for key, value in PREFERENCES.items())
+        (profile / "user.js").write_text("\n".join(lines))
+        arguments = ["--headless", "--no-remote", "--profile", profile, *more, page]
+        process = self.start([needed("firefox-esr"), *arguments])
+        wait_for(lambda: len(family(process.pid)) >= 6, 60, lambda: "the family of Firefox")
+        return process
+
+    def end(self):
+        for process in self.started:
+            for pid in (*sorted(family(process.pid)), process.pid):
+                if pid != process.pid or process.poll() is None:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.wait(20)
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+
+class Watching:
+    """The real `watchdog watch`, with rules in a real file, and what it says."""
+
+    def __init__(self, kennel, rule="", *arguments, env=None, start=(), **rules):
+        self.kennel, self.config = kennel, kennel.home / "servermonitoring.toml"
+        self.state = kennel.home / "state"
+        self.environment = {**os.environ, "WATCHDOG_VALIDATED_DIR": str(records(kennel.home)), **(env or {})}
+        self.write_rules(rule, **rules)
+        self.log = kennel.home / "watchdog.log"
+        self.command = [*start, *WATCHDOG, "watch", "--config", self.config, *arguments]
+        self.start()
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = self.kennel.start(self.command, stderr=log, env=self.environment)
+        return self
+
+    def write_rules(self, rule="", **rules):
+        rules = rules or {"firefox": ""}
+        text = f'[state]\ndirectory = "{self.state}"\n'
+        for name, more in rules.items():
+            text += f'[watchdog.{name}]\ncommand = "{re.escape(str(self.kennel.home))}"\n{more}\n{rule}\n'
+        self.config.write_text(text.replace("\\", "\\\\"))
+
+    def text(self):
+        return self.log.read_text()
+
+    def said(self, pattern, seconds=20.0):
+        return wait_for(lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n")
+
+    def kills(self):
+        path = self.state / "kills.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def records(home):
+    """The directory of validation records for tests in this directory."""
+    return home / "validated"
+
+
+def is_named(pid, name):
+    process = processes.look(pid)
+    return process is not None and process.name == name
+
+
+def family(pid):
+    """The pids of all living processes below and including this one."""
+    below, there = {}, {}
+    for each in processes.pids():
+        process = processes.look(each)
+        if process is not None and not process.is_dead:
+            there[each] = process
+            below.setdefault(process.parent, []).append(each)
+    found, rest = set(), [pid]
+    while rest:
+        each = rest.pop()
+        if each in there:
+            found.add(each)
+        rest += below.get(each, ())
+    return found
+
+
+def living(pids):
+    """Those of these pids that are alive; a test is too short for a pid to come back."""
+    return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
+
+
+def megabytes(pids, weigh=processes.proportional):
+    return sum(weigh(pid) for pid in pids) / 1e6
+
+
+def as_user(uid, work):
+    """Do it in a child process as this user; what it returned (as text), or a failure."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root (to act as a second user)")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            answer = f"={work()}"
+        except BaseException as error:  # noqa: BLE001 - handed to the parent
+            answer = f"!{error!r}"
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answers:
+        answer = answers.read().decode()
+    os.waitpid(child, 0)
+    assert answer.startswith("="), answer
+    return answer[1:]
+
+
+# Allocates at a rate in MB/s up to a limit in MB, when /go is answered.
+GROWING_PAGE = """<!doctype html><title>page</title><script>
+const held = [];
+fetch("/go").then(() => {
+  const begun = performance.now();
+  setInterval(() => {
+    while (held.length * 4 < Math.min(3000, (performance.now() - begun) / 1000 * 100))
+      held.push(new Uint8Array(4e6).fill(7));
+  }, 10);
+});
+</script>"""
+
+
+class Site:
+    """A web server on this machine: a page, one that grows when told to, and one that never answers."""
+
+    def __init__(self):
+        self.go, self.end, self.asked = threading.Event(), threading.Event(), threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def close(self):
+        self.end.set()
+        self.go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, site, *args):
+        self.site = site
+        super().__init__(*args)
+
+    def do_GET(self):
+        if self.path == "/never":
+            self.site.asked.set()
+            self.site.end.wait()
+            return
+        if self.path == "/go":
+            self.site.go.wait()
+        body = (GROWING_PAGE if self.path == "/growing" else "<title>page</title>").encode()
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_args):
+        pass

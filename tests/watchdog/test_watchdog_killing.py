@@ -1,0 +1,202 @@
+"""Browsers that hang or grow die, whole and in time; nobody else does.
+
+Processes stand in for browsers where the browser's own doing does not matter; real ones are in
+test_watchdog_firefox and test_watchdog_chromium.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from kennel import GROWER, family, living, megabytes, needed, wait_for
+
+from watchdog import processes
+from watchdog.validation import validate_process
+
+HUNG = 'validated_within = 1\nrevalidated_every = 1\ngrace = 0.3\nmax_memory = "10GB"'
+TREE = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for _ in range(3):
+    if os.fork() == 0:
+        break
+time.sleep(600)
+"""
+
+
+def test_never_validated_and_deaf_to_sigterm(kennel, watching):
+    """The whole family is gone within half a second after its grace."""
+    process = kennel.stand_in(TREE)
+    pids = wait_for(lambda: len(family(process.pid)) == 4 and family(process.pid))
+    watch = watching(HUNG)
+    watch.said("killed firefox, process")
+    said = time.monotonic()
+    wait_for(lambda: not living(pids), 5)
+    assert time.monotonic() - said < 0.3 + 0.5
+    (kill,) = watch.kills()
+    assert (kill["reason"], kill["pid"], kill["validated"]) == ("never validated", process.pid, None)
+    assert 0.9 < kill["age"] < 3
+    watch.said("has ended by SIGKILL")
+
+
+def test_validated_once_and_then_silent(kennel, watching):
+    process = kennel.stand_in()
+    watch = watching(HUNG)
+    for _ in range(5):
+        assert validate_process(process.pid)
+        time.sleep(0.5)  # the browser works
+        assert process.poll() is None
+    watch.said("killed firefox")
+    assert watch.kills()[0]["reason"] == "silent"
+    assert 0.9 < watch.kills()[0]["validated"] < 2
+    assert process.wait(5) == -signal.SIGTERM
+
+
+def test_a_record_of_a_child_that_is_the_browser_counts(kennel, watching):
+    """A launcher called firefox runs the browser below it, and the driver knows only the browser's pid."""
+    code = "import subprocess, sys; subprocess.run([sys.argv[1], '-ISc', 'import time; time.sleep(600)'])"
+    launcher = kennel.stand_in(code, str(kennel.home / "bin" / "firefox"))
+    (child,) = wait_for(lambda: family(launcher.pid) - {launcher.pid})
+    watching(HUNG)
+    for _ in range(4):
+        validate_process(child)
+        time.sleep(0.5)
+    assert launcher.poll() is None
+
+
+def test_stopped_family(kennel, watching):
+    """All stopped, as after SIGSTOP: no one survives."""
+    process = kennel.stand_in(TREE)
+    pids = wait_for(lambda: len(family(process.pid)) == 4 and family(process.pid))
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    watch = watching(HUNG)
+    watch.said("killed firefox")
+    wait_for(lambda: not living(pids), 0.3 + 0.5)
+
+
+def test_orphans_of_the_family_die_with_it(kennel, watching):
+    """A child whose parent is gone was handed to init, and is still the browser's."""
+    code = """
+import os, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(600)
+    time.sleep(1.0)
+    os._exit(0)
+time.sleep(600)
+"""
+    process = kennel.stand_in(code)
+    pids = wait_for(lambda: len(family(process.pid)) == 3 and family(process.pid))
+    watch = watching(HUNG.replace("within = 1", "within = 3"))
+    watch.said("watching firefox")
+    watch.said("killed firefox")
+    wait_for(lambda: not living(pids), 2)
+
+
+def test_the_program_in_the_same_process_group_lives(kennel, watching):
+    """Selenium's Chromium shares the process group of the program that drives it."""
+    code = (
+        "import subprocess, sys; p = subprocess.Popen([sys.argv[1], '-ISc', 'import time; time.sleep(600)'])"
+        "; print(p.wait(), flush=True); sys.stdin.read()"
+    )
+    (kennel.home / "bin").mkdir()
+    (kennel.home / "bin" / "firefox").symlink_to(os.path.realpath(sys.executable))
+    program = kennel.start(
+        [sys.executable, "-c", code, kennel.home / "bin" / "firefox"],
+        stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    watching(HUNG)
+    assert program.stdout.readline() == f"-{int(signal.SIGTERM)}\n"
+    assert program.poll() is None
+    program.communicate("")
+    assert program.returncode == 0
+
+
+def test_a_growing_browser_has_no_grace(kennel, watching):
+    """It dies within some percent of its limit, though it is deaf to SIGTERM and its grace is long."""
+    watch = watching('max_memory = "300MB"\ngrace = 20\nvalidated_within = false')
+    watch.said("matches no process")
+    deaf = "import signal; signal.signal(15, 1)\n" + GROWER
+    process = kennel.stand_in(deaf, "200e6", "5e9")
+    process.wait(20)
+    assert process.returncode == -signal.SIGKILL
+    (kill,) = watch.kills()
+    assert kill["reason"] == "memory"
+    assert 300e6 < kill["memory"] < 345e6
+
+
+def test_memory_of_a_child_with_another_name(kennel, watching):
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], '300e6', '200e6'])"
+    process = kennel.stand_in(code, GROWER)
+    watch = watching('max_memory = "150MB"\nvalidated_within = false')
+    process.wait(20)
+    assert watch.kills()[0]["reason"] == "memory"
+
+
+def test_shared_memory_counts_once(kennel, watching):
+    """Ten processes that share 100 MB are 100 MB, not 1 GB."""
+    code = """
+import os, time
+held = b"x" * 100_000_000
+for _ in range(9):
+    if os.fork() == 0:
+        time.sleep(600)
+time.sleep(600)
+"""
+    process = kennel.stand_in(code)
+    pids = wait_for(lambda: len(family(process.pid)) == 10 and family(process.pid))
+    assert megabytes(pids, lambda pid: processes.resident(pid)[0]) > 900
+    watch = watching('max_memory = "400MB"\nvalidated_within = false', "--poll-interval", "0.1")
+    watch.said("watching firefox")
+    time.sleep(1.5)  # ten looks and more
+    assert process.poll() is None
+    assert watch.kills() == []
+
+
+def test_others_are_looked_at_during_a_grace(kennel, watching):
+    """A browser that takes its grace does not protect another."""
+    deaf = "import signal, time; signal.signal(15, 1); time.sleep(600)"
+    first = kennel.stand_in(deaf)
+    watch = watching('validated_within = 1\ngrace = 6\nmax_memory = "100MB"')
+    watch.said(f"killed firefox, process {first.pid}")
+    second = kennel.stand_in(GROWER, "400e6", "400e6")
+    second.wait(5)
+    assert first.poll() is None
+    assert len(watch.kills()) == 2
+
+
+def test_one_that_renames_itself_is_spared(kennel, watching):
+    """What is no browser any more is no victim, though pid and start are the same."""
+    code = "import sys, time; sys.stdin.readline(); open('/proc/self/comm', 'w').write('tool'); time.sleep(600)"
+    process = kennel.stand_in(code, stdin=subprocess.PIPE)
+    watch = watching('validated_within = 2\nmax_memory = "1GB"')
+    watch.said("watching firefox")
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    wait_for(lambda: processes.look(process.pid).name == "tool")
+    time.sleep(2.5)  # past its limit
+    assert process.poll() is None
+    assert watch.kills() == []
+
+
+def test_one_that_execs_into_a_browser_is_found(kennel, watching):
+    """An exec keeps pid and start: a shell that becomes a browser is watched."""
+    watch = watching(HUNG)
+    watch.said("matches no process")
+    (kennel.home / "bin").mkdir()
+    (kennel.home / "bin" / "firefox").symlink_to(os.path.realpath(sys.executable))
+    shell = f"sleep 1.5; exec {kennel.home}/bin/firefox -c 'import time; time.sleep(600)'"
+    process = kennel.start([needed("sh"), "-c", shell])
+    process.wait(15)
+    assert watch.kills()[0]["pid"] == process.pid
+
+
+def test_dry_run_kills_nothing_and_writes_nothing(kennel, watching):
+    process = kennel.stand_in()
+    watch = watching(HUNG, "--dry-run")
+    watch.said("would be killed: never validated")
+    assert process.poll() is None
+    assert not watch.state.exists()
