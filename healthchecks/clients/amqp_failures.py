@@ -17,24 +17,23 @@ def in_words(error: Exception, access: "Access") -> str:
     """What is wrong, and where."""
     if isinstance(error, socket.gaierror):
         return f"cannot resolve {access.host}"
-    if isinstance(error, ssl.SSLError):
-        return f"{_tls_words(error)} at {access.address}"
     text = " ".join(str(each) for each in (error, *error.args)).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access)
-    if "SSL" in text and "CERTIFICATE" in text:
-        return f"the certificate is not trusted at {access.address}"
-    if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
-        return f"{refused['text'].lower()} at {access.address}"
-    if re.search("StreamLost|EOF|ConnectionClosed|ConnectionReset", text + type(error).__name__):
-        return f"closed the connection before it spoke AMQP at {access.address}"
-    return f"not an AMQP server at {access.address}"
+    return f"{_own_words(error, text)} at {access.address}"
 
 
-def _tls_words(error: ssl.SSLError) -> str:
+def _own_words(error: Exception, text: str) -> str:
+    """What there is to say when the server said nothing."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted ({error.verify_message})"
-    return "no TLS spoken"
+    if isinstance(error, ssl.SSLError):
+        return "no TLS is spoken"
+    if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
+        return refused["text"].lower()
+    if re.search("StreamLost|EOF|ConnectionClosed|ConnectionReset", text + type(error).__name__):
+        return "closed the connection"
+    return "not an AMQP server"
 
 
 def _reply_words(code: int, text: str, access: "Access") -> str:

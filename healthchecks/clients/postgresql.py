@@ -49,9 +49,11 @@ def parse(dsn: str) -> dict[str, Any]:
     from psycopg2.extensions import parse_dsn
 
     try:
-        return dict(parse_dsn(dsn)) if dsn else {}
-    except psycopg2.Error:
+        options = dict(parse_dsn(dsn)) if dsn else {}
+        [int(port) for port in options.get("port", "").split(",") if port]  # libpq looks at it only later
+    except (psycopg2.Error, ValueError):
         raise ValueError("is neither a URL, postgresql://USER:PASSWORD@HOST/DATABASE, nor key=value pairs") from None
+    return options
 
 
 @contextlib.contextmanager

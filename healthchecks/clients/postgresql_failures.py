@@ -31,8 +31,8 @@ _WORDS: list[tuple[str, str]] = [
     (r"certificate verify failed", "the certificate is not trusted at ADDRESS"),
     (r'root certificate file "([^"]*)"', "sslrootcert {} does not exist"),
     (r"server certificate for .* does not match", "the certificate is for another name at ADDRESS"),
-    (r"closed the connection|Connection reset|EOF detected|no connection to", "the server closed the connection at ADDRESS"),
-    (r"invalid response|expected authentication|lost synchronization|invalid message", "not a PostgreSQL server at ADDRESS"),
+    (r"closed the connection|Connection reset|EOF detected", "the server closed the connection at ADDRESS"),
+    (r"invalid response|expected authentication|lost synchronization", "not a PostgreSQL server at ADDRESS"),
 ]  # fmt: skip
 
 
