@@ -5,12 +5,10 @@ import time
 
 import pytest
 
-from tests.servers import browsers
 from tests.servers.pages import PASSWORD, USER
 from tests.servers.postgresql import MONITOR as ROLE
 from tests.servers.rabbitmq import ADMIN
 from tests.suite import table
-from watchdog.state import heartbeat  # noqa: F401 - the watchdog's state is what the suite reads
 
 ALL = "healthchecks"
 
@@ -37,8 +35,6 @@ def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
     (tmp_path / "bookmarklet.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
     with rabbitmq.queue("celery") as queue:
         toml = configuration(website, postgresql, rabbitmq, queue, tmp_path)
-        browser_missing = browsers.CHROMIUM.missing if hasattr(browsers, "CHROMIUM") else ""
-        del browser_missing
 
         def run(*changes):
             text = toml
