@@ -98,7 +98,7 @@ class Browser:
         driver = self._driver
         for get in (_screenshot, _source, _console):
             if self._config:
-                self._config.timeout = max(0.2, (remaining() - 0.5) / 3)  # type: ignore[assignment]
+                self._config.timeout = max(0.2, (remaining() - 0.5) / 3)
             with contextlib.suppress(WebDriverException, urllib3.exceptions.HTTPError, OSError):
                 get(driver)
 
@@ -143,7 +143,7 @@ class Browser:
 
     def _command(self, command: Callable[[], T], what: str) -> T:
         if self._config:
-            self._config.timeout = self.left + 0.2  # type: ignore[assignment]  # the driver's own limit comes first
+            self._config.timeout = self.left + 0.2
         try:
             return command()
         except (TimeoutException, urllib3.exceptions.TimeoutError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.target import Target
 
 MARKER = "healthcheck"
-_SIGN = re.compile(rb"^from healthchecks import|^@pytest\.mark\.healthcheck", re.MULTILINE)
+_SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
