@@ -17,7 +17,7 @@ def in_words(error: Exception, access: "Access") -> str:
     """What is wrong, and where."""
     if isinstance(error, socket.gaierror):
         return f"cannot resolve {access.host}"
-    text = " ".join(str(each) for each in (error, *error.args)).replace("\\", "")
+    text = repr(error).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access)
     return f"{_own_words(error, text)} at {access.address}"
@@ -29,10 +29,10 @@ def _own_words(error: Exception, text: str) -> str:
         return f"the certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "no TLS is spoken"
+    if re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
+        return "closed the connection"
     if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
         return refused["text"].lower()
-    if re.search("StreamLost|EOF|ConnectionClosed|ConnectionReset", text + type(error).__name__):
-        return "closed the connection"
     return "not an AMQP server"
 
 
