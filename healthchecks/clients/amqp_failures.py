@@ -13,18 +13,19 @@ _ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
 _ERRNO = re.compile(r"Error\(\d+, ['\"](?P<text>[^'\"]+)")
 
 
-def in_words(error: Exception, access: "Access") -> str:
-    """What is wrong, and where."""
+def in_words(error: Exception, access: "Access", *, connected: bool = False) -> str:
+    """What is wrong, and where; `connected` says that AMQP was spoken before."""
     if isinstance(error, socket.gaierror):
         return f"cannot resolve {access.host}"
     text = repr(error).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access)
-    return f"{_own_words(error, text)} at {access.address}"
+    unknown = "the connection broke" if connected else "not an AMQP server"
+    return f"{_own_words(error, text) or unknown} at {access.address}"
 
 
 def _own_words(error: Exception, text: str) -> str:
-    """What there is to say when the server said nothing."""
+    """What there is to say when the server said nothing; empty for what is not known."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
@@ -33,7 +34,7 @@ def _own_words(error: Exception, text: str) -> str:
         return "closed the connection"
     if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
         return refused["text"].lower()
-    return "not an AMQP server"
+    return ""
 
 
 def _reply_words(code: int, text: str, access: "Access") -> str:
