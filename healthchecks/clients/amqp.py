@@ -86,14 +86,14 @@ def session(access: Access) -> Iterator[Broker]:
         with contextlib.closing(pika.BlockingConnection(_parameters(access))) as connection:
             broker = Broker(connection)
             yield broker
-    except (Unhealthy, OSError) as error:
-        raise error if isinstance(error, Unhealthy) else Unhealthy(in_words(error, access)) from None
+    except Unhealthy:
+        raise
     except Exception as error:  # noqa: BLE001 - to rubbish pika answers with a KeyError or worse, too
         if broker and broker.blocked:
             raise Unhealthy(f"publishing is blocked: {broker.blocked} at {access.address}") from None
-        if "Timeout" in type(error).__name__:
+        if "Timeout" in repr(error):  # of pika's own, of the socket, or wrapped in another
             raise NoAnswer(f"no answer at {access.address}") from None
-        raise Unhealthy(in_words(error, access)) from None
+        raise Unhealthy(in_words(error, access, connected=broker is not None)) from None
 
 
 def _parameters(access: Access) -> Any:

@@ -13,27 +13,28 @@ _ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
 _ERRNO = re.compile(r"Error\(\d+, ['\"](?P<text>[^'\"]+)")
 
 
-def in_words(error: Exception, access: "Access") -> str:
-    """What is wrong, and where."""
+def in_words(error: Exception, access: "Access", *, connected: bool = False) -> str:
+    """What is wrong, and where; `connected` says that AMQP was spoken before."""
     if isinstance(error, socket.gaierror):
         return f"cannot resolve {access.host}"
-    text = " ".join(str(each) for each in (error, *error.args)).replace("\\", "")
+    text = repr(error).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access)
-    return f"{_own_words(error, text)} at {access.address}"
+    unknown = "the connection broke" if connected else "not an AMQP server"
+    return f"{_own_words(error, text) or unknown} at {access.address}"
 
 
 def _own_words(error: Exception, text: str) -> str:
-    """What there is to say when the server said nothing."""
+    """What there is to say when the server said nothing; empty for what is not known."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "no TLS is spoken"
+    if re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
+        return "closed the connection"
     if refused := _ERRNO.search(text) or re.search(r"\[Errno \d+\] (?P<text>.+?)(?:['\"]|$)", text):
         return refused["text"].lower()
-    if re.search("StreamLost|EOF|ConnectionClosed|ConnectionReset", text + type(error).__name__):
-        return "closed the connection"
-    return "not an AMQP server"
+    return ""
 
 
 def _reply_words(code: int, text: str, access: "Access") -> str:

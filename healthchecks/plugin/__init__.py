@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
 
 
+@pytest.fixture(scope="session")
+def state_directory(pytestconfig: pytest.Config) -> Path:
+    """For checks: `[state] directory`, where the watchdog keeps its state, too."""
+    from healthchecks.plugin.run import RUN
+
+    return pytestconfig.stash[RUN].directory
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("health checks")
     group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")

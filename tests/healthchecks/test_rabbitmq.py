@@ -1,12 +1,13 @@
 """[rabbitmq.NAME], against a real RabbitMQ and servers that misbehave: the failing cases first."""
 
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from tests.servers.rabbitmq import MONITOR
-from tests.servers.server import HOST
-from tests.suite import table
+from tests.servers.server import HOST, until
+from tests.suite import finish_suite, start_suite, table
 
 CHECK = "rabbitmq_access[main]"
 IN_TIME = 6  # seconds for a run with a deadline of 2 s
@@ -139,3 +140,37 @@ def test_well(run, rabbitmq):
     outcome = run()
     assert_well(outcome)
     assert rabbitmq.ctl("list_queues", "name").split() in ([], ["name"])
+
+
+OWN = """
+from pathlib import Path
+from healthchecks import measurement
+from healthchecks.clients.amqp import session
+from healthchecks.test_rabbitmq import Rabbitmq
+
+@measurement
+def exchange(rabbitmq: Rabbitmq):
+    with session(rabbitmq.access()) as broker:
+        Path("FOLDER/connected").touch()
+        while not Path("FOLDER/stopped").exists():
+            broker.connection.sleep(0.02)
+        return broker.round_trip()
+
+def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange):
+    assert exchange
+"""
+
+
+def test_stopped_after_connecting(tmp_path, rabbitmq):
+    """A server that stops in mid-talk is waited for no longer than the deadline, and the exit is not blocked."""
+    own = tmp_path / "test_own.py"
+    own.write_text(OWN.replace("FOLDER", str(tmp_path)))
+    keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "deadline": 5}
+    started = time.monotonic()
+    process = start_suite(tmp_path, table("rabbitmq", "main", **keys), str(own))
+    until((tmp_path / "connected").exists, 20, what="connection")
+    rabbitmq.pause()
+    (tmp_path / "stopped").touch()
+    outcome = finish_suite(tmp_path, process, started)
+    assert failure(outcome).startswith("no answer ")
+    assert outcome.seconds < 5 + IN_TIME
