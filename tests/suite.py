@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOLDER = "SUITE_FOLDER"
 _LIMIT = 90  # seconds; a run that takes longer hangs
 
 
@@ -61,13 +62,12 @@ def run_suite(tmp_path: Path) -> RunSuite:
 
 
 def start_suite(folder: Path, toml: str, *arguments: str) -> "subprocess.Popen[str]":
-    """State, page and temporary files stay in the folder."""
+    """State and page stay in the folder; every process that it starts has $SUITE_FOLDER."""
     settings = f"[state]\ndirectory = '{folder / 'state'}'\n[dashboard]\ndirectory = '{folder / 'html'}'\n"
     configuration = folder / "servermonitoring.toml"
     configuration.write_text(f"{toml}\n{settings}")
     kinds = dict.fromkeys(re.findall(r"^\[(\w+)", toml, re.MULTILINE))
     files = [str(path) for kind in kinds if (path := ROOT / "healthchecks" / f"test_{kind}.py").exists()]
-    (folder / "tmp").mkdir(exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))}
     command = [
         sys.executable,
@@ -78,7 +78,7 @@ def start_suite(folder: Path, toml: str, *arguments: str) -> "subprocess.Popen[s
         f"--monitoring-config={configuration}",
     ]
     return subprocess.Popen(
-        [*command, *(arguments or files)], cwd=ROOT, env={**environment, "TMPDIR": str(folder / "tmp")},
+        [*command, *(arguments or files)], cwd=ROOT, env={**environment, FOLDER: str(folder)},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

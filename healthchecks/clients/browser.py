@@ -143,7 +143,7 @@ class Browser:
 
     def _command(self, command: Callable[[], T], what: str) -> T:
         if self._config:
-            self._config.timeout = self.left + 0.2
+            self._config.timeout = self.left + 0.2  # the driver's own limit comes first
         try:
             return command()
         except (TimeoutException, urllib3.exceptions.TimeoutError):

@@ -1,6 +1,5 @@
 """The newest line of a log that tells of success or failure, and how old it is."""
 
-import os
 import re
 import stat
 from dataclasses import dataclass
@@ -35,10 +34,10 @@ def newest(path: Path, ok: str, fail: str) -> Line:
 
 def _tail(path: Path) -> tuple[str, datetime]:
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise Unhealthy(f"{path} is not a file")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for somebody to write
+            raise Unhealthy(f"{path} is not a file")
+        with path.open("rb") as file:
             file.seek(max(0, status.st_size - _TAIL))
             text = file.read(_TAIL).decode(errors="replace")
     except OSError as error:

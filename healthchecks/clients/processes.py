@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,8 @@ import psutil
 from healthchecks import Unhealthy
 
 _MARK = "SERVERMONITORING_FAMILY"
+_LONGEST = 32  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
+_PATIENCE = 0.5  # seconds between a kill and the next look at who is left
 _ATTEMPTS = 20  # what forks while it is killed is found by the next look
 
 
@@ -25,7 +28,8 @@ class Family:
     """Ended from any thread, at any time, more than once; what is ended never starts anything again."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-"))
+        short = len(tempfile.gettempdir()) <= _LONGEST
+        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-", dir=None if short else "/tmp"))  # noqa: S108 - made by mkdtemp
         self.output = self.directory / "output"
         self._mark = secrets.token_hex(16)
         self._known: set[psutil.Process] = set()
@@ -78,7 +82,7 @@ class Family:
             for each in alive:
                 with contextlib.suppress(psutil.Error):
                     each.kill()  # psutil looks at the start time first: a pid may be somebody else's by now
-            psutil.wait_procs(alive, timeout=0.5)
+            _await_end(alive)
 
     def _owns(self, process: psutil.Process) -> bool:
         try:
@@ -86,6 +90,13 @@ class Family:
             return in_session or process.environ().get(_MARK) == self._mark
         except (psutil.Error, OSError):
             return False
+
+
+def _await_end(processes: list[psutil.Process]) -> None:
+    """psutil's own wait would go on until somebody collects the dead, which nobody may ever do."""
+    end = time.monotonic() + _PATIENCE
+    while any(map(_is_alive, processes)) and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def _is_alive(process: psutil.Process) -> bool:

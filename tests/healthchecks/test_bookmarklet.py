@@ -1,0 +1,224 @@
+"""[bookmarklet.NAME], in a real browser and by the log of another program: the failing cases first."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from tests.servers.server import program, until
+from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
+from tests.suite import FOLDER, finish_suite, start_suite, table
+
+DEADLINE = 20  # seconds; a browser on a busy machine takes some to start
+DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
+
+
+@pytest.fixture
+def chromium():
+    program("chromium")
+    return program("chromedriver")
+
+
+@pytest.fixture
+def no_process_left(tmp_path, monkeypatch):
+    """Nothing that a run started is there after it, wherever it went; and no profile."""
+    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    yield
+    until(lambda: not started_by(tmp_path), what="end of all processes")
+    left = [each.name for each in temporary.iterdir()]
+    shutil.rmtree(temporary)
+    assert left == []
+
+
+def started_by(folder):
+    """Processes of this run that are alive, by what each of them inherits."""
+    return [each for each in psutil.process_iter() if _folder_of(each) == str(folder)]
+
+
+def _folder_of(process):
+    try:
+        return process.environ().get(FOLDER) if process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
+        return None
+
+
+def bookmarklet(name, website, path="/bookmarklet", **keys):
+    given = {"bookmarklet": BOOKMARKLET, "deadline": DEADLINE, "expect": BOOKMARKLET_TEXT, **keys}
+    return table("bookmarklet", name, url=website.url(path), **given)
+
+
+def message(outcome, name):
+    return outcome.message(f"bookmarklet_status[{name}]")
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_bad_bookmarklets(run_suite, website, bad):
+    """Each says what it was that did not come; the page of the run shows what the browser saw."""
+    outcome = run_suite(
+        "\n".join(
+            [
+                bookmarklet("never", website, "/bookmarklet/never"),
+                bookmarklet("throws", website, bookmarklet="javascript:nothing.here()"),
+                bookmarklet("there", website, expect="Bookmarklet"),
+                bookmarklet("gone", website, expect_selector="#gone"),
+                table(
+                    "bookmarklet", "hole", url=bad.url("hole"), bookmarklet=BOOKMARKLET, expect="x", deadline=DEADLINE
+                ),
+            ]
+        )
+    )  # fmt: skip
+    assert outcome.status == 1
+    assert message(outcome, "never") == f'"{BOOKMARKLET_TEXT}" did not show after the bookmarklet ran'
+    assert "nothing is not defined" in message(outcome, "throws")
+    assert message(outcome, "throws").startswith("the bookmarklet fails: ")
+    assert message(outcome, "there").startswith('"Bookmarklet" is on the page before the bookmarklet runs')
+    assert message(outcome, "gone") == f'"{BOOKMARKLET_TEXT}" and "#gone" did not show after the bookmarklet ran'
+    assert message(outcome, "hole").startswith("the page does not load within 1")
+    page = (outcome.folder / "html" / "index.html").read_text()
+    assert "screenshot" in page
+    assert "page source" in page
+    assert "browser console" in page
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize(
+    ("path", "script", "expected"),
+    [
+        ("/bookmarklet/hang", BOOKMARKLET, "the page does not load"),
+        ("/bookmarklet", BOOKMARKLET_HANGING, "the bookmarklet fails"),
+    ],
+)  # fmt: skip
+def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
+    """What `while(1){}` makes of a browser ends with the deadline at the latest."""
+    outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, deadline=8))
+    assert message(outcome, "busy").startswith((expected, "no answer within 8 s"))
+    assert outcome.seconds < 3 * 8
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize("stopped", ["chromedriver", "chromium", "all"])
+def test_driver_or_browser_stands_still(tmp_path, website, stopped):
+    """SIGSTOP while a page is loading: a verdict in time, and the stopped ones are gone too."""
+    toml = bookmarklet("still", website, "/slow?seconds=60", deadline=8)
+    started = time.monotonic()
+    run = start_suite(tmp_path, toml)
+    until(lambda: website.paths, 30, what="the page was asked for")
+    for each in psutil.Process(run.pid).children(recursive=True):
+        if stopped in (each.name(), "all"):
+            each.suspend()
+    outcome = finish_suite(tmp_path, run, started)
+    assert outcome.status == 1
+    assert message(outcome, "still").startswith(("the page does not load within", "no answer within 8 s"))
+    assert outcome.seconds < 3 * 8
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_interrupted_run_leaves_no_browser(tmp_path, website):
+    started = time.monotonic()
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
+    until(lambda: website.paths, 30, what="the page was asked for")
+    run.send_signal(signal.SIGINT)
+    outcome = finish_suite(tmp_path, run, started)
+    assert outcome.status == 2
+
+
+@pytest.mark.usefixtures("no_process_left")
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_good_bookmarklets(run_suite, website, tmp_path, browser):
+    """From the configuration, from a file, and percent-encoded as browsers keep them."""
+    program(DRIVERS[browser])
+    encoded = tmp_path / "bookmarklet.js"
+    encoded.write_text("javascript:" + quote(BOOKMARKLET.removeprefix("javascript:")) + "\n")
+    outcome = run_suite(
+        bookmarklet("plain", website, browser=browser)
+        + bookmarklet("file", website, bookmarklet=encoded, expect_selector="#result", browser=browser).replace(
+            f'expect = "{BOOKMARKLET_TEXT}"\n', ""
+        ).replace("#result", "#result:not(:empty)")
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.output
+
+
+def test_missing_driver(run_suite, website, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    outcome = run_suite(bookmarklet("none", website))
+    assert message(outcome, "none").startswith("missing: chromedriver (install it")
+    assert website.paths == []
+
+
+@pytest.mark.usefixtures("no_process_left")
+def test_driver_that_is_none(run_suite, website, chromium):
+    outcome = run_suite(bookmarklet("none", website, driver="/bin/false", binary=chromium))
+    assert message(outcome, "none").startswith("/bin/false ended at once")
+
+
+def log(name, path, **keys):
+    return table("bookmarklet", name, log=path, **{"fresh_within": "10m", **keys})
+
+
+def test_log_of_another_program(run_suite, tmp_path):
+    """The newest of its ok and fail lines decides; one that is too old is a failure."""
+
+    def write(name, *lines, age=timedelta()):
+        path = tmp_path / f"{name}.log"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        then = time.time() - age.total_seconds()
+        os.utime(path, (then, then))
+        return path
+
+    now, old = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=2)
+    logs = {
+        "fresh": write("fresh", f"{old.isoformat()} FAIL login", f"{now.isoformat()} OK 3 pages", "looking on"),
+        "local": write("local", f"[{now.astimezone():%Y-%m-%d %H:%M:%S},123] ok", age=timedelta(hours=5)),
+        "mtime": write("mtime", "ok", age=timedelta(minutes=9)),
+        "long": write("long", "fail", *["x" * 99] * 10_000, "ok"),
+        "failing": write("failing", "ok", "failed: no text"),
+        "stale": write("stale", f"{old.isoformat()} ok"),
+        "stale_file": write("stale_file", "ok", age=timedelta(minutes=11)),
+        "future": write("future", f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ} ok"),
+        "silent": write("silent", "token okay, nothing failsafe"),
+        "missing": tmp_path / "missing.log",
+        "directory": tmp_path,
+    }
+    own = write("own", "done: 3", "broken")
+    tables = [log(name, path) for name, path in logs.items()]
+    outcome = run_suite("\n".join([*tables, log("own", own, ok="^done", fail="^broken")]))
+    well = {name for name in logs if outcome.checks[f"bookmarklet_status[{name}]"]["status"] == "ok"}
+    assert well == {"fresh", "local", "mtime", "long"}
+    assert message(outcome, "failing") == f"{logs['failing']} says: failed: no text"
+    assert message(outcome, "stale") == f"the newest line of {logs['stale']} is 2 h old, at most 10 min"
+    assert message(outcome, "stale_file").startswith(f"the newest line of {logs['stale_file']} is 11 min")
+    assert " in the future: " in message(outcome, "future")
+    assert message(outcome, "silent").startswith(f"no line of {logs['silent']} says how it went")
+    assert message(outcome, "missing") == f"{logs['missing']}: No such file or directory"
+    assert message(outcome, "directory") == f"{tmp_path} is not a file"
+    assert message(outcome, "own") == f"{own} says: broken"
+
+
+WRONG_KEYS = [
+    ({}, "url and bookmarklet are needed, or log"),
+    ({"url": "http://h/", "bookmarklet": "javascript:x"}, "expect or expect_selector is needed"),
+    ({"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"}, "neither a javascript: URL nor a file"),
+    ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "holds no script"),
+    ({"url": "http://h/", "log": "x.log"}, "url has no meaning with log"),
+    ({"url": "http://h/", "ok": "x"}, "ok has no meaning without log"),
+    ({"log": "x.log"}, "fresh_within is needed with log"),
+    ({"log": "x.log", "fresh_within": "1h", "fail": "("}, "is not a regular expression"),
+    ({"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "driver": "/nowhere"}, "/nowhere"),
+]
+
+
+def test_wrong_keys(run_suite):
+    tables = [table("bookmarklet", f"n{i}", **keys) for i, (keys, _) in enumerate(WRONG_KEYS)]
+    outcome = run_suite("\n".join(tables))
+    assert outcome.status == 4, outcome.output
+    for i, (_, expected) in enumerate(WRONG_KEYS):
+        line = next(line for line in outcome.output.splitlines() if f"[bookmarklet.n{i}]" in line)
+        assert expected in line
