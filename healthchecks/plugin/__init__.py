@@ -56,14 +56,6 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
 
 
-@pytest.fixture
-def state_directory(request: pytest.FixtureRequest) -> Path:
-    """Where this machine's state is kept: what the watchdog, for one, leaves for its check."""
-    from healthchecks.plugin.run import RUN
-
-    return request.config.stash[RUN].directory
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if checks.asks_for_targets(metafunc):
         from healthchecks.plugin.run import configuration_of
