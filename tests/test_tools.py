@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ def install(tmp_path: Path, listed: str) -> subprocess.CompletedProcess[str]:
     list_file = tmp_path / "tools.txt"
     list_file.write_text(f"# package command why\n\n{listed}\n")
     copy = shutil.copy(ROOT / "ci/install-test-tools", tmp_path)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        if path.owner() == "root" and os.geteuid() == 0:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.is_relative_to(tempfile.gettempdir()) and path.owner() == "root" and os.geteuid() == 0:
             path.chmod(path.stat().st_mode | 0o011)  # pytest keeps its directories to itself
     nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--"]
     return subprocess.run(

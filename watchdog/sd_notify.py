@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import time
 
 
@@ -11,6 +10,8 @@ def notify(*lines: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
+    import socket  # half a megabyte that is not needed without systemd
+
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:

@@ -20,13 +20,14 @@ class Table:
 
     def __init__(self) -> None:
         self.known: dict[int, Process] = {}
+        self._young: dict[int, Process] = {}
         self._newest = b""
         self._listed = self._refreshed = float("-inf")
         self._turn: list[int] = []  # pids still to be looked at again in this round
 
     def refresh(self, now: float) -> list[Process]:
         """Processes that are new, or have changed their program or name. Raises OSError for no /proc."""
-        again = self.young(now)
+        again = self._still_young(now)
         newest = processes.newest_pid()
         if newest != self._newest or now - self._listed > _BLIND:
             self._newest, self._listed = newest, now
@@ -40,16 +41,11 @@ class Table:
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
-        return processes.newest_pid() != self._newest or bool(self.young(now))
+        return processes.newest_pid() != self._newest or bool(self._still_young(now))
 
-    def young(self, now: float) -> list[int]:
-        """The pids that are worth a second look at once; new ones are at the end of the table."""
-        found = []
-        for process in reversed(self.known.values()):
-            if now - process.started > YOUNG:
-                break
-            found.append(process.pid)
-        return found
+    def _still_young(self, now: float) -> list[int]:
+        self._young = {pid: each for pid, each in self._young.items() if now - each.started < YOUNG}
+        return list(self._young)
 
     def _look(self, pids: Iterable[int]) -> list[Process]:
         changed = []
@@ -57,9 +53,9 @@ class Table:
             process, before = processes.look(pid), self.known.get(pid)
             if process is None:
                 self.known.pop(pid, None)
+                self._young.pop(pid, None)
             elif before is None or process[:2] != before[:2] or process.name != before.name:
-                self.known.pop(pid, None)
-                self.known[pid] = process
+                self.known[pid] = self._young[pid] = process
                 changed.append(process)
         return changed
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import re
-import socket
 import stat
 import struct
 from collections.abc import Iterator
@@ -61,7 +60,7 @@ def _chromium_lives(profile: int) -> bool:
         host, _, pid = os.readlink("SingletonLock", dir_fd=profile).rpartition("-")
     except OSError:
         return False
-    if host != socket.gethostname():
+    if host != os.uname().nodename:
         return True  # of another machine or container: not ours to judge
     process = processes.look(int(pid)) if pid.isdigit() else None
     return process is not None and not process.is_dead

@@ -9,7 +9,6 @@ later process with the same pid. The first line is the uptime at validation (the
 
 import logging
 import os
-import secrets
 import time
 
 from watchdog import directory, processes
@@ -47,7 +46,7 @@ def _content() -> bytes:
 
 
 def _write(descriptor: int, name: str, content: bytes) -> None:
-    token = secrets.token_hex(6)
+    token = os.urandom(6).hex()
     beside = f".{name}.{token}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(beside, flags, 0o600, dir_fd=descriptor)

@@ -4,6 +4,7 @@ In a test run without health checks it does nothing: no output, no files, no imp
 """
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,14 @@ from healthchecks.plugin import checks
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
+
+
+@pytest.fixture(scope="session")
+def state_directory(pytestconfig: pytest.Config) -> Path:
+    """For checks: `[state] directory`, where the watchdog keeps its state, too."""
+    from healthchecks.plugin.run import RUN
+
+    return pytestconfig.stash[RUN].directory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

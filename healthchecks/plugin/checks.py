@@ -1,5 +1,6 @@
 """Which tests are health checks, and of what: the bridge from pytest's items to targets and measurements."""
 
+import ast
 import inspect
 import re
 import sys
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.target import Target
 
 MARKER = "healthcheck"
-_SIGN = re.compile(rb"^from healthchecks import|^@pytest\.mark\.healthcheck", re.MULTILINE)
+_SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -28,7 +29,14 @@ def is_check(item: pytest.Item) -> bool:
 def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
     files = (file for path in paths for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
-    return any(_SIGN.search(file.read_bytes()) for file in files if file.is_file())
+    return any(_decorates(file.read_bytes()) for file in files if file.is_file())
+
+
+def _decorates(source: bytes) -> bool:
+    if not _SIGN.search(source):  # spares most files the parsing
+        return False
+    decorators = (each for node in ast.parse(source).body for each in getattr(node, "decorator_list", ()))
+    return any(_SIGN.match(b"@" + ast.unparse(each).encode()) for each in decorators)
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":

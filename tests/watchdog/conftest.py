@@ -13,7 +13,6 @@ from kennel import Kennel, Site, Watching, records
 @pytest.fixture
 def kennel(tmp_path, monkeypatch):
     """Where this test's browsers live; they are ended with it."""
-    monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
     monkeypatch.setenv("HOME", str(tmp_path))
     kennel = Kennel(tmp_path)
     yield kennel

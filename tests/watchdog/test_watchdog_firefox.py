@@ -20,8 +20,7 @@ HUNG = 'validated_within = "{}s"\nrevalidated_every = 2\ngrace = 2'
 def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, site):
     """Shared pages count once: a limit far below the resident sum spares it, until its page allocates on."""
     process = kennel.firefox(site.url + "growing")
-    wait_for(lambda: "Isolated Web Co" in {processes.look(pid).name for pid in living(family(process.pid))}, 30)
-    time.sleep(1.5)  # it has started
+    wait_for(lambda: started(process.pid), 60)
     pids = family(process.pid)
     resident = megabytes(pids, lambda pid: processes.resident(pid)[0])
     proportional = megabytes(pids)
@@ -58,6 +57,14 @@ def test_hung_firefox_dies_whole(kennel, watching, site, way):
     (kill,) = watch.kills()
     assert kill["reason"] == ("never validated" if way == "never validated" else "silent")
     assert kill["pid"] == process.pid
+
+
+def started(pid):
+    """Whether it has all its processes, and their memory has settled."""
+    names = {process.name for each in family(pid) if (process := processes.look(each))}
+    before = megabytes(family(pid))
+    time.sleep(1)
+    return {"Isolated Web Co", "Privileged Cont"} <= names and megabytes(family(pid)) < before * 1.01
 
 
 MARIONETTE = textwrap.dedent("""

@@ -1,0 +1,110 @@
+"""Speaks to PostgreSQL, and returns in time whatever the server does.
+
+No setting of libpq ends a query whose server went silent in the middle of it: psycopg2's wait callback does.
+"""
+
+import contextlib
+import math
+import select
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks.clients.postgresql_failures import in_words
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - so is this
+
+_local = threading.local()  # of this thread: ends_at, in seconds of the monotonic clock
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where to, and as whom; `options` are libpq's and win over those in the DSN."""
+
+    dsn: str = field(default="", repr=False)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """All of libpq's options, as far as they were given."""
+        return {**parse(self.dsn), **self.options}
+
+    @property
+    def address(self) -> str:
+        return f"{self.known.get('host') or 'localhost'}:{self.known.get('port') or 5432}"
+
+    @property
+    def user(self) -> str:
+        return str(self.known.get("user") or "")
+
+
+def parse(dsn: str) -> dict[str, Any]:
+    """The options in a URL or in key=value pairs. Raises ValueError, without the text: it holds a password."""
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
+
+    try:
+        options = dict(parse_dsn(dsn)) if dsn else {}
+        [int(port) for port in options.get("port", "").split(",") if port]  # libpq looks at it only later
+    except (psycopg2.Error, ValueError):
+        raise ValueError("is neither a URL, postgresql://USER:PASSWORD@HOST/DATABASE, nor key=value pairs") from None
+    return options
+
+
+@contextlib.contextmanager
+def session(access: Access) -> Iterator["Cursor"]:
+    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or NoAnswer at the deadline."""
+    import psycopg2
+    from psycopg2.extensions import set_wait_callback
+
+    set_wait_callback(_wait)
+    _local.ends_at = time.monotonic() + remaining()
+    try:
+        with contextlib.closing(_connect(access)) as connection, connection.cursor() as cursor:
+            cursor.execute("set transaction read only")
+            cursor.execute("select set_config('statement_timeout', %s, true)", (str(_milliseconds()),))
+            yield cursor
+    except psycopg2.Error as error:
+        raise Unhealthy(in_words(error, access.address, access.user)) from None
+    finally:
+        _local.ends_at = None
+
+
+def _connect(access: Access) -> "Connection":
+    import psycopg2
+
+    # For links that go down: the kernel ends such a connection even where nobody waits for it any more.
+    limits = {
+        "connect_timeout": max(2, math.ceil(remaining())),
+        "tcp_user_timeout": _milliseconds(),
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
+    options = {"application_name": "healthchecks", **limits, **access.options}
+    connection: Connection = psycopg2.connect(access.dsn, **options)
+    return connection
+
+
+def _milliseconds() -> int:
+    return max(1, int(remaining() * 1000))
+
+
+def _wait(connection: "Connection") -> None:
+    """psycopg2's wait callback, of the whole process: threads without a deadline of ours wait as long as it takes."""
+    from psycopg2.extensions import POLL_OK, POLL_READ
+
+    while (state := connection.poll()) != POLL_OK:
+        poller = select.poll()  # select.select() fails for descriptors above 1023
+        poller.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        ends_at = getattr(_local, "ends_at", None)
+        left = None if ends_at is None else (ends_at - time.monotonic()) * 1000
+        if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no answer
+            raise NoAnswer("no answer in time")
+        if left is None:
+            poller.poll()

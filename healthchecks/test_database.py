@@ -1,0 +1,96 @@
+"""Databases: PostgreSQL lets us in and answers, has connections left, and neither lags nor hangs."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from healthchecks import Duration, Secret, Share, Target, measurement
+from healthchecks.clients.postgresql import Access, parse, session
+from healthchecks.clients.postgresql_figures import Figures, figures_of
+from servermonitoring.values import in_words
+
+_ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootcert")
+
+
+class Database(Target):
+    host: str = "127.0.0.1"
+    """Name or address, or the directory of its Unix socket."""
+    port: int = Field(default=5432, ge=1, le=65535)
+    user: str = ""
+    """Role; by default the name of the user that runs the checks."""
+    password: Secret | None = None
+    """Its password."""
+    database: str = "postgres"
+    """Database to connect to."""
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """Whether TLS is needed, and how far the server's certificate is looked at."""
+    sslrootcert: str = ""
+    """File of the authority that verify-ca and verify-full trust."""
+    dsn: Secret | None = None
+    """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
+    connections_used: Share = 0.9
+    """Most connections that may be in use, of those that are not reserved for superusers."""
+    replication_lag: Duration | None = None
+    """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
+    oldest_transaction: Duration | None = None
+    """Longest time that a transaction may be open. Needs the role pg_monitor."""
+
+    @field_validator("dsn")
+    @classmethod
+    def _readable(cls, dsn: Secret | None) -> Secret | None:
+        if dsn and (password := parse(dsn.reveal()).get("password")):
+            Secret(password)  # so that it is scrubbed on its own, too
+        return dsn
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        both = [key for key in _ADDRESS if key in self.model_fields_set]
+        if self.dsn and both:
+            raise ValueError(f"give either dsn or {', '.join(both)}")
+        return self
+
+    def access(self) -> Access:
+        if self.dsn:
+            return Access(self.dsn.reveal())
+        options = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password.reveal() if self.password else "",
+            "dbname": self.database,
+            "sslmode": self.sslmode,
+            "sslrootcert": self.sslrootcert,
+        }
+        return Access(options={key: value for key, value in options.items() if value})
+
+
+@measurement
+def figures(database: Database) -> Figures:
+    with session(database.access()) as cursor:
+        cursor.execute("select 1")
+        return figures_of(cursor)
+
+
+def test_database_access(database: Database, figures: Figures) -> None:
+    share = figures.connections / figures.most_connections
+    assert share <= database.connections_used, (
+        f"{figures.connections} of {figures.most_connections} connections are used, "
+        f"at most {database.connections_used:.0%}"
+    )
+    if database.oldest_transaction is not None:
+        assert figures.sees_all, _unseen("oldest_transaction", figures)
+        assert figures.oldest_transaction <= database.oldest_transaction, (
+            f"a transaction of {figures.oldest_by} is open for {in_words(figures.oldest_transaction)}, "
+            f"at most {in_words(database.oldest_transaction)}"
+        )
+    if database.replication_lag is not None:
+        assert figures.sees_all, _unseen("replication_lag", figures)
+        assert figures.lags, "no standby is connected"
+        standby, lag = max(figures.lags.items(), key=lambda each: each[1])
+        assert lag <= database.replication_lag, (
+            f"{standby} is {in_words(lag)} behind, at most {in_words(database.replication_lag)}"
+        )
+
+
+def _unseen(key: str, figures: Figures) -> str:
+    return f'{key} cannot be judged: the role "{figures.role}" needs pg_monitor'

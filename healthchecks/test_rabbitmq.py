@@ -1,0 +1,99 @@
+"""Message brokers: RabbitMQ takes a message and gives it back, and no queue piles up or has lost its consumers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from healthchecks import Secret, Target, measurement
+from healthchecks.clients.amqp import Access, Broker, session
+
+_PORT, _TLS_PORT = 5672, 5671
+
+
+class Queue(BaseModel):
+    """`[rabbitmq.NAME.queues.QUEUE]`: a queue that has to be there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_messages: int | None = Field(default=None, ge=0)
+    """Most messages that may be waiting."""
+    min_consumers: int = Field(default=0, ge=0)
+    """Fewest consumers that must be connected."""
+
+
+class Rabbitmq(Target):
+    host: str = "127.0.0.1"
+    """Name or address."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """By default 5672, with tls 5671."""
+    user: str = "guest"
+    """Who logs in."""
+    password: Secret = Field(default_factory=lambda: Secret("guest", remembered=False))
+    """Its password."""
+    vhost: str = "/"
+    """Virtual host."""
+    tls: bool = False
+    """Whether to speak TLS; the server's certificate must then be valid."""
+    ca: str = ""
+    """File of the authority to trust instead of the public ones; with tls only."""
+    queues: dict[str, Queue] = Field(default_factory=dict)
+    """Queues that have to be there, with their limits; never created, never read from."""
+
+    @model_validator(mode="after")
+    def _trust_fits(self) -> Self:
+        if self.ca and not self.tls:
+            raise ValueError("ca has no meaning without tls = true")
+        return self
+
+    def access(self) -> Access:
+        port = self.port or (_TLS_PORT if self.tls else _PORT)
+        return Access(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, self.ca)
+
+
+@dataclass(frozen=True)
+class Level:
+    """How full a queue is, and who empties it."""
+
+    messages: int
+    consumers: int
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """`received` is the message that came back; a queue that is not there has the level None."""
+
+    sent: bytes
+    received: bytes | None
+    levels: Mapping[str, Level | None]
+
+
+@measurement
+def exchange(rabbitmq: Rabbitmq) -> Exchange:
+    with session(rabbitmq.access()) as broker:
+        levels = {name: _level(broker, name) for name in rabbitmq.queues}
+        return Exchange(*broker.round_trip(), levels)
+
+
+def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
+    assert exchange.received is not None, "a message that was confirmed did not come back"
+    assert exchange.received == exchange.sent, "a message came back with other content"
+    wrong = [words for name, limits in rabbitmq.queues.items() if (words := _wrong(name, limits, exchange))]
+    assert not wrong, "; ".join(wrong)
+
+
+def _level(broker: Broker, name: str) -> Level | None:
+    found = broker.queue(name)
+    return Level(*found) if found else None
+
+
+def _wrong(name: str, limits: Queue, exchange: Exchange) -> str:
+    level = exchange.levels[name]
+    if level is None:
+        return f"queue {name} does not exist"
+    if limits.max_messages is not None and level.messages > limits.max_messages:
+        return f"{level.messages} messages wait in queue {name}, at most {limits.max_messages}"
+    if level.consumers < limits.min_consumers:
+        return f"queue {name} has {level.consumers} consumers, at least {limits.min_consumers}"
+    return ""

@@ -1,0 +1,71 @@
+"""The watchdog: it is alive, and does not have to kill all the time.
+
+Its state is read through its own public functions; it is the one place where the two packages meet.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import pytest
+from pydantic import ConfigDict, Field, model_validator
+
+from healthchecks import Target
+from servermonitoring.values import in_words
+
+_HOUR = 3600  # seconds
+_PATIENCE = 60  # seconds that a machine under load may hold up a look
+
+
+class Watchdog(Target):
+    # The rules are the watchdog's own to judge; here any table will do.
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "object"}})
+
+    single: ClassVar[bool] = True
+
+    max_kills_per_hour: int = Field(default=6, ge=0)
+    """Most browsers that it may have to kill in an hour: more says that something is wrong with the work itself."""
+
+    @classmethod
+    def defaults(cls) -> dict[str, Self]:
+        return {"": cls()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_rules(cls, keys: Any) -> Any:
+        if not isinstance(keys, dict):
+            return keys
+        return {key: value for key, value in keys.items() if not isinstance(value, dict)}
+
+
+@dataclass(frozen=True)
+class Life:
+    """What the watchdog left for others to read; `silent` and `overdue` in seconds."""
+
+    silent: float
+    overdue: float
+    """Silence above this says that it is dead."""
+    killed: Sequence[str]
+    """Why, in the watchdog's words, oldest first; of the last hour."""
+
+
+def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
+    life = _life(state_directory)
+    assert life.silent <= life.overdue, f"no sign of life of the watchdog for {in_words(round(life.silent))}"
+    count = len(life.killed)
+    assert count <= watchdog.max_kills_per_hour, (
+        f"the watchdog killed {count} browsers within an hour, at most {watchdog.max_kills_per_hour}; "
+        f"last: {life.killed[-1]}"
+    )
+
+
+def _life(directory: Path) -> Life:
+    from watchdog.state import heartbeat, kills
+
+    beat, now = heartbeat(directory), time.time()
+    if beat is None:
+        pytest.skip("no watchdog was ever started here")
+    killed = [kill.message for kill in kills(directory, since=now - _HOUR)]
+    return Life(now - beat.time, 2 * beat.poll_interval + _PATIENCE, killed)

@@ -1,0 +1,227 @@
+"""[database.NAME], against a real PostgreSQL and servers that misbehave: the failing cases first."""
+
+import contextlib
+import threading
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from healthchecks.clients.postgresql_failures import in_words
+from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
+from tests.servers.server import HOST, until
+from tests.suite import finish_suite, start_suite, table
+
+CHECK = "database_access[main]"
+IN_TIME = 6  # seconds for a run with a deadline of 2 s
+
+
+@pytest.fixture
+def run(run_suite, postgresql):
+    """Runs the check as a role, on the server that is there; other keys replace these."""
+
+    def run(role=MONITOR, **keys):
+        address = {"host": HOST, "port": postgresql.port, "user": role.name, "password": role.password}
+        return run_suite(table("database", "main", **address | keys))
+
+    return run
+
+
+def failure(outcome):
+    assert outcome.status == 1, outcome.output
+    return outcome.message(CHECK)
+
+
+def assert_well(outcome):
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "ok"
+
+
+def test_wrong_password(run, postgresql):
+    """The message is the server's own, with the address; no form of the password is anywhere."""
+    wrong = Role(MONITOR.name, "wr:ng p@ss/20%")
+    outcome = run(wrong)
+    assert failure(outcome) == f'password authentication failed for user "monitor" at {HOST}:{postgresql.port}'
+    for form in (wrong.password, quote(wrong.password), quote(wrong.password, safe=""), quote_plus(wrong.password)):
+        assert form not in outcome.all_written()
+
+
+def test_unknown_role(run, postgresql):
+    """PostgreSQL does not tell whether the role or the password was wrong."""
+    found = failure(run(Role("nobody", "anything")))
+    assert found == f'password authentication failed for user "nobody" at {HOST}:{postgresql.port}'
+
+
+def test_no_password(run, postgresql):
+    outcome = run(password="")
+    assert failure(outcome) == f'user "monitor" needs a password at {HOST}:{postgresql.port}'
+
+
+def test_unknown_database(run, postgresql):
+    assert failure(run(database="shop")) == f'no database "shop" at {HOST}:{postgresql.port}'
+
+
+def test_tls_not_offered(run, postgresql):
+    found = failure(run(sslmode="require"))
+    assert found == f"the server offers no TLS, which sslmode asks for, at {HOST}:{postgresql.port}"
+
+
+def test_down(run, postgresql):
+    postgresql.stop()
+    assert failure(run()) == f"connection refused at {HOST}:{postgresql.port}"
+
+
+def test_down_at_several_addresses(run, postgresql):
+    """A name that stands for two addresses fails twice, and is told once."""
+    postgresql.stop()
+    assert failure(run(host="localhost")) == f"connection refused at localhost:{postgresql.port}"
+
+
+def test_name_that_nobody_knows(run):
+    assert failure(run(host="db.invalid")) == "cannot resolve db.invalid"
+
+
+def test_stopped_before_connecting(run, postgresql):
+    postgresql.pause()
+    outcome = run(deadline=2)
+    assert failure(outcome) == "no answer within 2 s"
+    assert outcome.seconds < IN_TIME
+
+
+def test_stopped_in_mid_query(tmp_path, postgresql):
+    """A backend that stops while it works is waited for no longer than the deadline."""
+    with contextlib.closing(postgresql.connect(ADMIN)) as holder, holder.cursor() as cursor:
+        # The check's query waits for this. LOCK would lock what the view reads too, and nobody could log in.
+        lock = "alter view pg_catalog.pg_stat_activity reset (security_barrier)"
+        cursor.execute(f"begin; set local allow_system_table_mods = on; {lock}")
+        toml = table("database", "main", dsn=postgresql.url(), deadline=4)
+        process = start_suite(tmp_path, toml)
+        waiting = "select count(*) from pg_locks where not granted"
+        until(lambda: postgresql.execute(waiting)[0][0], 20, what="the check's query")
+        postgresql.pause()
+        outcome = finish_suite(tmp_path, process, 0)
+    assert failure(outcome) == "no answer within 4 s"
+
+
+@pytest.mark.parametrize("name", ["hole", "drip_raw"])
+def test_no_answer_in_time(run, bad, name):
+    outcome = run(port=bad.port(name), deadline=2)
+    assert failure(outcome) == "no answer within 2 s"
+    assert outcome.seconds < IN_TIME
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("garbage", "not a PostgreSQL server"), ("closes", "the server closed the connection")]
+)
+def test_bad_servers(run, bad, name, words):
+    assert failure(run(port=bad.port(name))) == f"{words} at {HOST}:{bad.port(name)}"
+
+
+def test_no_connection_left(run, postgresql):
+    """Superusers keep their reserved ones; the check gets none."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(_free(postgresql)):
+            stack.enter_context(contextlib.closing(postgresql.connect(MONITOR)))
+        assert failure(run()) == f"too many connections at {HOST}:{postgresql.port}"
+    until(lambda: _free(postgresql) > 30, what="end of the connections")
+
+
+@pytest.mark.parametrize("role", [MONITOR, READER], ids=["no rights", "pg_monitor"])
+def test_most_connections_used(run, postgresql, role):
+    """Every role sees how many there are."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(contextlib.closing(postgresql.connect(ADMIN)))
+        assert failure(run(role, connections_used="20%")) == "10 of 37 connections are used, at most 20%"
+        assert_well(run(role, connections_used="50%"))
+
+
+def test_old_transaction(run, postgresql):
+    """A transaction that somebody else left open."""
+    with contextlib.closing(postgresql.connect(ADMIN)) as connection, connection.cursor() as cursor:
+        cursor.execute("begin")
+        assert_well(run(READER, oldest_transaction="1h"))
+        found = failure(run(READER, oldest_transaction="10ms"))
+    assert found.startswith('a transaction of user "admin" is open for ')
+    assert found.endswith(", at most 0.01 s")
+
+
+@pytest.mark.parametrize("key", ["oldest_transaction", "replication_lag"])
+def test_role_without_rights(run, key):
+    """What it may not see is a failure only where it was asked for; the message names the right."""
+    assert failure(run(**{key: "1h"})) == f'{key} cannot be judged: the role "monitor" needs pg_monitor'
+
+
+def test_no_standby(run):
+    """A primary whose standby is gone has no lag to look at, and no standby either."""
+    assert failure(run(READER, replication_lag="1m")) == "no standby is connected"
+
+
+def test_well(run):
+    """With a password that holds everything that URLs dislike."""
+    assert_well(run())
+
+
+@pytest.mark.parametrize("form", ["url", "dsn"])
+def test_dsn(run_suite, postgresql, form):
+    outcome = run_suite(table("database", "main", dsn=getattr(postgresql, form)()))
+    assert_well(outcome)
+
+
+@pytest.mark.parametrize("form", ["url", "dsn"])
+def test_wrong_password_in_dsn(run_suite, postgresql, form):
+    wrong = Role(MONITOR.name, "wr:ng p@ss/20%")
+    outcome = run_suite(table("database", "main", dsn=getattr(postgresql, form)(wrong)))
+    assert failure(outcome) == f'password authentication failed for user "monitor" at {HOST}:{postgresql.port}'
+    assert not any(part in outcome.all_written() for part in (wrong.password, quote(wrong.password, safe="")))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"dsn": "postgresql://monitor:s3cret word@host:port/x"}, "is neither a URL"),
+        ({"dsn": "host=127.0.0.1 s3cret"}, "is neither a URL"),
+        ({"dsn": "host=127.0.0.1", "port": 5432}, "give either dsn or port"),
+    ],
+)
+def test_wrong_configuration(run_suite, keys, words):
+    """Told before anything is contacted, and without the DSN."""
+    outcome = run_suite(table("database", "main", **keys))
+    assert outcome.status == 4
+    assert words in outcome.output
+    assert "s3cret" not in outcome.output
+
+
+def test_words_of_a_server_in_another_language():
+    """What is not known is the server's own, in one line."""
+    text = 'connection to server at "db", port 1 failed: FATAL:  Datenbank »shop« existiert nicht\n\tHint\n'
+    assert in_words(Exception(text), "db:1", "monitor") == "Datenbank »shop« existiert nicht at db:1"
+
+
+def test_server_that_answers_is_told_before_one_that_does_not():
+    text = (
+        'connection to server at "db" (::1), port 1 failed: FATAL:  the database system is starting up\n'
+        'connection to server at "db" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running?\n'
+    )
+    assert in_words(Exception(text), "db:1", "monitor") == "the server is starting up at db:1"
+
+
+def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
+    """The wait callback is of the whole process: only threads that measure have a deadline."""
+    from healthchecks.clients.postgresql import Access, session
+
+    with session(Access(postgresql.dsn())) as cursor:
+        cursor.execute("select 1")
+    done = threading.Event()
+
+    def work():
+        with contextlib.closing(postgresql.connect(MONITOR)) as connection, connection.cursor() as cursor:
+            cursor.execute("select pg_sleep(0.1)")
+            done.set()
+
+    threading.Thread(target=work).start()
+    assert done.wait(10)
+
+
+def _free(postgresql):
+    used = "select count(*) from pg_stat_activity where datid is not null and backend_type = 'client backend'"
+    return 37 - postgresql.execute(used)[0][0] + 1  # the one that asks

@@ -1,0 +1,69 @@
+"""[disk.NAME], on file systems small enough to be filled."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.suite import table
+
+CHECK = "disk_space[data]"
+BYTES = 1_048_576
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB and 20 inodes."""
+    path = tmp_path / "data"
+    path.mkdir()
+    options = f"size={BYTES},nr_inodes=20"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "test", str(path)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("missing: root")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def failure(run_suite, path, **keys):
+    outcome = run_suite(table("disk", "data", path=path, **keys))
+    assert outcome.status == 1, outcome.output
+    return outcome.message(CHECK)
+
+
+def test_full(run_suite, disk):
+    """Told with what is left."""
+    (disk / "file").write_bytes(b"x" * (BYTES * 15 // 16))
+    assert failure(run_suite, disk) == f"{disk} is 93.8% full, at most 90% (65.5 kB of 1.05 MB free)"
+    assert run_suite(table("disk", "data", path=disk, used="95%")).status == 0
+
+
+def test_out_of_inodes(run_suite, disk):
+    """Many small files fill a disk that has space left."""
+    for number in range(19):
+        (disk / str(number)).touch()
+    assert failure(run_suite, disk) == f"{disk} has 100.0% of its inodes used, at most 90%"
+
+
+def test_read_only(run_suite, disk):
+    """What the kernel does after an error; fine where it is meant to be."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    assert failure(run_suite, disk) == f"{disk} is mounted read-only"
+    assert run_suite(table("disk", "data", path=disk, writable=False)).status == 0
+
+
+def test_not_there(run_suite, tmp_path):
+    missing = tmp_path / "missing"
+    assert failure(run_suite, missing) == f"{missing}: No such file or directory"
+
+
+def test_well(run_suite, disk):
+    assert run_suite(table("disk", "data", path=disk)).status == 0
+
+
+def test_this_machine(run_suite):
+    """Without a table the local file systems are checked, / among them."""
+    outcome = run_suite("", "healthchecks/test_disk.py")
+    assert "disk_space[/]" in outcome.checks

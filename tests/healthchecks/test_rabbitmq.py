@@ -1,0 +1,176 @@
+"""[rabbitmq.NAME], against a real RabbitMQ and servers that misbehave: the failing cases first."""
+
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from tests.servers.rabbitmq import MONITOR
+from tests.servers.server import HOST, until
+from tests.suite import finish_suite, start_suite, table
+
+CHECK = "rabbitmq_access[main]"
+IN_TIME = 6  # seconds for a run with a deadline of 2 s
+
+
+@pytest.fixture
+def run(run_suite, rabbitmq):
+    """Runs the check as the monitoring user, on the server that is there; other keys replace these."""
+
+    def run(**keys):
+        address = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password}
+        return run_suite(table("rabbitmq", "main", **address | keys))
+
+    return run
+
+
+def failure(outcome):
+    assert outcome.status == 1, outcome.output
+    return outcome.message(CHECK)
+
+
+def assert_well(outcome):
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "ok"
+
+
+def test_wrong_password(run, rabbitmq):
+    """Neither the password nor any form of it is anywhere."""
+    wrong = "wr:ng p@ss/20%"
+    outcome = run(password=wrong)
+    assert failure(outcome) == f'login refused for user "monitor" at {HOST}:{rabbitmq.port}'
+    for form in (wrong, quote(wrong), quote(wrong, safe=""), quote_plus(wrong)):
+        assert form not in outcome.all_written()
+
+
+def test_no_vhost(run, rabbitmq):
+    assert failure(run(vhost="shop")) == f'no vhost "shop" at {HOST}:{rabbitmq.port}'
+
+
+def test_down(run, rabbitmq):
+    rabbitmq.stop()
+    assert failure(run()) == f"connection refused at {HOST}:{rabbitmq.port}"
+
+
+def test_name_that_nobody_knows(run):
+    assert failure(run(host="mq.invalid")) == "cannot resolve mq.invalid"
+
+
+def test_stopped(run, rabbitmq):
+    rabbitmq.pause()
+    outcome = run(deadline=2)
+    assert failure(outcome).startswith("no answer ")
+    assert outcome.seconds < IN_TIME
+
+
+@pytest.mark.parametrize("name", ["hole", "drip_amqp", "drip_raw"])
+def test_no_answer_in_time(run, bad, name):
+    outcome = run(port=bad.port(name), deadline=2)
+    assert failure(outcome).startswith("no answer ")
+    assert outcome.seconds < IN_TIME
+
+
+@pytest.mark.parametrize("name", ["garbage", "closes"])
+def test_bad_servers(run, bad, name):
+    """Both look alike to pika: it waits for the rest of what garbage says is a frame."""
+    assert failure(run(port=bad.port(name))) == f"closed the connection at {HOST}:{bad.port(name)}"
+
+
+def test_no_tls_spoken(run, bad):
+    port = bad.port("garbage")
+    assert failure(run(port=port, tls=True)) == f"no TLS is spoken at {HOST}:{port}"
+
+
+def test_memory_alarm(run, rabbitmq):
+    """Connecting works as ever; publishing does not."""
+    with rabbitmq.alarm():
+        found = failure(run(deadline=4))
+    assert found == f"publishing is blocked: low on memory at {HOST}:{rabbitmq.port}"
+
+
+def test_no_queue(run, rabbitmq):
+    """Looked at, and not made by looking."""
+    for _ in range(2):
+        assert failure(run(queues={"celery": {}})) == "queue celery does not exist"
+    assert "celery" not in rabbitmq.ctl("list_queues", "name")
+
+
+def test_too_many_messages(run, rabbitmq):
+    """Told with the figures; and nothing was taken out of the queue."""
+    with rabbitmq.queue("celery", messages=5):
+        assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages wait in queue celery, at most 4"
+        assert_well(run(queues={"celery": {"max_messages": 5}}))
+        assert rabbitmq.waiting("celery") == 5
+
+
+def test_too_few_consumers(run, rabbitmq):
+    with rabbitmq.queue("celery", consumers=1):
+        found = failure(run(queues={"celery": {"min_consumers": 2}}))
+        assert found == "queue celery has 1 consumers, at least 2"
+        assert_well(run(queues={"celery": {"min_consumers": 1}}))
+
+
+def test_all_bad_queues_are_told(run, rabbitmq):
+    with rabbitmq.queue("mail", messages=1):
+        found = failure(run(queues={"celery": {}, "mail": {"max_messages": 0}}))
+    assert found == "queue celery does not exist; 1 messages wait in queue mail, at most 0"
+
+
+def test_user_without_rights(run, rabbitmq):
+    rabbitmq.ctl("set_permissions", MONITOR.name, "^$", "^$", "^$")
+    try:
+        found = failure(run())
+    finally:
+        rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
+    assert found.startswith(f'user "monitor" lacks a right at {HOST}:{rabbitmq.port}: access to queue ')
+
+
+def test_least_rights(run, rabbitmq):
+    """Those of docs/checks-backends.md are enough, to look at queues included."""
+    rabbitmq.ctl("set_permissions", MONITOR.name, r"^amq\.gen.*", r"^amq\.default$", r"^amq\.gen.*")
+    try:
+        with rabbitmq.queue("celery"):
+            assert_well(run(queues={"celery": {"max_messages": 10}}))
+    finally:
+        rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
+
+
+def test_well(run, rabbitmq):
+    """The round trip leaves no queue behind."""
+    outcome = run()
+    assert_well(outcome)
+    assert rabbitmq.ctl("list_queues", "name").split() in ([], ["name"])
+
+
+OWN = """
+from pathlib import Path
+from healthchecks import measurement
+from healthchecks.clients.amqp import session
+from healthchecks.test_rabbitmq import Rabbitmq
+
+@measurement
+def exchange(rabbitmq: Rabbitmq):
+    with session(rabbitmq.access()) as broker:
+        Path("FOLDER/connected").touch()
+        while not Path("FOLDER/stopped").exists():
+            broker.connection.sleep(0.02)
+        return broker.round_trip()
+
+def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange):
+    assert exchange
+"""
+
+
+def test_stopped_after_connecting(tmp_path, rabbitmq):
+    """A server that stops in mid-talk is waited for no longer than the deadline, and the exit is not blocked."""
+    own = tmp_path / "test_own.py"
+    own.write_text(OWN.replace("FOLDER", str(tmp_path)))
+    keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "deadline": 5}
+    started = time.monotonic()
+    process = start_suite(tmp_path, table("rabbitmq", "main", **keys), str(own))
+    until((tmp_path / "connected").exists, 20, what="connection")
+    rabbitmq.pause()
+    (tmp_path / "stopped").touch()
+    outcome = finish_suite(tmp_path, process, started)
+    assert failure(outcome).startswith("no answer ")
+    assert outcome.seconds < 5 + IN_TIME

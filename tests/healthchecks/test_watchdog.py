@@ -1,0 +1,84 @@
+"""[watchdog], on the state that the watchdog itself writes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.servers.server import until
+from watchdog.state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
+
+CHECK = "watchdog[]"
+START = "import sys; from watchdog.cli import main; sys.exit(main())"  # what the installed command does
+RULES = "[watchdog.firefox]\nmax_memory = '1.2GB'\n"
+KILL = Kill(
+    time=0.0, rule="firefox", reason="memory", message="1.3 GB, at most 1.2 GB", pid=1, name="firefox", user=0,
+    memory=1_300_000_000, age=60.0, validated=None, command="firefox",
+)  # fmt: skip
+
+
+@pytest.fixture
+def state(tmp_path):
+    """The state directory of the run."""
+    directory = tmp_path / "state"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def beat(state, *, ago=0.0, poll_interval=1.0):
+    write_heartbeat(state, Heartbeat(os.getpid(), time.time() - ago, poll_interval, time.time() - 1000))
+
+
+def test_silent(run_suite, state):
+    """A watchdog that died without a word is noticed."""
+    beat(state, ago=12 * 60)
+    outcome = run_suite("[watchdog]\n")
+    assert outcome.status == 1
+    assert outcome.message(CHECK).startswith("no sign of life of the watchdog for 12 min")
+
+
+def test_kills_too_often(run_suite, state):
+    """Only those of the last hour count; the message says why the last one was killed."""
+    beat(state)
+    for minutes in (90, 80, 50, 10, 1):
+        record_kill(state, replace(KILL, time=time.time() - 60 * minutes))
+    outcome = run_suite("[watchdog]\nmax_kills_per_hour = 2\n")
+    assert outcome.status == 1
+    assert outcome.message(CHECK) == (
+        "the watchdog killed 3 browsers within an hour, at most 2; last: 1.3 GB, at most 1.2 GB"
+    )
+    assert run_suite("[watchdog]\nmax_kills_per_hour = 3\n").status == 0
+
+
+def test_never_started(run_suite):
+    """Many machines have none: nothing fails, and the reason is told."""
+    outcome = run_suite("[watchdog]\n", "healthchecks/test_watchdog.py", "-rs")
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "skipped"
+    assert "no watchdog was ever started here" in outcome.output
+
+
+def test_unknown_key(run_suite):
+    """The rules are not the check's keys; all else has to be."""
+    outcome = run_suite(f"[watchdog]\nmax_kils_per_hour = 3\n{RULES}")
+    assert outcome.status == 4
+    assert "max_kills_per_hour" in outcome.output
+
+
+def test_real_watchdog(run_suite, state, tmp_path):
+    """Well while it runs, rules and all."""
+    configuration = tmp_path / "watchdog.toml"
+    configuration.write_text(f"{RULES}process = 'none of this name'\n[state]\ndirectory = '{state}'\n")
+    process = subprocess.Popen([sys.executable, "-c", START, "watch", "--config", str(configuration)])
+    try:
+        until(lambda: heartbeat(state), what="first sign of life")
+        outcome = run_suite(RULES)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "ok"

@@ -1,0 +1,217 @@
+"""`watchdog clean` removes what dead browsers left, and nothing else."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
+
+from watchdog import cleaning
+
+
+def clean(directory, *more):
+    command = [*WATCHDOG, "clean", "--directory", directory, "--older-than", "0", *more]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+LEFT = [
+    "rust_mozprofileAbC123", "tmpab_c1.mozrunner",
+    "org.chromium.Chromium.AbC123", ".org.chromium.Chromium.AbC123",
+    "com.google.Chrome.AbC123", ".com.google.Chrome.AbC123", "scoped_dir123_456", ".scoped_dir.AbC123",
+]  # fmt: skip
+OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x"]
+
+
+def test_names(tmp_path):
+    for name in (*LEFT, *OTHERS):
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "file").write_bytes(b"x" * 5000)
+    listed = clean(tmp_path, "--dry-run")
+    assert listed.returncode == 0
+    assert all(str(tmp_path / name) in listed.stdout and " kB" in listed.stdout for name in LEFT)
+    assert len(names(tmp_path)) == len(LEFT) + len(OTHERS)
+    done = clean(tmp_path)
+    assert done.stdout.startswith(f"{len(LEFT)} leftovers of dead browsers removed, ")
+    assert names(tmp_path) == sorted(OTHERS)
+
+
+def test_young_ones_stay(tmp_path):
+    (tmp_path / LEFT[0]).mkdir()
+    os.utime(tmp_path / LEFT[0], (1, 1))
+    subprocess.run([*WATCHDOG, "clean", "--directory", tmp_path], check=True)
+    assert names(tmp_path) == [LEFT[0]]
+
+
+def test_links_are_not_followed(tmp_path):
+    treasure = tmp_path / "treasure"
+    treasure.mkdir()
+    (treasure / "file").write_text("keep")
+    directory = tmp_path / "tmp"
+    (directory / LEFT[0]).mkdir(parents=True)
+    (directory / LEFT[0] / "inside").symlink_to(treasure)
+    (directory / LEFT[0] / "file").symlink_to(treasure / "file")
+    (directory / LEFT[2]).symlink_to(treasure)
+    clean(directory)
+    assert names(directory) == []
+    assert (treasure / "file").read_text() == "keep"
+
+
+def test_eight_thousand(tmp_path):
+    for number in range(8000):
+        directory = tmp_path / f"rust_mozprofile{number}"
+        directory.mkdir()
+        (directory / "prefs.js").touch()
+    assert clean(tmp_path).stdout.startswith("8000 leftovers")
+    assert names(tmp_path) == []
+
+
+def test_used_ones_stay(tmp_path, kennel):
+    """By command line, open file, working directory, socket, and by the browsers' own locks."""
+    for name in LEFT[:6]:
+        (tmp_path / name).mkdir()
+    kennel.start([needed("sleep"), "600"], cwd=tmp_path / LEFT[0])
+    kennel.stand_in("import time; time.sleep(600)", f"--user-data-dir={tmp_path / LEFT[1]}")
+    host = socket.gethostname()
+    (tmp_path / LEFT[3] / "SingletonLock").symlink_to(f"{host}-{os.getpid()}")
+    (tmp_path / LEFT[4] / "SingletonLock").symlink_to(f"{host}-999999")
+    with (tmp_path / LEFT[2] / "open").open("w"), socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / LEFT[5] / "s"))
+        clean(tmp_path)
+        assert {name for name in LEFT if (tmp_path / name).exists()} == {*LEFT[:4], LEFT[5]}
+
+
+def test_firefox_lock(tmp_path, kennel):
+    """The lock counts where the process that holds it cannot be seen; a stale file does not."""
+    for name in ("rust_mozprofile1", "rust_mozprofile2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".parentlock").touch()
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
+        " print(1, flush=True); sys.stdin.read()"
+    )
+    holder = kennel.start(
+        [sys.executable, "-c", code, tmp_path / "rust_mozprofile1" / ".parentlock"],
+        stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+    )  # fmt: skip
+    holder.stdout.readline()
+    from watchdog import usage
+
+    parent = os.open(tmp_path, os.O_RDONLY)
+    assert usage.locked(parent, "rust_mozprofile1")
+    assert not usage.locked(parent, "rust_mozprofile2")
+    os.close(parent)
+    assert fcntl.LOCK_EX
+
+
+def test_profile_of_a_killed_browser(tmp_path):
+    """Its own user's temporary profile goes; a profile that a person chose, or of another user, stays."""
+    temporary, chosen = tmp_path / "rust_mozprofileX", tmp_path / "profile"
+    for path in (temporary, chosen):
+        path.mkdir()
+    assert cleaning.remove_profiles(["firefox", "-profile", str(chosen)], os.getuid()) == []
+    (refused,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], 54321)
+    assert refused.error
+    assert temporary.exists()
+    (removed,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], os.getuid())
+    assert not removed.error
+    assert names(tmp_path) == ["profile"]
+
+
+def test_other_users_leftovers_without_root(shared):
+    (shared / LEFT[0]).mkdir()
+    as_user(54321, lambda: list(cleaning.clean(shared, 0, dry_run=False)))
+    assert (shared / LEFT[0]).exists()
+
+
+CRASHING = textwrap.dedent("""
+    import sys
+    from selenium import webdriver
+    settings = webdriver.ChromeOptions()
+    settings.binary_location = sys.argv[1]
+    for option in sys.argv[3:]:
+        settings.add_argument(option)
+    driver = webdriver.Chrome(settings, webdriver.ChromeService(sys.argv[2]))
+    print(driver.service.process.pid, flush=True)
+    sys.stdin.read()
+""")
+
+
+def test_crashed_chromium_and_a_living_one(kennel, shared):
+    """Real leftovers, made by SIGKILL; the living browser keeps its profile at any age."""
+    directory = shared  # Chromium's socket wants a short path
+    programs = [
+        kennel.start(
+            [sys.executable, "-c", CRASHING, needed("chromium"), needed("chromedriver"), *CHROMIUM_OPTIONS],
+            env={**os.environ, "TMPDIR": str(directory)}, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    drivers = [int(program.stdout.readline()) for program in programs]
+    everything = set(names(directory))
+    crashed = family(drivers[0])
+    for pid in crashed:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not living(crashed))
+    time.sleep(0.2)
+    assert set(names(directory)) == everything
+    before = {name for name in everything if name.startswith((".org.chromium", "org.chromium", ".com.google"))}
+    done = clean(directory)
+    left = set(names(directory))
+    assert done.returncode == 0
+    assert left < everything, everything
+    assert before - left, (everything, left)
+    profiles = [
+        argument.removeprefix("--user-data-dir=")
+        for pid in family(drivers[1])
+        for argument in open(f"/proc/{pid}/cmdline").read().split("\0")  # noqa: PTH123, SIM115 - /proc
+        if argument.startswith("--user-data-dir=")
+    ]
+    assert profiles
+    assert all(Path(profile).is_dir() for profile in profiles)
+    for program in programs:
+        program.stdin.close()
+
+
+FIREFOX = textwrap.dedent("""
+    import os, sys
+    from marionette_driver.marionette import Marionette
+    client = Marionette(bin=sys.argv[1], headless=True, prefs=eval(sys.argv[2]))
+    client.start_session()
+    print(client.process_id, client.instance.profile.profile, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+""")
+
+
+def test_crashed_firefox_of_marionette(kennel):
+    pytest.importorskip("marionette_driver", reason="missing: marionette-driver")
+    directory = kennel.home / "t"
+    directory.mkdir()
+    program = kennel.start(
+        [sys.executable, "-c", FIREFOX, needed("firefox-esr"), repr(PREFERENCES)],
+        env={**os.environ, "TMPDIR": str(directory)},
+        stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    pid, profile = program.stdout.readline().split()
+    clean(directory)
+    assert Path(profile).is_dir()  # it lives
+    pids = family(int(pid))
+    program.kill()
+    program.wait()
+    for each in pids:
+        os.kill(each, signal.SIGKILL)
+    wait_for(lambda: not living(pids))
+    assert Path(profile).is_dir()  # left behind
+    clean(directory)
+    assert not os.path.lexists(profile)
