@@ -18,7 +18,7 @@ def test_abandoned_thread_ends(bad, name, scheme):
     """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
     its descriptor, and its place among the threads of the run.
     """
-    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), deadline=1)
+    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), deadline=2)
 
     def ask():
         with Client(website, website.deadline) as client:
@@ -33,4 +33,4 @@ def test_abandoned_thread_ends(bad, name, scheme):
     thread.join(3)
     assert not thread.is_alive()
     assert isinstance(job.error, Unhealthy)
-    assert str(job.error) == "no answer within 1 s"
+    assert str(job.error) == "no answer within 2 s"
