@@ -5,11 +5,11 @@ import ssl
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from healthchecks import on_timeout, remaining
+from healthchecks import remaining
 from healthchecks.clients.addresses import address
 
 _IGNORE_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
@@ -36,19 +36,6 @@ class Certificate:
     @property
     def left(self) -> timedelta:
         return self.expires - datetime.now(UTC)
-
-
-class _Socket(ssl.SSLSocket):
-    """Can be broken off while it shakes hands: no time limit ends a peer that sends a byte now and then."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        on_timeout(partial(break_off, self))
-        super().do_handshake(block)
-
-
-def break_off(connection: socket.socket) -> None:
-    """Let the thread that waits for this connection go on: it is at its end."""
-    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
 
 
 def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
@@ -80,7 +67,6 @@ def _context(verify: bool, ca: Path | None) -> ssl.SSLContext:
     import certifi
 
     made = ssl.create_default_context(cafile=str(ca or certifi.where()))
-    made.sslsocket_class = _Socket
     if not verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -91,7 +77,6 @@ def _look(url: str, ca: Path | None) -> Certificate | None:
     import certifi
 
     lenient = ssl.create_default_context(cafile=str(ca or certifi.where()))
-    lenient.sslsocket_class = _Socket
     lenient.check_hostname = False
     lenient.verify_flags |= _IGNORE_TIME
     host = address(url)

@@ -4,6 +4,7 @@ What requests leaves open is closed here: nothing of the environment is used (.n
 followed without its body being read, credentials go to no other server, and the body is read as it arrives.
 """
 
+import socket
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from healthchecks import NoAnswer, Unhealthy, on_timeout, remaining
 from healthchecks.clients.addresses import http_url, same_origin, shown
-from healthchecks.clients.certificate import Certificate, break_off, context
+from healthchecks.clients.certificate import Certificate, context
 from healthchecks.clients.failures import CLIENT_ERRORS, told
 from healthchecks.clients.keys import WebKeys
 from servermonitoring.values import in_words, size_in_words
@@ -154,11 +155,12 @@ def _pools(certificates: dict[str, Certificate | None]) -> dict[str, type[HTTPCo
     class Plain(HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            on_timeout(partial(break_off, self.sock))
+            on_timeout(partial(_break_off, self.sock))
 
     class Secured(HTTPSConnection):
         def connect(self) -> None:
             super().connect()
+            on_timeout(partial(_break_off, self.sock))
             certificates[self.host] = Certificate.of(self.sock.getpeercert())  # type: ignore[union-attr]
 
     class PlainPool(HTTPConnectionPool):
@@ -168,6 +170,11 @@ def _pools(certificates: dict[str, Certificate | None]) -> dict[str, type[HTTPCo
         ConnectionCls = Secured
 
     return {"http": PlainPool, "https": SecuredPool}
+
+
+def _break_off(connection: Any) -> None:
+    """Let the thread that waits for this connection go on: no time limit ends a peer that sends a byte now and then."""
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
 
 
 def _session(adapter: _Adapter, keys: WebKeys) -> requests.Session:
