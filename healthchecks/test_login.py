@@ -47,7 +47,7 @@ class Arrival:
 
 @measurement
 def arrival(login: Login) -> Arrival:
-    with Client(login) as client:
+    with Client(login, login.deadline) as client:
         page = client.ask(Question(login.url))
         if page.status >= _FIRST_ERROR:
             raise Unhealthy(f"login page answers {page.words} at {shown(page.url)}")

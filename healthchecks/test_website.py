@@ -68,7 +68,7 @@ def response(website: Website) -> Answer:
     password = website.password.reveal() if website.password else ""
     login = (website.user, password) if website.user else None
     body = {"data": website.body.encode()} if website.body else {}
-    with Client(website) as client:
+    with Client(website, website.deadline) as client:
         return client.ask(Question(website.url, website.method, headers, login, body))
 
 

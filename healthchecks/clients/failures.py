@@ -20,15 +20,15 @@ _TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
 """Looked for after a refused connection, which is one of urllib3's timeouts."""
 
 
-def told(error: BaseException, url: str, ca: Path | None) -> Unhealthy:
-    """What to raise instead of a client's error: the first of its causes that says something."""
+def told(error: BaseException, url: str, ca: Path | None, late: str) -> Unhealthy:
+    """What to raise instead of a client's error: its first cause that says something; `late` for a time limit."""
     causes = list(_causes(error))
     for describe in (_of_tls, _of_connecting):
         for cause in causes:
             if message := describe(cause, url, ca):
                 return Unhealthy(message)
     if any(isinstance(cause, _TIMEOUTS) for cause in causes):
-        return NoAnswer(f"no answer in time at {peer(url)}")
+        return NoAnswer(late)
     for cause in causes:
         if message := _of_talking(cause, url):
             return Unhealthy(message)

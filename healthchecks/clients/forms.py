@@ -57,7 +57,7 @@ def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | Non
 def _forms(page: Answer) -> list[Any]:
     try:
         parser = html.HTMLParser(encoding="utf-8")
-        document: Any = html.document_fromstring(page.text.encode(), parser=parser)
+        document: Any = html.document_fromstring(page.text.encode(errors="replace"), parser=parser)
         return list(document.forms)
     except etree.ParserError:  # an empty page
         return []

@@ -21,7 +21,7 @@ from healthchecks.clients.addresses import http_url, same_origin, shown
 from healthchecks.clients.certificate import Certificate, break_off, context
 from healthchecks.clients.failures import CLIENT_ERRORS, told
 from healthchecks.clients.keys import WebKeys
-from servermonitoring.values import size_in_words
+from servermonitoring.values import in_words, size_in_words
 
 _PART = 65536  # bytes read at a time
 _KEEPS_METHOD = (307, 308)
@@ -66,7 +66,7 @@ class Answer:
         given = "charset" in self.headers.get("Content-Type", "").lower()
         try:
             return self.body.decode(charset if given and charset else "utf-8", errors="replace")
-        except LookupError:
+        except (LookupError, UnicodeError):  # a charset that nobody knows, or that is none of text
             return self.body.decode(errors="replace")
 
     @property
@@ -76,10 +76,11 @@ class Answer:
 
 
 class Client:
-    """`with Client(target) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
+    """`with Client(target, deadline) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
 
-    def __init__(self, keys: WebKeys) -> None:
+    def __init__(self, keys: WebKeys, deadline: float) -> None:
         self.keys = keys
+        self._late = f"no answer within {in_words(deadline)}"
         self._adapter = _Adapter(keys)
         self._session = _session(self._adapter, keys)
 
@@ -100,8 +101,8 @@ class Client:
                     if not target or not self.keys.redirects:
                         return self._answer(response, question.url, started)
             except CLIENT_ERRORS as error:
-                raise told(error, question.url, self.keys.ca) from None
-            _look_at_the_clock()
+                raise told(error, question.url, self.keys.ca, self._late) from None
+            _look_at_the_clock(self._late)
             question = question.redirected(response.status_code, target)
         raise Unhealthy(f"redirected more than {self.keys.redirects} times, last to {shown(question.url)}")
 
@@ -112,7 +113,7 @@ class Client:
         )  # fmt: skip
 
     def _answer(self, response: requests.Response, url: str, started: float) -> Answer:
-        body = _read(response, self.keys.max_body)
+        body = _read(response, self.keys.max_body, self._late)
         certificate = self._adapter.certificates.get(urlsplit(url).hostname or "")
         seconds = time.monotonic() - started
         return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate)
@@ -181,15 +182,18 @@ def _session(adapter: _Adapter, keys: WebKeys) -> requests.Session:
     return session
 
 
-def _read(response: requests.Response, most: int) -> bytes:
+def _read(response: requests.Response, most: int, late: str) -> bytes:
     """The body as it arrives: a read that waits until its part is full would never look at the clock."""
     too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
+    if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
+        raise too_large
     body = bytearray()
     while part := response.raw.read1(_PART, decode_content=True):
         body += part
         if len(body) > most:
+            body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
-        _look_at_the_clock()
+        _look_at_the_clock(late)
     return bytes(body)
 
 
@@ -198,11 +202,11 @@ def _redirect(response: requests.Response) -> str:
     location = response.headers.get("Location", "") if response.is_redirect else ""
     if not location:
         return ""
-    target = urljoin(response.url, location.encode("latin-1").decode(errors="replace"))
     try:
+        target = urljoin(response.url, location.encode("latin-1").decode(errors="replace"))
         return http_url(requests.utils.requote_uri(target))
-    except (ValueError, requests.exceptions.InvalidURL):
-        raise Unhealthy(f"redirected to something that is no web page: {shown(target)}") from None
+    except ValueError:  # requests' InvalidURL is one, too
+        raise Unhealthy(f"redirected to something that is no web page, by {shown(response.url)}") from None
 
 
 def _login_in(url: str) -> tuple[str, str] | None:
@@ -219,6 +223,6 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
 
 
-def _look_at_the_clock() -> None:
+def _look_at_the_clock(late: str) -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
-        raise NoAnswer("no answer in time")
+        raise NoAnswer(late)

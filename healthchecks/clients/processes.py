@@ -93,7 +93,7 @@ class Family:
 
 
 def _await_end(processes: list[psutil.Process]) -> None:
-    """Psutil's own wait would go on until somebody collects the dead, which nobody may ever do."""
+    """Not psutil.wait_procs, which would go on until somebody collects the dead, which nobody may ever do."""
     end = time.monotonic() + _PATIENCE
     while any(map(_is_alive, processes)) and time.monotonic() < end:
         time.sleep(0.01)

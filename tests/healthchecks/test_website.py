@@ -76,6 +76,7 @@ BAD_SERVERS = {
     "closes": "closed the connection without an answer at PEER",
     "garbage": "answers with something that is not HTTP at PEER",
     "endless": "body is larger than 5 MB",
+    "endless_redirect": "redirected more than 50 times, last to http://PEER/",
 }
 
 
@@ -134,6 +135,7 @@ GOOD_ANSWERS = [
     ("/large?bytes=5000000", {"time": 10}),
     ("/large?bytes=6000000", {"max_body": "6MB"}),
     ("/", {"method": "HEAD"}),
+    ("/large?bytes=9000000", {"method": "HEAD"}),
     ("/echo", {"method": "POST", "body": "Grüße", "contains": '"method": "POST"', "json": {"body": "Grüße"}}),
     ("/echo", {"request_headers": {"X-Mine": "yes"}, "json": {"headers.x-mine": "yes"}}),
     ("/echo", {"token": "abc-def", "json": {"headers.authorization": "Bearer abc-def"}}),
@@ -161,6 +163,21 @@ def test_good_certificate(home, website):
     website.answer("/away", status=301, headers={"Location": website.url(tls="good")})
     assert home(website.url("/away"), **keys, ends_at=website.url(tls="good")).status == 0
     assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, certificate_days=91)
+
+
+def test_odd_redirects(run_suite, website):
+    """Where a redirect leads to no page that is said; a charset that nobody knows is taken for UTF-8."""
+    website.answer("/mail", status=302, headers={"Location": "mailto:me@example.com"})
+    website.answer("/broken", status=302, headers={"Location": "http://[oops/"})
+    website.answer("/charset", "Welcome", headers={"Content-Type": "text/html; charset=oops"})
+    paths = ("mail", "broken", "charset")
+    outcome = run_suite(
+        "\n".join(table("website", path, url=website.url(f"/{path}"), contains="Welcome") for path in paths)
+    )
+    nowhere = f"redirected to something that is no web page, by {website.url('')}"
+    assert outcome.message("website_access[mail]") == f"{nowhere}/mail"
+    assert outcome.message("website_access[broken]") == f"{nowhere}/broken"
+    assert outcome.checks["website_access[charset]"]["status"] == "ok", outcome.output
 
 
 def test_request_is_ours_alone(home, website, monkeypatch, tmp_path):

@@ -80,6 +80,15 @@ async def redirects(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     await writer.drain()
 
 
+async def endless_redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """HTTP: a redirect to itself, with a body without end."""
+    await reader.read(REQUEST)
+    writer.write(b"HTTP/1.1 302 Found\r\nLocation: /\r\nConnection: close\r\n\r\n")
+    while True:
+        writer.write(b"a" * REQUEST)
+        await writer.drain()
+
+
 async def _drip(writer: asyncio.StreamWriter, begin: bytes = b"") -> None:
     for byte in itertools.chain(begin, itertools.repeat(ord("x"))):
         writer.write(bytes([byte]))
@@ -90,7 +99,7 @@ async def _drip(writer: asyncio.StreamWriter, begin: bytes = b"") -> None:
 BEHAVIOURS: dict[str, Behaviour] = {
     each.__name__: each
     for each in (
-        hole, closes, garbage, drip_raw, drip_header, drip_body, drip_amqp, endless, redirects,
+        hole, closes, garbage, drip_raw, drip_header, drip_body, drip_amqp, endless, redirects, endless_redirect,
     )
 }  # fmt: skip
 
