@@ -1,8 +1,8 @@
 """The processes of the machine, kept up to date at little cost.
 
-Only new pids are looked at, and a pid is known to be new by the order in which they are given out. A pid may
-come back as another process, and a process may become another program (exec keeps pid and start): so the young
-ones are looked at again every time, and all others in turn.
+Only new pids are looked at, and a pid is known to be new by the order in which they are given out. A pid
+may come back as another process, and a process may become another program (exec keeps pid and start): so the
+young ones are looked at again every time, and all others in turn.
 """
 
 from collections.abc import Iterable
