@@ -1,0 +1,36 @@
+"""The web client's threads end with their deadline, whatever keeps the connection alive."""
+
+import threading
+
+import pytest
+
+from healthchecks import Unhealthy
+from healthchecks.clients.http import Client, Question
+from healthchecks.plugin.job import Job
+from healthchecks.test_website import Website
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [("hole", "http"), ("drip_header", "http"), ("drip_body", "http"), ("hole", "https"), ("drip_raw", "https")],
+)
+def test_abandoned_thread_ends(bad, name, scheme):
+    """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
+    its descriptor, and its place among the threads of the run.
+    """
+    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), deadline=2)
+
+    def ask():
+        with Client(website, website.deadline) as client:
+            client.ask(Question(website.url))
+
+    job = Job(name, ask, website.deadline, (None, 1))
+    job.begin(float("inf"))
+    thread = threading.Thread(target=job.run, daemon=True)
+    thread.start()
+    job.done.wait(website.deadline)  # where nothing comes at all the client's own limit may be first
+    job.expire()
+    thread.join(3)
+    assert not thread.is_alive()
+    assert isinstance(job.error, Unhealthy)
+    assert str(job.error) == "no answer within 2 s"
