@@ -77,6 +77,15 @@ def test_stopped_family(kennel, watching):
     wait_for(lambda: not living(pids), 0.3 + 0.5)
 
 
+def test_a_stopped_browser_can_still_end_by_itself(kennel, watching):
+    """It is continued, or it could not hear the SIGTERM."""
+    process = kennel.stand_in()
+    os.kill(process.pid, signal.SIGSTOP)
+    watch = watching("validated_within = 1\ngrace = 5")
+    assert process.wait(5) == -signal.SIGTERM
+    watch.said("has ended by SIGTERM")
+
+
 def test_orphans_of_the_family_die_with_it(kennel, watching):
     """A child whose parent is gone was handed to init, and is still the browser's."""
     code = """
