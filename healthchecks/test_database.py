@@ -38,8 +38,7 @@ class Database(Target):
     @field_validator("dsn")
     @classmethod
     def _readable(cls, dsn: Secret | None) -> Secret | None:
-        if dsn and (password := parse(dsn.reveal()).get("password")):
-            Secret(password)  # so that it is scrubbed on its own, too
+        parse(dsn.reveal() if dsn else "")
         return dsn
 
     @model_validator(mode="after")

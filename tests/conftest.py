@@ -1,5 +1,6 @@
 """What the project's own tests share: real servers, and a count of what missing programs cost."""
 
+import signal
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,9 @@ from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
+
+# A run in the background is deaf to SIGINT, and so would be all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

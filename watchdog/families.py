@@ -62,7 +62,8 @@ class Families:
     def update(self, table: Table, changed: Iterable[Process], now: float) -> list[Family]:
         """Take in what is new; the browsers found."""
         self._drop_the_dead(table)
-        doubtful = [each for each in self._doubtful if now - each.started < YOUNG]
+        young = [processes.look(each.pid) for each in self._doubtful if now - each.started < YOUNG]
+        doubtful = [process for process in young if process is not None]
         self._doubtful = []
         found = []
         for process in sorted((*doubtful, *changed), key=_parents_first):
@@ -95,7 +96,7 @@ class Families:
         if mine is not None:
             self._leave(process.pid)
         parent = self._of.get(process.parent)
-        if parent is None or not processes.alive(process.parent, parent[0]):
+        if parent is None or process.start < parent[0] or not processes.alive(process.parent, parent[0]):
             return False
         self._join(parent[1], process)
         return True
@@ -125,8 +126,9 @@ class Families:
             children.setdefault(process.parent, []).append(process)
         below = [family.main]
         while below:
-            for child in children.get(below.pop().pid, ()):
-                if child.pid not in family.members:
+            parent = below.pop()
+            for child in children.get(parent.pid, ()):
+                if child.pid not in family.members and _is_child(child, parent):
                     self.by_main.pop(child.pid, None)  # it was taken for a browser of its own
                     self._join(family, child)
                     below.append(child)
@@ -134,3 +136,9 @@ class Families:
 
 def _parents_first(process: Process) -> tuple[int, int]:
     return process.start, process.pid
+
+
+def _is_child(child: Process, parent: Process) -> bool:
+    """Whether it is now: the table knows its first parent, and that pid may be another's today."""
+    now = processes.look(child.pid)
+    return now is not None and now.start == child.start >= parent.start and now.parent == parent.pid

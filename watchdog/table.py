@@ -1,7 +1,8 @@
 """The processes of the machine, kept up to date at little cost.
 
-Only new pids are looked at. A pid may come back as another process, and a process may become another program
-(exec keeps pid and start): so the young ones are looked at again every time, and all others in turn.
+Only new pids are looked at, and a pid is known to be new by the order in which they are given out. A pid
+may come back as another process, and a process may become another program (exec keeps pid and start): so the
+young ones are looked at again every time, and all others in turn.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ from watchdog.processes import Process
 YOUNG = 10.0  # seconds during which a process is likely to exec
 _ROUND = 60.0  # seconds in which every process is looked at again
 _MOST = 200  # of them in one look, so that a look stays short
-_BLIND = 30.0  # seconds for which "no new pid" is believed without listing
+_BLIND = 30.0  # seconds for which /proc is not listed
+_FEW = 500  # pids that cost less to try than /proc to list
 
 
 class Table:
@@ -21,23 +23,31 @@ class Table:
     def __init__(self) -> None:
         self.known: dict[int, Process] = {}
         self._young: dict[int, Process] = {}
-        self._newest = b""
+        self._newest = self._before = 0
         self._listed = self._refreshed = float("-inf")
         self._turn: list[int] = []  # pids still to be looked at again in this round
 
     def refresh(self, now: float) -> list[Process]:
         """Processes that are new, or have changed their program or name. Raises OSError for no /proc."""
-        again = self._still_young(now)
-        newest = processes.newest_pid()
-        if newest != self._newest or now - self._listed > _BLIND:
-            self._newest, self._listed = newest, now
-            there = processes.pids()
-            for pid in self.known.keys() - there:
-                del self.known[pid]
-            again += sorted(there - self.known.keys())
+        again = [*self._still_young(now), *self._new(now)]
         changed = self._look([*again, *self._next_in_turn(now)])
         self._refreshed = now
         return changed
+
+    def _new(self, now: float) -> list[int]:
+        """Pids that may be new. They are given out in order, so /proc is listed only now and then."""
+        newest, before = processes.newest_pid(), self._newest
+        if newest == before and now - self._listed <= _BLIND:
+            return []
+        # Once more what was new the last time: a pid is given out a moment before its process can be seen.
+        first, self._newest, self._before = self._before + 1, newest, before
+        if 0 <= newest - first <= _FEW and now - self._listed <= _BLIND:
+            return [pid for pid in range(first, newest + 1) if pid in self.known or processes.is_process(pid)]
+        self._listed = now
+        there = processes.pids()
+        for pid in self.known.keys() - there:
+            del self.known[pid]
+        return sorted(there - self.known.keys())
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""

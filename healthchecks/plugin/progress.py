@@ -1,5 +1,6 @@
 """On a terminal: how many measurements are still awaited, and for how long at most. Under cron: nothing."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -17,14 +18,22 @@ def await_job(job: Job, pool: Pool, config: pytest.Config) -> object:
     if reporter is not None and reporter.isatty:
         shown = False
         while not job.done.wait(_INTERVAL) and pool.is_open():
-            if not shown:
-                reporter.ensure_newline()
-            reporter.rewrite(_line(pool), erase=True)
+            with _uncaptured(config):
+                if not shown:
+                    reporter.ensure_newline()
+                reporter.rewrite(_line(pool), erase=True)
             shown = True
         if shown:
-            reporter.rewrite("", erase=True)
-            reporter.rewrite("")
+            with _uncaptured(config):
+                reporter.rewrite("", erase=True)
+                reporter.rewrite("")
     return pool.wait(job)
+
+
+def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    """While a test runs, pytest takes what is written for the test's own output."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
 
 
 def _line(pool: Pool) -> str:

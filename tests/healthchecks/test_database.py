@@ -12,7 +12,7 @@ from tests.servers.server import HOST, until
 from tests.suite import finish_suite, start_suite, table
 
 CHECK = "database_access[main]"
-IN_TIME = 6  # seconds for a run with a deadline of 2 s
+IN_TIME = 20  # seconds for a run with a deadline of 2 s, on a busy machine too
 
 
 @pytest.fixture
@@ -159,36 +159,6 @@ def test_no_standby(run):
 def test_well(run):
     """With a password that holds everything that URLs dislike."""
     assert_well(run())
-
-
-@pytest.mark.parametrize("form", ["url", "dsn"])
-def test_dsn(run_suite, postgresql, form):
-    outcome = run_suite(table("database", "main", dsn=getattr(postgresql, form)()))
-    assert_well(outcome)
-
-
-@pytest.mark.parametrize("form", ["url", "dsn"])
-def test_wrong_password_in_dsn(run_suite, postgresql, form):
-    wrong = Role(MONITOR.name, "wr:ng p@ss/20%")
-    outcome = run_suite(table("database", "main", dsn=getattr(postgresql, form)(wrong)))
-    assert failure(outcome) == f'password authentication failed for user "monitor" at {HOST}:{postgresql.port}'
-    assert not any(part in outcome.all_written() for part in (wrong.password, quote(wrong.password, safe="")))
-
-
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        ({"dsn": "postgresql://monitor:s3cret word@host:port/x"}, "is neither a URL"),
-        ({"dsn": "host=127.0.0.1 s3cret"}, "is neither a URL"),
-        ({"dsn": "host=127.0.0.1", "port": 5432}, "give either dsn or port"),
-    ],
-)
-def test_wrong_configuration(run_suite, keys, words):
-    """Told before anything is contacted, and without the DSN."""
-    outcome = run_suite(table("database", "main", **keys))
-    assert outcome.status == 4
-    assert words in outcome.output
-    assert "s3cret" not in outcome.output
 
 
 def test_words_of_a_server_in_another_language():

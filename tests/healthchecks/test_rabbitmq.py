@@ -10,7 +10,7 @@ from tests.servers.server import HOST, until
 from tests.suite import finish_suite, start_suite, table
 
 CHECK = "rabbitmq_access[main]"
-IN_TIME = 6  # seconds for a run with a deadline of 2 s
+IN_TIME = 20  # seconds for a run with a deadline of 2 s, on a busy machine too
 
 
 @pytest.fixture

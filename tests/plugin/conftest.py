@@ -54,10 +54,10 @@ class Suite:
     def configure(self, text: str) -> Path:
         return self.write("servermonitoring.toml", text)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments]
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, cwd=self.folder, env=self.environment, text=True, stdout=stdout, stderr=subprocess.STDOUT
         )
 
     def finish(self, process: subprocess.Popen) -> Outcome:

@@ -1,6 +1,9 @@
 """A run as a user sees it: exit status, what the terminal says, what is left behind."""
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import stat
 
@@ -135,6 +138,23 @@ def test_interrupted(ports, hole, greeter, number):
     assert outcome.document["interrupted"] is True
     assert outcome.checks["port_word[well]"]["status"] == "ok"
     assert "port_word[hung]" not in outcome.checks
+
+
+def test_progress_is_for_terminals(ports, hole):
+    """On a terminal a line tells how many are awaited and for how long; nobody finds it on the page, nor under cron."""
+    ports.configure(table(hole.port, deadline=2))
+    terminal, other = pty.openpty()
+    process = ports.start("test_mine.py", stdout=other)
+    os.close(other)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that the program has closed it
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait(60) == 1
+    assert b"waiting for 1 measurement, at most 1 s more" in shown
+    assert "waiting for" not in (ports.page / "index.html").read_text()
+    assert "waiting for" not in ports.run().output
 
 
 def test_second_run(ports, hole):

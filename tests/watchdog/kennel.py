@@ -149,8 +149,11 @@ class Watching:
     def said(self, pattern, seconds=20.0):
         return wait_for(lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n")
 
-    def kills(self):
+    def kills(self, *, none=False):
+        """The kills on record; the line comes a moment after the signal."""
         path = self.state / "kills.jsonl"
+        if not none:
+            wait_for(lambda: path.exists() and path.read_text().endswith("\n"), 5, self.text)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -123,6 +123,11 @@ def test_profile_of_a_killed_browser(tmp_path):
     (refused,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], 54321)
     assert refused.error
     assert temporary.exists()
+    file = tmp_path / "scoped_dirX"
+    file.touch()
+    (refused,) = cleaning.remove_profiles(["chromium", f"--user-data-dir={file}"], 54321)
+    assert refused.error
+    file.unlink()
     (removed,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], os.getuid())
     assert not removed.error
     assert names(tmp_path) == ["profile"]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from kennel import WATCHDOG, is_named, needed, wait_for
 
 from watchdog import processes
 from watchdog.clock import uptime
+from watchdog.families import Families
 from watchdog.killing import Killing
 from watchdog.rules import Rule
+from watchdog.table import Table
 from watchdog.validation import validate_process
 from watchdog.watching import Watch
 
@@ -173,3 +176,37 @@ def test_record_format_can_be_written_by_a_shell(kennel):
     assert browser["validated"] < 5
     assert is_named(process.pid, "firefox")
     wait_for(lambda: processes.alive(process.pid, processes.look(process.pid).start))
+
+
+def test_an_orphan_of_an_earlier_process_with_the_browsers_pid_is_no_member():
+    """The table remembers the first parent; a browser that has its pid today is not the parent."""
+    here = processes.look(os.getpid())
+    table, families = Table(), Families([Rule(process=here.name)])
+    child = subprocess.Popen([needed("sleep"), "600"])
+    try:
+        older = processes.look(os.getppid())
+        table.known = {here.pid: here, older.pid: older._replace(parent=here.pid)}
+        (family,) = families.update(table, [here], uptime())
+        assert set(family.members) == {here.pid}
+        table.known[child.pid] = processes.look(child.pid)
+        families.update(table, [table.known[child.pid]], uptime())
+        assert set(family.members) == {here.pid, child.pid}
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_new_processes_are_found_without_listing(kennel):
+    """By the order of pids; threads are none."""
+    table = Table()
+    table.refresh(uptime())
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    process = kennel.start([needed("sleep"), "600"])
+    assert table.stale(uptime())
+    changed = {each.pid for each in table.refresh(uptime())}
+    assert process.pid in changed
+    assert thread.native_id not in table.known
+    done.set()
+    thread.join()

@@ -77,6 +77,15 @@ def test_stopped_family(kennel, watching):
     wait_for(lambda: not living(pids), 0.3 + 0.5)
 
 
+def test_a_stopped_browser_can_still_end_by_itself(kennel, watching):
+    """It is continued, or it could not hear the SIGTERM."""
+    process = kennel.stand_in()
+    os.kill(process.pid, signal.SIGSTOP)
+    watch = watching("validated_within = 1\ngrace = 5")
+    assert process.wait(5) == -signal.SIGTERM
+    watch.said("has ended by SIGTERM")
+
+
 def test_orphans_of_the_family_die_with_it(kennel, watching):
     """A child whose parent is gone was handed to init, and is still the browser's."""
     code = """
@@ -153,7 +162,7 @@ time.sleep(600)
     watch.said("watching firefox")
     time.sleep(1.5)  # ten looks and more
     assert process.poll() is None
-    assert watch.kills() == []
+    assert watch.kills(none=True) == []
 
 
 def test_others_are_looked_at_during_a_grace(kennel, watching):
@@ -179,7 +188,7 @@ def test_one_that_renames_itself_is_spared(kennel, watching):
     wait_for(lambda: processes.look(process.pid).name == "tool")
     time.sleep(2.5)  # past its limit
     assert process.poll() is None
-    assert watch.kills() == []
+    assert watch.kills(none=True) == []
 
 
 def test_one_that_execs_into_a_browser_is_found(kennel, watching):

@@ -91,7 +91,7 @@ def monit(home: Path, rate: float) -> float:
         f"then exec \"/bin/sh -c 'kill -9 $(cat {pidfile})'\"\n"
     )
     control.chmod(0o700)
-    daemon = subprocess.Popen(["monit", "-I", "-c", str(control)], stdout=subprocess.DEVNULL)
+    daemon = subprocess.Popen(["monit", "-I", "-c", str(control)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(2)
         return grower.run(lambda pid: pidfile.write_text(f"{pid}\n") and None)
@@ -116,7 +116,9 @@ def memmon(home: Path, rate: float) -> float:
         f"[eventlistener:memmon]\ncommand={os.environ['MEMMON']} -p grower={LIMIT_MB / 1.048576:.0f}MB\n"
         "events=TICK_5\n"
     )
-    daemon = subprocess.Popen(["supervisord", "-c", str(configuration)], stdout=subprocess.DEVNULL)
+    daemon = subprocess.Popen(
+        ["supervisord", "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         return _restarted(grower, daemon)
     finally:

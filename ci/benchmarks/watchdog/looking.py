@@ -123,7 +123,7 @@ def start_monit(home: Path) -> subprocess.Popen[bytes]:
         'check process browser matching "firefox"\n  if total memory > 1200 MB then alert\n'
     )
     control.chmod(0o700)
-    return subprocess.Popen(["monit", "-I", "-c", str(control)], stdout=subprocess.DEVNULL)
+    return subprocess.Popen(["monit", "-I", "-c", str(control)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def cpu(process: subprocess.Popen[bytes]) -> float:
