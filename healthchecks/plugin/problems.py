@@ -42,7 +42,7 @@ def _keys(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:
         field = model.model_fields.get(str(part))
         inner = _inner_model(field.annotation) if field else None
         model = inner or model
-    return model.model_fields
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _inner_model(annotation: object) -> type[BaseModel] | None:
