@@ -206,7 +206,7 @@ def test_crashed_firefox_of_marionette(kennel):
     program = kennel.start(
         [sys.executable, "-c", FIREFOX, needed("firefox-esr"), repr(PREFERENCES)],
         env={**os.environ, "TMPDIR": str(directory)},
-        stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=kennel.home,
     )  # fmt: skip
     pid, profile = program.stdout.readline().split()
     clean(directory)

@@ -95,7 +95,7 @@ def test_firefox_driven_by_marionette(kennel, watching, site):
     watch = watching(HUNG.format(20) + "\nautomated_only = true")
     program = kennel.start(
         [sys.executable, "-c", MARIONETTE, needed("firefox-esr"), site.url, repr(PREFERENCES)],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=kennel.home,
         env={**os.environ, "TMPDIR": str(kennel.home / "tmp")},
     )  # fmt: skip
     pid, profile = program.stdout.readline().split()
