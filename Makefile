@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.9
 LOCK   = .cache/lock/bin/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-         --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade
+         --no-header --no-annotate --upgrade
 
 .PHONY: healthchecks test lint lock clean
 .DELETE_ON_ERROR:
