@@ -3,6 +3,7 @@
 In a test run without health checks it does nothing: no output, no files, no import but this one.
 """
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,9 +128,10 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
-    from healthchecks.plugin.page import escape_cells
+    if "healthchecks.plugin.page" in sys.modules:  # loaded for a page of ours, never by other tests
+        from healthchecks.plugin.page import escape_cells
 
-    escape_cells(cells, report.nodeid)
+        escape_cells(cells, report.nodeid)
 
 
 def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
@@ -160,7 +162,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _run(config: pytest.Config) -> "Run | None":
-    import sys
-
     module = sys.modules.get("healthchecks.plugin.run")  # loaded by the first check, never by other tests
     return config.stash.get(module.RUN, None) if module else None

@@ -81,6 +81,8 @@ class Job:
             return True
 
     def _overdue(self) -> NoAnswer:
+        if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
+            return NoAnswer("no answer before the run's own deadline")
         return NoAnswer(f"no answer within {in_words(self.deadline)}")
 
 

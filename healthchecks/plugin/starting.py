@@ -46,7 +46,7 @@ def header(run: Run) -> list[str]:
     return [
         f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
         f"targets: {targets or 'none'}",
-        "alerts: not sent (no Sentry DSN)",
+        "alerts: none are sent",
     ]
 
 

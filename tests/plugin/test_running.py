@@ -83,6 +83,7 @@ def test_run_deadline(ports, hole):
     outcome = ports.run()
     assert outcome.status == 1
     assert outcome.checks["port_word[one]"]["seconds"] < 10
+    assert outcome.checks["port_word[one]"]["message"] == "no answer before the run's own deadline"
 
 
 def test_only_selected_are_contacted(ports, greeter):
