@@ -16,8 +16,7 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
 	-@ci/install-test-tools
-	@$(BIN)/pytest -q -n 2 --dist loadfile || { test $$? -eq 1 && echo "What failed side by side, once more and alone:" && \
-	    $(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
+	@$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/development.installed
 	@$(BIN)/ruff check --quiet

@@ -36,9 +36,13 @@ class Outcome:
 
     def message(self, check: str) -> str:
         """Why this check failed; it has to have failed, by a bad service and not by a broken check."""
-        assert self.checks, self.output
+        assert self.status == 1, self.output
         assert self.checks[check]["status"] == "failed", self.output
         return self.checks[check]["message"]
+
+    def assert_well(self, check: str) -> None:
+        assert self.status == 0, self.output
+        assert self.checks[check]["status"] == "ok"
 
     def all_written(self) -> str:
         """Everything a secret could be in: what the terminal said, and every file, databases too."""
