@@ -111,12 +111,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     run = _run(item.config)
-    if run is not None and checks.is_check(item):
-        from healthchecks.plugin.recording import record
+    if run is None or not checks.is_check(item):
+        return (yield)
+    from healthchecks.plugin.recording import record, spare_traceback
 
-        record(item, call, report, run)
+    spare_traceback(call)
+    report = yield
+    record(item, call, report, run)
     return report
 
 

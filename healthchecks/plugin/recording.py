@@ -10,11 +10,17 @@ from healthchecks.plugin import checks
 from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.verdict import Verdict, verdict
+from healthchecks.plugin.verdict import Verdict, is_broken, verdict
 from servermonitoring.scrubbing import scrub
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
+
+
+def spare_traceback(call: pytest.CallInfo[None]) -> None:
+    """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
+    if call.excinfo and call.when == "call" and not is_broken(call.excinfo.value):
+        call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 
 def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:

@@ -34,6 +34,7 @@ class Run:
         self.page_directory = rootdir / Path(configuration.settings.dashboard.directory).expanduser()
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
+        self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.page: Page | None = None
@@ -53,6 +54,8 @@ class Run:
         before = self.results.get(result.key)
         if before is None or result.status.is_failure or not before.status.is_failure:
             self.results[result.key] = result
+        if result.status.is_failure or result.status is Status.BLOCKED:
+            self._bad[result.extras.get("reference")] = result.label
 
     def in_maintenance(self, reference: str) -> bool:
         windows = self.configuration.settings.maintenance.values()
@@ -60,12 +63,7 @@ class Run:
 
     def behind(self, needs: tuple[str, ...]) -> str:
         """The first needed target that is not well, as website[home]; empty if all are, or were not selected."""
-        bad = {
-            result.extras.get("reference"): result.label
-            for result in self.results.values()
-            if result.status.is_failure or result.status is Status.BLOCKED
-        }
-        return next((bad[need] for need in needs if need in bad), "")
+        return next((self._bad[need] for need in needs if need in self._bad), "")
 
 
 RUN = pytest.StashKey[Run]()
