@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 import pytest
+from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.judging import JOBS, Blocked
@@ -19,7 +20,8 @@ _LONGEST = 100_000  # characters of a traceback or of captured output
 
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
     """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
-    if call.excinfo and call.when == "call" and not is_broken(call.excinfo.value):
+    error = call.excinfo.value if call.excinfo and call.when == "call" else None
+    if call.excinfo and error and not isinstance(error, Skipped) and not is_broken(error):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 

@@ -235,6 +235,16 @@ def test_plain_test_under_the_deadline(suite):
     assert outcome.checks["hangs[]"]["group"] == "jobs"
 
 
+def test_skipped_in_the_test(suite):
+    """A check that finds nothing to check says so by pytest.skip, and is skipped with its reason."""
+    text = "import pytest\n@pytest.mark.healthcheck\ndef test_tape():\n    pytest.skip('no tape drive here')\n"
+    suite.write("test_mine.py", text)
+    outcome = suite.run()
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks["tape[]"]["status"] == "skipped"
+    assert "no tape drive here" in outcome.output
+
+
 def test_namesakes_are_refused(suite):
     """Two checks of one name could not be told apart in history and alerts."""
     text = "import pytest\n@pytest.mark.healthcheck\ndef test_same():\n    pass\n"
