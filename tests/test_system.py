@@ -41,7 +41,8 @@ def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
             for old, new in changes:
                 assert old in text
                 text = text.replace(old, new)
-            outcome = run_suite(text, ALL)
+            files = f"--junitxml={tmp_path}/junit.xml", f"--log-file={tmp_path}/run.log", "--log-file-level=DEBUG"
+            outcome = run_suite(text, ALL, *files)
             assert outcome.checks, outcome.output
             bad = {
                 name: each["message"] for name, each in outcome.checks.items() if each["status"] in ("failed", "error")
@@ -131,6 +132,7 @@ def test_no_secret_is_written(everything, website, postgresql, rabbitmq):
     for server in (website, postgresql, rabbitmq):
         server.resume()
     assert len(bad) >= 5
+    assert {"junit.xml", "run.log"} <= {path.name for path in outcome.folder.iterdir()}
     written = outcome.all_written()
     for secret in (PASSWORD, ROLE.password, ADMIN.password):
         assert secret not in written
