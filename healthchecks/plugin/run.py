@@ -18,6 +18,7 @@ from servermonitoring import state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
     from healthchecks.plugin.sinks.history import Course
 
@@ -38,6 +39,7 @@ class Run:
         self.notices: list[str] = []
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.page: Page | None = None
+        self.log: Collector | None = None
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 

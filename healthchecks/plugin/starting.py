@@ -32,7 +32,7 @@ def start(session: pytest.Session) -> None:
     config.stash[POOL] = run.pool
     _set_options(session)
     _end_on_sigterm(config)
-    logs.divert(config)
+    run.log = logs.divert(config)
     for report in _broken_files(session):
         run.record(result_of_file(report, run))
     _begin_page(session, run)

@@ -13,6 +13,8 @@ from healthchecks.plugin.result import Result, Status
 NAME = "history.sqlite"
 _DAY = 86400
 _CODES = {status: code for code, status in enumerate(Status)}  # stored as integers: append only
+NAMES = tuple(Status)  # the status of each code
+WELL = tuple(code for status, code in _CODES.items() if status.is_well)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
                                    UNIQUE (name, target));
@@ -44,6 +46,11 @@ class History:
         self.days = days
         self.put_aside: Path | None = None
         self._database = self._open()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For tables of others in the same file."""
+        return self._database
 
     def store(self, results: Iterable[Result], started: datetime, seconds: float, *, interrupted: bool) -> None:
         """Keep one run, whole or not at all, and drop what is older than `days`."""
