@@ -7,6 +7,8 @@ import pytest
 from tests.servers import browsers
 from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
+from tests.servers.bugsink import Bugsink
+from tests.servers.kent import Kent
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.website import Website
@@ -59,6 +61,30 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def running_bugsink() -> Iterator[Bugsink]:
+    with Bugsink() as server:
+        yield server
+
+
+@pytest.fixture
+def bugsink(running_bugsink: Bugsink) -> Bugsink:
+    """A Bugsink, with a new project of this test's own."""
+    return running_bugsink.revive().fresh()
+
+
+@pytest.fixture(scope="session")
+def running_kent() -> Iterator[Kent]:
+    with Kent() as server:
+        yield server
+
+
+@pytest.fixture
+def kent(running_kent: Kent) -> Kent:
+    """A kent, with a new project of this test's own."""
+    return running_kent.revive().fresh()
 
 
 @pytest.fixture(scope="session")
