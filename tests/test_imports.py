@@ -18,10 +18,25 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
-    ("healthchecks.plugin.result", ("servermonitoring.*",)),
+    ("healthchecks.plugin.result", ("healthchecks.plugin.attachments", "servermonitoring.*")),
+    ("healthchecks.plugin.attachments", ()),
+    (
+        "healthchecks.plugin.alerting.*",
+        (
+            "healthchecks.plugin.alerting.*",
+            "healthchecks.plugin.sinks.history",
+            "healthchecks.plugin.result",
+            "servermonitoring.*",
+        ),
+    ),
     (
         "healthchecks.plugin.sinks.*",
-        ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result", "servermonitoring.*"),
+        (
+            "healthchecks.plugin.sinks.*",
+            "healthchecks.plugin.alerting.alert",
+            "healthchecks.plugin.result",
+            "servermonitoring.*",
+        ),
     ),
     ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
@@ -34,7 +49,7 @@ INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
 ]
-WITHOUT_PYTEST = ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
+WITHOUT_PYTEST = ("healthchecks.plugin.alerting.*", "healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,10 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
 
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
     """What was logged in this phase; a new try of the test begins anew."""
-    before: list[LogLine] = [] if when == "setup" else item.stash[_LOG]
-    item.stash[_LOG] = [*before, *(run.log.take() if run.log else ())]
+    if when == "setup":
+        item.stash[_LOG] = []
+    if run.log:
+        item.stash[_LOG].extend(run.log.take())
 
 
 def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
