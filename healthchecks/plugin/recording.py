@@ -71,6 +71,7 @@ def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
 def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
     target = checks.target_of(item)
     check, name = checks.check_name(item), checks.target_name(item)
+    log: list[LogLine] = item.stash[_LOG]
     named = target is not None and target.name == name != ""
     return Result(
         check=check,
@@ -85,7 +86,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
-        log=tuple(item.stash[_LOG]),
+        log=log,
         extras={"reference": target.reference if target and (named or target.single) else check},
     )
 

@@ -9,6 +9,9 @@ from healthchecks.plugin.maintenance import Maintenance, checked_schedule
 from servermonitoring.secret import Secret
 
 
+_SLUG = r"^[\w-]*$"
+
+
 class Table(BaseModel):
     """A table of settings: unknown keys are errors."""
 
@@ -70,9 +73,11 @@ class SentrySettings(Table):
     environment: str = "production"
     """Sentry's word for where this runs: "staging"."""
     token: Secret | None = None
-    """Resolves the issues of checks that are well again; needs `organization`, and the scope event:write."""
-    organization: str = ""
+    """Resolves the issues of checks that are well again; needs `organization`, and the scopes that docs/alerts.md names."""
+    organization: str = Field(default="", pattern=_SLUG)
     """Its slug."""
+    project: str = Field(default="", pattern=_SLUG)
+    """Its slug: then the token needs the scopes project:read and event:write only, else org:read and event:write."""
     url: str = Field(default="https://sentry.io", pattern=r"^https?://[^/\s]+/?$")
     """Where Sentry's API is."""
     check_in: CheckInSettings | None = None
