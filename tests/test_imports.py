@@ -45,7 +45,9 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 ]
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
-    ("servermonitoring.*", set(), {"sentry_sdk", "pydantic_core"}),  # Sentry with a DSN, pydantic's by pydantic
+    ("servermonitoring.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by servermonitoring.sentry
+    ("servermonitoring.posting", set(), {"certifi"}),  # where it is installed
+    ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
 ]
@@ -142,6 +144,12 @@ def test_imports_go_one_way():
     """As ARCHITECTURE.md has it under "What must never import what"."""
     wrong = [str(each) for each in imports(ROOT) if not is_allowed(each)]
     assert wrong == []
+
+
+def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
+    """It takes longer to load than most runs need for all else."""
+    early = [str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sdk" and not each.deferred]
+    assert early == []
 
 
 def test_no_modules_load_each_other_in_a_circle():
