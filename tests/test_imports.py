@@ -33,7 +33,8 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
         "healthchecks.plugin.sinks.*",
         (
             "healthchecks.plugin.sinks.*",
-            "healthchecks.plugin.alerting.alert",
+            "healthchecks.plugin.alerting.*",
+            "healthchecks.plugin.attachments",
             "healthchecks.plugin.result",
             "servermonitoring.*",
         ),

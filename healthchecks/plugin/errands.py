@@ -57,7 +57,7 @@ class Outlet:
 
 
 class CheckIn:
-    """Tells Sentry's cron monitor that the run began, and how it ended. What went wrong with it, Sentry's tally tells."""
+    """Tells Sentry's cron monitor that the run began, and how it ended; Sentry's tally tells if that went wrong."""
 
     def __init__(self, sentry: "Sentry", settings: "CheckInSettings") -> None:
         self._sentry, self._settings = sentry, settings

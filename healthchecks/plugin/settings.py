@@ -8,7 +8,6 @@ from healthchecks.plugin.fields import Duration
 from healthchecks.plugin.maintenance import Maintenance, checked_schedule
 from servermonitoring.secret import Secret
 
-
 _SLUG = r"^[\w-]*$"
 
 
@@ -73,7 +72,7 @@ class SentrySettings(Table):
     environment: str = "production"
     """Sentry's word for where this runs: "staging"."""
     token: Secret | None = None
-    """Resolves the issues of checks that are well again; needs `organization`, and the scopes that docs/alerts.md names."""
+    """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
     organization: str = Field(default="", pattern=_SLUG)
     """Its slug."""
     project: str = Field(default="", pattern=_SLUG)

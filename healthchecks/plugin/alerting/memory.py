@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are made of our own names only
 import json
+import secrets
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ CREATE TABLE IF NOT EXISTS alerts (name TEXT NOT NULL, target TEXT NOT NULL, top
 CREATE TABLE IF NOT EXISTS alerts_sent (time REAL NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL,
     topic TEXT NOT NULL, action TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS alerts_sent_by_time ON alerts_sent (time);
+CREATE TABLE IF NOT EXISTS alerts_epoch (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS resolutions (event TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 """
 _RESULTS = "FROM results WHERE check_id = (SELECT id FROM checks WHERE name = ? AND target = ?)"
@@ -34,6 +36,7 @@ class Memories:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         database.executescript(_SCHEMA)
+        self._epoch = self._read_epoch()
 
     def load(self) -> dict[Key, Memory]:
         """All that fails now, and was not well since."""
@@ -68,7 +71,7 @@ class Memories:
         well = f"SELECT time {_RESULTS} AND status IN (?, ?) ORDER BY time DESC LIMIT 1"
         last_sent = self._database.execute(sent, key).fetchone()[0]
         last_well = self._database.execute(well, (*key[:2], *WELL)).fetchone()
-        return f"{last_sent or 0}/{last_well[0] if last_well else 0}"
+        return f"{self._epoch}/{last_sent or 0}/{last_well[0] if last_well else 0}"
 
     def past(self, key: Key) -> list[Past]:
         """The last runs of the check before this one, newest first."""
@@ -86,6 +89,14 @@ class Memories:
         with self._database as database:
             database.executemany("INSERT OR REPLACE INTO resolutions VALUES (?, ?)", added.items())
             database.executemany("DELETE FROM resolutions WHERE event = ?", [(event,) for event in done])
+
+    def _read_epoch(self) -> str:
+        """Tells this file from one that was lost: what begins anew must not take up its names."""
+        with self._database as database:
+            row = database.execute("SELECT id FROM alerts_epoch").fetchone()
+            if row is None:
+                database.execute("INSERT INTO alerts_epoch VALUES (?)", (secrets.token_hex(8),))
+        return row[0] if row else self._read_epoch()
 
 
 def _memory(row: tuple[Any, ...]) -> Memory:
