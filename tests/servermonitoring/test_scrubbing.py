@@ -49,7 +49,7 @@ def test_a_known_secret_of_several_lines_is_found_in_a_repr():
 @pytest.mark.parametrize(
     "message",
     [
-        'invalid dsn: missing "=" after "w@rd/with-more" in connection info string',  # psycopg2, taken apart at the space
+        'invalid dsn: missing "=" after "w@rd/with-more" in connection info string',  # psycopg2, at the space
         "Failed to resolve 'rd' of http://rd/with-more@db.example.com/",  # requests, at the @
         'could not translate host name "rd/with-more@127.0.0.1" to address',
     ],
