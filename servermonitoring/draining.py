@@ -53,7 +53,7 @@ class Drain:
         self._lock: int | None = None
 
     def run(self) -> None:
-        if not self.spool.waiting() or not self._get_lock():
+        if self._budget <= 0 or not self.spool.waiting() or not self._get_lock():
             return
         self.spool.write_back()
         self.spool.tidy()
@@ -126,13 +126,15 @@ class Drain:
             return Outcome(Fate.SENT)  # somebody removed it
         except OSError as error:
             return Outcome(Fate.LATER, f"{delivery.name} in the spool cannot be read: {error.strerror}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return Outcome(Fate.REFUSED, f"{delivery.name} in the spool is damaged: {error}", why="damaged")
         except UnreachableError as error:
             return Outcome(Fate.CLOSED, f"{recipient.name} cannot be reached: {error}")
         except UnansweredError as error:
             return Outcome(Fate.LATER, f"{recipient.name}: {error}")
         told = "" if answer.fate is Fate.SENT else f"{recipient.name} answers {answer.in_words()}"
+        if answer.fate is Fate.CLOSED:
+            told += ": are its address and its key right?"
         return Outcome(answer.fate, told, answer.pause(), f"answered-{answer.status}")
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:

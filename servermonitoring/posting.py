@@ -86,7 +86,7 @@ class Line:
         self._connection = None
 
     def _exchange(self, body: bytes, headers: dict[str, str], timeout: float) -> Answer:
-        if self._connection is None:
+        if self._connection is None or self._connection.sock is None:  # the other side wanted it closed
             self._connected = False
             self._connection, self._path, self._more = _connection(self._address, timeout)
             self._connection.connect()
@@ -155,9 +155,9 @@ def _in_words(error: Exception, *, connected: bool) -> Exception:
         return UnreachableError(f"its certificate is not accepted: {error.verify_message}")
     if isinstance(error, socket.gaierror):
         return UnreachableError(f"its name is not known: {error.strerror}")
+    if connected and isinstance(error, (ConnectionError, http.client.IncompleteRead)):
+        return UnansweredError("the connection was closed without a whole answer")
     if isinstance(error, TimeoutError):
         return (UnansweredError if connected else UnreachableError)("no answer in time")
     reason = getattr(error, "strerror", None) or type(error).__name__
-    if not connected:
-        return UnreachableError(f"no connection: {reason}")
-    return UnansweredError(f"no whole answer: {reason}")
+    return UnansweredError(f"no answer: {reason}") if connected else UnreachableError(reason.lower())

@@ -47,7 +47,6 @@ def client(dsn: str, origin: Origin, put: Put) -> Client:
         auto_enabling_integrations=False,
         include_local_variables=False,
         include_source_context=False,
-        send_default_pii=False,
         max_value_length=_LONGEST_VALUE,
         max_breadcrumbs=0,
         spotlight=False,

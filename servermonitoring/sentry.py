@@ -6,6 +6,7 @@ for the time it is given.
 
 import gzip
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
@@ -76,6 +77,8 @@ class Sentry:
         except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
             self._unmade = scrub(f"an event could not be made: {error!r}")
             return None
+        if event_id is None:
+            self._unmade = "an event could not be made: sentry_sdk would not have it"
         self.courier.wake()
         return event_id
 
@@ -85,8 +88,8 @@ class Sentry:
     ) -> str:  # fmt: skip
         """Tell a cron monitor "in_progress", "ok" or "error"; gives the id for the next call of the same run.
 
-        Directly, and once: late it would be wrong. Waits `timeout` seconds at most; 0 does not wait at all (the
-        next check-in then waits for this one). What went wrong is told by `tally()`.
+        Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
+        does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
         """
         check_in = {
             "check_in_id": check_in_id or uuid.uuid4().hex,
@@ -100,9 +103,7 @@ class Sentry:
         thread.start()
         self._check_ins.append(thread)
         if timeout:
-            thread.join(timeout)
-            if thread.is_alive():
-                self._check_in_error = f"the check-in {status!r} had no answer from Sentry within {timeout:g} s"
+            self._await_check_ins(timeout)
         return str(check_in["check_in_id"])
 
     def start(self) -> None:
@@ -110,8 +111,11 @@ class Sentry:
         self.courier.start()
 
     def finish(self, budget: float) -> Tally:
-        """Deliver what waits, and end; takes so many seconds at most."""
-        return self._told(self.courier.finish(budget))
+        """Deliver what waits, await the check-ins under way, and end; takes so many seconds at most."""
+        end = time.monotonic() + budget
+        self.courier.finish(budget)
+        self._await_check_ins(end - time.monotonic())
+        return self.tally()
 
     def drain(self, budget: float) -> Tally:
         """Deliver what waits; takes so many seconds at most."""
@@ -124,6 +128,14 @@ class Sentry:
         """With what only this object knows."""
         return replace(tally, error=tally.error or self._unmade, check_in=scrub(self._check_in_error))
 
+    def _await_check_ins(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for thread in self._check_ins:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                self._check_in_error = "the check-in had no answer from Sentry in time"
+        self._check_ins = [each for each in self._check_ins if each.is_alive()]
+
     def _send_check_in(self, check_in: dict[str, Any], earlier: list[threading.Thread]) -> None:
         for each in earlier:
             each.join()
@@ -134,7 +146,7 @@ class Sentry:
             answer = line.post(body, headers, 10.0)
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own
                 self._check_in_error = f"{told}: it answers {answer.in_words()}"
-        except (UnreachableError, UnansweredError) as error:
+        except (UnreachableError, UnansweredError, TypeError, ValueError) as error:
             self._check_in_error = f"{told}: {error}"
         finally:
             line.close()

@@ -19,7 +19,7 @@ from servermonitoring.delivery import Delivery
 from servermonitoring.files import private_directory, write_whole
 from servermonitoring.posting import Line
 from servermonitoring.scrubbing import scrub
-from servermonitoring.values import in_words
+from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
     from servermonitoring.draining import Drain
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
 OLDEST = 30 * 86400.0  # seconds; Sentry takes nothing older
+_LARGEST = 20_000_000  # bytes; Sentry takes no more
 _MOST_REFUSED = 200  # files
 _MOST_IN_MEMORY = 100  # deliveries that could not be written
 _ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
@@ -73,17 +74,22 @@ class Spool:
         self._tally = Tally()
         self._in_memory: list[Delivery] = []
         self._draining: Drain | None = None
+        self._unwritable = ""  # why, in words
         self._files = self._bytes = -1  # about how many there are; -1: not counted yet
 
     def put(self, content: bytes, key: str = "") -> None:
         """Keep it until it is delivered. Those of one key arrive in the order in which they were put in."""
+        if len(content) > _LARGEST:
+            self.note(f"dropped: {size_in_words(len(content))} are too much for one delivery", dropped=1)
+            return
         new = Delivery.new(key)
         try:
             private_directory(self.directory)
             self._make_room(len(content))
             write_whole(self.directory / new.name, content)
+            self._unwritable = ""
         except OSError as error:
-            self.note(f"the spool {self.directory} cannot be written: {error.strerror or error}")
+            self._unwritable = f"the spool {self.directory} cannot be written: {error.strerror or error}"
             self._keep_in_memory(replace(new, content=content))
 
     def drain(self, budget: float) -> Tally:
@@ -106,7 +112,7 @@ class Spool:
     def tally(self) -> Tally:
         waiting = self.waiting()
         lost = self._tally.refused or self._tally.dropped
-        error = self._tally.error if waiting or lost else ""
+        error = (self._tally.error if waiting or lost else "") or self._unwritable
         oldest = max(0.0, time.time() - min(each.time for each in waiting) / 1e9) if waiting else None
         return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error)
 

@@ -1,6 +1,9 @@
 """The servers as fixtures: one of each for a whole run, started when first asked for, well at each test."""
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +106,17 @@ def firefox() -> str:
 def firefox_with_geckodriver() -> Browser:
     """Firefox and the geckodriver that the user installs."""
     return browsers.firefox_with_geckodriver()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root (to mount a tiny file system)")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("missing: mount (to make a tiny file system)")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
