@@ -58,7 +58,7 @@ class Sentry:
         self._client: Any = None
         self._making = threading.Lock()
         self._check_ins: list[threading.Thread] = []
-        self._check_in_error = self._unmade = ""
+        self._check_in_error = ""
 
     def capture(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> str | None:
         """Put an event into the spool; gives its id (`event["event_id"]`, or a new one), or None if it cannot be made.
@@ -72,13 +72,13 @@ class Sentry:
                 self._client = self._client or sdk.client(self.dsn.text, self.origin, self.spool.put)
             event_id = sdk.capture(self._client, event, list(attachments))
         except ImportError:
-            self._unmade = scrub("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
+            self.spool.note("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'", dropped=1)
             return None
         except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
-            self._unmade = scrub(f"an event could not be made: {error!r}")
+            self.spool.note(f"an event could not be made: {error!r}", dropped=1)
             return None
         if event_id is None:
-            self._unmade = "an event could not be made: sentry_sdk would not have it"
+            self.spool.note("an event could not be made: sentry_sdk does not take it", dropped=1)
         self.courier.wake()
         return event_id
 
@@ -126,7 +126,7 @@ class Sentry:
 
     def _told(self, tally: Tally) -> Tally:
         """With what only this object knows."""
-        return replace(tally, error=tally.error or self._unmade, check_in=scrub(self._check_in_error))
+        return replace(tally, check_in=scrub(self._check_in_error))
 
     def _await_check_ins(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -45,7 +45,7 @@ class Webhook:
         try:
             self.spool.put(json.dumps(scrubbed(document)).encode(), key)
         except (TypeError, ValueError, RecursionError) as error:
-            self.spool.note(f"a document for the webhook could not be made: {error}")
+            self.spool.note(f"a document for the webhook could not be made: {error}", dropped=1)
         self.courier.wake()
 
     def start(self) -> None:

@@ -21,6 +21,8 @@ class Relay:
         self.target, self.tls, self.port = urlsplit(target), tls, free_port()
         self.received: list[bytes] = []  # every body that came, unpacked
         self.requests: list[dict[str, str]] = []  # their headers
+        self.paths: list[str] = []
+        self.connections = 0
         self.delivered = 0  # how many of them were answered by the target
         self.delay = 0.0  # seconds before each answer
         self._misbehave: Misbehaviour = lambda _handler, _body: False
@@ -106,12 +108,17 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        self.server.relay.connections += 1
+        super().setup()
+
     def do_POST(self) -> None:
         relay: Relay = self.server.relay
         body = self.rfile.read(int(self.headers["Content-Length"]))
         packed = self.headers["Content-Encoding"] == "gzip"
         relay.received.append(gzip.decompress(body) if packed else body)
         relay.requests.append(dict(self.headers))
+        relay.paths.append(self.path)
         with contextlib.suppress(OSError):  # the client went away
             if not relay.misbehaves(self, relay.received[-1]):
                 status, answer = self._hand_on(relay, body)
