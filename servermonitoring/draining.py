@@ -11,9 +11,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from servermonitoring.answers import Fate
+from servermonitoring.answers import Fate, UnansweredError, UnreachableError
 from servermonitoring.delivery import Delivery, Order
-from servermonitoring.posting import Line, UnansweredError, UnreachableError
+from servermonitoring.posting import Line
 from servermonitoring.spool import Spool
 from servermonitoring.values import in_words
 
@@ -55,7 +55,7 @@ class Drain:
         self._lock: int | None = None
 
     def run(self) -> None:
-        if self._budget <= 0 or not self.spool.waiting() or not self._get_lock():
+        if self._budget <= 0 or not self._get_lock():
             return
         self.spool.write_back()
         self.spool.tidy()

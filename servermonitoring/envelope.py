@@ -5,17 +5,9 @@ import os
 import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
-
-
-def _release() -> str:
-    try:
-        return os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
-    except PackageNotFoundError:  # run from a directory of its own
-        return "servermonitoring"
 
 
 @dataclass(frozen=True)
@@ -23,8 +15,17 @@ class Origin:
     """Where events come from, as Sentry wants to know it."""
 
     environment: str = "production"
-    release: str = field(default_factory=_release)
+    release: str = ""  # by default $SENTRY_RELEASE, or the version of this
     host: str = field(default_factory=socket.gethostname)
+
+    def release_name(self) -> str:
+        """Looked up when something is sent: that takes longer than all the rest of a quiet run."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return self.release or os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
+        except PackageNotFoundError:  # run from a directory of its own
+            return "servermonitoring"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A connection that POSTs, is kept open for the next, and can be cut from another thread.
 
-http.client rather than urllib3: no time limit of a client's own ends an answer that comes by one byte a second.
-Whoever holds the socket can.
+Loaded when there is something to send. By http.client rather than urllib3: no time limit of a client's own ends an
+answer that comes by one byte a second; whoever holds the socket can.
 """
 
 import contextlib
@@ -13,17 +13,9 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from servermonitoring.answers import Answer
+from servermonitoring.answers import Answer, UnansweredError, UnreachableError
 
 _MOST_READ = 65536  # bytes of an answer
-
-
-class UnreachableError(Exception):
-    """Nobody is there, or not who should be; in words."""
-
-
-class UnansweredError(Exception):
-    """Somebody is there, but gave no whole answer in time; in words."""
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,22 @@ Nothing here raises into the caller, and nothing waits for the network but `chec
 for the time it is given.
 """
 
-import gzip
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from servermonitoring.answers import UnansweredError, UnreachableError
 from servermonitoring.courier import Courier
 from servermonitoring.dsn import Dsn
 from servermonitoring.envelope import Attachment, Origin, of_check_in, sent_now
-from servermonitoring.posting import Address, Line, UnansweredError, UnreachableError
 from servermonitoring.scrubbing import scrub
 from servermonitoring.spool import Spool, Tally
+
+if TYPE_CHECKING:
+    from servermonitoring.posting import Line
 
 _CLIENT = "servermonitoring/0.1"
 
@@ -29,7 +30,7 @@ class SentryRecipient:
     name = "Sentry"
 
     def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
-        self._address = Address(dsn.envelopes, ca_certs)
+        self._url, self._ca_certs = dsn.envelopes, ca_certs
         self._headers = {
             "Content-Type": "application/x-sentry-envelope",
             "Content-Encoding": "gzip",
@@ -37,10 +38,14 @@ class SentryRecipient:
             "X-Sentry-Auth": dsn.auth(_CLIENT),
         }
 
-    def line(self) -> Line:
-        return Line(self._address)
+    def line(self) -> "Line":
+        from servermonitoring.posting import Address, Line
+
+        return Line(Address(self._url, self._ca_certs))
 
     def prepare(self, content: bytes, _delivery: str = "") -> tuple[bytes, dict[str, str]]:
+        import gzip
+
         return gzip.compress(sent_now(content), 5), self._headers
 
 
@@ -91,12 +96,14 @@ class Sentry:
         Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
         does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
         """
+        import uuid
+
         check_in = {
             "check_in_id": check_in_id or uuid.uuid4().hex,
             "monitor_slug": slug,
             "status": status,
             "environment": self.origin.environment,
-            "release": self.origin.release,
+            "release": self.origin.release_name(),
             **({"monitor_config": monitor_config} if monitor_config else {}),
         }
         thread = threading.Thread(target=self._send_check_in, args=[check_in, [*self._check_ins]], daemon=True)

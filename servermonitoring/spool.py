@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from servermonitoring.delivery import Delivery
 from servermonitoring.files import private_directory, write_whole
-from servermonitoring.posting import Line
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
     from servermonitoring.draining import Drain
+    from servermonitoring.posting import Line
 
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
@@ -39,7 +39,7 @@ class Recipient(Protocol):
 
     name: str  # in messages: "Sentry"
 
-    def line(self) -> Line: ...
+    def line(self) -> "Line": ...
 
     def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
         """Body and headers of the POST. Raises ValueError for what can never be sent."""
@@ -94,6 +94,8 @@ class Spool:
 
     def drain(self, budget: float) -> Tally:
         """Deliver what waits, in so many seconds at most, whatever the other side does."""
+        if not self.waiting():
+            return self.tally()
         from servermonitoring.draining import Drain
 
         self._draining = Drain(self, budget)
