@@ -6,6 +6,7 @@ Each has a beginning and an end; the end is bounded, and nothing of it raises.
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,7 +54,10 @@ class Outlet:
 
     def summary(self) -> str:
         tally = self._service.tally()
-        return f"{self.name}: {tally}" if tally != Tally() else ""
+        if tally == Tally():
+            return ""
+        error = tally.error.removeprefix("the ").removeprefix(f"{self.name} ")
+        return f"{self.name}: {replace(tally, error=error)}"
 
 
 class CheckIn:

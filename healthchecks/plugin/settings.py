@@ -69,8 +69,8 @@ class CheckInSettings(Table):
 class SentrySettings(Table):
     dsn: Secret | None = None
     """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
-    environment: str = "production"
-    """Sentry's word for where this runs: "staging"."""
+    environment: str = ""
+    """Sentry's word for where this runs: "staging"; default $SENTRY_ENVIRONMENT, else "production"."""
     token: Secret | None = None
     """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
     organization: str = Field(default="", pattern=_SLUG)
