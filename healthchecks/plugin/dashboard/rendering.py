@@ -1,0 +1,94 @@
+"""Makes a page from a template: everything escaped, and a policy that lets the page's own style and script run only."""
+
+import base64
+import functools
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from servermonitoring.values import in_words
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+_ICON = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='{}'/></svg>"
+_COLOURS = {"failing": "#d4352a", "warning": "#c08000"}
+
+
+def render(
+    template: str,
+    *,
+    styles: Sequence[str] = ("page.css",),
+    scripts: Sequence[str] = ("page.js",),
+    cache: Path | None = None,
+    **context: Any,
+) -> str:
+    """The page, as text that is valid UTF-8 and HTML whatever the context holds.
+
+    Templates extend base.html.j2, which needs `title` and `mood` ("well", "failing" or "warning"). `cache`: a
+    private directory in which compiled templates are kept. Raises OSError where a template cannot be read.
+    """
+    style, script = (_together(names) for names in (styles, scripts))
+    page = _environment(cache).get_template(template).render(
+        style=Markup(style), script=Markup(script), policy=_policy(style, script), **context  # noqa: S704 - our own files
+    )  # fmt: skip
+    return clean(page)
+
+
+def clean(text: str) -> str:
+    """Without the characters that no HTML file may hold; each shows as the replacement character."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def when(moment: float | datetime) -> str:
+    """For people, in this machine's time: "Tue 24 Nov 03:10"; with the year where it is another one."""
+    local = _local(moment)
+    year = " %Y" if local.year != datetime.now(UTC).year else ""
+    return local.strftime(f"%a %-d %b{year} %H:%M")
+
+
+def iso(moment: float | datetime) -> str:
+    """For programs, in UTC: 2026-11-24T03:10:00Z."""
+    return _local(moment).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _local(moment: float | datetime) -> datetime:
+    if isinstance(moment, datetime):
+        return moment.astimezone()
+    return datetime.fromtimestamp(moment, UTC).astimezone()
+
+
+def _policy(style: str, script: str) -> str:
+    own = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    return f"default-src 'none'; {own}; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _icon(mood: str) -> str:
+    return "data:image/svg+xml," + quote(_ICON.format(_COLOURS.get(mood, "#2f9c5c")))
+
+
+@functools.cache
+def _together(names: Sequence[str]) -> str:
+    return "".join((TEMPLATES / name).read_text() for name in names)
+
+
+@functools.cache
+def _environment(cache: Path | None) -> Environment:
+    compiled = FileSystemBytecodeCache(str(cache), "%s.bin") if cache else None
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, bytecode_cache=compiled,
+    )  # fmt: skip
+    environment.globals["icon"] = _icon
+    environment.filters |= {"when": when, "iso": iso, "in_words": in_words}
+    return environment
