@@ -1,16 +1,16 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
-import sqlite3
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 
 from healthchecks.plugin import summary
+from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.sinks import history, status_json
 
+_PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
 
@@ -18,7 +18,8 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     run.pool.close()
-    run.courses = _remember(run)
+    run.memory = _remember(run)
+    run.courses = run.memory.courses
     _publish(run)
     run.lock.release()
 
@@ -47,18 +48,17 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
             terminal.write_line(result.details)
 
 
-def _remember(run: Run) -> Mapping[tuple[str, str], history.Course]:
-    results = list(run.results.values())
+def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    days = run.configuration.settings.history.days
     try:
-        with history.opened(run.directory, run.configuration.settings.history.days) as opened:
-            opened.store(results, run.started, seconds, interrupted=run.interrupted)
-            if opened.put_aside:
-                run.notices.append(f"the history was damaged: put aside as {opened.put_aside}, begun anew")
-            return opened.courses(results)
-    except (OSError, sqlite3.Error) as error:
-        run.notices.append(f"history {run.directory / history.NAME}: {error}")
-        return {}
+        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
+    except TimeoutError as error:
+        run.notices.append(f"history {run.directory / history.NAME}: {error}; this run is not in it")
+        return history.Memory()
+    run.notices += memory.notices
+    return memory
 
 
 def _publish(run: Run) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from healthchecks.plugin.page import Page
-    from healthchecks.plugin.sinks.history import Course
+    from healthchecks.plugin.sinks.history import Course, Memory
 
 
 class Run:
@@ -37,6 +37,7 @@ class Run:
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
         self.courses: Mapping[tuple[str, str], Course] = {}
+        self.memory: Memory | None = None
         self.page: Page | None = None
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
