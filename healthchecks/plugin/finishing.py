@@ -8,6 +8,7 @@ from healthchecks.plugin import summary
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Status
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.showing import situation
 from healthchecks.plugin.sinks import history, status_json
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
@@ -65,8 +66,7 @@ def _publish(run: Run) -> None:
     if run.page is None:
         return
     try:
-        run.page.publish()
+        run.page.publish(situation(run))
         status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
     except OSError as error:
-        run.page.discard()
         run.notices.append(f"the page could not be written, the old one is still there: {error}")

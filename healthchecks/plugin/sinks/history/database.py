@@ -99,10 +99,15 @@ def _bring_up(database: sqlite3.Connection) -> None:
         for statement in _SCHEMA.split(";"):
             database.execute(statement)
         database.execute(_LABELS)
-        for kind, mine in _KINDS.items():
-            others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
-            database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
+        recount(database)
         database.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def recount(database: sqlite3.Connection) -> None:
+    """Set since when each check is as it is from its results, of which there may be many: not for every run."""
+    for kind, mine in _KINDS.items():
+        others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
+        database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
 
 
 def _look_through(database: sqlite3.Connection) -> None:
