@@ -13,9 +13,9 @@ from pytest_html.selfcontained_report import SelfContainedReport
 from healthchecks.plugin.dashboard import archive, badges, changes
 from healthchecks.plugin.dashboard.making import Pages, make
 from healthchecks.plugin.dashboard.overview import Overview, overview
+from healthchecks.plugin.dashboard.rendering import taken
 from healthchecks.plugin.dashboard.situation import Situation
 from servermonitoring.files import write_whole
-from servermonitoring.values import in_words
 
 NAME = "index.html"
 _LEFT_BEHIND = 3600  # seconds after which a half-written file is nobody's
@@ -82,10 +82,15 @@ class Page:
 
 
 def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
-    """A row of pytest-html's table: the test's id, which it does not escape, and the time that was measured."""
+    """A row of pytest-html's table: the test's id, which it does not escape, and the time that was measured.
+
+    Links to what is attached go: browsers do not open them, and the page has it in the row's details.
+    """
     cells[1] = f'<td class="col-testId">{escape(report.nodeid)}</td>'
+    if 'href="data:' in cells[3]:
+        cells[3] = '<td class="col-links"></td>'
     if hasattr(report, "duration"):
-        words = in_words(report.duration)
+        words = taken(report.duration)
         cells[2] = f'<td class="col-duration" data-value="{report.duration:.4f}">{words}</td>'
 
 

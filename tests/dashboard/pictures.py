@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -45,20 +46,21 @@ def look_as(driver: webdriver.Chrome, *, dark: bool = False, width: int = 1280, 
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-def picture(
-    page: Path, target: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True,
-    print_: bool = False, whole: bool = False,
-) -> None:  # fmt: skip
-    """A PNG of the first screen, or of the whole page; of the paper, a PDF."""
-    with opened(chromium(), dark=dark, script=script) as driver:
-        look_as(driver, dark=dark, width=width, height=height)
+def picture(page: Path, target: Path, *, whole: bool = False, script: bool = True, **look: Any) -> None:
+    """A PNG of the first screen, or of the whole page, as `look_as` has it."""
+    with opened(chromium(), script=script) as driver:
+        look_as(driver, **look)
         driver.get(page.absolute().as_uri())
-        if print_:
-            data = driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.7})["data"]
-            target = target.with_suffix(".pdf")
-        else:
-            size = driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-            clip = {"x": 0, "y": 0, "width": width, "height": size["height"] if whole else height, "scale": 1}
-            command = {"captureBeyondViewport": True, "clip": clip}
-            data = driver.execute_cdp_cmd("Page.captureScreenshot", command)["data"]
-        target.write_bytes(base64.b64decode(data))
+        size = driver.execute_cdp_cmd("Page.getLayoutMetrics", {})
+        height = size["cssContentSize"]["height"] if whole else size["cssLayoutViewport"]["clientHeight"]
+        clip = {"x": 0, "y": 0, "width": size["cssLayoutViewport"]["clientWidth"], "height": height, "scale": 1}
+        command = {"captureBeyondViewport": True, "clip": clip}
+        target.write_bytes(base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", command)["data"]))
+
+
+def printed(page: Path, target: Path) -> None:
+    """A PDF of it on paper of the size A4."""
+    with opened(chromium()) as driver:
+        driver.get(page.absolute().as_uri())
+        paper = {"paperWidth": 8.27, "paperHeight": 11.7}
+        target.write_bytes(base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", paper)["data"]))

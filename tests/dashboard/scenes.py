@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import FinishedRun, database, opened
@@ -150,9 +150,7 @@ class Scene:
 
 def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> None:
     """A history of runs, the last of them one interval ago."""
-    chance = random.Random(7)
     first, count = time.time() // 60 * 60 - INTERVAL, round(days * DAY / INTERVAL)
-    codes = {status: code for code, status in enumerate(Status)}
     with opened(state, 400) as history:
         history.store(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))
         ids = {
@@ -166,18 +164,20 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
                 [(first - ago * INTERVAL,) for ago in range(count)],
             )
             for each in checks:
-                rows = (
-                    (ids[each.check, each.target], first - ago * INTERVAL, codes[status],
-                     10.0 if message.startswith("no answer") else max(0.0005, chance.gauss(each.seconds, each.seconds / 6)),
-                     message, maintenance)
-                    for ago in range(count)
-                    for status, message, maintenance in [past(each, ago)]
-                )  # fmt: skip
                 connection.executemany(
                     "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?,?,?,?,?,?)",
-                    rows,
+                    _rows(each, ids[each.check, each.target], first, count, past),
                 )
             database.recount(connection)
+
+
+def _rows(each: Check, check: int, first: float, count: int, past: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
+    chance = random.Random(each.target)
+    codes = {status: code for code, status in enumerate(Status)}
+    for ago in range(count):
+        status, message, maintenance = past(each, ago)
+        seconds = 10.0 if message == OFFICE else max(0.0005, chance.gauss(each.seconds, each.seconds / 6))
+        yield check, first - ago * INTERVAL, codes[status], seconds, message, maintenance
 
 
 def _result(each: Check) -> Result:
@@ -244,13 +244,15 @@ def scenes() -> dict[str, Scene]:
         "failing": Scene(
             past=_failing,
             judged={
-                "website_access shop": SHOP, "tcp_access office": OFFICE, "database_access reporting": REPORTING,
-            },  # fmt: skip
+                "website_access shop": SHOP,
+                "tcp_access office": OFFICE,
+                "database_access reporting": REPORTING,
+            },
             measured={"website.shop": {"seconds": 0.2, "log": log, "attach": source}},
-            settings='[maintenance.move]\nstart = 2026-01-01T00:00:00Z\nend = 2099-01-01T00:00:00Z\n'
+            settings="[maintenance.move]\nstart = 2026-01-01T00:00:00Z\nend = 2099-01-01T00:00:00Z\n"
             'checks = ["database.reporting"]\n',
             kills=_kills(),
         ),
         "cut": Scene(past=now_and_then, judged={"database_access main": "SIGTERM"}),
         "storm": many(200, 50),
-    }  # fmt: skip
+    }

@@ -13,6 +13,7 @@ from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
 from healthchecks.plugin.sinks.history.looking_back import UPTIME_DAYS
 from healthchecks.plugin.sinks.history.records import kind_of
 
+CUT_OFF = "the run was cut off"
 _FINE = 0.9  # an uptime above which hundredths of a per cent tell something
 
 
@@ -33,8 +34,10 @@ class Card:
     """In a row in this state."""
     measured: datetime | None
     """When, if not in this run."""
-    note: str
+    note: str = ""
     """Why what is shown is not of this run."""
+    is_cut_off: bool = False
+    """It was to be judged in this run, and was not."""
     recent: Sequence[Point] = ()
     usual: tuple[float, float] | None = None
     uptimes: Sequence[tuple[str, str]] = ()
@@ -63,6 +66,10 @@ class Card:
         return "" if self.label.startswith(self.check) else words
 
     @property
+    def is_of_this_run(self) -> bool:
+        return not self.note
+
+    @property
     def fails(self) -> bool:
         """What somebody has to look at now."""
         return self.state.is_failure and not self.maintenance
@@ -83,7 +90,6 @@ def of_result(result: Result, past: Past | None, course: Course | None) -> Card:
         since=course.since if course else None,
         runs=course.runs if course else 0,
         measured=None,
-        note="",
         node=str(result.extras.get("nodeid", "")),
         **_of_past(past),
     )
@@ -108,7 +114,8 @@ def of_past(past: Past, situation: Situation) -> Card:
         since=past.course.since if past.course else None,
         runs=past.course.runs if past.course else 0,
         measured=datetime.fromtimestamp(last.time, UTC) if last else None,
-        note="not judged: the run was cut off" if cut else "not in this run",
+        note=CUT_OFF if cut else "not in this run",
+        is_cut_off=cut,
         **_of_past(past),
     )
 
@@ -117,7 +124,7 @@ def of_unjudged(unjudged: Unjudged) -> Card:
     """A check that was never judged, because the first run that had it was cut off."""
     return Card(
         unjudged.check, unjudged.target, unjudged.label, unjudged.group, State.NEVER, maintenance=False, message="",
-        seconds=None, since=None, runs=0, measured=None, note="not judged: the run was cut off",
+        seconds=None, since=None, runs=0, measured=None, note=CUT_OFF, is_cut_off=True,
     )  # fmt: skip
 
 
@@ -125,8 +132,12 @@ def _of_past(past: Past | None) -> dict[str, Any]:
     if past is None:
         return {}
     named = zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True)
-    uptimes = [(name, percent(past.uptimes[days])) for name, days in named]
-    return {"recent": past.recent, "usual": past.usual, "uptimes": uptimes}
+    figures, known = [], 0
+    for name, days in named:
+        uptime = past.uptimes[days]  # of a longer time it says nothing, where the shorter one had it all
+        figures.append((name, percent(uptime) if uptime.judged > known else "no data"))
+        known = uptime.judged
+    return {"recent": past.recent, "usual": past.usual, "uptimes": figures}
 
 
 def percent(uptime: Uptime) -> str:

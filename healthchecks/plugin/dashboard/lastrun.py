@@ -38,6 +38,16 @@ def rows(data: Mapping[str, Any]) -> list[Row]:
     return sorted(found, key=lambda row: _RESULTS.index(row.result) if row.result in _RESULTS else len(_RESULTS))
 
 
+def without_empty_links(head: list[str], found: list[Row]) -> tuple[list[str], list[Row]]:
+    """The table's head and rows, without the column of links where it holds none."""
+    place = next((place for place, cell in enumerate(head) if ">Links<" in cell), None)
+    if place is None or any(len(row.cells) != len(head) or "<a " in row.cells[place] for row in found):
+        return head, found
+    return [*head[:place], *head[place + 1 :]], [
+        row._replace(cells=[*row.cells[:place], *row.cells[place + 1 :]]) for row in found
+    ]
+
+
 def _row(node: str, test: Mapping[str, Any]) -> Row:
     log = test["log"].strip()
     return Row(

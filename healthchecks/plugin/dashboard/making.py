@@ -39,7 +39,7 @@ def make(situation: Situation, shown: Overview, report: Mapping[str, Any], test_
         title=f"{shown.headline} · {situation.host}",
         headline=shown.headline,
         mood=shown.mood,
-        place=archived,
+        classes=f"{'many' if shown.are_many else ''} {archived}",
         root=root,
         situation=situation,
         overview=shown,
@@ -70,10 +70,10 @@ def _states(shown: Overview) -> list[tuple[str, str, int]]:
 def _cut_off(situation: Situation) -> str:
     count = len(situation.unjudged)
     if not count:
-        return "all its checks had been judged."
+        return "All checks had been judged when the run was cut off."
     if count == 1:
-        return "one check was not judged, and shows an earlier state."
-    return f"{count} checks were not judged, and show an earlier state."
+        return "The check that was not judged shows an earlier state."
+    return f"The {count} checks that were not judged show an earlier state."
 
 
 def _changes(situation: Situation, shown: Overview) -> dict[str, Any]:
@@ -90,12 +90,12 @@ def _changes(situation: Situation, shown: Overview) -> dict[str, Any]:
 
 
 def _last_run(report: Mapping[str, Any], test_data: Mapping[str, Any]) -> dict[str, Any]:
-    rows = lastrun.rows(test_data)
+    head, rows = lastrun.without_empty_links(report["table_head"], lastrun.rows(test_data))
     added = report["additional_summary"]
     return {
         "rows": rows,
         "rows_by_node": {row.node: place for place, row in enumerate(rows, 1)},
-        "table_head": [Markup(each) for each in report["table_head"]],  # noqa: S704 - pytest-html's own, and user's hooks'
+        "table_head": [Markup(each) for each in head],  # noqa: S704 - pytest-html's own, and user's hooks'
         "run_count": report["run_count"],
         "summaries": [Markup(each) for part in ("prefix", "summary", "postfix") for each in added[part]],  # noqa: S704 - the same
     }

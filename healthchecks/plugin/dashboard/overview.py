@@ -12,6 +12,8 @@ from healthchecks.plugin.sinks.history import Past
 from healthchecks.plugin.summary import in_one_line
 
 _ORDER = list(State)
+_MANY = 60  # checks: from there on the well ones are shown in short
+_MANY_FAILING = 6
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Overview:
     """All checks that the page shows."""
 
     cards: Sequence[Card]
+    cut_off: int | None = None
+    """How many checks were not judged because the run was cut off; None for one that was not."""
 
     @property
     def failing(self) -> list[Card]:
@@ -33,27 +37,50 @@ class Overview:
     def headline(self) -> str:
         """The line that says it all."""
         in_maintenance = sum(each.state.is_failure and each.maintenance for each in self.judged)
-        return in_one_line(len(self.judged), len(self.failing), self.count(State.BLOCKED), in_maintenance)
+        line = in_one_line(len(self.judged), len(self.failing), self.count(State.BLOCKED), in_maintenance)
+        if self.cut_off and not self.failing:
+            return f"Cut off: {self.cut_off} of {len(self.cards)} checks were not judged"
+        return line if self.cut_off is None else f"{line}; the run was cut off"
 
     @property
     def mood(self) -> str:
         """Of the whole page, for its colour."""
         if self.failing:
             return "failing"
-        return "warning" if self.count(State.BLOCKED, State.STALE, State.NEVER) or not self.judged else "well"
+        return (
+            "warning"
+            if self.cut_off is not None or self.count(State.BLOCKED, State.STALE, State.NEVER) or not self.judged
+            else "well"
+        )
 
     def count(self, *states: State) -> int:
         return sum(each.state in states for each in self.cards)
 
+    @property
+    def are_many_failing(self) -> bool:
+        """Too many for each to be shown apart: a great outage has few reasons."""
+        return len(self.failing) > _MANY_FAILING
+
+    @property
+    def are_many(self) -> bool:
+        return len(self.cards) > _MANY
+
+    def alike(self) -> list[list[Card]]:
+        """Those that fail for the same reason since the same run, the largest number first."""
+        found: dict[object, list[Card]] = {}
+        for each in self.failing:
+            found.setdefault((each.message, each.since), []).append(each)
+        return sorted(found.values(), key=len, reverse=True)
+
     def groups(self) -> Mapping[str, list[Card]]:
-        """What is not failing, under its headings, in the order of the checks."""
+        """What is not shown as failing above, under its headings, in the order of the checks."""
         groups: dict[str, list[Card]] = {}
         for each in self.cards:
             groups.setdefault(each.heading, [])
-            if not each.fails:
+            if self.are_many_failing or not each.fails:
                 groups[each.heading].append(each)
         for cards in groups.values():
-            cards.sort(key=lambda each: _ORDER.index(each.state))
+            cards.sort(key=lambda each: (not each.fails, each.is_of_this_run, _ORDER.index(each.state)))
         return groups
 
 
@@ -68,7 +95,7 @@ def overview(situation: Situation) -> Overview:
     cards += [card.of_past(each, situation) for each in others]
     known |= {each.key for each in others}
     cards += [card.of_unjudged(each) for each in situation.unjudged if each.key not in known]
-    return Overview(_failing_first(cards))
+    return Overview(_failing_first(cards), len(situation.unjudged) if situation.interrupted else None)
 
 
 def is_unconfigured(status: Status, message: str) -> bool:

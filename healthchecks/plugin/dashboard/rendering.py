@@ -20,6 +20,7 @@ from servermonitoring.values import in_words
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _ICON = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='{}'/></svg>"
+_SECOND, _SHORT = 0.9995, 0.00095  # from where on it is a second, or a millisecond
 _COLOURS = {"failing": "#d4352a", "warning": "#c08000"}
 
 
@@ -42,7 +43,7 @@ def render(
         _environment(cache)
         .get_template(template)
         .render(
-            {"place": ""} | context,
+            {"classes": ""} | context,
             style=Markup(style),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - the same
             policy=_policy(style, script),
@@ -71,6 +72,13 @@ def iso(moment: float | datetime) -> str:
 def age(moment: datetime) -> str:
     """How long ago, in words."""
     return in_words(max(0, round((datetime.now(UTC) - moment).total_seconds())))
+
+
+def taken(seconds: float) -> str:
+    """A time that was measured, as precise as people want it: "12 ms", "3.4 s"."""
+    if seconds < _SECOND:
+        return f"{seconds * 1000:.0f} ms" if seconds > _SHORT else f"{seconds * 1000:.2g} ms"
+    return in_words(seconds)
 
 
 def _local(moment: float | datetime) -> datetime:
@@ -106,7 +114,7 @@ def _environment(cache: Path | None) -> Environment:
     )  # fmt: skip
     environment.globals["icon"] = _icon
     environment.filters |= {
-        "when": when, "iso": iso, "age": age, "in_words": in_words, "bars": bars.bars, "bars_in_words": bars.in_words,
-        "troubles": bars.troubles, "shorten": bars.shorten, "chart": chart,
+        "when": when, "iso": iso, "age": age, "in_words": in_words, "taken": taken, "bars": bars.bars,
+        "bars_in_words": bars.in_words, "troubles": bars.troubles, "shorten": bars.shorten, "chart": chart,
     }  # fmt: skip
     return environment
