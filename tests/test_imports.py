@@ -24,7 +24,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
         "healthchecks.plugin.alerting.*",
         (
             "healthchecks.plugin.alerting.*",
-            "healthchecks.plugin.sinks.history",
+            "healthchecks.plugin.sinks.history.*",
             "healthchecks.plugin.result",
             "servermonitoring.*",
         ),

@@ -100,7 +100,7 @@ class Resolutions:
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - nothing depends on it
         try:
             with history.opened(self._directory, self._days) as opened:
-                memories = Memories(opened.connection)
+                memories = Memories(opened)
                 done = [event for event, since in memories.resolutions() if self._is_done(event, since, ends_at)]
                 memories.change_resolutions({}, done)
         except (OSError, sqlite3.Error) as error:

@@ -76,7 +76,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
     return Result(
         check=check,
         target=name,
-        label=target.label if target and named else f"{check}[{name}]" if name else check,
+        label=checks.label(item),
         status=judged.status,
         message=judged.message,
         seconds=round(report.duration, 4),
@@ -87,7 +87,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
         log=log,
-        extras={"reference": target.reference if target and (named or target.single) else check},
+        extras={"reference": target.reference if target and (named or target.single) else check, "nodeid": item.nodeid},
     )
 
 

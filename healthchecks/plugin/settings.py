@@ -34,7 +34,9 @@ class HistorySettings(Table):
 
 class DashboardSettings(Table):
     directory: str = "reports/html"
-    """Where index.html and status.json are written."""
+    """Where index.html, status.json, runs/ and badges/ are written."""
+    interval: Duration | None = Field(default=None, gt=0)
+    """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
 class CheckInSettings(Table):

@@ -9,7 +9,7 @@ from healthchecks.plugin.alerting.deciding import DAYS_LIMIT, STORM, Alerting, L
 from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.result import LogLine, Result, Status
-from healthchecks.plugin.sinks.history import History
+from healthchecks.plugin.sinks.history import FinishedRun, History
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
@@ -29,14 +29,14 @@ class Runs:
 
     def __init__(self, directory, limits=None, host="web1"):
         self.history, self.limits, self.host = History(directory, 400), limits or Limits(), host
-        self.memories, self.now, self.alerts = Memories(self.history.connection), START, []
+        self.memories, self.now, self.alerts = Memories(self.history), START, []
 
     def run(self, *results, after=timedelta(minutes=10), is_killed=False):
         """The alerts of this run; a killed one hands them over and remembers nothing."""
         decided = Alerting(self.limits, self.host, self.memories, self.now).decide(results)
         if not is_killed:
             self.memories.save(decided.changed, decided.sent, self.now.timestamp(), 400)
-            self.history.store(results, self.now, 1.0, interrupted=False)
+            self.history.store(FinishedRun(results, self.now, 1.0))
         self.now += after
         self.alerts += decided.alerts
         self.decided = decided

@@ -3,15 +3,13 @@
 # ruff: noqa: S608 - statements are made of our own names only
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 from healthchecks.plugin.alerting.alert import Past
 from healthchecks.plugin.alerting.policy import Action, Key, Memory
-from healthchecks.plugin.sinks.history import NAMES, WELL
+from healthchecks.plugin.sinks.history import STATUSES, History
 
 _DAY = 24 * 3600.0
 _SCHEMA = """
@@ -26,16 +24,17 @@ CREATE TABLE IF NOT EXISTS alerts_epoch (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS resolutions (event TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 """
 _RESULTS = "FROM results WHERE check_id = (SELECT id FROM checks WHERE name = ? AND target = ?)"
+_WELL = tuple(code for code, status in enumerate(STATUSES) if status.is_well)
 _PAST = 10  # runs
 _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kinds, suppressed, event"
 
 
 class Memories:
-    """The alerts' state on the connection of an open history. Every method raises sqlite3.Error."""
+    """The alerts' state in an open history. Every method raises sqlite3.Error."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        database.executescript(_SCHEMA)
+    def __init__(self, history: History) -> None:
+        self._history, self._database = history, history.connection
+        self._database.executescript(_SCHEMA)
         self._epoch = self._read_epoch()
 
     def load(self) -> dict[Key, Memory]:
@@ -70,16 +69,12 @@ class Memories:
         sent = "SELECT max(time) FROM alerts_sent WHERE (name, target, topic) = (?, ?, ?)"
         well = f"SELECT time {_RESULTS} AND status IN (?, ?) ORDER BY time DESC LIMIT 1"
         last_sent = self._database.execute(sent, key).fetchone()[0]
-        last_well = self._database.execute(well, (*key[:2], *WELL)).fetchone()
+        last_well = self._database.execute(well, (*key[:2], *_WELL)).fetchone()
         return f"{self._epoch}/{last_sent or 0}/{last_well[0] if last_well else 0}"
 
     def past(self, key: Key) -> list[Past]:
         """The last runs of the check before this one, newest first."""
-        query = f"SELECT time, status, seconds {_RESULTS} ORDER BY time DESC LIMIT {_PAST}"
-        return [
-            Past(datetime.fromtimestamp(time, UTC), NAMES[status], seconds)
-            for time, status, seconds in self._database.execute(query, key[:2])
-        ]
+        return [Past(each.moment, each.status, each.seconds) for each in self._history.recent(key[:2], _PAST)]
 
     def resolutions(self) -> list[tuple[str, float]]:
         """Events whose issue is still to be resolved, with when their checks recovered."""
