@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("health checks")
     group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
     group.addoption(
+        "--no-alerts",
+        action="store_true",
+        help="send no alerts and no check-in, and remember none as sent: a run by hand",
+    )
+    group.addoption(
         "--monitoring-schema",
         action="store_true",
         help="print a JSON schema of the configuration file, for editors, and exit",

@@ -1,15 +1,18 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin import summary
+from healthchecks.plugin import summary, troubles
 from healthchecks.plugin.bounded import bounded
-from healthchecks.plugin.result import Status
+from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import situation
 from healthchecks.plugin.sinks import history, status_json
+from healthchecks.plugin.verdict import describe
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -19,10 +22,27 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     run.pool.close()
-    run.memory = _remember(run)
-    run.courses = run.memory.courses
-    _publish(run)
+    with _sink(run, "alerts"):
+        _tell(run, run.results.values())
+    with _sink(run, "history"):
+        run.memory = _remember(run)
+        run.courses = run.memory.courses
+    with _sink(run, "page"):
+        _publish(run)
+    with _sink(run, "alerts"):
+        _tell(run, troubles.results(run))
+        if run.telling:
+            run.telling.deliver(int(exitstatus))
     run.lock.release()
+
+
+@contextlib.contextmanager
+def _sink(run: Run, name: str) -> Iterator[None]:
+    """Whatever breaks in a sink is a trouble of its own, and no end of the others."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - also what nobody thought of
+        run.trouble(name, f"{name}: {describe(error)}")
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -34,7 +54,7 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     _tell_broken(run, terminal)
     cut = "Cut off before all were judged. " if run.interrupted else ""
     terminal.write_line(cut + summary.headline(results), bold=True)
-    for line in [summary.skipped(results), *run.notices]:
+    for line in [summary.skipped(results), *run.notices, *(run.telling.summary() if run.telling else ())]:
         if line:
             terminal.write_line(line)
     if run.page:
@@ -56,10 +76,17 @@ def _remember(run: Run) -> history.Memory:
     try:
         memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
     except TimeoutError as error:
-        run.notices.append(f"history {run.directory / history.NAME}: {error}; this run is not in it")
+        run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
         return history.Memory()
     run.notices += memory.notices
+    if memory.troubles:
+        run.trouble("history", "; ".join(memory.troubles))
     return memory
+
+
+def _tell(run: Run, results: Iterable[Result]) -> None:
+    if run.telling:
+        run.telling.tell(results)
 
 
 def _publish(run: Run) -> None:
@@ -69,4 +96,4 @@ def _publish(run: Run) -> None:
         run.page.publish(situation(run))
         status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
     except OSError as error:
-        run.notices.append(f"the page could not be written, the old one is still there: {error}")
+        run.trouble("page", f"the page could not be written, the old one is still there: {error}")

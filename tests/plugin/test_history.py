@@ -92,7 +92,7 @@ def test_a_history_of_version_0_1_is_taken_over(tmp_path):
         assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=1), 2, Kind.FAILING)
         assert opened.course(("alone", "")).runs == 4
     memory = remember(tmp_path, 400, run(4, Status.FAILED))
-    assert memory.notices == []
+    assert memory.troubles == []
     assert memory.courses["job", "c0"].runs == 3
     past, alone = memory.pasts
     assert (past.label, alone.label) == ("job[c0]", "alone")
@@ -104,7 +104,7 @@ def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as newer:
         newer.execute("PRAGMA user_version = 99")
     memory = remember(tmp_path, 400, run(1, Status.OK))
-    assert "made by a newer version (99)" in memory.notices[0]
+    assert "made by a newer version (99)" in memory.troubles[0]
     assert len(rows(tmp_path)) == 1
     assert len(list((tmp_path / spool.DIRECTORY).iterdir())) == 1
 
@@ -145,8 +145,8 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
         other.execute("BEGIN EXCLUSIVE")
         for minute in (1, 2):
             memory = remember(tmp_path, 400, run(minute, Status.FAILED))
-            assert "database is locked" in memory.notices[0]
-            assert memory.notices[1].startswith("the results of this run are kept")
+            assert "database is locked" in memory.troubles[0]
+            assert memory.troubles[1].startswith("the results of this run are kept")
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / spool.DIRECTORY).iterdir()} == {0o600}
         other.rollback()
     memory = remember(tmp_path, 400, run(3, Status.FAILED))
@@ -183,7 +183,7 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
         file.seek(4096 * (pages // 2))
         file.write(os.urandom(4096 * 4))
     memory = remember(tmp_path, 400, run(500, Status.OK))
-    assert "the history was damaged: put aside" in memory.notices[0]
+    assert "the history was damaged: put aside" in memory.troubles[0]
     assert len(rows(tmp_path)) == 1
     assert len(list(tmp_path.glob("history-damaged-*.sqlite"))) == 1
 
@@ -208,11 +208,11 @@ def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
         while True:
             file.write(b"x" * 4096)
     memory = remember(small_disk, 400, run(3, *[Status.FAILED] * 100))
-    assert "full" in memory.notices[0]
-    assert memory.notices[1].startswith("the results of this run are lost to the history: ")
+    assert "full" in memory.troubles[0]
+    assert memory.troubles[1].startswith("the results of this run are lost to the history: ")
     assert len(memory.pasts) == 1
     (small_disk / "fill").unlink()
-    assert remember(small_disk, 400, run(4, Status.OK)).notices == []
+    assert remember(small_disk, 400, run(4, Status.OK)).troubles == []
     assert len(rows(small_disk)) == 4
 
 
@@ -221,8 +221,8 @@ def test_a_read_only_disk_is_told_and_the_past_is_still_shown(small_disk):
         remember(small_disk, 400, run(minute, Status.OK))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     memory = remember(small_disk, 400, run(3, Status.FAILED))
-    assert memory.notices[0].startswith(f"history {small_disk / history.NAME}: ")
-    assert "Read-only file system" in memory.notices[1]
+    assert memory.troubles[0].startswith(f"history {small_disk / history.NAME}: ")
+    assert "Read-only file system" in memory.troubles[1]
     assert [str(each.status) for each in memory.pasts[0].recent] == ["ok"] * 3
 
 

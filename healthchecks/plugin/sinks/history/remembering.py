@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from healthchecks.plugin.sinks.history import database, looking_back, spool
@@ -18,18 +18,18 @@ class Memory:
     runs: Sequence[RunRecord] = ()
     courses: Mapping[tuple[str, str], Course] = field(default_factory=dict)
     notices: Sequence[str] = ()
-    """What went wrong, for people."""
+    """What people may want to know."""
+    troubles: Sequence[str] = ()
+    """What went wrong."""
 
 
 def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
     """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
-    notices: list[str] = []
     try:
-        return _store(directory, days, run, notices)
+        return _store(directory, days, run)
     except (OSError, sqlite3.Error) as error:
-        notices.append(f"history {directory / database.NAME}: {error}")
-    notices.append(keep(directory, run))
-    return _read_only(directory, run, notices)
+        troubles = [f"history {directory / database.NAME}: {error}", keep(directory, run)]
+    return _read_only(directory, run, troubles)
 
 
 def keep(directory: Path, run: FinishedRun) -> str:
@@ -41,42 +41,41 @@ def keep(directory: Path, run: FinishedRun) -> str:
     return "the results of this run are kept, and stored when that is possible again"
 
 
-def _store(directory: Path, days: int, run: FinishedRun, notices: list[str]) -> Memory:
+def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
     try:
         with opened(directory, days) as history:
-            return _into(history, directory, run, notices)
+            return _into(history, directory, run)
     except sqlite3.DatabaseError as error:  # damage in the middle is found when it is read or written
         if not database.is_damaged(error):
             raise
-    database.put_aside(directory / database.NAME)
+    aside = database.put_aside(directory / database.NAME)
     with opened(directory, days) as history:
-        notices.append("the history was damaged: put aside, and begun anew")
-        return _into(history, directory, run, notices)
+        return _into(history, directory, run, aside)
 
 
-def _into(history: History, directory: Path, run: FinishedRun, notices: list[str]) -> Memory:
-    if history.put_aside:
-        notices.append(f"the history was damaged: put aside as {history.put_aside}, begun anew")
-    if late := spool.store_all(directory, history):
-        notices.append(f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait")
-    history.store(run)
-    return _look_back(history.connection, run, history.courses(run.results), notices)
+def _into(history: History, directory: Path, run: FinishedRun, aside: Path | None = None) -> Memory:
+    aside = aside or history.put_aside
+    late = spool.store_all(directory, history)
+    history.add(run)
+    return replace(
+        _look_back(history.connection, run, history.courses(run.results)),
+        notices=[f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else [],
+        troubles=[f"the history was damaged: put aside as {aside}, begun anew"] if aside else [],
+    )
 
 
-def _read_only(directory: Path, run: FinishedRun, notices: list[str]) -> Memory:
+def _read_only(directory: Path, run: FinishedRun, troubles: Sequence[str]) -> Memory:
     """What was stored before can be shown all the same."""
     try:
         connection = database.connect_read_only(directory / database.NAME)
         try:
-            return _look_back(connection, run, {}, notices)
+            return replace(_look_back(connection, run, {}), troubles=troubles)
         finally:
             connection.close()
     except (OSError, sqlite3.Error):
-        return Memory(notices=notices)
+        return Memory(troubles=troubles)
 
 
-def _look_back(
-    connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course], notices: list[str]
-) -> Memory:
+def _look_back(connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course]) -> Memory:
     now = int(run.started.timestamp()) + 60  # a run may have been given the next free second
-    return Memory(looking_back.pasts(connection, now), looking_back.runs(connection, now), courses, notices)
+    return Memory(looking_back.pasts(connection, now), looking_back.runs(connection, now), courses)
