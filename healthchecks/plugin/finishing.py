@@ -78,9 +78,9 @@ def _remember(run: Run) -> history.Memory:
     except TimeoutError as error:
         run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
         return history.Memory()
-    for trouble in memory.troubles:
-        run.trouble("history", trouble)
     run.notices += memory.notices
+    if memory.troubles:
+        run.trouble("history", "; ".join(memory.troubles))
     return memory
 
 

@@ -152,7 +152,7 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
     """A history of runs, the last of them one interval ago."""
     first, count = time.time() // 60 * 60 - INTERVAL, round(days * DAY / INTERVAL)
     with opened(state, 400) as history:
-        history.store(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))
+        history.add(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))
         ids = {
             (name, target): each
             for each, name, target in history.connection.execute("SELECT id, name, target FROM checks")

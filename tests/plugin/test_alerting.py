@@ -9,7 +9,7 @@ from healthchecks.plugin.alerting.deciding import DAYS_LIMIT, STORM, Alerting, L
 from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.result import LogLine, Result, Status
-from healthchecks.plugin.sinks.history import FinishedRun, History
+from healthchecks.plugin.sinks.history import History
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ class Runs:
         decided = Alerting(self.limits, self.host, self.memories, self.now).decide(results)
         if not is_killed:
             self.memories.save(decided.changed, decided.sent, self.now.timestamp(), 400)
-            self.history.store(FinishedRun(results, self.now, 1.0))
+            self.history.store(results, self.now, 1.0, interrupted=False)
         self.now += after
         self.alerts += decided.alerts
         self.decided = decided

@@ -92,7 +92,7 @@ def test_a_history_of_version_0_1_is_taken_over(tmp_path):
         assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=1), 2, Kind.FAILING)
         assert opened.course(("alone", "")).runs == 4
     memory = remember(tmp_path, 400, run(4, Status.FAILED))
-    assert list(memory.troubles) == []
+    assert memory.troubles == []
     assert memory.courses["job", "c0"].runs == 3
     past, alone = memory.pasts
     assert (past.label, alone.label) == ("job[c0]", "alone")
@@ -132,7 +132,7 @@ def test_a_run_is_stored_once_whoever_tries(tmp_path):
     remember(tmp_path, 400, waiting)
     spool.keep(tmp_path, waiting)
     memory = remember(tmp_path, 400, run(1, Status.FAILED))
-    assert list(memory.troubles) == []
+    assert memory.notices == []
     assert len(rows(tmp_path)) == 2
     assert list((tmp_path / spool.DIRECTORY).iterdir()) == []
 
@@ -163,7 +163,7 @@ def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
         (folder / f"{name}.json").write_text(text)
     (folder / "5.json").symlink_to("/dev/zero")
     memory = remember(tmp_path, 400, run(1, Status.OK))
-    assert list(memory.troubles) == []
+    assert memory.notices == []
     assert len(rows(tmp_path)) == 2
     assert {path.suffix for path in folder.iterdir()} == {".unreadable"}
 
@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
     assert memory.troubles[1].startswith("the results of this run are lost to the history: ")
     assert len(memory.pasts) == 1
     (small_disk / "fill").unlink()
-    assert remember(small_disk, 400, run(4, Status.OK)).notices == []
+    assert remember(small_disk, 400, run(4, Status.OK)).troubles == []
     assert len(rows(small_disk)) == 4
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from healthchecks.plugin.alerting.alert import Past
 from healthchecks.plugin.alerting.policy import Action, Key, Memory
-from healthchecks.plugin.sinks.history import STATUSES, History
+from healthchecks.plugin.sinks.history import WELL, History
 
 _DAY = 24 * 3600.0
 _SCHEMA = """
@@ -24,7 +24,6 @@ CREATE TABLE IF NOT EXISTS alerts_epoch (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS resolutions (event TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 """
 _RESULTS = "FROM results WHERE check_id = (SELECT id FROM checks WHERE name = ? AND target = ?)"
-_WELL = tuple(code for code, status in enumerate(STATUSES) if status.is_well)
 _PAST = 10  # runs
 _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kinds, suppressed, event"
 
@@ -69,7 +68,7 @@ class Memories:
         sent = "SELECT max(time) FROM alerts_sent WHERE (name, target, topic) = (?, ?, ?)"
         well = f"SELECT time {_RESULTS} AND status IN (?, ?) ORDER BY time DESC LIMIT 1"
         last_sent = self._database.execute(sent, key).fetchone()[0]
-        last_well = self._database.execute(well, (*key[:2], *_WELL)).fetchone()
+        last_well = self._database.execute(well, (*key[:2], *WELL)).fetchone()
         return f"{self._epoch}/{last_sent or 0}/{last_well[0] if last_well else 0}"
 
     def past(self, key: Key) -> list[Past]:

@@ -3,11 +3,12 @@
 from healthchecks.plugin.sinks.history.database import NAME, Unusable
 from healthchecks.plugin.sinks.history.records import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime
 from healthchecks.plugin.sinks.history.remembering import Memory, remember
-from healthchecks.plugin.sinks.history.store import STATUSES, History, opened
+from healthchecks.plugin.sinks.history.store import NAMES, WELL, History, opened
 
 __all__ = [
     "NAME",
-    "STATUSES",
+    "NAMES",
+    "WELL",
     "Change",
     "Course",
     "FinishedRun",

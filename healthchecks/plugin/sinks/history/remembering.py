@@ -17,20 +17,18 @@ class Memory:
     pasts: Sequence[Past] = ()
     runs: Sequence[RunRecord] = ()
     courses: Mapping[tuple[str, str], Course] = field(default_factory=dict)
-    troubles: Sequence[str] = ()
-    """What went wrong, for people."""
     notices: Sequence[str] = ()
-    """What went well after all."""
+    """What people may want to know."""
+    troubles: Sequence[str] = ()
+    """What went wrong."""
 
 
 def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
     """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
-    troubles: list[str] = []
     try:
-        return _store(directory, days, run, troubles)
+        return _store(directory, days, run)
     except (OSError, sqlite3.Error) as error:
-        troubles.append(f"history {directory / database.NAME}: {error}")
-    troubles.append(keep(directory, run))
+        troubles = [f"history {directory / database.NAME}: {error}", keep(directory, run)]
     return _read_only(directory, run, troubles)
 
 
@@ -43,43 +41,41 @@ def keep(directory: Path, run: FinishedRun) -> str:
     return "the results of this run are kept, and stored when that is possible again"
 
 
-def _store(directory: Path, days: int, run: FinishedRun, troubles: list[str]) -> Memory:
+def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
     try:
         with opened(directory, days) as history:
-            return _into(history, directory, run, troubles)
+            return _into(history, directory, run)
     except sqlite3.DatabaseError as error:  # damage in the middle is found when it is read or written
         if not database.is_damaged(error):
             raise
-    database.put_aside(directory / database.NAME)
+    aside = database.put_aside(directory / database.NAME)
     with opened(directory, days) as history:
-        troubles.append("the history was damaged: put aside, and begun anew")
-        return _into(history, directory, run, troubles)
+        return _into(history, directory, run, aside)
 
 
-def _into(history: History, directory: Path, run: FinishedRun, troubles: list[str]) -> Memory:
-    if history.put_aside:
-        troubles.append(f"the history was damaged: put aside as {history.put_aside}, begun anew")
+def _into(history: History, directory: Path, run: FinishedRun, aside: Path | None = None) -> Memory:
+    aside = aside or history.put_aside
     late = spool.store_all(directory, history)
-    history.store(run)
-    memory = _look_back(history.connection, run, history.courses(run.results), troubles)
-    stored = f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"
-    return replace(memory, notices=[stored]) if late else memory
+    history.add(run)
+    return replace(
+        _look_back(history.connection, run, history.courses(run.results)),
+        notices=[f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else [],
+        troubles=[f"the history was damaged: put aside as {aside}, begun anew"] if aside else [],
+    )
 
 
-def _read_only(directory: Path, run: FinishedRun, troubles: list[str]) -> Memory:
+def _read_only(directory: Path, run: FinishedRun, troubles: Sequence[str]) -> Memory:
     """What was stored before can be shown all the same."""
     try:
         connection = database.connect_read_only(directory / database.NAME)
         try:
-            return _look_back(connection, run, {}, troubles)
+            return replace(_look_back(connection, run, {}), troubles=troubles)
         finally:
             connection.close()
     except (OSError, sqlite3.Error):
         return Memory(troubles=troubles)
 
 
-def _look_back(
-    connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course], troubles: list[str]
-) -> Memory:
+def _look_back(connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course]) -> Memory:
     now = int(run.started.timestamp()) + 60  # a run may have been given the next free second
-    return Memory(looking_back.pasts(connection, now), looking_back.runs(connection, now), courses, troubles)
+    return Memory(looking_back.pasts(connection, now), looking_back.runs(connection, now), courses)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from servermonitoring.files import private_directory, write_whole
 
 DIRECTORY = "unstored"
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
+_FIELDS = ("check", "target", "label", "status", "message", "seconds", "host", "group", "maintenance")
 _LARGEST = 50_000_000  # bytes of one file that is read
 
 
@@ -39,7 +39,7 @@ def store_all(directory: Path, history: History) -> int:
     """
     stored = 0
     for path, run in _waiting(directory):
-        stored += history.store(run)
+        stored += history.add(run)
         path.unlink(missing_ok=True)
     return stored
 
@@ -67,8 +67,9 @@ def _run(path: Path) -> FinishedRun:
 
 
 def _document(result: Result) -> dict[str, Any]:
+    document = {name: getattr(result, name) for name in _FIELDS}
     reference = str(result.extras.get("reference", ""))
-    return asdict(result) | {"started": result.started.isoformat(), "details": "", "extras": {"reference": reference}}
+    return document | {"started": result.started.isoformat(), "extras": {"reference": reference}}
 
 
 def _result(document: dict[str, Any]) -> Result:

@@ -10,8 +10,9 @@ from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import database
 from healthchecks.plugin.sinks.history.records import Course, FinishedRun, Kind, Point, kind_of
 
-STATUSES = tuple(Status)  # stored as their place here: append only
-_CODES = {status: code for code, status in enumerate(STATUSES)}
+NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
+WELL = tuple(code for code, status in enumerate(NAMES) if status.is_well)
+_CODES = {status: code for code, status in enumerate(NAMES)}
 _FORGOTTEN_AT_ONCE = 3  # runs: so a clock that is years ahead for a while cannot wipe out the history
 _UPSERT = """
 INSERT INTO checks (name, target, label, heading, reference, seen, kind, since, streak)
@@ -35,7 +36,11 @@ class History:
         self.connection = self._open()
         """For tables of others in the same file, such as the state of the alerts."""
 
-    def store(self, run: FinishedRun) -> bool:
+    def store(self, results: Iterable[Result], started: datetime, seconds: float, *, interrupted: bool) -> None:
+        """Keep these results as a run."""
+        self.add(FinishedRun([*results], started, seconds, interrupted))
+
+    def add(self, run: FinishedRun) -> bool:
         """Keep one run, and drop what is older than `days`; False for one that was stored before."""
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -119,7 +124,7 @@ class History:
 
 def point(time: int, status: int, seconds: float, message: str, maintenance: int) -> Point:
     """From a row; a status that only a newer version knows is as good as none."""
-    known = STATUSES[status] if 0 <= status < len(STATUSES) else Status.SKIPPED
+    known = NAMES[status] if 0 <= status < len(NAMES) else Status.SKIPPED
     return Point(time, known, seconds, message, bool(maintenance))
 
 
