@@ -23,6 +23,10 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
         "healthchecks.plugin.sinks.*",
         ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result", "servermonitoring.*"),
     ),
+    (
+        "healthchecks.plugin.sql.*",
+        ("healthchecks", "healthchecks.clients.*", "healthchecks.plugin.*", "servermonitoring.*"),
+    ),
     ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
     ("watchdog.*", ("watchdog.*", "servermonitoring.*")),

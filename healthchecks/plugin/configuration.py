@@ -50,6 +50,12 @@ class Configuration:
             self._targets[kind] = self._read_targets(kind)
         return self._targets[kind]
 
+    def targets_of(self, name: str) -> "Mapping[str, Any]":
+        """The targets of a kind that ships, by their names: those of "database" are the tables [database.NAME]."""
+        if name not in loaded_kinds():
+            importlib.import_module(f"healthchecks.test_{name}")
+        return {target.name: target for target in self.targets(loaded_kinds()[name])}
+
     def kinds(self) -> "Mapping[type[Target], list[Target]]":
         """The targets read so far."""
         return self._targets
@@ -132,7 +138,8 @@ def loaded_kinds() -> dict[str, type[Target]]:
     kinds = list(Target.__subclasses__())
     while kinds:
         kind = kinds.pop()
-        found[kind.kind()] = kind
+        if kind.configured:
+            found[kind.kind()] = kind
         kinds += kind.__subclasses__()
     return found
 

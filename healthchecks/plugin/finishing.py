@@ -1,6 +1,7 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -20,6 +21,10 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.pool.close()
     run.courses = _remember(run)
     _publish(run)
+    if "healthchecks.plugin.sql.collecting" in sys.modules:  # loaded by the first report
+        from healthchecks.plugin.sql.finishing import finish as finish_reports
+
+        finish_reports(run)
     run.lock.release()
 
 

@@ -9,7 +9,7 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.judging import JOBS, Blocked
-from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.result import Broken, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, verdict
 from servermonitoring.scrubbing import scrub
@@ -36,7 +36,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         judged = Verdict(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
-        report.longrepr = _traceback(call.excinfo)
+        report.longrepr = error.details if isinstance(error, Broken) else _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
@@ -76,7 +76,10 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
-        extras={"reference": target.reference if target and (named or target.single) else check},
+        extras={
+            "reference": target.reference if target and (named or target.single) else check,
+            **(item.extras() if isinstance(item, checks.CheckItem) else {}),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [maintenance.NAME]."""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [maintenance.NAME]."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,11 @@ class DashboardSettings(Table):
     """Where index.html and status.json are written."""
 
 
+class ReportsSettings(Table):
+    database: str = ""
+    """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
+
+
 class Settings(Table):
     """What is in force besides the targets."""
 
@@ -39,4 +44,5 @@ class Settings(Table):
     state: StateSettings = StateSettings()
     history: HistorySettings = HistorySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    reports: ReportsSettings = ReportsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import checks, logs
+from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
+from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.target import Target
 from servermonitoring.configuration import ConfigurationError
 
 
@@ -19,11 +22,8 @@ def start(session: pytest.Session) -> None:
     """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
     config = session.config
     configuration = configuration_of(config)
-    try:
-        configuration.check()
-        _refuse_namesakes(session)
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from None
+    _refuse_mistakes(session, configuration)
+    _refuse_namesakes(session)
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
@@ -48,6 +48,23 @@ def header(run: Run) -> list[str]:
         f"targets: {targets or 'none'}",
         "alerts: none are sent",
     ]
+
+
+def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
+    """Everything that is wrong with the configuration and with checks that have settings of their own, at once."""
+    wrong = []
+    try:
+        configuration.check()
+    except ConfigurationError as error:
+        wrong.append(str(error))
+    own = [item for item in session.items if isinstance(item, checks.CheckItem)]
+    wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
+    if session.config.getoption("report_param"):
+        from healthchecks.plugin.sql.parameters import unknown_parameters
+
+        wrong += unknown_parameters(session.config, own)
+    if wrong:
+        raise pytest.UsageError("\n".join(wrong))
 
 
 def _refuse_namesakes(session: pytest.Session) -> None:
@@ -114,4 +131,11 @@ def _measure(session: pytest.Session, run: Run) -> None:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
         if checks.is_check(item) and not skipped:
             for measured in checks.measurements_of(item):
-                run.pool.submit(measured, item.callspec.params[measured.parameter])  # type: ignore[attr-defined]
+                run.pool.submit(measured, _parameter(item, measured))
+
+
+def _parameter(item: pytest.Item, measured: Measurement) -> Target:
+    if isinstance(item, checks.CheckItem):
+        return item.target
+    target: Target = item.callspec.params[measured.parameter]  # type: ignore[attr-defined]
+    return target
