@@ -87,8 +87,8 @@ class Answer:
     rows: tuple[tuple[str | None, ...], ...]
     count: int
     """Rows, as far as they were counted."""
-    complete: bool
-    """Whether all rows are here; else there are `count` rows, or more."""
+    exact: bool
+    """Whether there are `count` rows; else there are more."""
     asked_by: str = ""
     rights: str = ""
     """What the role may do besides reading, such as "may write into orders"; empty for one that can only read."""
@@ -116,7 +116,7 @@ def ask(access: Access, query: Query) -> Answer:
             raise Unhealthy(
                 "the answer holds text that is not UTF-8, and the database does not know what it is"
             ) from None
-    return Answer(columns, rows, len(rows) + rest, rest == 0, asked_by, rights)
+    return Answer(columns, rows, len(rows) + rest, rest < _beyond(query), asked_by, rights)
 
 
 def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
@@ -161,12 +161,17 @@ def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str |
         cells=", ".join(f"left({name}, {LONGEST_CELL}), octet_length({name})::text" for name in names),
         limit=query.limit,
         largest=_LARGEST_ANSWER,
-        beyond=max(1, query.counted + 1 - query.limit),
+        beyond=_beyond(query),
     )
     cursor.execute("do %s", (block,))
     cursor.execute("fetch all from servermonitoring_answer")
     *rows, (rest,) = cursor.fetchall()
     return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
+
+
+def _beyond(query: Query) -> int:
+    """How many rows are counted after those that are brought home: one tells that there are more."""
+    return max(1, query.counted - query.limit)
 
 
 def _row(cells: list[Any]) -> tuple[str | None, ...]:

@@ -67,11 +67,14 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files that say so at their head; any other is none of our business."""
-    if file_path.suffix != ".sql" or not (checks.is_report(file_path) or parent.session.isinitpath(file_path)):
+    if file_path.suffix != ".sql":
         return None
-    from healthchecks.plugin.sql.collecting import collect
+    if checks.is_report(file_path) or parent.session.isinitpath(file_path):
+        from healthchecks.plugin.sql.collecting import ReportFile
 
-    return collect(file_path, parent)
+        return ReportFile.from_parent(parent, path=file_path)
+    parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
+    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
+UNTITLED = pytest.StashKey[list[Path]]()  # .sql files that were passed over
 
 
 class CheckItem(pytest.Item):

@@ -60,6 +60,13 @@ class Configuration:
         """The targets read so far."""
         return self._targets
 
+    def unknown_needs(self, target: Target) -> list[str]:
+        """What is wrong with the `needs` of a target."""
+        if not target.needs:
+            return []
+        known = [each.reference for kind in self._targets.values() for each in kind]
+        return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
+
     def check(self) -> None:
         """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known."""
         kinds = self._all_kinds()
@@ -116,10 +123,8 @@ class Configuration:
     def _check_needs(self) -> None:
         targets = {each.reference: each for kind in self._targets.values() for each in kind}
         for reference, target in targets.items():
-            for need in target.needs:
-                if need not in targets:
-                    where = place((*reference.split(".", 1), "needs"))
-                    self._problems.append(Problem(where, f'no target "{need}"{nearest(need, targets)}'))
+            where = place((*reference.split(".", 1), "needs"))
+            self._problems += [Problem(where, what) for what in self.unknown_needs(target)]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
 

@@ -27,6 +27,7 @@ def start(session: pytest.Session) -> None:
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
+    run.notices += _passed_over(session)
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
@@ -76,6 +77,14 @@ def _refuse_namesakes(session: pytest.Session) -> None:
             other = seen.setdefault(key, item.nodeid)
             if other != item.nodeid:
                 raise pytest.UsageError(f"two checks have the same name, rename one: {other} and {item.nodeid}")
+
+
+def _passed_over(session: pytest.Session) -> list[str]:
+    """In a run of reports: .sql files that lack what makes them one, perhaps by a slip."""
+    untitled = session.config.stash.get(checks.UNTITLED, [])
+    if not untitled or not any(isinstance(item, checks.CheckItem) for item in session.items):
+        return []
+    return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
 
 
 def _lock(run: Run) -> None:

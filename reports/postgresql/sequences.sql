@@ -9,12 +9,13 @@ select quote_ident(s.schemaname) || '.' || quote_ident(s.sequencename) as sequen
        s.last_value,
        s.max_value,
        s.data_type::text as type,
-       case when not readable then format('grant select on sequence %I.%I to %I', s.schemaname, s.sequencename, current_user)
-       end as "missing right"
+       case when not readable
+            then format('grant select on sequence %I.%I to %I', s.schemaname, s.sequencename, current_user)
+            end as "missing right"
 from pg_sequences s
-cross join lateral (
-    select has_sequence_privilege(format('%I.%I', s.schemaname, s.sequencename), 'SELECT, USAGE') as readable
-) rights
+join pg_namespace n on n.nspname = s.schemaname
+join pg_class c on c.relnamespace = n.oid and c.relname = s.sequencename
+cross join lateral (select has_sequence_privilege(c.oid, 'SELECT, USAGE') as readable) rights
 where not s.cycle
   and s.increment_by > 0
   and (s.last_value > s.max_value / 2 or not readable)

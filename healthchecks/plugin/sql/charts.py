@@ -81,6 +81,8 @@ def _numbers(table: Table, column: str) -> Iterable[tuple[str, float]]:
     if column not in table.columns:
         return
     place = list(table.columns).index(column)
+    if not table.numeric[place]:
+        return
     naming = next((each for each in range(len(table.columns)) if each != place), place)
     for row in table.rows:
         cell = row[place]

@@ -40,7 +40,7 @@ class ReportItem(checks.CheckItem):
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.check = CHECK
-        shown = self.nodeid.split("::")[0]
+        shown = _shown(self.path, self.config.invocation_params.dir)
         self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
         self.measurement = MEASUREMENT
         self.answer: Answer | None = None
@@ -49,6 +49,8 @@ class ReportItem(checks.CheckItem):
 
     def prepare(self, configuration: "Configuration") -> Iterable[Problem]:
         yield from self._problems
+        for what in configuration.unknown_needs(self.target):
+            yield Problem(self._shown, f"needs: {what}")
         databases = configuration.targets_of("database")
         name = self.target.database or configuration.settings.reports.database
         if not databases:
@@ -82,8 +84,9 @@ class ReportItem(checks.CheckItem):
         return self.path, 0, self.target.label
 
 
-def collect(path: Path, parent: pytest.Collector) -> ReportFile:
-    return ReportFile.from_parent(parent, path=path)
+def _shown(path: Path, here: Path) -> str:
+    """How messages name the file."""
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def report_name(path: Path, root: Path) -> str:

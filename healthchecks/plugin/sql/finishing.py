@@ -22,8 +22,8 @@ def finish(run: Run) -> None:
     try:
         states, numbers = _remember(run, results)
         run.notices.append(f"reports: {page.write(run.page_directory, states, numbers, run.host)}")
-    except OSError as error:
-        run.notices.append(f"the page of the reports could not be written, the old one is still there: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other sinks and the verdicts are not harmed
+        run.notices.append(f"the page of the reports could not be written, the old one is still there: {error!r}")
 
 
 def _remember(
@@ -71,7 +71,7 @@ def _table(result: Result, report: Report, answer: Answer | None) -> Table | Non
         numeric=[each.numeric for each in answer.columns],
         rows=[[cell if cell is None else scrub(cell) for cell in row] for row in answer.rows],
         count=answer.count,
-        complete=answer.complete,
+        exact=answer.exact,
         number=None if number is None else str(number),
     )
 

@@ -37,7 +37,7 @@ def number_of(report: "Report", answer: "Answer") -> Decimal | None:
     try:
         return _value(answer)
     except (Broken, Unhealthy):
-        return Decimal(answer.count) if not report.expect and answer.complete else None
+        return Decimal(answer.count) if not report.expect and answer.exact else None
 
 
 def chart_column(report: "Report", answer: "Answer") -> int:
@@ -77,7 +77,7 @@ def _first_numeric(answer: "Answer") -> str:
 
 def _rows(answer: "Answer") -> str:
     """How many there are, and which: "2 rows (public.orders, public.customers)"."""
-    more = "" if answer.complete else " or more"
+    more = "" if answer.exact else " or more"
     names = [textwrap.shorten(row[0] or "", _NAME, placeholder="…") for row in answer.rows[:_NAMED]]
     which = f" ({', '.join(names)}{', …' if answer.count > _NAMED else ''})" if any(names) else ""
     return f"{answer.count} row{'s' if answer.count != 1 or more else ''}{more}{which}"

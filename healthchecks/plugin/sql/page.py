@@ -69,7 +69,8 @@ def html(states: Sequence[State], numbers: Mapping[str, Course], host: str) -> s
     return render(
         "database.html.j2",
         styles=("page.css", "database.css"),
-        title=headline(len(shown), len(failing)),
+        title=f"{headline(len(shown), len(failing))} · {host}",
+        headline=headline(len(shown), len(failing)),
         mood="failing" if failing else "well",
         groups=[(name, list(each)) for name, each in groupby(shown, lambda each: each.state.group)],
         overview=sorted(shown, key=lambda each: not each.is_failing),

@@ -28,7 +28,7 @@ class Table:
     numeric: Sequence[bool]
     rows: Sequence[Sequence[str | None]]
     count: int
-    complete: bool
+    exact: bool
     number: str | None = None
     """What the history keeps of it, as the server wrote it."""
 
@@ -56,11 +56,17 @@ class State:
 
 
 class Store:
-    """Raises sqlite3.Error from every method."""
+    """Raises sqlite3.Error and OSError from every method: the caller tells of it."""
 
     def __init__(self, directory: Path) -> None:
-        self._database = sqlite3.connect(directory / history.NAME, timeout=5)
-        self._database.executescript(_SCHEMA)
+        path = directory / history.NAME
+        path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, timeout=5)
+        try:
+            self._database.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         self._database.close()
