@@ -15,7 +15,7 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 	@$(BIN)/pytest healthchecks --no-header -q || test $$? -eq 1  # a failing check is told, and is no failure of make
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
-	-@ci/install-test-tools
+	-@PYTHON=$(PYTHON) ci/install-test-tools
 	@$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/development.installed
@@ -36,6 +36,7 @@ lock:  ## newest versions of everything, each pinned with its hashes
 	$(LOCK) pyproject.toml --extra healthchecks --group build -o requirements/healthchecks.lock
 	$(LOCK) pyproject.toml --extra healthchecks --group build --group lint --group test \
 	    -c requirements/healthchecks.lock -o requirements/development.lock
+	for server in bugsink kent; do echo $$server | $(LOCK) - -o requirements/$$server.lock; done  # for the tests
 
 clean:
 	rm -rf $(VENV) .cache dist reports/html

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from healthchecks.plugin.fields import Duration, Share, Size
     from healthchecks.plugin.inside import attach, on_timeout, remaining
+    from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.measurement import measurement
     from healthchecks.plugin.result import Broken, NoAnswer, Unhealthy
     from healthchecks.plugin.target import Target
@@ -25,6 +26,7 @@ __all__ = [
     "Target",
     "Unhealthy",
     "attach",
+    "capture_message",
     "measurement",
     "on_timeout",
     "remaining",
@@ -40,6 +42,7 @@ _HOMES = {
     "Target": "healthchecks.plugin.target",
     "Unhealthy": "healthchecks.plugin.result",
     "attach": "healthchecks.plugin.inside",
+    "capture_message": "healthchecks.plugin.logs",
     "measurement": "healthchecks.plugin.measurement",
     "on_timeout": "healthchecks.plugin.inside",
     "remaining": "healthchecks.plugin.inside",

@@ -14,6 +14,7 @@ from itertools import groupby
 from urllib.parse import quote, quote_plus, unquote
 
 FILTERED = "[Filtered]"
+_SHORTEST_PIECE = 6
 _SHORTEST = 4  # a shorter secret would blank out ordinary words
 
 _SENSITIVE = re.compile(
@@ -38,6 +39,7 @@ _CARELESS_URL = re.compile(
 )
 _URL_TOKEN = re.compile(r"://([\w-]{20,})@")  # longer than the name of a user: a key, as Sentry's DSN holds one
 _DSN_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:[^'\\]|\\.)+)'|([^\s'&]+))", re.IGNORECASE)
+_DELIMITERS = re.compile(r"[\s/@:?#&'\"]")
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+(\S+)\s*", re.IGNORECASE)
 
 _remembered: set[str] = set()
@@ -51,7 +53,7 @@ def is_sensitive(key: str) -> bool:
 
 def remember(secret: str) -> None:
     """From now on this text, and the password inside it if it is a URL or a DSN, is scrubbed everywhere."""
-    forms = {form for part in (secret, *_passwords_in(secret)) for form in _forms(part)}
+    forms = {form for part in (secret, *_passwords_in(secret), *_pieces(secret)) for form in _forms(part)}
     _remembered.update(form for form in forms if len(form.strip()) >= _SHORTEST)
 
 
@@ -108,6 +110,16 @@ def _forms(secret: str) -> Iterator[str]:
         yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])
         yield html.escape(text)
         yield text.replace("\\", r"\\").replace("'", r"\'")  # as libpq wants it
+
+
+def _pieces(secret: str) -> Iterator[str]:
+    """What is left of a password that nobody has quoted, where a client takes a URL or a DSN apart."""
+    if "://" in secret or "=" in secret:  # itself a URL or a DSN: its parts are no secrets
+        return
+    for delimiter in _DELIMITERS.finditer(secret):
+        for piece in (secret[: delimiter.start()], secret[delimiter.end() :]):
+            if len(piece) >= _SHORTEST_PIECE:
+                yield piece
 
 
 def _passwords_in(text: str) -> list[str]:

@@ -18,10 +18,26 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
-    ("healthchecks.plugin.result", ("servermonitoring.*",)),
+    ("healthchecks.plugin.result", ("healthchecks.plugin.attachments", "servermonitoring.*")),
+    ("healthchecks.plugin.attachments", ()),
+    (
+        "healthchecks.plugin.alerting.*",
+        (
+            "healthchecks.plugin.alerting.*",
+            "healthchecks.plugin.sinks.history.*",
+            "healthchecks.plugin.result",
+            "servermonitoring.*",
+        ),
+    ),
     (
         "healthchecks.plugin.sinks.*",
-        ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result", "servermonitoring.*"),
+        (
+            "healthchecks.plugin.sinks.*",
+            "healthchecks.plugin.alerting.*",
+            "healthchecks.plugin.attachments",
+            "healthchecks.plugin.result",
+            "servermonitoring.*",
+        ),
     ),
     (
         "healthchecks.plugin.sql.*",
@@ -34,11 +50,13 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 ]
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
-    ("servermonitoring.*", set(), {"sentry_sdk", "pydantic_core"}),  # Sentry with a DSN, pydantic's by pydantic
+    ("servermonitoring.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by servermonitoring.sentry
+    ("servermonitoring.posting", set(), {"certifi"}),  # where it is installed
+    ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
 ]
-WITHOUT_PYTEST = ("healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
+WITHOUT_PYTEST = ("healthchecks.plugin.alerting.*", "healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
 
 
 @dataclass(frozen=True)
@@ -131,6 +149,12 @@ def test_imports_go_one_way():
     """As ARCHITECTURE.md has it under "What must never import what"."""
     wrong = [str(each) for each in imports(ROOT) if not is_allowed(each)]
     assert wrong == []
+
+
+def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
+    """It takes longer to load than most runs need for all else."""
+    early = [str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sdk" and not each.deferred]
+    assert early == []
 
 
 def test_no_modules_load_each_other_in_a_circle():

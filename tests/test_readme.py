@@ -62,8 +62,8 @@ def test_plain_check(folder):
 
 def test_configuration_is_valid(folder):
     """The configuration shown is accepted as it stands, once its variables and secret files exist."""
-    (folder / "password").write_text("a-password-of-the-test")
-    text = "\n".join(CONFIGURATIONS).replace("/etc/servermonitoring/database-password", str(folder / "password"))
+    (folder / "password").write_text("https://key-of-the-test@127.0.0.1/1")
+    text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{folder}/password", "\n".join(CONFIGURATIONS))
     text = text.replace("/var/lib/servermonitoring", str(folder / "state"))
     (folder / "servermonitoring.toml").write_text(text)
     passwords = {"MONITOR_PASSWORD": "one-of-the-test", "RABBITMQ_PASSWORD": "two-of-the-test"}

@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("health checks")
     group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
     group.addoption(
+        "--no-alerts",
+        action="store_true",
+        help="send no alerts and no check-in, and remember none as sent: a run by hand",
+    )
+    group.addoption(
         "--monitoring-schema",
         action="store_true",
         help="print a JSON schema of the configuration file, for editors, and exit",
@@ -151,17 +156,9 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     if "healthchecks.plugin.page" in sys.modules:  # loaded for a page of ours, never by other tests
-        from healthchecks.plugin.page import escape_cells
+        from healthchecks.plugin.page import mend_cells
 
-        escape_cells(cells, report.nodeid)
-
-
-def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
-    run = _run(session.config)
-    if run is not None:
-        from healthchecks.plugin.page import banner
-
-        prefix.append(banner(run.results.values()))
+        mend_cells(cells, report)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -12,3 +12,7 @@ class Attachment:
     name: str
     content: bytes
     media_type: str
+
+    @property
+    def is_picture(self) -> bool:
+        return self.media_type.startswith("image/")

@@ -179,6 +179,14 @@ def target_name(item: pytest.Item) -> str:
     return clean_id(callspec.id)
 
 
+def label(item: pytest.Item) -> str:
+    """Check and target for people: website[home]."""
+    target, check, name = target_of(item), check_name(item), target_name(item)
+    if target is not None and target.name == name != "":
+        return target.label
+    return f"{check}[{name}]" if name else check
+
+
 def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Checks that others need come before those; all else stays as it was."""
     by_reference: dict[str, list[pytest.Item]] = {}

@@ -1,17 +1,21 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
-import sqlite3
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin import summary
-from healthchecks.plugin.result import Status
+from healthchecks.plugin import summary, troubles
+from healthchecks.plugin.bounded import bounded
+from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.showing import situation
 from healthchecks.plugin.sinks import history, status_json
+from healthchecks.plugin.verdict import describe
 
+_PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
 
@@ -19,13 +23,37 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     run.pool.close()
-    run.courses = _remember(run)
-    _publish(run)
+    with _sink(run, "alerts"):
+        _tell(run, run.results.values())
+    with _sink(run, "history"):
+        run.memory = _remember(run)
+        run.courses = run.memory.courses
+    with _sink(run, "reports"):
+        _keep_reports(run)
+    with _sink(run, "page"):
+        _publish(run)
+    with _sink(run, "alerts"):
+        _tell(run, troubles.results(run))
+        if run.telling:
+            run.telling.deliver(int(exitstatus))
+    run.lock.release()
+
+
+@contextlib.contextmanager
+def _sink(run: Run, name: str) -> Iterator[None]:
+    """Whatever breaks in a sink is a trouble of its own, and no end of the others."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - also what nobody thought of
+        run.trouble(name, f"{name}: {describe(error)}")
+
+
+def _keep_reports(run: Run) -> None:
+    """Before the page, which links to theirs."""
     if "healthchecks.plugin.sql.collecting" in sys.modules:  # loaded by the first report
         from healthchecks.plugin.sql.finishing import finish as finish_reports
 
         finish_reports(run)
-    run.lock.release()
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -37,7 +65,7 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     _tell_broken(run, terminal)
     cut = "Cut off before all were judged. " if run.interrupted else ""
     terminal.write_line(cut + summary.headline(results), bold=True)
-    for line in [summary.skipped(results), *run.notices]:
+    for line in [summary.skipped(results), *run.notices, *(run.telling.summary() if run.telling else ())]:
         if line:
             terminal.write_line(line)
     if run.page:
@@ -52,26 +80,31 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
             terminal.write_line(result.details)
 
 
-def _remember(run: Run) -> Mapping[tuple[str, str], history.Course]:
-    results = list(run.results.values())
+def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    days = run.configuration.settings.history.days
     try:
-        with history.opened(run.directory, run.configuration.settings.history.days) as opened:
-            opened.store(results, run.started, seconds, interrupted=run.interrupted)
-            if opened.put_aside:
-                run.notices.append(f"the history was damaged: put aside as {opened.put_aside}, begun anew")
-            return opened.courses(results)
-    except (OSError, sqlite3.Error) as error:
-        run.notices.append(f"history {run.directory / history.NAME}: {error}")
-        return {}
+        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
+    except TimeoutError as error:
+        run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
+        return history.Memory()
+    run.notices += memory.notices
+    if memory.troubles:
+        run.trouble("history", "; ".join(memory.troubles))
+    return memory
+
+
+def _tell(run: Run, results: Iterable[Result]) -> None:
+    if run.telling:
+        run.telling.tell(results)
 
 
 def _publish(run: Run) -> None:
     if run.page is None:
         return
     try:
-        run.page.publish()
+        run.page.publish(situation(run))
         status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
     except OSError as error:
-        run.page.discard()
-        run.notices.append(f"the page could not be written, the old one is still there: {error}")
+        run.trouble("page", f"the page could not be written, the old one is still there: {error}")

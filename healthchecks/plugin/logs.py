@@ -1,40 +1,109 @@
-"""What a measuring thread logs belongs to its test: kept with the job, and replayed in the test's own call."""
+"""What is logged belongs to its check: kept for alerts, and shown by pytest in the call of the test.
+
+A measuring thread's records are kept with its job, and replayed in the call of the test that waits for it.
+"""
 
 import logging
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.job import Job, current_job
-from servermonitoring.scrubbing import scrub
+from healthchecks.plugin.result import LogLine
+from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
 
 if TYPE_CHECKING:
     import pytest
 
+MESSAGES = "healthchecks.message"  # the logger of capture_message()
+DATA = "healthchecks_data"  # the attribute of its records
 _MOST = 1000  # records of one measurement
+_LONGEST = 8000  # characters of one that is kept
+_READ = 100_000  # characters of it that are looked at for secrets
+_KEPT = "healthchecks_kept"
 
 
-class _Divert(logging.Filter):
-    """On pytest's handlers: keeps a measuring thread's records for later, and lets no secret through."""
+class Collector(logging.Handler):
+    """Keeps the records of measuring threads with their jobs, all others for the test that runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[LogLine] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        job = current_job()
+        try:
+            if job is None and len(self._lines) < _MOST:
+                self._lines.append(_line(record))
+            elif job is not None and len(job.records) < _MOST:
+                job.records.append(record)
+        except Exception:  # noqa: BLE001 - a record whose text cannot be made harms no check
+            self.handleError(record)
+
+    def take(self) -> list[LogLine]:
+        """What was logged since the last time."""
+        taken, self._lines = self._lines, []
+        return taken
+
+
+class _HoldBack(logging.Filter):
+    """On pytest's handlers: keeps a measuring thread's records out until they are replayed, and secrets always."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        job = current_job()
-        if job is not None:
-            if len(job.records) < _MOST and record not in job.records[-1:]:
-                job.records.append(record)
+        if current_job() is not None:
             return False
         record.msg, record.args = scrub(record.getMessage()), None
         return True
 
 
-def divert(config: "pytest.Config") -> None:
-    """Set it up for this run; without pytest's logging plugin there is nothing to divert."""
+def capture_message(text: str, level: str = "error", **data: Any) -> None:
+    """Tell this to Sentry (or the webhook) from a check or its measurement, whatever the verdict.
+
+    Told like a failure: once, then in reminders as long as runs repeat it. `level` is "error", "warning" or
+    "info"; `data` is sent with it. It is shown in the log of its test. Raises ValueError for another level.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None or number < logging.INFO:
+        raise ValueError(f'level "{level}" is none of error, warning, info')
+    logging.getLogger(MESSAGES).log(number, text, extra={DATA: data})
+
+
+def divert(config: "pytest.Config") -> Collector:
+    """Set it up for this run."""
     plugin: Any = config.pluginmanager.get_plugin("logging-plugin")
     for name in ("caplog_handler", "report_handler", "log_cli_handler", "log_file_handler"):
         handler = getattr(plugin, name, None)
         if handler is not None:
-            handler.addFilter(_Divert())
+            handler.addFilter(_HoldBack())
+    collector, root = Collector(), logging.getLogger()
+    root.addHandler(collector)
+    config.add_cleanup(lambda: root.removeHandler(collector))
+    logging.getLogger(MESSAGES).setLevel(logging.INFO)  # logging itself would drop what is below WARNING
+    return collector
 
 
 def replay(job: Job) -> None:
     """Hand the records of a measurement to the loggers again, now in the main thread."""
     for record in job.records:
         logging.getLogger(record.name).handle(record)
+
+
+def _line(record: logging.LogRecord) -> LogLine:
+    repeated = hasattr(record, _KEPT)
+    setattr(record, _KEPT, True)
+    text = record.getMessage()
+    data: dict[str, Any] | None = getattr(record, DATA, None)
+    if record.exc_info and record.exc_info[1] is not None:  # log.exception()
+        text = f"{text}: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+    return LogLine(
+        time=record.created,
+        level=record.levelno,
+        logger=record.name,
+        text=_clean(text),
+        template=_clean(str(record.msg)),
+        is_message=data is not None,
+        data={key: FILTERED if is_sensitive(key) else _clean(str(value)) for key, value in (data or {}).items()},
+        is_repeated=repeated,
+    )
+
+
+def _clean(text: str) -> str:
+    return scrub(text[:_READ])[:_LONGEST]

@@ -33,9 +33,9 @@ class Maintenance(BaseModel):
             raise ValueError(f"ends ({self.end}) before it starts ({self.start})")
         if self.cron:
             try:
-                CronSim(self.cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
-            except CronSimError as error:
-                raise ValueError(f'cron = "{self.cron}": {error}; write five fields, as in "0 3 * * 0"') from None
+                checked_schedule(self.cron)
+            except ValueError as error:
+                raise ValueError(f'cron = "{self.cron}": {error}') from None
         return self
 
     def covers(self, reference: str, now: datetime) -> bool:
@@ -49,6 +49,15 @@ class Maintenance(BaseModel):
         local = now.astimezone().replace(tzinfo=None)
         begins = next(CronSim(self.cron or "", local, reverse=True), None)
         return begins is not None and local - begins < length
+
+
+def checked_schedule(cron: str) -> str:
+    """The same five fields. Raises ValueError for what a crontab would not take."""
+    try:
+        CronSim(cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
+    except CronSimError as error:
+        raise ValueError(f'{error}; write five fields, as in "0 3 * * 0"') from None
+    return cron
 
 
 def _aware(moment: datetime) -> datetime:

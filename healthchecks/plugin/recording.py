@@ -1,5 +1,6 @@
 """From pytest's report of a check to its Result; and no secret in either."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePath
@@ -8,14 +9,16 @@ import pytest
 from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import checks
+from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.judging import JOBS, Blocked
-from healthchecks.plugin.result import Broken, Result, Status
+from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, verdict
 from servermonitoring.scrubbing import scrub
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
+_LOG = pytest.StashKey[list[LogLine]]()
 
 
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
@@ -28,6 +31,7 @@ def spare_traceback(call: pytest.CallInfo[None]) -> None:
 def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
     """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report."""
     jobs = item.stash.get(JOBS, [])
+    _keep_log(item, report.when, run)
     if report.when == "call" and jobs:
         report.duration = max(job.seconds for job in jobs)
     error = call.excinfo.value if call.excinfo else None
@@ -39,8 +43,11 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.longrepr = error.details if isinstance(error, Broken) else _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
-        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
-        vars(report)["extras"] = [*getattr(report, "extras", []), *_attachments(item)]  # what pytest-html reads
+        attachments = _attachments(item)
+        kind = type(error).__name__ if error and judged.status.is_failure else ""
+        result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
+        vars(report)["keep"] = partial(run.record, result)
+        vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(attachments)]  # what pytest-html reads
 
 
 def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
@@ -57,17 +64,19 @@ def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
         started=run.started,
         host=run.host,
         details=details,
+        kind="CollectError",
     )
 
 
 def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
     target = checks.target_of(item)
     check, name = checks.check_name(item), checks.target_name(item)
+    log: list[LogLine] = item.stash[_LOG]
     named = target is not None and target.name == name != ""
     return Result(
         check=check,
         target=name,
-        label=target.label if target and named else f"{check}[{name}]" if name else check,
+        label=checks.label(item),
         status=judged.status,
         message=judged.message,
         seconds=round(report.duration, 4),
@@ -76,11 +85,22 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
+        after=target.after if target else 1,
+        log=log,
         extras={
             "reference": target.reference if target and (named or target.single) else check,
+            "nodeid": item.nodeid,
             **(item.extras() if isinstance(item, checks.CheckItem) else {}),
         },
     )
+
+
+def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
+    """What was logged in this phase; a new try of the test begins anew."""
+    if when == "setup":
+        item.stash[_LOG] = []
+    if run.log:
+        item.stash[_LOG].extend(run.log.take())
 
 
 def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
@@ -102,9 +122,17 @@ def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
         report.longrepr = scrub(str(report.longrepr)[-_LONGEST:])
 
 
-def _attachments(item: pytest.Item) -> list[dict[str, object]]:
+def _attachments(item: pytest.Item) -> list[Attachment]:
     attached = [each for job in item.stash.get(JOBS, []) for each in job.attachments]
-    if not attached:
+    return [each if each.is_picture else _scrubbed(each) for each in attached]
+
+
+def _scrubbed(text: Attachment) -> Attachment:
+    return replace(text, content=scrub(text.content.decode(errors="replace")).encode())
+
+
+def _extras(attachments: list[Attachment]) -> list[dict[str, object]]:
+    if not attachments:
         return []
     import base64
 
@@ -112,7 +140,7 @@ def _attachments(item: pytest.Item) -> list[dict[str, object]]:
 
     return [
         extras.image(base64.b64encode(each.content).decode(), each.name)
-        if each.media_type.startswith("image/")
-        else extras.text(scrub(each.content.decode(errors="replace")), each.name)
-        for each in attached
+        if each.is_picture
+        else extras.text(each.content.decode(), each.name)
+        for each in attachments
     ]

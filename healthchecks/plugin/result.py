@@ -1,10 +1,12 @@
 """What came of one check: the record that every sink receives."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from healthchecks.plugin.attachments import Attachment
 
 
 class Status(enum.StrEnum):
@@ -47,6 +49,25 @@ class NotMeasured(Exception):  # noqa: N818 - a state of the run, not of the tar
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """What a check or its measurement logged, or told by capture_message(); scrubbed."""
+
+    time: float
+    """Unix seconds."""
+    level: int
+    """As in logging: 40 is ERROR."""
+    logger: str
+    text: str
+    template: str = ""
+    """The text before its figures were put in: the same for the same trouble."""
+    is_message: bool = False
+    """Given to healthchecks.capture_message(), to be told by itself."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    is_repeated: bool = False
+    """Logged by a measurement that several checks share, and kept for another of them already."""
+
+
+@dataclass(frozen=True)
 class Result:
     """One check of one target in one run, for people and sinks; no text in it holds a secret."""
 
@@ -68,6 +89,12 @@ class Result:
     maintenance: bool = False
     details: str = ""
     """The traceback of a broken check; empty for a plain bad verdict."""
+    kind: str = ""
+    """The class of error: NoAnswer, AssertionError; empty when all is well."""
+    after: int = 1
+    """Failures in a row before an alert."""
+    log: Sequence[LogLine] = ()
+    attachments: Sequence[Attachment] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -18,8 +18,10 @@ from servermonitoring import state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
-    from healthchecks.plugin.sinks.history import Course
+    from healthchecks.plugin.sinks.history import Course, Memory
+    from healthchecks.plugin.telling import Telling
 
 
 class Run:
@@ -36,8 +38,13 @@ class Run:
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
+        self.troubles: dict[str, str] = {}  # part of the suite → what is wrong with it
         self.courses: Mapping[tuple[str, str], Course] = {}
+        self.memory: Memory | None = None
         self.page: Page | None = None
+        self.telling: Telling | None = None
+        self.alerts = "none are sent (--no-alerts)"  # what the header says
+        self.log: Collector | None = None
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 
@@ -47,7 +54,7 @@ class Run:
             state.directory(self.configuration.settings.state.directory)
             self.lock.take()
         except OSError as error:
-            self.notices.append(f"state directory {self.directory} cannot be used: {error.strerror or error}")
+            self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def record(self, result: Result) -> None:
         """Keep what came of a check; a later failure of the same check (in its teardown) wins."""
@@ -56,6 +63,11 @@ class Run:
             self.results[result.key] = result
         if result.status.is_failure or result.status is Status.BLOCKED:
             self._bad[result.extras.get("reference")] = result.label
+
+    def trouble(self, name: str, text: str) -> None:
+        """What went wrong in the suite itself: shown at the end, and told like a failing check."""
+        self.notices.append(text)
+        self.troubles.setdefault(name, text)
 
     def in_maintenance(self, reference: str) -> bool:
         windows = self.configuration.settings.maintenance.values()

@@ -1,9 +1,14 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [maintenance.NAME]."""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [sentry], [alerts] …"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from healthchecks.plugin.fields import Duration
-from healthchecks.plugin.maintenance import Maintenance
+from healthchecks.plugin.maintenance import Maintenance, checked_schedule
+from servermonitoring.secret import Secret
+
+_SLUG = r"^[\w-]*$"
 
 
 class Table(BaseModel):
@@ -29,7 +34,70 @@ class HistorySettings(Table):
 
 class DashboardSettings(Table):
     directory: str = "reports/html"
-    """Where index.html and status.json are written."""
+    """Where index.html, status.json, runs/ and badges/ are written."""
+    interval: Duration | None = Field(default=None, gt=0)
+    """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
+
+
+class CheckInSettings(Table):
+    monitor: str = Field(pattern=r"^[a-z0-9_-]{1,50}$")
+    """The slug of Sentry's cron monitor, made there if there is none."""
+    schedule: str = "*/10 * * * *"
+    """When runs begin, as in the crontab."""
+    timezone: str = "UTC"
+    """Of the schedule: "Europe/Berlin"."""
+    margin: Duration = Field(default=300.0, ge=60)
+    """Seconds that a run may begin late."""
+    max_runtime: Duration = Field(default=540.0, ge=60)
+    """Seconds that it may take."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_schedule(cls, schedule: str) -> str:
+        return checked_schedule(schedule)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError('is no time zone; write a name such as "Europe/Berlin"') from None
+        return name
+
+
+class SentrySettings(Table):
+    dsn: Secret | None = None
+    """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
+    environment: str = "production"
+    """Sentry's word for where this runs: "staging"."""
+    token: Secret | None = None
+    """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
+    organization: str = Field(default="", pattern=_SLUG)
+    """Its slug."""
+    project: str = Field(default="", pattern=_SLUG)
+    """Its slug: then the token needs the scopes project:read and event:write only, else org:read and event:write."""
+    url: str = Field(default="https://sentry.io", pattern=r"^https?://[^/\s]+/?$")
+    """Where Sentry's API is."""
+    check_in: CheckInSettings | None = None
+    """Tell Sentry's cron monitor of every run."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if bool(self.token) != bool(self.organization):
+            raise ValueError("token and organization belong together: issues are resolved with both")
+        return self
+
+
+class AlertSettings(Table):
+    storm: int = Field(default=20, ge=0)
+    """Events of one run; what is more is told in one summary. 0: no limit."""
+    per_day: int = Field(default=200, ge=0)
+    """Events of 24 hours; then only what was not told in them is sent. 0: no limit."""
+    webhook: Secret | None = None
+    """A URL to which every event is sent by POST, as JSON."""
 
 
 class ReportsSettings(Table):
@@ -45,4 +113,6 @@ class Settings(Table):
     history: HistorySettings = HistorySettings()
     dashboard: DashboardSettings = DashboardSettings()
     reports: ReportsSettings = ReportsSettings()
+    sentry: SentrySettings = SentrySettings()
+    alerts: AlertSettings = AlertSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)

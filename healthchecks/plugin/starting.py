@@ -15,6 +15,8 @@ from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
+from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
 
@@ -33,7 +35,8 @@ def start(session: pytest.Session) -> None:
     config.stash[POOL] = run.pool
     _set_options(session)
     _end_on_sigterm(config)
-    logs.divert(config)
+    run.log = logs.divert(config)
+    _wire(session, run)
     for report in _broken_files(session):
         run.record(result_of_file(report, run))
     _begin_page(session, run)
@@ -47,7 +50,7 @@ def header(run: Run) -> list[str]:
     return [
         f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
         f"targets: {targets or 'none'}",
-        "alerts: none are sent",
+        f"alerts: {run.alerts}",
     ]
 
 
@@ -66,6 +69,14 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
         wrong += unknown_parameters(session.config, own)
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
+
+
+def _wire(session: pytest.Session, run: Run) -> None:
+    session.config.pluginmanager.register(InternalErrors(run))
+    if not session.config.getoption("no_alerts"):
+        run.alerts = wire(run)
+    if run.telling:
+        run.telling.begin()
 
 
 def _refuse_namesakes(session: pytest.Session) -> None:
@@ -124,7 +135,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
         environment = dict(line.split(": ", 1) for line in header(run))
         page.begin(session, {"host": run.host, **environment}, _broken_files(session))
     except OSError as error:
-        run.notices.append(f"no page: {error}")
+        run.trouble("page", f"no page: {error}")
         return
     run.page = page
 

@@ -46,6 +46,24 @@ def test_a_known_secret_of_several_lines_is_found_in_a_repr():
     assert scrub(repr(['it\'s\n"mine"\x85'])) == f"['{FILTERED}']"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        'invalid dsn: missing "=" after "w@rd/with-more" in connection info string',  # psycopg2, at the space
+        "Failed to resolve 'rd' of http://rd/with-more@db.example.com/",  # requests, at the @
+        'could not translate host name "rd/with-more@127.0.0.1" to address',
+    ],
+)
+def test_pieces_of_a_password_that_nobody_quoted_are_found(message):
+    remember("pa55 w@rd/with-more")
+    assert "with-more" not in scrub(message)
+
+
+def test_parts_of_a_secret_url_are_no_secrets():
+    remember("https://hooks.example.net/services/T0123/B4567")
+    assert scrub("cannot reach hooks.example.net/status") == "cannot reach hooks.example.net/status"
+
+
 @given(secret=st.text(min_size=4), before=st.text(), after=st.text())
 def test_any_known_secret_is_gone(secret, before, after):
     assume(len(secret.strip()) >= 4)

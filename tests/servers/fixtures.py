@@ -1,12 +1,17 @@
 """The servers as fixtures: one of each for a whole run, started when first asked for, well at each test."""
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.servers import browsers
 from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
+from tests.servers.bugsink import Bugsink
+from tests.servers.kent import Kent
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.website import Website
@@ -62,6 +67,30 @@ def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
 
 
 @pytest.fixture(scope="session")
+def running_bugsink() -> Iterator[Bugsink]:
+    with Bugsink() as server:
+        yield server
+
+
+@pytest.fixture
+def bugsink(running_bugsink: Bugsink) -> Bugsink:
+    """A Bugsink, with a new project of this test's own."""
+    return running_bugsink.revive().fresh()
+
+
+@pytest.fixture(scope="session")
+def running_kent() -> Iterator[Kent]:
+    with Kent() as server:
+        yield server
+
+
+@pytest.fixture
+def kent(running_kent: Kent) -> Kent:
+    """A kent, with a new project of this test's own."""
+    return running_kent.revive().fresh()
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Browser:
     """Chromium and its chromedriver."""
     return browsers.chromium()
@@ -77,3 +106,17 @@ def firefox() -> str:
 def firefox_with_geckodriver() -> Browser:
     """Firefox and the geckodriver that the user installs."""
     return browsers.firefox_with_geckodriver()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root (to mount a tiny file system)")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("missing: mount (to make a tiny file system)")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)

@@ -50,16 +50,29 @@ def program(name: str, *places: Path) -> str:
     return found
 
 
+def tool(package: str, name: str) -> str:
+    """A program of a package that ci/install-test-tools keeps in an environment of its own."""
+    path = ROOT / ".cache" / package / "bin" / name
+    if not path.exists():
+        pytest.skip(f"missing: {package}")
+    return str(path)
+
+
+def ends_with_parent(death_signal: str) -> list[str]:
+    """The words before a command that let it end with the test run."""
+    return [program("setpriv"), "--pdeathsig", death_signal, "--"]
+
+
 def as_user(user: str, death_signal: str) -> list[str]:
     """The words before a command that let it end with the test run, and, run by root, be another user.
 
     Servers refuse to be root; a test run in a container often is.
     """
-    words = [program("setpriv"), "--pdeathsig", death_signal]
+    *words, end = ends_with_parent(death_signal)
     if os.geteuid() == 0:
         group = str(pwd.getpwnam(user).pw_gid)
         words += ["--reuid", user, "--regid", group, "--init-groups"]
-    return [*words, "--"]
+    return [*words, end]
 
 
 def give_to(user: str, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -52,17 +51,3 @@ def shared():
     directory.chmod(0o1777)
     yield directory
     shutil.rmtree(directory)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 64 kB, full."""
-    if os.geteuid() != 0:
-        pytest.skip("missing: root (to mount a tiny file system)")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", disk], check=False)
-    if mounted.returncode:
-        pytest.skip("missing: mount (to make a tiny file system)")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)

@@ -13,11 +13,14 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from healthchecks.plugin.dashboard import bars
+from healthchecks.plugin.dashboard.chart import chart
 from servermonitoring.values import in_words
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _ICON = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='{}'/></svg>"
+_SECOND, _SHORT = 0.9995, 0.00095  # from where on it is a second, or a millisecond
 _COLOURS = {"failing": "#d4352a", "warning": "#c08000"}
 
 
@@ -31,13 +34,21 @@ def render(
 ) -> str:
     """The page, as text that is valid UTF-8 and HTML whatever the context holds.
 
-    Templates extend base.html.j2, which needs `title` and `mood` ("well", "failing" or "warning"). `cache`: a
+    Templates extend base.html.j2, which needs `title`, `headline` and `mood` ("well", "warning" or
+    "failing"). `cache`: a
     private directory in which compiled templates are kept. Raises OSError where a template cannot be read.
     """
     style, script = (_together(names) for names in (styles, scripts))
-    page = _environment(cache).get_template(template).render(
-        style=Markup(style), script=Markup(script), policy=_policy(style, script), **context  # noqa: S704 - our own files
-    )  # fmt: skip
+    page = (
+        _environment(cache)
+        .get_template(template)
+        .render(
+            {"classes": ""} | context,
+            style=Markup(style),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704 - the same
+            policy=_policy(style, script),
+        )
+    )
     return clean(page)
 
 
@@ -56,6 +67,18 @@ def when(moment: float | datetime) -> str:
 def iso(moment: float | datetime) -> str:
     """For programs, in UTC: 2026-11-24T03:10:00Z."""
     return _local(moment).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def age(moment: datetime) -> str:
+    """How long ago, in words."""
+    return in_words(max(0, round((datetime.now(UTC) - moment).total_seconds())))
+
+
+def taken(seconds: float) -> str:
+    """A time that was measured, as precise as people want it: "12 ms", "3.4 s"."""
+    if seconds < _SECOND:
+        return f"{seconds * 1000:.0f} ms" if seconds > _SHORT else f"{seconds * 1000:.2g} ms"
+    return in_words(seconds)
 
 
 def _local(moment: float | datetime) -> datetime:
@@ -90,5 +113,8 @@ def _environment(cache: Path | None) -> Environment:
         lstrip_blocks=True, bytecode_cache=compiled,
     )  # fmt: skip
     environment.globals["icon"] = _icon
-    environment.filters |= {"when": when, "iso": iso, "in_words": in_words}
+    environment.filters |= {
+        "when": when, "iso": iso, "age": age, "in_words": in_words, "taken": taken, "bars": bars.bars,
+        "bars_in_words": bars.in_words, "troubles": bars.troubles, "shorten": bars.shorten, "chart": chart,
+    }  # fmt: skip
     return environment

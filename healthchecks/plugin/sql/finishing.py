@@ -22,8 +22,8 @@ def finish(run: Run) -> None:
     try:
         states, numbers = _remember(run, results)
         run.notices.append(f"reports: {page.write(run.page_directory, states, numbers, run.host)}")
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other sinks and the verdicts are not harmed
-        run.notices.append(f"the page of the reports could not be written, the old one is still there: {error!r}")
+    except OSError as error:
+        run.trouble("reports", f"the page of the reports could not be written, the old one is still there: {error}")
 
 
 def _remember(
@@ -36,7 +36,7 @@ def _remember(
             opened.keep(states, run.configuration.settings.history.days)
             return opened.states(), opened.numbers(page.DAYS)
     except (OSError, sqlite3.Error) as error:
-        run.notices.append(f"the reports' tables and numbers are not kept: {error}")
+        run.trouble("reports", f"the reports' tables and numbers are not kept: {error}")
         return states, {}
 
 

@@ -1,0 +1,127 @@
+"""The policy, as one pure function of what is remembered, what was seen, and the time.
+
+docs/alerts.md shows it as a table; tests/plugin/test_alerting_policy.py holds the two against each other.
+"""
+
+import enum
+from dataclasses import dataclass, replace
+
+REMINDERS = (3600.0, 6 * 3600.0)  # seconds after the first alert; then again every day
+_DAY = 24 * 3600.0
+
+Key = tuple[str, str, str]
+"""Check, target, and what of it: empty for its verdict, "log", or the text of a message of its own."""
+
+
+class Seen(enum.Enum):
+    """What a run saw of a check."""
+
+    WELL = "well"
+    FAILING = "failing"
+    UNKNOWN = "unknown"  # blocked, skipped: neither better nor worse than before
+
+
+class Action(enum.StrEnum):
+    """What becomes of it. Only ALERT, CHANGED and REMINDER are sent."""
+
+    NONE = "nothing"
+    WAIT = "wait"  # not yet failing often enough in a row
+    MUTE = "mute"  # in maintenance
+    QUIET = "quiet"  # told already, and no reminder is due
+    ALERT = "alert"
+    CHANGED = "changed"  # still failing, but in a way that was not told yet
+    REMINDER = "reminder"
+    RECOVERED = "recovered"  # after an alert: shown, and its issue resolved; never an event, which would reopen it
+
+    @property
+    def is_sent(self) -> bool:
+        return self in (Action.ALERT, Action.CHANGED, Action.REMINDER)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a run says of one key."""
+
+    key: Key
+    seen: Seen
+    kind: str = ""
+    """The class of error: "failed NoAnswer"."""
+    after: int = 1
+    """Failures in a row before an alert."""
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of a key that fails, from its first failure until it is well again. Times: unix seconds."""
+
+    since: float
+    episode: str
+    """Tells this failure from the one before, the same also when a run is repeated because it was killed."""
+    failures: int = 0
+    """Runs in a row, this one included."""
+    told: float | None = None
+    """When the first alert was sent."""
+    reminders: int = 0
+    """Reminders that were due so far, sent or missed."""
+    kinds: frozenset[str] = frozenset()
+    """Classes of error that were told."""
+    suppressed: int = 0
+    """Failures since the last event that were not told."""
+    event: str = ""
+    """The last event's id."""
+
+
+def decide(memory: Memory | None, seen: Observation, now: float, episode: str = "") -> tuple[Action, Memory | None]:
+    """What to do, and what to remember from now on (None: nothing); `episode` names a failure that begins now."""
+    if seen.seen is Seen.UNKNOWN:
+        return Action.NONE, memory
+    if seen.seen is Seen.WELL:
+        return (Action.RECOVERED if memory and memory.told is not None else Action.NONE), None
+    memory = memory or Memory(since=now, episode=episode)
+    memory = replace(memory, failures=memory.failures + 1, told=_not_later(memory.told, now))
+    action = _action(memory, seen, now)
+    return action, remembered(memory, seen.kind, action, now)
+
+
+def remembered(memory: Memory, kind: str, action: Action, now: float) -> Memory:
+    """What is remembered once this action is taken."""
+    if not action.is_sent:
+        return replace(memory, suppressed=memory.suppressed + 1)
+    told = now if memory.told is None else memory.told
+    return replace(
+        memory, told=told, reminders=_reminders_due(now - told), kinds=memory.kinds | {kind}, suppressed=0
+    )  # fmt: skip
+
+
+def kept_back(before: Memory | None, memory: Memory) -> Memory:
+    """What is remembered when an event was due and is not sent: it stays due."""
+    if before is None:
+        return replace(memory, told=None, reminders=0, kinds=frozenset(), suppressed=1)
+    told = before.told, before.reminders, before.kinds
+    return replace(memory, told=told[0], reminders=told[1], kinds=told[2], suppressed=before.suppressed + 1)
+
+
+def _action(memory: Memory, seen: Observation, now: float) -> Action:
+    if seen.muted:
+        return Action.MUTE
+    if memory.failures < seen.after:
+        return Action.WAIT
+    if memory.told is None:
+        return Action.ALERT
+    if seen.kind not in memory.kinds:
+        return Action.CHANGED
+    if _reminders_due(now - memory.told) > memory.reminders:
+        return Action.REMINDER
+    return Action.QUIET
+
+
+def _reminders_due(elapsed: float) -> int:
+    """How many were due within so many seconds after the first alert."""
+    days = max(0.0, elapsed - REMINDERS[-1]) // _DAY
+    return sum(elapsed >= each for each in REMINDERS) + int(days)
+
+
+def _not_later(moment: float | None, now: float) -> float | None:
+    """A clock that was set back must not silence reminders until it has caught up."""
+    return None if moment is None else min(moment, now)

@@ -1,0 +1,115 @@
+"""What a run has to do with the outside beside its checks: hand over alerts, check in, resolve issues.
+
+Each has a beginning and an end; the end is bounded, and nothing of it raises.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from healthchecks.plugin.alerting.alert import Alert
+from healthchecks.plugin.alerting.memory import Memories
+from healthchecks.plugin.sinks import history
+from servermonitoring.scrubbing import scrub
+from servermonitoring.spool import Tally
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.settings import CheckInSettings
+    from healthchecks.plugin.sinks.resolving import Resolver
+    from servermonitoring.sentry import Sentry
+    from servermonitoring.webhook import Webhook
+
+_WEEK = 7 * 86400.0  # seconds after which an event that Sentry does not know will not come any more
+_MINUTE = 60
+_SUITE_RAN = (0, 1)  # pytest's statuses: whatever the checks say
+
+
+class Errand(Protocol):
+    def begin(self) -> None:
+        """At the start of a run. Waits for nothing."""
+
+    def end(self, exitstatus: int, ends_at: float) -> None:
+        """In a thread of its own; what is not done at `ends_at` (monotonic) is left undone."""
+
+    def summary(self) -> str:
+        """A line for the terminal; empty if there is nothing to say."""
+
+
+class Outlet:
+    """Where alerts go: a service with a spool, and how an alert is put into it."""
+
+    def __init__(self, name: str, service: "Sentry | Webhook", put: Callable[[Alert], object]) -> None:
+        self.name, self.put = name, put
+        self._service = service
+
+    def begin(self) -> None:
+        """What waits from earlier runs is delivered while this one measures."""
+        self._service.start()
+
+    def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - whatever came of the run
+        self._service.finish(ends_at - time.monotonic())
+
+    def summary(self) -> str:
+        tally = self._service.tally()
+        return f"{self.name}: {tally}" if tally != Tally() else ""
+
+
+class CheckIn:
+    """Tells Sentry's cron monitor that the run began, and how it ended; Sentry's tally tells if that went wrong."""
+
+    def __init__(self, sentry: "Sentry", settings: "CheckInSettings") -> None:
+        self._sentry, self._settings = sentry, settings
+        self._id = ""
+
+    def begin(self) -> None:
+        self._id = self._send("in_progress", 0.0)
+
+    def end(self, exitstatus: int, ends_at: float) -> None:
+        self._send("ok" if exitstatus in _SUITE_RAN else "error", max(0.1, ends_at - time.monotonic()))
+
+    def summary(self) -> str:
+        return ""
+
+    def _send(self, status: str, timeout: float) -> str:
+        settings = self._settings
+        config = {
+            "schedule": {"type": "crontab", "value": settings.schedule},
+            "timezone": settings.timezone,
+            "checkin_margin": round(settings.margin / _MINUTE),
+            "max_runtime": round(settings.max_runtime / _MINUTE),
+        }
+        return self._sentry.check_in(settings.monitor, status, self._id, monitor_config=config, timeout=timeout)
+
+
+class Resolutions:
+    """Resolves the issues of checks that are well again; what cannot be done now is tried by the next run."""
+
+    def __init__(self, resolver: "Resolver", directory: Path, days: int) -> None:
+        self._resolver, self._directory, self._days = resolver, directory, days
+        self._error = ""
+
+    def begin(self) -> None:
+        """Nothing to do yet."""
+
+    def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - nothing depends on it
+        try:
+            with history.opened(self._directory, self._days) as opened:
+                memories = Memories(opened.connection)
+                done = [event for event, since in memories.resolutions() if self._is_done(event, since, ends_at)]
+                memories.change_resolutions({}, done)
+        except (OSError, sqlite3.Error) as error:
+            self._error = f"issues are not resolved: {error}"
+
+    def summary(self) -> str:
+        return self._error
+
+    def _is_done(self, event: str, since: float, ends_at: float) -> bool:
+        if self._error or (rest := ends_at - time.monotonic()) <= 0:
+            return False
+        try:
+            return self._resolver.resolve(event, rest) or time.time() - since > _WEEK
+        except (OSError, ValueError) as error:  # requests' own are OSErrors
+            self._error = scrub(f"issues are not resolved: {error}")
+            return False

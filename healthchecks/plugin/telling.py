@@ -1,0 +1,101 @@
+"""Alerts of one run, from the first check-in to the last event delivered: what is decided, where it goes."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from healthchecks.plugin import troubles
+from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
+from healthchecks.plugin.alerting.memory import Memories
+from healthchecks.plugin.alerting.policy import Action
+from healthchecks.plugin.result import Result
+from healthchecks.plugin.sinks import history
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.errands import Errand, Outlet
+    from healthchecks.plugin.run import Run
+
+HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
+_SUPPRESSED = {
+    Action.QUIET: "{} told before",
+    Action.MUTE: "{} in maintenance",
+    Action.WAIT: "{} not yet failing often enough in a row",
+}
+
+
+class Telling:
+    """Without outlets nothing is decided nor remembered."""
+
+    def __init__(self, run: "Run", outlets: "Sequence[Outlet]" = (), errands: "Sequence[Errand]" = ()) -> None:
+        self.outlets, self._errands = outlets, [*outlets, *errands]
+        self._run = run
+        self._rounds: list[Round] = []
+
+    def begin(self) -> None:
+        for errand in self._errands:
+            errand.begin()
+
+    def tell(self, results: Iterable[Result]) -> None:
+        """Hand what is due to the outlets, and remember it."""
+        if not self.outlets:
+            return
+        results, now = list(results), datetime.now(UTC)
+        days = self._run.configuration.settings.history.days
+        try:
+            with history.opened(self._run.directory, days) as opened:
+                troubles.tell_put_aside(self._run, opened)
+                memories = Memories(opened.connection)
+                decided = self._decide(results, memories, now)
+                self._hand_over(decided)
+                self._remember(decided, memories, now)
+        except (OSError, sqlite3.Error) as error:
+            self._run.trouble("alerts", f"what was told cannot be read, so all that fails is told: {error}")
+            self._hand_over(self._decide(results, None, now))
+
+    def deliver(self, exitstatus: int) -> None:
+        """Send what can be sent within HOLD_UP; the rest waits for the next run."""
+        ends_at = time.monotonic() + HOLD_UP
+        threads = [
+            threading.Thread(target=errand.end, args=(exitstatus, ends_at), name="healthchecks-deliver", daemon=True)
+            for errand in self._errands
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
+
+    def summary(self) -> list[str]:
+        """A line for each errand that has something to say, and one of what was not told."""
+        lines = [line for errand in self._errands if (line := errand.summary())]
+        suppressed = ", ".join(self._suppressed())
+        return [*lines, f"alerts not sent: {suppressed}"] if suppressed else lines
+
+    def _decide(self, results: list[Result], memories: Memories | None, now: datetime) -> Round:
+        alerts = self._run.configuration.settings.alerts
+        return Alerting(Limits(alerts.storm, alerts.per_day), self._run.host, memories, now).decide(results)
+
+    def _hand_over(self, decided: Round) -> None:
+        for alert in decided.alerts:
+            for outlet in self.outlets:
+                outlet.put(alert)
+        self._rounds.append(decided)
+
+    def _remember(self, decided: Round, memories: Memories, now: datetime) -> None:
+        """Only after all was handed over: what is told twice is better than what is not told."""
+        settings = self._run.configuration.settings
+        try:
+            memories.save(decided.changed, decided.sent, now.timestamp(), settings.history.days)
+            if settings.sentry.token:
+                memories.change_resolutions(decided.recovered, [])
+        except sqlite3.Error as error:
+            self._run.trouble("alerts", f"what was told cannot be kept, so it will be told again: {error}")
+
+    def _suppressed(self) -> Iterator[str]:
+        for action, text in _SUPPRESSED.items():
+            if count := sum(each.told.actions[action] for each in self._rounds):
+                yield text.format(count)
+        if count := sum(each.told.kept_back for each in self._rounds):
+            yield f"{count} kept back by the limit of the day"

@@ -1,0 +1,47 @@
+"""What went wrong in the suite itself, told like failing checks: `suite[history]`, `suite[page]` …"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.run import Run
+from healthchecks.plugin.sinks.history import History
+from healthchecks.plugin.verdict import describe
+from servermonitoring.scrubbing import scrub
+
+if TYPE_CHECKING:
+    import pytest
+
+CHECK = "suite"
+_PARTS = ("state", "history", "page", "alerts", "pytest")
+
+
+def results(run: Run) -> Iterator[Result]:
+    """One for each part of the suite: broken, or well again."""
+    for part in {*_PARTS, *run.troubles}:
+        text = scrub(run.troubles.get(part, ""))
+        yield Result(
+            check=CHECK,
+            target=part,
+            label=f"{CHECK}[{part}]",
+            status=Status.ERROR if text else Status.OK,
+            message=text,
+            seconds=0.0,
+            started=run.started,
+            host=run.host,
+        )
+
+
+class InternalErrors:
+    """A plugin of one run: whatever ends pytest itself is told, too."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pytest_internalerror(self, excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
+        self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
+
+
+def tell_put_aside(run: Run, history: History) -> None:
+    if history.put_aside:
+        run.trouble("history", f"the history was damaged: put aside as {history.put_aside}, begun anew")

@@ -1,0 +1,67 @@
+"""From the settings to what is told: Sentry, the webhook, check-ins; and one line of where alerts go."""
+
+from healthchecks.plugin.alerting.alert import Alert
+from healthchecks.plugin.errands import CheckIn, Errand, Outlet, Resolutions
+from healthchecks.plugin.run import Run
+from healthchecks.plugin.sinks.resolving import Resolver
+from healthchecks.plugin.telling import Telling
+from servermonitoring import dsn
+
+VARIABLE = "HEALTHCHECKS_SENTRY_DSN"
+
+
+def wire(run: Run) -> str:
+    """Set up what this run tells; gives what the header says of it. What is wrong is told, and the run goes on."""
+    outlets: list[Outlet] = []
+    errands: list[Errand] = []
+    names = []
+    for connect in (_sentry, _webhook):
+        try:
+            names += connect(run, outlets, errands)
+        except ValueError as error:
+            run.trouble("alerts", f"alerts: {error}")
+    if outlets:
+        run.telling = Telling(run, outlets, errands)
+    return ", ".join(names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+
+
+def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]:
+    settings = run.configuration.settings.sentry
+    text = dsn.in_force(VARIABLE, settings.dsn.reveal() if settings.dsn else "")
+    if not text:
+        return []
+    from servermonitoring.envelope import Attachment, Origin
+    from servermonitoring.sentry import Sentry
+
+    sentry = Sentry(text, run.directory / "spool" / "sentry", Origin(environment=settings.environment, host=run.host))
+
+    def put(alert: Alert) -> None:
+        from healthchecks.plugin.sinks.sentry import attachments, event
+
+        files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
+        sentry.capture(event(alert), files)
+
+    outlets.append(Outlet("Sentry", sentry, put))
+    if settings.check_in:
+        errands.append(CheckIn(sentry, settings.check_in))
+    if settings.token:
+        resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
+        errands.append(Resolutions(resolver, run.directory, run.configuration.settings.history.days))
+    return [f"Sentry at {sentry.dsn.host}, as {settings.environment}"]
+
+
+def _webhook(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]:  # noqa: ARG001 - as _sentry
+    url = run.configuration.settings.alerts.webhook
+    if not url:
+        return []
+    from servermonitoring.webhook import Webhook
+
+    webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
+
+    def put(alert: Alert) -> None:
+        from healthchecks.plugin.sinks.webhook import document
+
+        webhook.post(document(alert), "/".join(alert.fingerprint))
+
+    outlets.append(Outlet("webhook", webhook, put))
+    return ["a webhook"]

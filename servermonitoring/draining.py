@@ -1,0 +1,229 @@
+"""Delivers what waits in a spool: side by side, those of one key in their order, within a budget of seconds.
+
+All waiting for the network happens in daemon threads. A name server or a server that never answers can hold those
+up for as long as it likes, but not the caller. A lock on the directory keeps two processes from delivering the
+same; it stays until the last thread has ended.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+from servermonitoring.answers import Fate
+from servermonitoring.delivery import Delivery, Order
+from servermonitoring.posting import Line, UnansweredError, UnreachableError
+from servermonitoring.spool import Spool
+from servermonitoring.values import in_words
+
+_FIRST_LANES, _MOST_LANES = 4, 32
+_PER_LANE = 4  # deliveries for which one more connection is worth its while
+_TIMEOUT = 10.0  # seconds for one step of one delivery
+_ILL = 4  # failures in a row, after which the newest are tried in turn with the oldest
+_HOPELESS = 20  # failures in a row, after which it is left for the next time
+_GIVEN_UP = 10  # failed tries while others went through
+_LOOK_AGAIN = 0.02  # seconds, for the lock
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one try."""
+
+    fate: Fate
+    told: str = ""  # what went wrong, in words
+    pause: float = 0.0  # seconds for which the other side wants nothing more
+    why: str = ""  # the end of its name in refused/
+
+
+class Drain:
+    """One go at what waits."""
+
+    def __init__(self, spool: Spool, budget: float) -> None:
+        self.spool, self._budget = spool, budget
+        self._end = time.monotonic() + budget
+        self._state = threading.Condition()  # guards all below
+        self._order = Order()
+        self._since: dict[Delivery, float] = {}  # what is under way, and since when
+        self._failed: list[Delivery] = []
+        self._stopped = False
+        self._paused = 0.0  # until, in monotonic seconds
+        self._lines: set[Line] = set()
+        self._lanes = self._sent = self._in_row = 0
+        self._lock: int | None = None
+
+    def run(self) -> None:
+        if self._budget <= 0 or not self.spool.waiting() or not self._get_lock():
+            return
+        self.spool.write_back()
+        self.spool.tidy()
+        with self._state:
+            self._order = Order(self._deliverable())
+            self._pause(self.spool.pause(), remember=False)
+            self._open_lanes()
+            while self._lanes and (rest := self._rest()):
+                self._state.wait(rest)
+            self._finish()
+
+    def hasten(self, budget: float) -> None:
+        """Be done in so many seconds; from another thread."""
+        with self._state:
+            self._end = min(self._end, time.monotonic() + budget)
+            self._state.notify_all()
+
+    def _rest(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+    def _deliverable(self) -> list[Delivery]:
+        """From a directory where nothing can be removed nothing is delivered: it would be, again and again."""
+        waiting = self.spool.waiting()
+        if os.access(self.spool.directory, os.W_OK):
+            return waiting
+        return [each for each in waiting if each.content is not None]
+
+    def _open_lanes(self) -> None:
+        wanted = min(_MOST_LANES, len(self._order) // _PER_LANE + 1) if self._sent else _FIRST_LANES
+        for _ in range(min(wanted, len(self._order)) - self._lanes):
+            self._lanes += 1
+            threading.Thread(target=self._work, name="spool", daemon=True).start()
+
+    def _work(self) -> None:
+        line = self.spool.recipient.line()
+        with self._state:
+            self._lines.add(line)
+        try:
+            while (delivery := self._next()) is not None:
+                outcome = self._deliver(line, delivery)
+                with self._state:
+                    self._settle(delivery, outcome)
+                    self._state.notify_all()
+        finally:
+            line.close()
+            with self._state:
+                self._lines.discard(line)
+                self._lanes -= 1
+                self._state.notify_all()
+                if self._stopped and not self._lanes:
+                    self._free_lock()
+
+    def _next(self) -> Delivery | None:
+        with self._state:
+            while not self._stopped and len(self._order):
+                rest = self._paused - time.monotonic()
+                ill = self._in_row >= _ILL and self._in_row % 2 == 1
+                if rest <= 0 and (delivery := self._order.take(newest=ill)):
+                    self._since[delivery] = time.monotonic()
+                    return delivery
+                self._state.wait(rest if rest > 0 else None)
+        return None
+
+    def _deliver(self, line: Line, delivery: Delivery) -> Outcome:
+        recipient = self.spool.recipient
+        try:
+            body, headers = recipient.prepare(self.spool.read(delivery), delivery.identity)
+            answer = line.post(body, headers, _TIMEOUT)
+        except FileNotFoundError:
+            return Outcome(Fate.SENT)  # somebody removed it
+        except OSError as error:
+            return Outcome(Fate.LATER, f"{delivery.name} in the spool cannot be read: {error.strerror}")
+        except (ValueError, RecursionError) as error:
+            return Outcome(Fate.REFUSED, f"{delivery.name} in the spool is damaged: {error}", why="damaged")
+        except UnreachableError as error:
+            return Outcome(Fate.CLOSED, f"{recipient.name} cannot be reached: {error}")
+        except UnansweredError as error:
+            return Outcome(Fate.LATER, f"{recipient.name}: {error}")
+        told = "" if answer.fate is Fate.SENT else f"{recipient.name} answers {answer.in_words()}"
+        if answer.fate is Fate.CLOSED:
+            told += ": are its address and its key right?"
+        return Outcome(answer.fate, told, answer.pause(), f"answered-{answer.status}")
+
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        del self._since[delivery]
+        self._in_row += 1
+        if outcome.fate in {Fate.SENT, Fate.REFUSED}:
+            self._in_row = 0
+            self._order.done(delivery)
+            self._take_out(delivery, outcome)
+        elif self._stopped:
+            return  # cut off
+        elif outcome.fate is Fate.LIMITED:
+            self._order.again(delivery)
+        else:
+            self._order.leave(delivery)
+            self._failed.append(delivery)
+        self.spool.note(outcome.told)
+        self._pause(outcome.pause)
+        if outcome.fate is Fate.CLOSED or self._in_row >= _HOPELESS:
+            self._stopped = True
+
+    def _take_out(self, delivery: Delivery, outcome: Outcome) -> None:
+        try:
+            if outcome.fate is Fate.SENT:
+                self._sent += 1
+                self.spool.note(sent=1)
+                self.spool.remove(delivery)
+                self._open_lanes()
+            else:
+                self.spool.put_aside(delivery, outcome.why)
+        except OSError as error:
+            self.spool.note(f"the spool {self.spool.directory} cannot be written: {error.strerror}")
+
+    def _pause(self, seconds: float, *, remember: bool = True) -> None:
+        if not seconds:
+            return
+        self._paused = max(self._paused, time.monotonic() + seconds)
+        if remember:
+            self.spool.remember_pause(seconds)
+        if seconds > self._rest():
+            self.spool.note(f"{self.spool.recipient.name} wants nothing for {in_words(seconds)}")
+            self._stopped = True
+
+    def _finish(self) -> None:
+        self._stopped = True
+        self._state.notify_all()
+        long_ago = time.monotonic() - self._budget / 2
+        self._failed += [each for each, since in self._since.items() if since < long_ago]
+        if self._since:
+            self.spool.note(f"{self.spool.recipient.name} gives no answer in time")
+        for line in self._lines:
+            line.cut()
+        if self._sent:
+            self._blame(self._failed)
+        if not self._lanes:
+            self._free_lock()
+
+    def _blame(self, failed: list[Delivery]) -> None:
+        """While others went through these did not: is it them?"""
+        for each in failed:
+            try:
+                if each.attempts + 1 < _GIVEN_UP:
+                    self.spool.count_attempt(each)
+                else:
+                    self.spool.put_aside(each, "given-up")
+                    self.spool.note(f"given up after {_GIVEN_UP} tries, in which others went through")
+            except OSError as error:
+                self.spool.note(f"the spool {self.spool.directory} cannot be written: {error.strerror}")
+
+    def _get_lock(self) -> bool:
+        """Wait for another process that delivers; give up when the budget is used up."""
+        try:
+            descriptor = os.open(self.spool.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return True  # nothing is on the disk, and what is in memory no one else has
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if not self._rest():
+                    os.close(descriptor)
+                    self.spool.note("another process is delivering")
+                    return False
+                time.sleep(_LOOK_AGAIN)
+            else:
+                self._lock = descriptor
+                return True
+
+    def _free_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

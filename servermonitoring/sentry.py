@@ -1,0 +1,152 @@
+"""Sentry, for suite and watchdog alike: events through a spool on the disk, check-ins directly.
+
+Nothing here raises into the caller, and nothing waits for the network but `check_in`, `drain` and `finish`, each
+for the time it is given.
+"""
+
+import gzip
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from servermonitoring.courier import Courier
+from servermonitoring.dsn import Dsn
+from servermonitoring.envelope import Attachment, Origin, of_check_in, sent_now
+from servermonitoring.posting import Address, Line, UnansweredError, UnreachableError
+from servermonitoring.scrubbing import scrub
+from servermonitoring.spool import Spool, Tally
+
+_CLIENT = "servermonitoring/0.1"
+
+
+class SentryRecipient:
+    """How an envelope is put on the wire."""
+
+    name = "Sentry"
+
+    def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
+        self._address = Address(dsn.envelopes, ca_certs)
+        self._headers = {
+            "Content-Type": "application/x-sentry-envelope",
+            "Content-Encoding": "gzip",
+            "User-Agent": _CLIENT,
+            "X-Sentry-Auth": dsn.auth(_CLIENT),
+        }
+
+    def line(self) -> Line:
+        return Line(self._address)
+
+    def prepare(self, content: bytes, _delivery: str = "") -> tuple[bytes, dict[str, str]]:
+        return gzip.compress(sent_now(content), 5), self._headers
+
+
+class Sentry:
+    """Made from a DSN (text); raises ValueError for a wrong one, in words that do not show its key.
+
+    Making one and draining do not import sentry_sdk; the first `capture` does.
+    """
+
+    def __init__(self, dsn: str, directory: Path, origin: Origin | None = None, *, ca_certs: str | None = None) -> None:
+        self.dsn, self.origin = Dsn.parse(dsn), origin or Origin()
+        self._recipient = SentryRecipient(self.dsn, ca_certs)
+        self.spool = Spool(directory, self._recipient)
+        self.courier = Courier(self.spool)
+        self._client: Any = None
+        self._making = threading.Lock()
+        self._check_ins: list[threading.Thread] = []
+        self._check_in_error = self._unmade = ""
+
+    def capture(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> str | None:
+        """Put an event into the spool; gives its id (`event["event_id"]`, or a new one), or None if it cannot be made.
+
+        The same id again is the same event to Sentry: it keeps the first.
+        """
+        try:
+            from servermonitoring import sdk
+
+            with self._making:
+                self._client = self._client or sdk.client(self.dsn.text, self.origin, self.spool.put)
+            event_id = sdk.capture(self._client, event, list(attachments))
+        except ImportError:
+            self._unmade = scrub("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
+            return None
+        except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
+            self._unmade = scrub(f"an event could not be made: {error!r}")
+            return None
+        if event_id is None:
+            self._unmade = "an event could not be made: sentry_sdk would not have it"
+        self.courier.wake()
+        return event_id
+
+    def check_in(
+        self, slug: str, status: str, check_in_id: str = "", *,
+        monitor_config: dict[str, Any] | None = None, timeout: float = 2.0,
+    ) -> str:  # fmt: skip
+        """Tell a cron monitor "in_progress", "ok" or "error"; gives the id for the next call of the same run.
+
+        Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
+        does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
+        """
+        check_in = {
+            "check_in_id": check_in_id or uuid.uuid4().hex,
+            "monitor_slug": slug,
+            "status": status,
+            "environment": self.origin.environment,
+            "release": self.origin.release,
+            **({"monitor_config": monitor_config} if monitor_config else {}),
+        }
+        thread = threading.Thread(target=self._send_check_in, args=[check_in, [*self._check_ins]], daemon=True)
+        thread.start()
+        self._check_ins.append(thread)
+        if timeout:
+            self._await_check_ins(timeout)
+        return str(check_in["check_in_id"])
+
+    def start(self) -> None:
+        """Deliver what waits in the background from now on."""
+        self.courier.start()
+
+    def finish(self, budget: float) -> Tally:
+        """Deliver what waits, await the check-ins under way, and end; takes so many seconds at most."""
+        end = time.monotonic() + budget
+        self.courier.finish(budget)
+        self._await_check_ins(end - time.monotonic())
+        return self.tally()
+
+    def drain(self, budget: float) -> Tally:
+        """Deliver what waits; takes so many seconds at most."""
+        return self._told(self.spool.drain(budget))
+
+    def tally(self) -> Tally:
+        return self._told(self.spool.tally())
+
+    def _told(self, tally: Tally) -> Tally:
+        """With what only this object knows."""
+        return replace(tally, error=tally.error or self._unmade, check_in=scrub(self._check_in_error))
+
+    def _await_check_ins(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for thread in self._check_ins:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                self._check_in_error = "the check-in had no answer from Sentry in time"
+        self._check_ins = [each for each in self._check_ins if each.is_alive()]
+
+    def _send_check_in(self, check_in: dict[str, Any], earlier: list[threading.Thread]) -> None:
+        for each in earlier:
+            each.join()
+        line = self._recipient.line()
+        told = f"the check-in {check_in['status']!r} did not reach Sentry"
+        try:
+            body, headers = self._recipient.prepare(of_check_in(check_in))
+            answer = line.post(body, headers, 10.0)
+            if answer.status >= 300:  # noqa: PLR2004 - HTTP's own
+                self._check_in_error = f"{told}: it answers {answer.in_words()}"
+        except (UnreachableError, UnansweredError, TypeError, ValueError) as error:
+            self._check_in_error = f"{told}: {error}"
+        finally:
+            line.close()

@@ -1,0 +1,72 @@
+"""One JSON document by POST, for those without Sentry: through the same spool, with the same promises."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from servermonitoring.courier import Courier
+from servermonitoring.envelope import scrubbed
+from servermonitoring.posting import Address, Line
+from servermonitoring.scrubbing import remember
+from servermonitoring.spool import Spool, Tally
+
+
+class WebhookRecipient:
+    """How a document is put on the wire."""
+
+    name = "the webhook"  # its URL may be a secret
+
+    def __init__(self, url: str, ca_certs: str | None = None) -> None:
+        self._address = Address(url, ca_certs)
+
+    def line(self) -> Line:
+        return Line(self._address)
+
+    def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
+        """With a header by which the receiver knows a document that came a second time."""
+        json.loads(content)
+        headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": delivery}
+        return content, headers
+
+
+class Webhook:
+    """Made from a URL; raises ValueError for a wrong one, in words that do not show it."""
+
+    def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None) -> None:
+        if not _is_url(url):
+            raise ValueError("the webhook is no URL such as https://HOST/PATH")
+        remember(url)
+        self.spool = Spool(directory, WebhookRecipient(url, ca_certs))
+        self.courier = Courier(self.spool)
+
+    def post(self, document: dict[str, Any], key: str = "") -> None:
+        """Put a document into the spool. Those of one key arrive in the order in which they were posted."""
+        try:
+            self.spool.put(json.dumps(scrubbed(document)).encode(), key)
+        except (TypeError, ValueError, RecursionError) as error:
+            self.spool.note(f"a document for the webhook could not be made: {error}")
+        self.courier.wake()
+
+    def start(self) -> None:
+        """Deliver what waits in the background from now on."""
+        self.courier.start()
+
+    def finish(self, budget: float) -> Tally:
+        """Deliver what waits, and end; takes so many seconds at most."""
+        return self.courier.finish(budget)
+
+    def drain(self, budget: float) -> Tally:
+        """Deliver what waits; takes so many seconds at most."""
+        return self.spool.drain(budget)
+
+    def tally(self) -> Tally:
+        return self.spool.tally()
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
