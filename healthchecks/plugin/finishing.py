@@ -1,6 +1,7 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -27,6 +28,8 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "history"):
         run.memory = _remember(run)
         run.courses = run.memory.courses
+    with _sink(run, "reports"):
+        _keep_reports(run)
     with _sink(run, "page"):
         _publish(run)
     with _sink(run, "alerts"):
@@ -43,6 +46,14 @@ def _sink(run: Run, name: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
         run.trouble(name, f"{name}: {describe(error)}")
+
+
+def _keep_reports(run: Run) -> None:
+    """Before the page, which links to theirs."""
+    if "healthchecks.plugin.sql.collecting" in sys.modules:  # loaded by the first report
+        from healthchecks.plugin.sql.finishing import finish as finish_reports
+
+        finish_reports(run)
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:

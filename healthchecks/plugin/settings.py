@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [sentry], [alerts], [maintenance.NAME]."""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [sentry], [alerts] …"""
 
 from typing import Self
 
@@ -100,6 +100,11 @@ class AlertSettings(Table):
     """A URL to which every event is sent by POST, as JSON."""
 
 
+class ReportsSettings(Table):
+    database: str = ""
+    """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
+
+
 class Settings(Table):
     """What is in force besides the targets."""
 
@@ -107,6 +112,7 @@ class Settings(Table):
     state: StateSettings = StateSettings()
     history: HistorySettings = HistorySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    reports: ReportsSettings = ReportsSettings()
     sentry: SentrySettings = SentrySettings()
     alerts: AlertSettings = AlertSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)
