@@ -17,7 +17,7 @@ from servermonitoring.scrubbing import scrub
 from servermonitoring.spool import Tally
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.settings import CheckInSettings
+    from healthchecks.plugin.settings import MonitorSettings
     from healthchecks.plugin.sinks.resolving import Resolver
     from servermonitoring.sentry import Sentry
     from servermonitoring.webhook import Webhook
@@ -63,7 +63,7 @@ class Outlet:
 class CheckIn:
     """Tells Sentry's cron monitor that the run began, and how it ended; Sentry's tally tells if that went wrong."""
 
-    def __init__(self, sentry: "Sentry", settings: "CheckInSettings") -> None:
+    def __init__(self, sentry: "Sentry", settings: "MonitorSettings") -> None:
         self._sentry, self._settings = sentry, settings
         self._id = ""
 

@@ -39,7 +39,7 @@ class DashboardSettings(Table):
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
-class CheckInSettings(Table):
+class MonitorSettings(Table):
     monitor: str = Field(pattern=r"^[a-z0-9_-]{1,50}$")
     """The slug of Sentry's cron monitor, made there if there is none."""
     schedule: str = "*/10 * * * *"
@@ -66,6 +66,11 @@ class CheckInSettings(Table):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError('is no time zone; write a name such as "Europe/Berlin"') from None
         return name
+
+
+class CheckInSettings(MonitorSettings):
+    reports: MonitorSettings | None = None
+    """The monitor of runs of database reports alone; without it those check in nowhere."""
 
 
 class SentrySettings(Table):

@@ -47,8 +47,8 @@ def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]
         sentry.capture(event(alert), files)
 
     outlets.append(Outlet("Sentry", sentry, put))
-    if settings.check_in:
-        errands.append(CheckIn(sentry, settings.check_in))
+    if settings.check_in and (monitor := settings.check_in.reports if run.of_reports else settings.check_in):
+        errands.append(CheckIn(sentry, monitor))
     if settings.token:
         resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
         errands.append(Resolutions(resolver, run.directory, run.configuration.settings.history.days))
