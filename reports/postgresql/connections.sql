@@ -9,6 +9,6 @@ select coalesce(state, 'unknown') as state,
        date_trunc('second', max(clock_timestamp() - state_change)) as "longest so",
        current_setting('max_connections')::int as "most allowed"
 from pg_stat_activity
-where backend_type = 'client backend' and application_name !~ '^healthchecks ' -- these reports
+where backend_type = 'client backend' and application_name !~ '^healthchecks' -- these reports
 group by 1
 order by 2 desc, 1

@@ -75,12 +75,13 @@ def test_every_type_is_readable(reports):
 
 
 def test_hostile_texts(reports, chromium):
-    """In cells, names of columns, titles, descriptions: shown as they are, and run by no browser."""
+    """In cells, names of columns, titles, descriptions, files: shown as they are, and run by no browser."""
     quoted = HOSTILE.replace("'", "''")
     header = {"title": HOSTILE, "description": HOSTILE, "group": HOSTILE, "chart": "bar n"}
     reports.report("one", f"select '{quoted}' as \"{HOSTILE.replace(chr(34), chr(34) * 2)[:60]}\", 3 as n", **header)
     reports.report("two", f"select '{quoted}'::int", title="two")
-    reports.run()
+    reports.report("<img src=x onerror=alert(1)>", "select 1 as a", title="three")
+    reports.run().checks["report[_img_src_x_onerror_alert_1__]"]
     assert reports.cells("one") == [[HOSTILE, "3"]]
     document = chromium_dom(chromium, reports.folder / "html" / "database.html")
     assert "<title>run" not in document
@@ -112,19 +113,14 @@ def test_csv(reports):
     raw = (reports.folder / "html" / "database" / "csv.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")
     assert raw.endswith(b"\r\n")
+    for path in ("database.html", "database/csv.csv"):
+        assert stat.S_IMODE((reports.folder / "html" / path).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", " =", "\n=", "\uff1d", ";=", "x;=", "x\t+"])
 def test_no_cell_begins_with_a_formula(start):
     text = csv_text(Table(0, ["a"], [False], [[f"{start}cmd"]], 1, exact=True))
     assert "'" in text.split("\r\n", 1)[1]
-
-
-def test_files_are_private(reports):
-    reports.report("shop/one", "select 1")
-    reports.run()
-    for path in ("database.html", "database/shop/one.csv"):
-        assert stat.S_IMODE((reports.folder / "html" / path).stat().st_mode) == 0o600
 
 
 def test_page_that_cannot_be_written(reports):

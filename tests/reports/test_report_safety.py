@@ -102,34 +102,13 @@ def test_copy_to_a_program_as_superuser(reports, tmp_path):
 
 
 def test_a_cursor_named_like_ours(as_owner):
-    """A function that opens one harms itself only."""
+    """A function that opens one harms itself only. Of a role that can write the summary warns, by what it may do."""
     as_owner.report("other", "select 7 as number")
     as_owner.report("cursors", "select shop.cursors()")
     outcome = as_owner.run()
     assert 'cursor "servermonitoring_report" already in use' in outcome.checks["report[cursors]"]["message"]
     assert as_owner.cells("other") == [["7"]]
-
-
-def test_role_that_can_write_is_warned_of(as_owner, reports):
-    """In the summary: what it may do, by name."""
-    as_owner.report("one", "select 1")
-    assert (
-        '[database.main]: the role "owner" may write into shop.orders; reports should ask as' in as_owner.run().output
-    )
-    reports.role = ADMIN
-    assert 'the role "admin" is a superuser' in reports.run().output
-
-
-def test_role_that_can_only_read_is_not_warned_of(reports):
-    reports.report("one", "select 1")
-    assert "should ask as" not in reports.run().output
-
-
-@pytest.mark.usefixtures("owned")
-def test_right_that_is_missing(reports):
-    """The server's words say to what; it is no mistake in the report."""
-    found = reports.failure("orders", "select * from shop.orders")
-    assert found == 'the role "reader" lacks a right: permission denied for schema shop'
+    assert '[database.main]: the role "owner" may write into shop.orders; reports should ask as' in outcome.output
 
 
 def test_lock_that_is_never_released(reports, owned):
@@ -142,15 +121,6 @@ def test_lock_that_is_never_released(reports, owned):
         outcome = reports.run()
     assert outcome.message("report[locked]") == "a lock that it needs was not released within 2 s"
     assert outcome.checks["report[other]"]["status"] == "ok"
-
-
-def test_100_million_rows(reports):
-    """Only what is shown is made: the query streams, and the rest is never fetched."""
-    reports.report("rows", "select generate_series(1, 100000000) as number", limit="3")
-    outcome = reports.run()
-    outcome.assert_well("report[rows]")
-    assert reports.cells("rows") == [["1"], ["2"], ["3"]]
-    assert "The first 3 rows of more" in reports.section("rows").text_content()
 
 
 def test_query_that_takes_too_long(reports):
@@ -174,13 +144,6 @@ def test_cell_of_100_megabytes(reports):
     ]
 
 
-def test_many_long_cells(reports):
-    """An answer is cut where a page could not show it any more."""
-    reports.report("many", "select repeat('z', 1000) as a from generate_series(1, 10000)", limit="10000")
-    reports.run().assert_well("report[many]")
-    assert 980 < len(reports.cells("many")) < 1010
-
-
 def test_server_stopped_midway_and_away(reports, postgresql, owned):
     """Each report is judged at its deadline; the page says so, and still shows the last table with its age."""
     reports.role = owned
@@ -202,9 +165,18 @@ def test_server_stopped_midway_and_away(reports, postgresql, owned):
     postgresql.start()
 
 
+@pytest.mark.usefixtures("owned")
 def test_side_by_side(reports):
-    """Several reports run at once, and each has its own answer."""
+    """Several reports at once, and each has its own answer, however much another asks for."""
+    reports.report("rows", "select generate_series(1, 100000000) as number", limit="3")
+    reports.report("long", "select repeat('z', 1000) as a from generate_series(1, 10000)", limit="10000")
+    reports.report("orders", "select * from shop.orders")
     for number in range(8):
         reports.report(f"n{number}", f"select pg_sleep(0.2), {number} as number")
-    reports.run()
+    outcome = reports.run()
     assert [reports.cells(f"n{number}")[0][1] for number in range(8)] == [str(number) for number in range(8)]
+    assert reports.cells("rows") == [["1"], ["2"], ["3"]], "only what is shown is made: the query streams"
+    assert "The first 3 rows of more" in reports.section("rows").text_content()
+    assert 980 < len(reports.cells("long")) < 1010, "cut where a page could not show it any more"
+    assert outcome.message("report[orders]") == 'the role "reader" lacks a right: permission denied for schema shop'
+    assert "should ask as" not in outcome.output, "a role that can only read is not warned of"
