@@ -76,7 +76,7 @@ def clean(options: argparse.Namespace) -> int:
 
 def _state_directory(book: rulebook.Rulebook) -> Path | None:
     try:
-        return state.directory(book.state)
+        return state.directory(book.state, root_may_share=True)
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None
