@@ -11,6 +11,7 @@ from servermonitoring import state
 from servermonitoring.values import size_in_words
 from watchdog import rulebook
 
+_PATIENCE = 5.0  # seconds that the removal of a profile may take when all else is done
 OK, NOT_DONE, WRONG_CONFIGURATION, ALREADY_RUNNING = 0, 1, 4, 6
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class AlreadyRunningError(Exception):
 
 
 def watch(options: argparse.Namespace) -> int:
-    from watchdog import daemon
+    from watchdog import background, daemon
     from watchdog.watching import Watch
 
     book = rulebook.load(options.config)
@@ -32,6 +33,7 @@ def watch(options: argparse.Namespace) -> int:
     if options.once:
         looks.look()
         looks.finish()
+        background.wait(_PATIENCE)
         return OK
     lock = None if directory is None else _lock(directory)
     daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config)).run()
