@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin.result import Result
+from healthchecks.plugin.sinks.sharing import mode_in
 from healthchecks.plugin.summary import headline
 
 NAME = "index.html"
@@ -40,7 +41,7 @@ class Page:
     def publish(self) -> Path:
         """Put what pytest-html has written in the page's place. Raises OSError; the old page is then still there."""
         self._config.pluginmanager.unregister(self._report)
-        self._beside.chmod(0o600)
+        self._beside.chmod(mode_in(self.path.parent))
         return self._beside.replace(self.path)
 
     def discard(self) -> None:

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [maintenance.NAME]."""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [metrics], [maintenance.NAME]."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,11 @@ class DashboardSettings(Table):
     """Where index.html and status.json are written."""
 
 
+class MetricsSettings(Table):
+    textfile: str | None = None
+    """File for node_exporter's textfile collector, its name ending in .prom; none is written without it."""
+
+
 class Settings(Table):
     """What is in force besides the targets."""
 
@@ -39,4 +44,5 @@ class Settings(Table):
     state: StateSettings = StateSettings()
     history: HistorySettings = HistorySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    metrics: MetricsSettings = MetricsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Any
 
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks.history import Course
+from healthchecks.plugin.sinks.sharing import mode_in
 from servermonitoring.files import write_whole
 
 NAME = "status.json"
@@ -30,7 +31,8 @@ def write(
         "interrupted": interrupted,
         "checks": [_entry(each, courses.get(each.key)) for each in results],
     }
-    write_whole(directory / NAME, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    write_whole(directory / NAME, text, mode=mode_in(directory))
 
 
 def _entry(result: Result, course: Course | None) -> dict[str, Any]:
