@@ -9,7 +9,8 @@ import pytest
 from healthchecks.plugin import summary
 from healthchecks.plugin.result import Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.sinks import history, status_json
+from healthchecks.plugin.sinks import history, metrics, status_json
+from servermonitoring.files import at_home
 
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
@@ -20,6 +21,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.pool.close()
     run.courses = _remember(run)
     _publish(run)
+    _export(run)
     run.lock.release()
 
 
@@ -70,3 +72,15 @@ def _publish(run: Run) -> None:
     except OSError as error:
         run.page.discard()
         run.notices.append(f"the page could not be written, the old one is still there: {error}")
+
+
+def _export(run: Run) -> None:
+    """For Prometheus, where that is asked for."""
+    if (textfile := run.configuration.settings.metrics.textfile) is None:
+        return
+    kinds = run.configuration.kinds()
+    configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
+    try:
+        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+    except OSError as error:
+        run.notices.append(f"metrics {textfile} could not be written: {error.strerror or error}")

@@ -1,6 +1,6 @@
 """The tables of the suite itself: [run], [state], [history], [dashboard], [metrics], [maintenance.NAME]."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from healthchecks.plugin.fields import Duration
 from healthchecks.plugin.maintenance import Maintenance
@@ -35,6 +35,13 @@ class DashboardSettings(Table):
 class MetricsSettings(Table):
     textfile: str | None = None
     """File for node_exporter's textfile collector, its name ending in .prom; none is written without it."""
+
+    @field_validator("textfile")
+    @classmethod
+    def _is_read(cls, name: str | None) -> str | None:
+        if name is not None and not name.endswith(".prom"):
+            raise ValueError(f'{name!r} would not be read: node_exporter takes files whose names end in ".prom"')
+        return name
 
 
 class Settings(Table):
