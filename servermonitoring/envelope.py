@@ -5,21 +5,24 @@ import os
 import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
 
 
 def _release() -> str:
-    return os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
+    try:
+        return os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
+    except PackageNotFoundError:  # run from a directory of its own
+        return "servermonitoring"
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where events come from, as Sentry wants to know it."""
 
-    environment: str = field(default_factory=lambda: os.environ.get("SENTRY_ENVIRONMENT") or "production")
+    environment: str = "production"
     release: str = field(default_factory=_release)
     host: str = field(default_factory=socket.gethostname)
 

@@ -130,11 +130,10 @@ class Sentry:
 
     def _await_check_ins(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        for thread in self._check_ins:
+        for thread in [*self._check_ins]:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
                 self._check_in_error = "the check-in had no answer from Sentry in time"
-        self._check_ins = [each for each in self._check_ins if each.is_alive()]
 
     def _send_check_in(self, check_in: dict[str, Any], earlier: list[threading.Thread]) -> None:
         for each in earlier:

@@ -31,6 +31,7 @@ _LARGEST = 20_000_000  # bytes; Sentry takes no more
 _MOST_REFUSED = 200  # files
 _MOST_IN_MEMORY = 100  # deliveries that could not be written
 _ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
+_WORTH_TELLING = 60.0  # seconds of waiting
 _PAUSE = "pause.json"
 
 
@@ -59,7 +60,9 @@ class Tally:
 
     def __str__(self) -> str:
         """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry answers 502 Bad Gateway."""
-        age = f" (the oldest for {in_words(self.oldest)})" if self.oldest is not None else ""
+        age = (
+            f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _WORTH_TELLING else ""
+        )
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
         told = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
         return "; ".join(filter(None, [", ".join(told) or "nothing to send", self.error, self.check_in]))

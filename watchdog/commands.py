@@ -22,6 +22,7 @@ class AlreadyRunningError(Exception):
 
 def watch(options: argparse.Namespace) -> int:
     from watchdog import daemon
+    from watchdog.outlet import Outlet
     from watchdog.watching import Watch
 
     book = rulebook.load(options.config)
@@ -29,12 +30,15 @@ def watch(options: argparse.Namespace) -> int:
     log.info("rules from %s", book.source or "nowhere, so the default one")
     daemon.tell_rules(book)
     looks = Watch(book.rules, directory, dry_run=options.dry_run)
+    lock = None if directory is None or options.once else _lock(directory)
+    outlet = Outlet(None if options.dry_run else state.location(book.state) / "spool" / "watchdog")
+    outlet.address(book.addressee)
     if options.once:
         looks.look()
         looks.finish()
+        outlet.close()
         return OK
-    lock = None if directory is None else _lock(directory)
-    daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config)).run()
+    daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
     del lock  # held until here
     return OK
 

@@ -45,6 +45,7 @@ class Run:
         self.telling: Telling | None = None
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
+        self.of_reports = False  # and of nothing else
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 

@@ -39,7 +39,7 @@ class DashboardSettings(Table):
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
-class CheckInSettings(Table):
+class MonitorSettings(Table):
     monitor: str = Field(pattern=r"^[a-z0-9_-]{1,50}$")
     """The slug of Sentry's cron monitor, made there if there is none."""
     schedule: str = "*/10 * * * *"
@@ -68,11 +68,16 @@ class CheckInSettings(Table):
         return name
 
 
+class CheckInSettings(MonitorSettings):
+    reports: MonitorSettings | None = None
+    """The monitor of runs of database reports alone; without it those check in nowhere."""
+
+
 class SentrySettings(Table):
     dsn: Secret | None = None
     """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
-    environment: str = "production"
-    """Sentry's word for where this runs: "staging"."""
+    environment: str = ""
+    """Sentry's word for where this runs: "staging"; default $SENTRY_ENVIRONMENT, else "production"."""
     token: Secret | None = None
     """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
     organization: str = Field(default="", pattern=_SLUG)

@@ -73,6 +73,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
 
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
+    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
     if not session.config.getoption("no_alerts"):
         run.alerts = wire(run)
     if run.telling:
