@@ -155,6 +155,7 @@ def pytest_runtest_logreport(report: Any) -> None:
         keep()
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)  # before hooks of the user add cells
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     if "healthchecks.plugin.page" in sys.modules:  # loaded for a page of ours, never by other tests
         from healthchecks.plugin.page import mend_cells

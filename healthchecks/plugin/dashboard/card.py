@@ -147,4 +147,5 @@ def percent(uptime: Uptime) -> str:
         return "no data"
     if share == 1:
         return "100 %"
-    return f"{uptime.well * 10_000 // uptime.judged / 100:.{2 if share > _FINE else 1}f} %"
+    digits = 2 if share > _FINE else 1
+    return f"{uptime.well * 100 * 10**digits // uptime.judged / 10**digits:.{digits}f} %"

@@ -27,7 +27,7 @@ def chart(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
         f"{'M' if index == 0 or x - measured[index - 1][0] > 10 else 'L'}{x} {_height(seconds, top)}"  # noqa: PLR2004 - the next place
         for index, (x, seconds) in enumerate(measured)
     )
-    return Markup(f'{band}<path class="line" d="{line}"/>')  # noqa: S704 - numbers of our own
+    return Markup(f'{band}<path class="line" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
 
 
 def _band(usual: tuple[float, float], top: float) -> str:

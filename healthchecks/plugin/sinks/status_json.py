@@ -1,4 +1,4 @@
-"""status.json beside the page: the state of every check, for programs."""
+"""status.json beside the page: the state of every check of the run, for programs."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -21,7 +21,8 @@ function tellAges() {
   const now = Date.now() / 1000;
   for (const each of all("time[data-age]")) {
     const age = now - Date.parse(each.dateTime) / 1000;
-    each.nextElementSibling.textContent = age < -60 ? "in the future: a clock is wrong" : `${inWords(age < 60 ? age : age - age % 60)} ago`;
+    const words = `${inWords(age < 60 ? age : age - age % 60)} ago`;
+    each.nextElementSibling.textContent = age < -60 ? "in the future: a clock is wrong" : words;
   }
   const {made, late} = document.body.dataset;
   const isLate = made !== undefined && late !== "" && now - Number(made) > Number(late);
@@ -33,10 +34,11 @@ function tellAges() {
   }
 }
 
-// <table class=sortable>: a button in each <th data-sort>; a cell's data-value counts before its text. What is
-// sorted are the rows of the one <tbody>, or where there are several, those, by the first row of each.
+// <table class=sortable>: a button in each <th data-sort> (pytest-html: th.sortable); a cell's data-value counts
+// before its text. What is sorted are the rows of the one <tbody>, or where there are several, those, by the first
+// row of each.
 function makeSortable(table) {
-  all("th[data-sort]", table).forEach((head) => {
+  all("th[data-sort], th.sortable", table).forEach((head) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -47,7 +49,8 @@ function makeSortable(table) {
 
 function sort(table, head) {
   const column = head.cellIndex, down = head.getAttribute("aria-sort") === "ascending";
-  const bodies = [...table.tBodies], [parent, items] = bodies.length > 1 ? [table, bodies] : [bodies[0], [...bodies[0].rows]];
+  const bodies = [...table.tBodies];
+  const [parent, items] = bodies.length > 1 ? [table, bodies] : [bodies[0], [...bodies[0].rows]];
   const value = (item) => {
     const cell = (item.rows ? item.rows[0] : item).cells[column];
     return cell.dataset.value ?? cell.textContent;

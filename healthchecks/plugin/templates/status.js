@@ -8,7 +8,8 @@
 
   function when(wall) {  // seconds of the server's wall clock
     const at = new Date(wall * 1000);
-    return `${days[at.getUTCDay()]} ${at.getUTCDate()} ${months[at.getUTCMonth()]} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+    const day = `${days[at.getUTCDay()]} ${at.getUTCDate()} ${months[at.getUTCMonth()]}`;
+    return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
   }
 
   function describe(check, place) {
@@ -81,19 +82,21 @@
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), states = select.value.split(" ");
     let found = 0;
     for (const {card, text} of cards) {
-      const fits = wanted.every((word) => text.includes(word)) && (select.value === "" || states.includes(card.dataset.state));
+      const isOfState = select.value === "" || states.includes(card.dataset.state);
+      const fits = isOfState && wanted.every((word) => text.includes(word));
       card.hidden = !fits;
       found += fits;
     }
-    for (const section of all("main section.group")) section.hidden = !section.querySelector(".card:not([hidden])") && isFiltered();
+    for (const section of all("main section.group")) {
+      section.hidden = isFiltered() && !section.querySelector(".card:not([hidden])");
+    }
     document.getElementById("found").textContent = isFiltered() ? `${found} of ${cards.length} shown` : "";
   }
   const isFiltered = () => input.value.trim() !== "" || select.value !== "";
 
   function openTarget() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = target?.querySelector?.("tbody details");
-    if (target?.tagName === "TBODY" && target.querySelector("details")) target.querySelector("details").open = true;
+    const details = target?.tagName === "TBODY" ? target.querySelector("details") : null;
     if (details) details.open = true;
     if (target?.closest("[hidden]")) {
       input.value = select.value = "";
@@ -103,8 +106,8 @@
 
   // A page on a wall shows the newest run; one that somebody works with is left alone.
   function lookForSuccessor() {
-    const worked = isFiltered() || document.querySelector("main details[open]") || document.activeElement !== document.body;
-    if (!document.hidden && !worked && !document.body.classList.contains("archived")) location.reload();
+    const isRead = document.querySelector("main details[open]") || document.activeElement !== document.body;
+    if (!document.hidden && !isRead && !isFiltered() && !document.body.classList.contains("archived")) location.reload();
   }
 
   all(".course").forEach(makeTellable);
