@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
 
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
-_LARGEST_ANSWER = 1_000_000  # characters of all its rows: a page of ten such answers must still open on a phone
+_LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answers must still open on a phone
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
 select current_user::text, coalesce(

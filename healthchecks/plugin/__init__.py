@@ -71,14 +71,15 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Database reports: .sql files that say so at their head; any other is none of our business."""
+    """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
     if file_path.suffix != ".sql":
         return None
     if checks.is_report(file_path) or parent.session.isinitpath(file_path):
         from healthchecks.plugin.sql.collecting import ReportFile
 
         return ReportFile.from_parent(parent, path=file_path)
-    parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
+    if checks.REPORTS in file_path.parent.parts:
+        parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
     return None
 
 

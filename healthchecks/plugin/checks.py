@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
-UNTITLED = pytest.StashKey[list[Path]]()  # .sql files that were passed over
+REPORTS = "reports"  # the folder of .sql files that may be reports
+UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
 class CheckItem(pytest.Item):
@@ -47,10 +48,10 @@ def is_check(item: pytest.Item) -> bool:
 
 
 def is_report(path: Path) -> bool:
-    """Whether the comments at the head of a .sql file give it a title, which makes it a report."""
+    """Whether this file lies in a folder of reports, and the comments at its head give it a title."""
     from healthchecks.plugin.sql.header import has_title
 
-    return has_title(path)
+    return REPORTS in path.parent.parts and has_title(path)
 
 
 def are_in_files(paths: Iterable[Path]) -> bool:

@@ -89,7 +89,7 @@ def owned(postgresql: PostgreSQL):
     for statement in ("create table shop.orders as select generate_series(1, 3) as id", "create sequence shop.numbers"):
         postgresql.execute(statement, role=role)
     yield role
-    postgresql.execute("drop schema shop cascade")
+    postgresql.revive().execute("drop schema shop cascade")
     postgresql.execute("drop role owner")
 
 

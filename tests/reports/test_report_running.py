@@ -13,7 +13,9 @@ def test_foreign_sql_is_none_of_our_business(suite):  # noqa: F811 - the fixture
     """An ordinary test run with dumps and migrations around collects none of them."""
     suite.write("test_mine.py", "def test_one(): pass")
     suite.write("dump.sql", "-- MySQL dump 10.13\n-- Host: localhost    Database: shop\n-- Database: `shop`\nselect 1;")
-    suite.write("migration.sql", "-- Description: add orders\n-- migrate:up\ncreate table orders ();")
+    suite.write("titled.sql", "-- title: of a query of somebody else's\nselect 1;")
+    (suite.folder / "reports").mkdir()
+    suite.write("reports/migration.sql", "-- Description: add orders\n-- migrate:up\ncreate table orders ();")
     outcome = suite.run(".")
     assert outcome.status == 0
     assert "1 passed" in outcome.output

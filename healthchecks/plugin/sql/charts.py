@@ -39,7 +39,8 @@ class Bar:
 def course(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
     """Moments in seconds, and values; the last of each quarter of a day stands for it. None for fewer than two."""
     start = time.time() - days * _DAY
-    thinned = {int((moment - start) / (days * _DAY) * _POINTS): (moment, value) for moment, value in points}
+    within = [(moment, value) for moment, value in points if 0 <= moment - start <= days * _DAY]
+    thinned = {int((moment - start) / (days * _DAY) * _POINTS): (moment, value) for moment, value in within}
     places = [((moment - start) / (days * _DAY), value) for moment, value in thinned.values()]
     return _curve(places) if len(places) > 1 else None
 

@@ -20,7 +20,6 @@ from servermonitoring.configuration import Problem, nearest
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
 
-FOLDER = "reports"
 CHECK = "report"
 _AT_A_TIME = 10  # connections that the morning's reports take of a database
 
@@ -91,7 +90,7 @@ def _shown(path: Path, here: Path) -> str:
 
 def report_name(path: Path, root: Path) -> str:
     """What the report is known by: its path below the nearest folder called reports, without .sql."""
-    above = next((each for each in path.parents if each.name == FOLDER), root)
+    above = next((each for each in path.parents if each.name == checks.REPORTS), root)
     relative = path.relative_to(above) if path.is_relative_to(above) else Path(path.name)
     return checks.clean_id(relative.with_suffix("").as_posix())
 

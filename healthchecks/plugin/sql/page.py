@@ -107,5 +107,5 @@ def _shown(state: State, course: Course) -> Shown:
 
 def _csv_path(directory: Path, name: str) -> Path:
     """A name may hold dots and slashes, but leads nowhere else."""
-    parts = [part for part in name.split("/") if part.strip(".")]
+    parts = [part for part in name.split("/") if part.strip(".")] or ["report"]
     return directory.joinpath(_FOLDER, *parts[:-1], f"{parts[-1]}.csv")

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from healthchecks.plugin.sinks import history
 
@@ -92,8 +92,8 @@ class Store:
     def states(self) -> list[State]:
         """Of all reports that ever ran, by name; without those whose file is gone."""
         rows = self._database.execute("SELECT document FROM reports ORDER BY name").fetchall()
-        states = [_state(json.loads(document)) for (document,) in rows]
-        return [each for each in states if Path(each.path).exists()]
+        states = [_state(document) for (document,) in rows]
+        return [each for each in states if each and os.access(each.path, os.F_OK)]
 
     def numbers(self, days: int) -> Mapping[str, list[tuple[float, float]]]:
         """The course of each report's number: moments and values, the oldest first."""
@@ -125,8 +125,11 @@ def opened(directory: Path) -> Iterator[Store]:
         store.close()
 
 
-def _state(document: dict[str, Any]) -> State:
-    table, chart = document.pop("table"), document.pop("chart")
-    return State(
-        **document, chart=(chart[0], chart[1]) if chart else None, table=Table(**table) if table is not None else None
-    )
+def _state(text: str) -> State | None:
+    """None for one that another version wrote: it comes back with its report's next run."""
+    try:
+        document = json.loads(text)
+        table, chart = document.pop("table"), document.pop("chart")
+        return State(**document, chart=chart and (chart[0], chart[1]), table=table and Table(**table))
+    except (ValueError, KeyError, TypeError):
+        return None
