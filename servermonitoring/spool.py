@@ -31,6 +31,7 @@ _LARGEST = 20_000_000  # bytes; Sentry takes no more
 _MOST_REFUSED = 200  # files
 _MOST_IN_MEMORY = 100  # deliveries that could not be written
 _ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
+_WORTH_TELLING = 60.0  # seconds of waiting
 _PAUSE = "pause.json"
 
 
@@ -59,7 +60,9 @@ class Tally:
 
     def __str__(self) -> str:
         """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry answers 502 Bad Gateway."""
-        age = f" (the oldest for {in_words(self.oldest)})" if self.oldest is not None else ""
+        age = (
+            f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _WORTH_TELLING else ""
+        )
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
         told = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
         return "; ".join(filter(None, [", ".join(told) or "nothing to send", self.error, self.check_in]))
@@ -84,7 +87,7 @@ class Spool:
             return
         new = Delivery.new(key)
         try:
-            private_directory(self.directory)
+            private_directory(self.directory, root_may_share=True)
             self._make_room(len(content))
             write_whole(self.directory / new.name, content)
             self._unwritable = ""
@@ -151,7 +154,7 @@ class Spool:
 
     def put_aside(self, delivery: Delivery, why: str) -> None:
         """Into refused/, with the reason as the end of its name. Raises OSError."""
-        refused = private_directory(self.directory / "refused")
+        refused = private_directory(self.directory / "refused", root_may_share=True)
         target = refused / f"{delivery.identity}.{why}"
         if delivery.content is None:
             (self.directory / delivery.name).rename(target)
@@ -172,7 +175,7 @@ class Spool:
         """What is in memory only goes to the disk, if that works again."""
         for each in [each for each in self._in_memory if each.content is not None]:
             with contextlib.suppress(OSError):
-                write_whole(private_directory(self.directory) / each.name, each.content or b"")
+                write_whole(private_directory(self.directory, root_may_share=True) / each.name, each.content or b"")
                 self.remove(each)
 
     def tidy(self) -> None:

@@ -24,7 +24,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
         "healthchecks.plugin.alerting.*",
         (
             "healthchecks.plugin.alerting.*",
-            "healthchecks.plugin.sinks.history",
+            "healthchecks.plugin.sinks.history.*",
             "healthchecks.plugin.result",
             "servermonitoring.*",
         ),
@@ -38,6 +38,10 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
             "healthchecks.plugin.result",
             "servermonitoring.*",
         ),
+    ),
+    (
+        "healthchecks.plugin.sql.*",
+        ("healthchecks", "healthchecks.clients.*", "healthchecks.plugin.*", "servermonitoring.*"),
     ),
     ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),

@@ -38,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="print a JSON schema of the configuration file, for editors, and exit",
     )
 
+    group.addoption(
+        "--report-param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of database reports, in place of their own value",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -60,6 +68,19 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
     if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
+    if file_path.suffix != ".sql":
+        return None
+    if checks.is_report(file_path) or parent.session.isinitpath(file_path):
+        from healthchecks.plugin.sql.collecting import ReportFile
+
+        return ReportFile.from_parent(parent, path=file_path)
+    if checks.REPORTS in file_path.parent.parts:
+        parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
+    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -134,19 +155,12 @@ def pytest_runtest_logreport(report: Any) -> None:
         keep()
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)  # before hooks of the user add cells
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     if "healthchecks.plugin.page" in sys.modules:  # loaded for a page of ours, never by other tests
-        from healthchecks.plugin.page import escape_cells
+        from healthchecks.plugin.page import mend_cells
 
-        escape_cells(cells, report.nodeid)
-
-
-def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
-    run = _run(session.config)
-    if run is not None:
-        from healthchecks.plugin.page import banner
-
-        prefix.append(banner(run.results.values()))
+        mend_cells(cells, report)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

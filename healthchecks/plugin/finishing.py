@@ -1,18 +1,22 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
 import contextlib
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from healthchecks.plugin import summary, troubles
+from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.sinks import history, status_json
+from healthchecks.plugin.showing import situation
+from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
+from servermonitoring.files import at_home
 
+_PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
 
@@ -23,9 +27,14 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "alerts"):
         _tell(run, run.results.values())
     with _sink(run, "history"):
-        run.courses = _remember(run)
+        run.memory = _remember(run)
+        run.courses = run.memory.courses
+    with _sink(run, "reports"):
+        _keep_reports(run)
     with _sink(run, "page"):
         _publish(run)
+    with _sink(run, "metrics"):
+        _export(run)
     with _sink(run, "alerts"):
         _tell(run, troubles.results(run))
         if run.telling:
@@ -40,6 +49,14 @@ def _sink(run: Run, name: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
         run.trouble(name, f"{name}: {describe(error)}")
+
+
+def _keep_reports(run: Run) -> None:
+    """Before the page, which links to theirs."""
+    if "healthchecks.plugin.sql.collecting" in sys.modules:  # loaded by the first report
+        from healthchecks.plugin.sql.finishing import finish as finish_reports
+
+        finish_reports(run)
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -66,17 +83,19 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
             terminal.write_line(result.details)
 
 
-def _remember(run: Run) -> Mapping[tuple[str, str], history.Course]:
-    results = list(run.results.values())
+def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    days = run.configuration.settings.history.days
     try:
-        with history.opened(run.directory, run.configuration.settings.history.days) as opened:
-            opened.store(results, run.started, seconds, interrupted=run.interrupted)
-            troubles.tell_put_aside(run, opened)
-            return opened.courses(results)
-    except (OSError, sqlite3.Error) as error:
-        run.trouble("history", f"history {run.directory / history.NAME}: {error}")
-        return {}
+        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
+    except TimeoutError as error:
+        run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
+        return history.Memory()
+    run.notices += memory.notices
+    if memory.troubles:
+        run.trouble("history", "; ".join(memory.troubles))
+    return memory
 
 
 def _tell(run: Run, results: Iterable[Result]) -> None:
@@ -88,8 +107,19 @@ def _publish(run: Run) -> None:
     if run.page is None:
         return
     try:
-        run.page.publish()
+        run.page.publish(situation(run))
         status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
     except OSError as error:
-        run.page.discard()
         run.trouble("page", f"the page could not be written, the old one is still there: {error}")
+
+
+def _export(run: Run) -> None:
+    """For Prometheus, where that is asked for."""
+    if (textfile := run.configuration.settings.metrics.textfile) is None:
+        return
+    kinds = run.configuration.kinds()
+    configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
+    try:
+        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+    except OSError as error:
+        run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

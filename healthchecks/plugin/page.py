@@ -1,74 +1,102 @@
-"""pytest-html's report as the page: begun when a run holds health checks, written beside and renamed."""
+"""The page: pytest-html gathers the rows and makes the report, with our template and what the history says."""
 
 import contextlib
-import secrets
-from collections.abc import Iterable
+import time
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_html.report_data import ReportData
+from pytest_html.selfcontained_report import SelfContainedReport
 
-from healthchecks.plugin.result import Result
-from healthchecks.plugin.summary import headline
+from healthchecks.plugin.dashboard import archive, badges, changes
+from healthchecks.plugin.dashboard.making import Pages, make
+from healthchecks.plugin.dashboard.overview import Overview, overview
+from healthchecks.plugin.dashboard.rendering import taken
+from healthchecks.plugin.dashboard.situation import Situation
+from healthchecks.plugin.sinks import sharing
 
 NAME = "index.html"
+_LEFT_BEHIND = 3600  # seconds after which a half-written file is nobody's
+
+
+class Report(SelfContainedReport):  # type: ignore[misc]
+    """pytest-html's report, which is made when the history has been asked, and written beside and renamed."""
+
+    def __init__(self, path: Path, config: pytest.Config) -> None:
+        super().__init__(str(path), config, ReportData(config), template=self, css="")
+        self.situation: Situation | None = None
+        self.overview = Overview(())
+        self.pages = Pages("", "")
+
+    def render(self, **report: Any) -> str:
+        """What pytest-html calls its template for."""
+        assert self.situation is not None
+        self.overview = overview(self.situation)
+        self.pages = make(self.situation, self.overview, report, self._report.data)
+        return self.pages.newest
+
+    def publish(self, situation: Situation) -> None:
+        """Make the report, now that everything is known. Raises OSError; the old page is then still there."""
+        self.situation = situation
+        super()._generate_report()
+
+    def _generate_report(self, *args: Any, **kwargs: Any) -> None:
+        """Called by pytest-html at the end of the tests: too early."""
+
+    def _write_report(self, rendered_report: str) -> None:
+        sharing.publish(self._report_path, rendered_report)
 
 
 class Page:
-    """One pytest-html report under a name beside the page's, so that a reader never sees half of it."""
+    """One report, begun when a run turns out to hold health checks."""
 
     def __init__(self, config: pytest.Config, directory: Path) -> None:
         """Raises OSError where the directory cannot be made."""
-        from pytest_html import plugin
-
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = directory / NAME
-        self._beside = directory / f".{NAME}.{secrets.token_hex(6)}"
+        self.session: pytest.Session | None = None
+        self.environment: dict[str, str] = {}
         self._config = config
-        self._report = self._register(plugin)
+        self._report = Report(self.path, config)
+        config.pluginmanager.register(self._report)
+        _clean(directory)
 
     def begin(self, session: pytest.Session, environment: dict[str, str], broken: list[Any]) -> None:
         """Hand it what it missed by being registered after collection."""
+        self.session, self.environment = session, environment
         self._report.pytest_sessionstart(session)
-        self._report._report.set_data("environment", environment)  # noqa: SLF001 - else Python and plugins
-        self._report._report.title = "Server health"  # noqa: SLF001
         self._report.pytest_collection_finish(session)
         for report in broken:
             self._report.pytest_collectreport(report)
 
-    def publish(self) -> Path:
-        """Put what pytest-html has written in the page's place. Raises OSError; the old page is then still there."""
+    def publish(self, situation: Situation) -> None:
+        """Write the page and what belongs to it. Raises OSError; the old page is then still there."""
         self._config.pluginmanager.unregister(self._report)
-        self._beside.chmod(0o600)
-        return self._beside.replace(self.path)
+        self._report.publish(situation)
+        directory = self.path.parent
+        if changes.is_eventful(situation) and situation.memory.runs:
+            archive.keep(directory, situation.memory.runs[-1].time, self._report.pages.kept)
+        badges.write(directory, self._report.overview)
 
-    def discard(self) -> None:
-        """Leave nothing beside the old page."""
+
+def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
+    """A row of pytest-html's table: the test's id, which it does not escape, and the time that was measured.
+
+    Links to what is attached go: browsers do not open them, and the page has it in the row's details.
+    """
+    cells[1] = f'<td class="col-testId">{escape(report.nodeid)}</td>'
+    if 'href="data:' in cells[3]:
+        cells[3] = '<td class="col-links"></td>'
+    if hasattr(report, "duration"):
+        words = taken(report.duration)
+        cells[2] = f'<td class="col-duration" data-value="{report.duration:.4f}">{words}</td>'
+
+
+def _clean(directory: Path) -> None:
+    """Remove what a run that was killed left half-written."""
+    for path in directory.glob(f".{NAME}.*"):
         with contextlib.suppress(OSError):
-            self._beside.unlink()
-
-    def _register(self, plugin: Any) -> Any:
-        """pytest-html registers its report in pytest_configure, when it finds a path: it is called again for ours."""
-        option, before = self._config.option, set(self._config.pluginmanager.get_plugins())
-        given = option.htmlpath, option.self_contained_html
-        option.htmlpath, option.self_contained_html = str(self._beside), True
-        try:
-            plugin.pytest_configure(self._config)
-        finally:
-            option.htmlpath, option.self_contained_html = given
-        return next(iter(set(self._config.pluginmanager.get_plugins()) - before))
-
-
-def banner(results: Iterable[Result]) -> str:
-    """The page's first lines: what is wrong, in HTML."""
-    results = list(results)
-    bad = (
-        f"<li><b>{escape(each.label)}</b>: {escape(each.message)}</li>" for each in results if each.status.is_failure
-    )
-    return f"<h2>{escape(headline(results))}</h2><ul>{''.join(bad)}</ul>"
-
-
-def escape_cells(cells: list[str], name: str) -> None:
-    """pytest-html does not escape test ids: `cells` is a row of its table, whose second cell holds one."""
-    cells[1] = f'<td class="col-testId">{escape(name)}</td>'
+            if path.stat().st_mtime < time.time() - _LEFT_BEHIND:
+                path.unlink()

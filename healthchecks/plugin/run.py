@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
-    from healthchecks.plugin.sinks.history import Course
+    from healthchecks.plugin.sinks.history import Course, Memory
     from healthchecks.plugin.telling import Telling
 
 
@@ -40,10 +40,12 @@ class Run:
         self.notices: list[str] = []
         self.troubles: dict[str, str] = {}  # part of the suite → what is wrong with it
         self.courses: Mapping[tuple[str, str], Course] = {}
+        self.memory: Memory | None = None
         self.page: Page | None = None
         self.telling: Telling | None = None
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
+        self.of_reports = False  # and of nothing else
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 

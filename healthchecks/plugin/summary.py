@@ -19,14 +19,22 @@ _WORDS = {
 def headline(results: Iterable[Result]) -> str:
     """One line that says it all: "2 of 14 checks are failing", "All 14 checks are well"."""
     judged = [each for each in results if each.status is not Status.SKIPPED]
-    bad = sum(each.status.is_failure for each in judged)
+    bad = [each for each in judged if each.status.is_failure]
+    in_maintenance = sum(each.maintenance for each in bad)
     blocked = sum(each.status is Status.BLOCKED for each in judged)
+    return in_one_line(len(judged), len(bad) - in_maintenance, blocked, in_maintenance)
+
+
+def in_one_line(judged: int, failing: int, blocked: int, in_maintenance: int) -> str:
+    """The headline by its figures; what fails in maintenance is told apart, since nobody has to hurry for it."""
     if not judged:
         return "No check was judged"
-    behind = f", {blocked} more blocked" if blocked else ""
-    if bad:
-        return f"{bad} of {_checks(len(judged))} {'is' if bad == 1 else 'are'} failing{behind}"
-    return f"All {_checks(len(judged))} are well" if len(judged) > 1 else "The one check is well"
+    parts = [f"{failing} of {_checks(judged)} {'is' if failing == 1 else 'are'} failing"] if failing else []
+    parts += [f"{blocked} {'more ' if failing else ''}blocked"] * bool(blocked)
+    parts += [f"{in_maintenance} in maintenance"] * bool(in_maintenance)
+    if parts:
+        return ", ".join(parts if failing else [f"None of {_checks(judged)} is failing", *parts])
+    return f"All {_checks(judged)} are well" if judged > 1 else "The one check is well"
 
 
 def lines(

@@ -199,7 +199,7 @@ def test_nothing_is_left_beside_the_page(jobs):
     """Written beside and renamed: nothing else stays in the folder."""
     jobs.configure("[job.a]\n")
     jobs.run()
-    assert sorted(path.name for path in jobs.page.iterdir()) == ["index.html", "status.json"]
+    assert sorted(path.name for path in jobs.page.iterdir()) == ["badges", "index.html", "status.json"]
 
 
 def test_ids_are_escaped_on_the_page(suite):

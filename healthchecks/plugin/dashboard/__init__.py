@@ -1,0 +1,1 @@
+"""The page: from results and history to HTML. Knows nothing of pytest."""

@@ -1,0 +1,45 @@
+"""From pytest's run to what the page is made from."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from healthchecks.plugin import checks
+from healthchecks.plugin.dashboard.situation import Situation, Unjudged
+from healthchecks.plugin.run import Run
+from healthchecks.plugin.sinks.history import Memory
+
+
+def situation(run: Run) -> Situation:
+    """Once the run is over and its results are in the history."""
+    return Situation(
+        results=[*run.results.values()],
+        memory=run.memory or Memory(),
+        started=run.started,
+        seconds=(datetime.now(UTC) - run.started).total_seconds(),
+        host=run.host,
+        interrupted=run.interrupted,
+        unjudged=[*_unjudged(run)] if run.interrupted else [],
+        is_gone=lambda reference: _is_gone(run, reference),
+        interval=run.configuration.settings.dashboard.interval,
+        state_directory=run.directory,
+        page_directory=run.page_directory,
+        notices=run.notices,
+        environment=run.page.environment if run.page else {},
+    )
+
+
+def _unjudged(run: Run) -> Iterator[Unjudged]:
+    items = run.page.session.items if run.page and run.page.session else ()
+    for item in items:
+        if checks.is_check(item) and not checks.kind_is_absent(item):
+            target = checks.target_of(item)
+            key = checks.check_name(item), checks.target_name(item)
+            if key not in run.results:
+                yield Unjudged(*key, checks.label(item), target.group if target else "")
+
+
+def _is_gone(run: Run, reference: str) -> bool:
+    """Only a kind that this run has loaded can be told to have lost a target."""
+    kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
+    targets = kinds.get(reference.partition(".")[0])
+    return targets is not None and all(each.reference != reference for each in targets)

@@ -1,0 +1,24 @@
+"""The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
+
+from healthchecks.plugin.sinks.history.database import NAME, Unusable
+from healthchecks.plugin.sinks.history.records import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime
+from healthchecks.plugin.sinks.history.remembering import Memory, remember
+from healthchecks.plugin.sinks.history.store import NAMES, WELL, History, opened
+
+__all__ = [
+    "NAME",
+    "NAMES",
+    "WELL",
+    "Change",
+    "Course",
+    "FinishedRun",
+    "History",
+    "Memory",
+    "Past",
+    "Point",
+    "RunRecord",
+    "Unusable",
+    "Uptime",
+    "opened",
+    "remember",
+]

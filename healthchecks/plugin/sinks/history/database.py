@@ -1,0 +1,124 @@
+"""The file itself: opened, brought to the present schema, looked through now and then, put aside when damaged."""
+
+import contextlib
+import sqlite3
+import time
+from pathlib import Path
+
+NAME = "history.sqlite"
+VERSION = 2
+_CHECK_EVERY = 86400  # seconds between two looks through the whole file
+_WAIT = 5  # seconds for another process that is writing
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+# Version 1 is that of servermonitoring 0.1, which did not number it.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
+                                   UNIQUE (name, target));
+CREATE TABLE IF NOT EXISTS runs (time INTEGER PRIMARY KEY, seconds REAL NOT NULL, interrupted INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS results (check_id INTEGER NOT NULL REFERENCES checks, time INTEGER NOT NULL,
+                                    status INTEGER NOT NULL, seconds REAL NOT NULL, message TEXT NOT NULL,
+                                    PRIMARY KEY (check_id, time)) WITHOUT ROWID;
+ALTER TABLE checks ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE checks ADD COLUMN heading TEXT NOT NULL DEFAULT '';
+ALTER TABLE checks ADD COLUMN reference TEXT NOT NULL DEFAULT '';
+ALTER TABLE checks ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checks ADD COLUMN kind TEXT;
+ALTER TABLE checks ADD COLUMN since INTEGER;
+ALTER TABLE checks ADD COLUMN streak INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE results ADD COLUMN maintenance INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN name TEXT;
+CREATE UNIQUE INDEX runs_name ON runs (name) WHERE name IS NOT NULL;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+"""
+_LABELS = """
+UPDATE checks SET label = CASE target WHEN '' THEN name ELSE name || '[' || target || ']' END,
+                  seen = coalesce((SELECT max(time) FROM results WHERE check_id = checks.id), 0)
+"""
+_STREAK = """
+UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FROM results
+    WHERE check_id = checks.id AND status IN {mine} AND time > coalesce(
+        (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
+WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
+"""
+_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # of status codes
+
+
+class Unusable(sqlite3.Error):
+    """A history that cannot be used, and why."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """For reading and writing, in the present schema. Raises OSError, sqlite3.Error."""
+    path.touch(mode=0o600)
+    database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        _bring_up(database)
+        _look_through(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Even on a read-only file system, where write-ahead logging cannot be read. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        database.close()
+        raise Unusable("it is of another version, and cannot be written")
+    return database
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a damaged file and what belongs to it; give back its new name. Raises OSError."""
+    aside = path.with_name(f"history-damaged-{time.time_ns()}.sqlite")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _bring_up(database: sqlite3.Connection) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise Unusable(f"it was made by a newer version ({version}) of servermonitoring")
+    if version == VERSION:
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:  # another process was quicker
+            return
+        for statement in _SCHEMA.split(";"):
+            database.execute(statement)
+        database.execute(_LABELS)
+        recount(database)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def recount(database: sqlite3.Connection) -> None:
+    """Set since when each check is as it is from its results, of which there may be many: not for every run."""
+    for kind, mine in _KINDS.items():
+        others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
+        database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
+
+
+def _look_through(database: sqlite3.Connection) -> None:
+    """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
+    row = database.execute("SELECT value FROM facts WHERE name = 'looked through'").fetchone()
+    if row and abs(time.time() - row[0]) < _CHECK_EVERY:
+        return
+    trouble = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if trouble != "ok":
+        error = sqlite3.DatabaseError(trouble)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+    with database:
+        database.execute("INSERT OR REPLACE INTO facts VALUES ('looked through', ?)", (time.time(),))

@@ -1,0 +1,127 @@
+// The bars tell what they are; search and filter; the page looks for its successor.
+{
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const words = {o: "well", s: "slow", f: "failing", m: "in maintenance", b: "blocked", k: "skipped"};
+  const days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+  const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const two = (number) => String(number).padStart(2, "0");
+
+  function when(wall) {  // seconds of the server's wall clock
+    const at = new Date(wall * 1000);
+    const day = `${days[at.getUTCDay()]} ${at.getUTCDate()} ${months[at.getUTCMonth()]}`;
+    return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+  }
+
+  function describe(check, place) {
+    const times = check.runs.flatMap(([first, last]) => data.times.slice(first, last + 1));
+    const state = check.states[place], parts = [when(times[place]), words[state]];
+    if (state !== "b" && state !== "k") parts.push(`${check.seconds[place]} s`);
+    const noted = Object.keys(check.notes).map(Number).filter((each) => each <= place);
+    const note = noted.length ? check.notes[Math.max(...noted)] : "";
+    return {text: parts.join(" · "), note};
+  }
+
+  // Each strip of bars is walked through by mouse, and by the arrow keys as a slider is.
+  function makeTellable(strip) {
+    const check = data.checks[strip.dataset.card];
+    if (!check) return;
+    const count = check.states.length, places = data.bars;
+    let mark, tip, at = count - 1;
+
+    function show(place) {
+      at = Math.max(0, Math.min(count - 1, place));
+      if (!tip) {
+        mark = strip.appendChild(Object.assign(document.createElement("div"), {className: "mark"}));
+        tip = strip.appendChild(Object.assign(document.createElement("div"), {className: "tip"}));
+      }
+      const {text, note} = describe(check, at);
+      tip.textContent = text;
+      if (note) tip.append(" · ", Object.assign(document.createElement("bdi"), {textContent: note}));
+      mark.style.left = `${100 * (places - count + at) / places}%`;
+      mark.style.width = `${100 / places}%`;
+      strip.setAttribute("aria-valuenow", at + 1);
+      strip.setAttribute("aria-valuetext", note ? `${text} · ${note}` : text);
+    }
+
+    function hide() {
+      mark?.remove();
+      tip?.remove();
+      mark = tip = undefined;
+    }
+
+    const svg = strip.querySelector("svg");
+    const attributes = {role: "slider", tabindex: 0, "aria-label": svg.getAttribute("aria-label"),
+      "aria-valuemin": 1, "aria-valuemax": count};
+    for (const [name, value] of Object.entries(attributes)) strip.setAttribute(name, value);
+    show(at);
+    hide();
+    svg.setAttribute("aria-hidden", "true");
+    svg.removeAttribute("role");
+    svg.removeAttribute("aria-label");
+    strip.addEventListener("pointermove", (event) => {
+      const box = strip.getBoundingClientRect();
+      show(Math.floor(places * (event.clientX - box.left) / box.width) - places + count);
+    });
+    strip.addEventListener("pointerleave", () => document.activeElement === strip || hide());
+    strip.addEventListener("focus", () => show(at));
+    strip.addEventListener("blur", hide);
+    strip.addEventListener("keydown", (event) => {
+      const to = {ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageUp: at + 10,
+        PageDown: at - 10, Home: 0, End: count - 1}[event.key];
+      if (event.key === "Escape") hide();
+      if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault();
+      show(to);
+    });
+  }
+
+  const input = document.getElementById("words"), select = document.getElementById("states");
+  const cards = all(".card").map((card) => ({card, text: card.textContent.toLowerCase()}));
+
+  function filter() {
+    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), states = select.value.split(" ");
+    let found = 0;
+    for (const {card, text} of cards) {
+      const isOfState = select.value === "" || states.includes(card.dataset.state);
+      const fits = isOfState && wanted.every((word) => text.includes(word));
+      card.hidden = !fits;
+      found += fits;
+    }
+    for (const section of all("main section.group")) {
+      section.hidden = isFiltered() && !section.querySelector(".card:not([hidden])");
+    }
+    document.getElementById("found").textContent = isFiltered() ? `${found} of ${cards.length} shown` : "";
+  }
+  const isFiltered = () => input.value.trim() !== "" || select.value !== "";
+
+  function openTarget() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = target?.tagName === "TBODY" ? target.querySelector("details") : null;
+    if (details) details.open = true;
+    if (target?.closest("[hidden]")) {
+      input.value = select.value = "";
+      filter();
+    }
+  }
+
+  // A page on a wall shows the newest run; one that somebody works with is left alone.
+  function lookForSuccessor() {
+    const isRead = document.querySelector("main details[open]") || document.activeElement !== document.body;
+    if (!document.hidden && !isRead && !isFiltered() && !document.body.classList.contains("archived")) location.reload();
+  }
+
+  all(".course").forEach(makeTellable);
+  input.addEventListener("input", filter);
+  select.addEventListener("input", filter);
+  document.querySelector(".search").addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+      event.preventDefault();
+      input.focus();
+    }
+  });
+  addEventListener("hashchange", openTarget);
+  filter();
+  openTarget();
+  setInterval(lookForSuccessor, 60000);
+}
