@@ -196,7 +196,7 @@ class Spool:
         except (OSError, ValueError, TypeError, KeyError):
             return 0.0
         rest = until - time.time()
-        return rest if rest < OLDEST else 0.0  # else the clock was set
+        return max(0.0, rest) if rest < OLDEST else 0.0  # else the clock was set
 
     def remember_pause(self, seconds: float) -> None:
         with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ def test_what_sentry_missed_comes_with_the_next_watchdog(kennel, addressed, bugs
     bugsink.stop()
     watch = addressed(bugsink.dsn)
     kennel.stand_in().wait(20)
-    watch.said("WARNING Sentry: 1 waiting .*; Sentry cannot be reached: connection refused")
+    watch.said("WARNING Sentry: 1 waiting; Sentry cannot be reached: connection refused")
     watch.process.terminate()
     assert watch.process.wait(10) == 0
     assert len(list((watch.state / "spool/watchdog").glob("*-*"))) == 1
@@ -138,7 +138,7 @@ def test_sighup_reads_the_dsn_anew(kennel, addressed, kent, bugsink, tmp_path):
 
 def test_errors_are_told_too(addressed, bugsink):
     watch = addressed(bugsink.dsn)
-    watch.said("alerts go to")
+    watch.said("matches no process")
     watch.config.write_text("[watchdog.firefox]\nproces = 1\n")
     watch.process.send_signal(signal.SIGHUP)
     (event,) = wait_for(bugsink.events)
