@@ -261,8 +261,8 @@ def test_files_are_private(ports, greeter):
     ports.run()
     for directory in (ports.state, ports.page):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        for path in directory.iterdir():
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        for path in directory.rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
 def test_unrelated_run_costs_nothing(suite):
