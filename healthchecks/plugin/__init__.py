@@ -33,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="send no alerts and no check-in, and remember none as sent: a run by hand",
     )
     group.addoption(
+        "--history-export", metavar="FILE", help="write all results of the history to FILE (.csv or .jsonl), and exit"
+    )
+    group.addoption(
         "--monitoring-schema",
         action="store_true",
         help="print a JSON schema of the configuration file, for editors, and exit",
@@ -56,11 +59,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    if not config.getoption("monitoring_schema"):
-        return None
-    from healthchecks.plugin.schema import print_schema
+    if config.getoption("monitoring_schema"):
+        from healthchecks.plugin.schema import print_schema
 
-    return print_schema(config)
+        return print_schema(config)
+    if file := config.getoption("history_export"):
+        from healthchecks.plugin.exporting import export_history
+
+        return export_history(config, file)
+    return None
 
 
 @pytest.hookimpl(optionalhook=True)

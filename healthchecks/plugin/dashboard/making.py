@@ -36,6 +36,7 @@ def make(situation: Situation, shown: Overview, report: Mapping[str, Any], test_
         "status.html.j2",
         styles=STYLES,
         scripts=SCRIPTS,
+        state=situation.state_directory,
         title=f"{shown.headline} · {situation.host}",
         headline=shown.headline,
         mood=shown.mood,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import bars
 from healthchecks.plugin.dashboard.chart import chart
+from healthchecks.plugin.dashboard.compiled import CompiledTemplates
 from servermonitoring.values import in_words
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -29,27 +30,17 @@ def render(
     *,
     styles: Sequence[str] = ("page.css",),
     scripts: Sequence[str] = ("page.js",),
-    cache: Path | None = None,
+    state: Path | None = None,
     **context: Any,
 ) -> str:
     """The page, as text that is valid UTF-8 and HTML whatever the context holds.
 
-    Templates extend base.html.j2, which needs `title`, `headline` and `mood` ("well", "warning" or
-    "failing"). `cache`: a
-    private directory in which compiled templates are kept. Raises OSError where a template cannot be read.
+    Templates extend base.html.j2, which needs `title`, `headline` and `mood` ("well", "warning" or "failing").
+    `state`: the state directory, in which compiled templates are kept. Raises OSError for a missing template.
     """
     style, script = (_together(names) for names in (styles, scripts))
-    page = (
-        _environment(cache)
-        .get_template(template)
-        .render(
-            {"classes": ""} | context,
-            style=Markup(style),  # noqa: S704 - our own files
-            script=Markup(script),  # noqa: S704 - the same
-            policy=_policy(style, script),
-        )
-    )
-    return clean(page)
+    own = {"style": Markup(style), "script": Markup(script), "policy": _policy(style, script)}  # noqa: S704 - our files
+    return clean(_environment(state).get_template(template).render({"classes": "", **context, **own}))
 
 
 def clean(text: str) -> str:
@@ -106,11 +97,10 @@ def _together(names: Sequence[str]) -> str:
 
 
 @functools.cache
-def _environment(cache: Path | None) -> Environment:
-    compiled = FileSystemBytecodeCache(str(cache), "%s.bin") if cache else None
+def _environment(state: Path | None) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, bytecode_cache=compiled,
+        lstrip_blocks=True, bytecode_cache=CompiledTemplates(state) if state else None,
     )  # fmt: skip
     environment.globals["icon"] = _icon
     environment.filters |= {

@@ -2,14 +2,14 @@
 
 import itertools
 import sqlite3
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from healthchecks.plugin.result import Status
 from healthchecks.plugin.sinks.history.records import Change, Course, Kind, Past, Point, RunRecord, Uptime, kind_of
-from healthchecks.plugin.sinks.history.store import point
+from healthchecks.plugin.sinks.history.store import WELL, point
 
+_Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
+_SLOW = max(WELL)
 DAY = 86400
 BARS = 60
 UPTIME_DAYS = (1, 7, 30, 90)
@@ -76,14 +76,15 @@ def changes_in(points: Iterable[Point]) -> list[Change]:
 
 def interval_of(times: Sequence[int]) -> float | None:
     """Seconds between two of them, usually; None for fewer than three."""
-    distances = [after - before for before, after in itertools.pairwise(times[-_DISTANCES - 1 :])]
-    return statistics.median(distances) if len(distances) > 1 else None
+    distances = sorted(after - before for before, after in itertools.pairwise(times[-_DISTANCES - 1 :]))
+    return distances[len(distances) // 2] if len(distances) > 1 else None
 
 
 def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str, str, int, int], now: int) -> Past:
     check, name, target, label, group, reference, kind, since, streak = row
-    lately = [point(*each) for each in database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now))]
-    recent = lately[-BARS:] if len(lately) >= BARS else _recent(database, check, now)
+    lately = database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now)).fetchall()
+    recent = [point(*each) for each in lately[-BARS:]] if len(lately) >= BARS else _recent(database, check, now)
+    start = lately[0][0] if lately else now + 1
     return Past(
         check=name,
         target=target,
@@ -92,9 +93,9 @@ def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str,
         reference=reference,
         recent=recent,
         uptimes=uptimes(database, check, now),
-        usual=usual([each.seconds for each in lately if each.status in (Status.OK, Status.SLOW)]),
+        usual=usual([seconds for _, status, seconds, _, _ in lately if status <= _SLOW]),
         interval=interval_of([each.time for each in recent]),
-        changes=changes_in(_before(database, check, lately) + lately),
+        changes=changes_in([*_before(database, check, start), *_turns(lately)]),
         course=Course(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
     )
 
@@ -112,10 +113,18 @@ def _recent(database: sqlite3.Connection, check: int, now: int) -> list[Point]:
     return [point(*row) for row in rows][::-1]
 
 
-def _before(database: sqlite3.Connection, check: int, points: Sequence[Point]) -> list[Point]:
-    """The last result before these: whether the first of them is a change is told by it."""
-    end = points[0].time - 1 if points else 0
-    rows = database.execute(f"{_POINTS} AND status < 5 ORDER BY time DESC LIMIT 1", (check, 0, end))
+def _turns(rows: Sequence[_Row]) -> Iterator[Point]:
+    """Those that differ from the one before: some of many thousands, of which points are made for these only."""
+    before = None
+    for row in rows:
+        if (row[1], row[4]) != before:
+            yield point(*row)
+            before = row[1], row[4]
+
+
+def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:
+    """The last result before this moment: whether the first one after it is a change is told by it."""
+    rows = database.execute(f"{_POINTS} AND status < 5 ORDER BY time DESC LIMIT 1", (check, 0, start - 1))
     return [point(*row) for row in rows]
 
 
