@@ -4,6 +4,7 @@ import sqlite3
 
 from tests.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.servers.postgresql import READER
+from tests.servers.server import ROOT
 from tests.suite import table
 
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
@@ -149,6 +150,19 @@ def test_parameters(reports):
     outcome.assert_well("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
     assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--report-param=sinc=1").output
+
+
+def test_both_pages_show_both(reports):
+    """Reports and health checks are runs of their own: neither takes the other's state from the status page."""
+    reports.report("shop/orders", "select 5 as orders", expect="value < 5")
+    reports.run()
+    disks = reports.run(str(ROOT / "healthchecks" / "test_disk.py"), toml="[disk.root]\npath = '/'\nused = '100%'\n")
+    assert list(disks.checks) == ["disk_space[root]"], disks.output
+    status = reports.folder / "html" / "index.html"
+    for text in (status.read_text(), (reports.folder / "html" / "database.html").read_text()):
+        assert "5 in orders; expected value &lt; 5" in text
+    reports.run()
+    assert "disk[root]" in status.read_text()
 
 
 def test_part_of_the_reports(reports):
