@@ -17,8 +17,9 @@ from servermonitoring.posting import Line, UnansweredError, UnreachableError
 from servermonitoring.spool import Spool
 from servermonitoring.values import in_words
 
-_FIRST_LANES, _MOST_LANES = 4, 32
-_PER_LANE = 4  # deliveries for which one more connection is worth its while
+_LEAST_LANES, _MOST_LANES = 4, 32
+_GROWTH = 4  # more for each answer
+_PER_LANE = 2  # deliveries for which one more connection is worth its while
 _TIMEOUT = 10.0  # seconds for one step of one delivery
 _ILL = 4  # failures in a row, after which the newest are tried in turn with the oldest
 _HOPELESS = 20  # failures in a row, after which it is left for the next time
@@ -50,6 +51,7 @@ class Drain:
         self._paused = 0.0  # until, in monotonic seconds
         self._lines: set[Line] = set()
         self._lanes = self._sent = self._in_row = 0
+        self._takes = 0.0  # seconds for the last that was sent: with less left, none is begun
         self._lock: int | None = None
 
     def run(self) -> None:
@@ -82,8 +84,11 @@ class Drain:
         return [each for each in waiting if each.content is not None]
 
     def _open_lanes(self) -> None:
-        wanted = min(_MOST_LANES, len(self._order) // _PER_LANE + 1) if self._sent else _FIRST_LANES
-        for _ in range(min(wanted, len(self._order)) - self._lanes):
+        """A few at first, so that one that hangs does not hold up the others; more with each answer."""
+        waiting = len(self._order)
+        most = self._lanes + _GROWTH if self._sent else _MOST_LANES // 2
+        wanted = max(_LEAST_LANES, min(_MOST_LANES, most, waiting // _PER_LANE))
+        for _ in range(min(wanted, waiting) - self._lanes):
             self._lanes += 1
             threading.Thread(target=self._work, name="spool", daemon=True).start()
 
@@ -108,7 +113,7 @@ class Drain:
 
     def _next(self) -> Delivery | None:
         with self._state:
-            while not self._stopped and len(self._order):
+            while not self._stopped and len(self._order) and self._rest() > self._takes:
                 rest = self._paused - time.monotonic()
                 ill = self._in_row >= _ILL and self._in_row % 2 == 1
                 if rest <= 0 and (delivery := self._order.take(newest=ill)):
@@ -138,10 +143,10 @@ class Drain:
         return Outcome(answer.fate, told, answer.pause(), f"answered-{answer.status}")
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        del self._since[delivery]
+        began = self._since.pop(delivery)
         self._in_row += 1
         if outcome.fate in {Fate.SENT, Fate.REFUSED}:
-            self._in_row = 0
+            self._in_row, self._takes = 0, time.monotonic() - began
             self._order.done(delivery)
             self._take_out(delivery, outcome)
         elif self._stopped:

@@ -56,15 +56,12 @@ class Line:
 
         Raises UnreachableError and UnansweredError.
         """
-        kept = self._connection is not None
         try:
             try:
                 answer = self._exchange(body, headers, timeout)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (ConnectionResetError, BrokenPipeError):  # most likely closed while nobody used it
                 self.close()
-                if not kept or self._cut:
-                    raise
-                answer = self._exchange(body, headers, timeout)  # it had been closed while nobody used it
+                answer = self._exchange(body, headers, timeout)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise _in_words(error, connected=self._connected) from None

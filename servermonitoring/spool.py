@@ -87,7 +87,7 @@ class Spool:
             return
         new = Delivery.new(key)
         try:
-            private_directory(self.directory)
+            private_directory(self.directory, root_may_share=True)
             self._make_room(len(content))
             write_whole(self.directory / new.name, content)
             self._unwritable = ""
@@ -152,7 +152,7 @@ class Spool:
 
     def put_aside(self, delivery: Delivery, why: str) -> None:
         """Into refused/, with the reason as the end of its name. Raises OSError."""
-        refused = private_directory(self.directory / "refused")
+        refused = private_directory(self.directory / "refused", root_may_share=True)
         target = refused / f"{delivery.identity}.{why}"
         if delivery.content is None:
             (self.directory / delivery.name).rename(target)
@@ -173,7 +173,7 @@ class Spool:
         """What is in memory only goes to the disk, if that works again."""
         for each in [each for each in self._in_memory if each.content is not None]:
             with contextlib.suppress(OSError):
-                write_whole(private_directory(self.directory) / each.name, each.content or b"")
+                write_whole(private_directory(self.directory, root_may_share=True) / each.name, each.content or b"")
                 self.remove(each)
 
     def tidy(self) -> None:

@@ -11,6 +11,7 @@ from servermonitoring import state
 from servermonitoring.values import size_in_words
 from watchdog import rulebook
 
+_PATIENCE = 5.0  # seconds that the removal of a profile may take when all else is done
 OK, NOT_DONE, WRONG_CONFIGURATION, ALREADY_RUNNING = 0, 1, 4, 6
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class AlreadyRunningError(Exception):
 
 
 def watch(options: argparse.Namespace) -> int:
-    from watchdog import daemon
+    from watchdog import background, daemon
     from watchdog.outlet import Outlet
     from watchdog.watching import Watch
 
@@ -36,6 +37,7 @@ def watch(options: argparse.Namespace) -> int:
     if options.once:
         looks.look()
         looks.finish()
+        background.wait(_PATIENCE)
         outlet.close()
         return OK
     daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
@@ -80,7 +82,7 @@ def clean(options: argparse.Namespace) -> int:
 
 def _state_directory(book: rulebook.Rulebook) -> Path | None:
     try:
-        return state.directory(book.state)
+        return state.directory(book.state, root_may_share=True)
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [sentry], [alerts] …"""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [metrics], [sentry], [alerts] …"""
 
 from typing import Self
 
@@ -110,6 +110,18 @@ class ReportsSettings(Table):
     """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
 
 
+class MetricsSettings(Table):
+    textfile: str | None = None
+    """File for node_exporter's textfile collector, its name ending in .prom; none is written without it."""
+
+    @field_validator("textfile")
+    @classmethod
+    def _is_read(cls, name: str | None) -> str | None:
+        if name is not None and not name.endswith(".prom"):
+            raise ValueError(f'{name!r} would not be read: node_exporter takes files whose names end in ".prom"')
+        return name
+
+
 class Settings(Table):
     """What is in force besides the targets."""
 
@@ -120,4 +132,5 @@ class Settings(Table):
     reports: ReportsSettings = ReportsSettings()
     sentry: SentrySettings = SentrySettings()
     alerts: AlertSettings = AlertSettings()
+    metrics: MetricsSettings = MetricsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)

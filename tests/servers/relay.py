@@ -70,7 +70,7 @@ class Relay:
         self._misbehave = misbehave
 
     def misbehaves(self, handler: "_Handler", body: bytes) -> bool:
-        return self._misbehave(handler, body) or self._over.wait(self.delay)
+        return self._over.wait(self.delay) or self._misbehave(handler, body)
 
     def stop(self) -> None:
         """From now on the connection is refused."""
@@ -96,6 +96,7 @@ class Relay:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
         """A client that goes away is nothing to tell of."""
@@ -103,6 +104,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         relay: Relay = self.server.relay

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from healthchecks.plugin.dashboard.rendering import render
+from healthchecks.plugin.sinks import sharing
 from healthchecks.plugin.sql import charts
 from healthchecks.plugin.sql.csv_text import csv_text
 from healthchecks.plugin.sql.store import State
-from servermonitoring.files import write_whole
 
 NAME = "database.html"
 DAYS = 90  # of the course of a report's number
@@ -56,9 +56,10 @@ def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course
     for state in states:
         if state.table:
             path = _csv_path(directory, state.name)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(path, csv_text(state.table), durable=False)
-    write_whole(directory / NAME, html(states, numbers, host), durable=False)
+            for each in reversed(path.relative_to(directory).parents[:-1]):
+                sharing.folder(directory / each)
+            sharing.publish(path, csv_text(state.table))
+    sharing.publish(directory / NAME, html(states, numbers, host))
     return directory / NAME
 
 
