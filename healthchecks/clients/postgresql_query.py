@@ -23,7 +23,10 @@ _LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answ
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
 select current_user::text, coalesce(
-    (select 'is a superuser' from pg_catalog.pg_roles where rolname = current_user and rolsuper),
+    (select case when rolsuper then 'is a superuser' else 'may create roles' end
+     from pg_catalog.pg_roles where rolname = current_user and (rolsuper or rolcreaterole)),
+    (select 'may run programs on the server' where pg_has_role('pg_execute_server_program', 'usage')),
+    (select 'may write files on the server' where pg_has_role('pg_write_server_files', 'usage')),
     (select 'may write into ' || c.oid::regclass from pg_catalog.pg_class c
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where relkind in ('r', 'p', 'v', 'f') and nspname !~ '^pg_' and nspname <> 'information_schema'

@@ -29,6 +29,7 @@ def start(session: pytest.Session) -> None:
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
+    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
     run.notices += _passed_over(session)
     _lock(run)
     config.stash[RUN] = run
@@ -73,7 +74,6 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
 
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
-    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
     if not session.config.getoption("no_alerts"):
         run.alerts = wire(run)
     if run.telling:

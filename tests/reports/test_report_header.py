@@ -1,11 +1,13 @@
 """What the comments at the head of a report say, and what is said of mistakes in them."""
 
+import re
 from decimal import Decimal
 
 import pytest
 
 from healthchecks.plugin.sql import expectation
 from healthchecks.plugin.sql.reading import read_report
+from tests.servers.server import ROOT
 
 GOOD = """\
 -- Copyright: somebody
@@ -48,6 +50,16 @@ def test_everything(tmp_path):
     assert (report.chart.form, report.chart.column) == ("bar", "orders a day")
     assert report.parameters == {"since": "1 day", "name": "it''s", "quoted": "it's", "empty": ""}
     assert "or 5 %% 2 = 1" in report.sql
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/reports.md"])
+def test_examples_of_the_documentation(tmp_path, document):
+    """Are reports as they stand."""
+    texts = re.findall(r"(?s)```sql\n(-- title.*?)```", (ROOT / document).read_text())
+    assert texts
+    for text in texts:
+        report, problems = read(tmp_path, text)
+        assert (report.title, report.expect.text, problems) == ("Orders not paid", "rows < 20", [])
 
 
 def test_windows(tmp_path):

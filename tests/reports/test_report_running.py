@@ -4,8 +4,10 @@ import sqlite3
 
 from tests.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.servers.postgresql import READER
+from tests.servers.server import ROOT, until
 from tests.suite import table
 
+DISK = "[disk.root]\npath = '/'\nused = '100%'\n"
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
 
 
@@ -149,6 +151,34 @@ def test_parameters(reports):
     outcome.assert_well("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
     assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--report-param=sinc=1").output
+
+
+def test_both_pages_show_both(reports):
+    """Reports and health checks are runs of their own: neither takes the other's state from the status page."""
+    reports.report("shop/orders", "select 5 as orders", expect="value < 5")
+    reports.run()
+    disks = reports.run(str(ROOT / "healthchecks" / "test_disk.py"), toml=DISK)
+    assert list(disks.checks) == ["disk_space[root]"], disks.output
+    status = reports.folder / "html" / "index.html"
+    for text in (status.read_text(), (reports.folder / "html" / "database.html").read_text()):
+        assert "5 in orders; expected value &lt; 5" in text
+    reports.run()
+    assert "disk[root]" in status.read_text()
+
+
+def test_a_long_run_of_reports_keeps_no_check_waiting(reports, postgresql):
+    """Only a second run of reports is turned away meanwhile."""
+    reports.report("long", "select pg_sleep(60)")
+    process = reports.start()
+    try:
+        sleeps = "select count(*) from pg_stat_activity where application_name = 'healthchecks long'"
+        until(lambda: postgresql.execute(sleeps) == [(1,)], 20, what="the report's query")
+        assert reports.run().status == 6
+        disks = reports.run(str(ROOT / "healthchecks" / "test_disk.py"), toml=DISK)
+        assert disks.status == 0, disks.output
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def test_part_of_the_reports(reports):

@@ -4,7 +4,9 @@ import contextlib
 
 import pytest
 
-from tests.servers.postgresql import ADMIN
+from healthchecks.clients.postgresql import Access
+from healthchecks.clients.postgresql_query import Query, ask
+from tests.servers.postgresql import ADMIN, Role
 from tests.servers.server import until
 from tests.suite import finish_suite
 
@@ -109,6 +111,30 @@ def test_a_cursor_named_like_ours(as_owner):
     assert 'cursor "servermonitoring_report" already in use' in outcome.checks["report[cursors]"]["message"]
     assert as_owner.cells("other") == [["7"]]
     assert '[database.main]: the role "owner" may write into shop.orders; reports should ask as' in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("rights", "words"),
+    [
+        ("", ""),
+        ("in role pg_monitor, pg_read_all_data", ""),
+        ("superuser", "is a superuser"),
+        ("createrole", "may create roles"),
+        ("in role pg_execute_server_program", "may run programs on the server"),
+        ("in role pg_write_server_files", "may write files on the server"),
+        ("in role pg_write_all_data", "may write into shop.orders"),
+    ],
+)
+@pytest.mark.usefixtures("owned")
+def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
+    """Is told by the right itself; nothing, of one that can only read."""
+    role = Role("asking", "asks")
+    postgresql.execute(f"create role {role.name} login password '{role.password}' {rights}")
+    try:
+        answer = ask(Access(postgresql.dsn(role)), Query("select 1"))
+    finally:
+        postgresql.execute(f"drop role {role.name}")
+    assert (answer.asked_by, answer.rights) == ("asking", words)
 
 
 def test_lock_that_is_never_released(reports, owned):

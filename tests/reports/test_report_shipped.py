@@ -15,7 +15,7 @@ from tests.suite import table
 SHIPPED = Path(__file__).parents[2] / "reports" / "postgresql"
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.sql"))
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
-STATEMENTS = re.findall(r"(?s)(.+?);\s*", DOCUMENTATION.partition("```sql\n")[2].partition("```")[0])
+STATEMENTS = re.findall(r"(?s)(.+?);\s*", re.findall(r"(?s)```sql\n(create role .*?)```", DOCUMENTATION)[0])
 LOCK = "lock table pgbench_tellers in share row exclusive mode"
 BLOCKED = "update pgbench_tellers set tbalance = 1"
 NEED_PG_MONITOR = {"blocked-queries", "connections", "longest-transactions", "replication"}

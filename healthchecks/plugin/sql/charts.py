@@ -10,7 +10,7 @@ from healthchecks.plugin.sql.store import Table
 WIDTH, HEIGHT = 1000, 100  # of a curve's drawing, which is stretched to its place
 _DAY = 86400.0
 _POINTS = 360  # of a curve: four a day for 90 days
-_MOST_BARS = 40
+_MOST_BARS = 20
 _ROOM = 34  # percent of a bar chart's width for names
 
 

@@ -1,6 +1,6 @@
 """From .sql files to pytest items."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,25 +51,19 @@ class ReportItem(checks.CheckItem):
         for what in configuration.unknown_needs(self.target):
             yield Problem(self._shown, f"needs: {what}")
         databases = configuration.targets_of("database")
-        name = self.target.database or configuration.settings.reports.database
         if not databases:
             self.add_marker(pytest.mark.skip(reason=f"no [database.NAME] in {configuration.name}"))
-        elif name and name not in databases:
-            yield Problem(
-                self._shown, f"there is no [database.{name}] in {configuration.name}{nearest(name, databases)}"
-            )
-        elif not name and len(databases) > 1:
-            names = ", ".join(sorted(databases))
-            yield Problem(
-                self._shown, f"which database? Write -- database: NAME, or [reports] database = NAME ({names})"
-            )
+            return
+        name = self.target.database or configuration.settings.reports.database or _only(databases)
+        if name in databases:
+            self._database = name
+            self.target.connect(databases[name].access(), given_parameters(self.config))
         else:
-            database = databases[name] if name else next(iter(databases.values()))
-            self._database = database.name
-            self.target.connect(database.access(), given_parameters(self.config))
+            yield Problem(self._shown, _no_database(name, databases, configuration.name))
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
+        self.answer = None
         stop_if_blocked(self.target, run)
         answer = value_of(self, run, run.pool.submit(self.measurement, self.target))
         assert isinstance(answer, Answer)
@@ -81,6 +75,16 @@ class ReportItem(checks.CheckItem):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.target.label
+
+
+def _only(databases: Mapping[str, Any]) -> str:
+    return next(iter(databases)) if len(databases) == 1 else ""
+
+
+def _no_database(name: str, databases: Mapping[str, Any], file: str) -> str:
+    if name:
+        return f"there is no [database.{name}] in {file}{nearest(name, databases)}"
+    return f"which database? Write -- database: NAME, or [reports] database = NAME ({', '.join(sorted(databases))})"
 
 
 def _shown(path: Path, here: Path) -> str:
