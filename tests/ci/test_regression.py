@@ -39,18 +39,16 @@ def slow(website, seconds):
     return table("website", "shop", url=website.url(f"/slow?seconds={seconds}"))
 
 
-def test_a_website_made_three_times_slower_is_found_and_the_same_one_is_not(regression, website, tmp_path):
+def test_a_website_made_three_times_slower_is_found(regression, website, tmp_path):
     baseline = tmp_path / "baseline.json"
-    status, output = regression(slow(website, 0.05), f"--record-baseline={baseline}", "--samples=5")
+    status, output = regression(slow(website, 0.1), f"--record-baseline={baseline}", "--samples=5")
     assert (status, "recorded the times of 1 checks" in output) == (0, True), output
     seconds = json.loads(baseline.read_text())["seconds"]["website_access[shop]"]
     assert len(seconds) == 5
-    assert all(0.05 <= each < 1 for each in seconds)
-    status, output = regression(slow(website, 0.05), f"--baseline={baseline}", "--samples=5")
-    assert (status, "SLOWER" in output) == (0, False), output
-    status, output = regression(slow(website, 0.15), f"--baseline={baseline}", "--samples=5")
+    assert all(0.1 <= each < 2 for each in seconds)
+    status, output = regression(slow(website, 0.3), f"--baseline={baseline}", "--samples=5")
     assert status == 7, output
-    assert re.search(r"^website_access\[shop\] +\d+\.\d ms +\d+\.\d ms +[23]\.\d\d  SLOWER$", output, re.MULTILINE)
+    assert re.search(r"^website_access\[shop\] +\d+\.\d ms +\d+\.\d ms +\d\.\d\d  SLOWER$", output, re.MULTILINE)
     assert "more than 1.5 times as slow as before, beyond noise: website_access[shop]" in output
 
 

@@ -157,6 +157,7 @@ def test_cron_has_nothing_to_mail_but_a_suite_that_cannot_run(installed):
     text = configuration.read_text()
     assert as_cron_does(server, suite) == (0, "")
     assert as_cron_does(server, clean) == (0, "")
+    assert as_cron_does(server, jobs(server)["reports"]) == (0, "")
     configuration.write_text(f"{text}\n[tcp.nobody]\nhost = '127.0.0.1'\nport = 9\n")
     assert as_cron_does(server, suite) == (1, "")
     assert "connection refused" in server.path("/var/www/servermonitoring/status.json").read_text().lower()
