@@ -38,6 +38,11 @@ def steps(options: argparse.Namespace) -> list[Step]:
     return [*common(), *runner, *website(), CheckedConfiguration(CHECKOUT, CONFIGURATION, USER)]
 
 
+def superseded(options: argparse.Namespace) -> list[Step]:
+    """What another installation may have left that would do the same work a second time."""
+    return by_cron(options.every) if options.systemd else by_systemd(options.every)
+
+
 def all_steps() -> list[Step]:
     """What any installation may have left, in the order it was made in."""
     return [*common(), *by_cron(10), *by_systemd(10), *website()]

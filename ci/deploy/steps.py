@@ -6,7 +6,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,10 @@ class Failed(Exception):  # noqa: N818 - a state of the installation
 class Step(Protocol):
     """One thing that is there after an installation."""
 
+    @property
+    def precious(self) -> bool:
+        """Whether it holds what is the user's own: taken back by --purge only."""
+
     def missing(self) -> str:
         """What has to be done, in words; empty if nothing."""
 
@@ -27,14 +31,6 @@ class Step(Protocol):
         """What can be taken back, in words; empty if nothing."""
 
     def undo(self) -> None: ...
-
-
-@dataclass
-class Steps:
-    """In order. `precious`: what is taken back by --purge only. `reload`: what has to hear of a change."""
-
-    plain: list[Step]
-    precious: set[int] = field(default_factory=set)
 
 
 def carry_out(wanted: Iterable[Step], *, dry_run: bool) -> bool:
@@ -50,14 +46,17 @@ def carry_out(wanted: Iterable[Step], *, dry_run: bool) -> bool:
     return changed
 
 
-def take_back(wanted: Iterable[Step], *, dry_run: bool, purge: bool) -> None:
-    """Take back what is there, the last first; what holds the user's own data only with `purge`."""
+def take_back(wanted: Iterable[Step], *, dry_run: bool, purge: bool = False) -> bool:
+    """Take back what is there, the last first (what holds the user's own data with `purge` only); whether it was."""
+    changed = False
     for step in reversed(list(wanted)):
-        if (getattr(step, "precious", False) and not purge) or not (words := step.there()):
+        if (step.precious and not purge) or not (words := step.there()):
             continue
+        changed = True
         print(f"{'would be done: ' * dry_run}{words}", flush=True)
         if not dry_run:
             step.undo()
+    return changed
 
 
 def run(*command: str, **options: object) -> None:
@@ -193,6 +192,7 @@ class Link:
     path: Path
     target: Path
     after: Callable[[], None] | None = None
+    precious: bool = False
 
     def missing(self) -> str:
         return "" if self.path.is_symlink() else f"link {self.path} to {self.target}: made"

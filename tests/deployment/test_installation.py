@@ -299,6 +299,8 @@ def test_the_units_are_what_systemd_accepts(installed):
     server, _ = installed
     said = install(server, "--systemd")
     assert said.count("/etc/systemd/system/servermonitoring") == 7
+    assert "file /etc/cron.d/servermonitoring: removed" in said
+    assert not server.pids("watchdog watch")  # under supervisord
     names = "cd /etc/systemd/system && ls servermonitoring*"
     for unit in server.run(names).split():
         assert server.run(f"systemd-analyze verify --man=no /etc/systemd/system/{unit}") == ""
@@ -308,10 +310,19 @@ def test_the_units_are_what_systemd_accepts(installed):
         server.run(f"systemd-analyze security --offline=true --threshold={most} {path}")
 
 
+def test_back_from_systemd_nothing_runs_twice(installed):
+    server, _ = installed
+    said = install(server)
+    assert said.count("/etc/systemd/system/servermonitoring") == 7
+    assert "file /etc/cron.d/servermonitoring (root:root 0644): written" in said
+    assert server.run("ls /etc/systemd/system/*monitoring*", status=2)
+    assert until(lambda: server.pids("watchdog watch"))
+
+
 def test_the_watchdog_kills_with_no_more_rights_than_its_unit_gives_it(installed):
     """Another user's browser, its profile, and the record of it for the suite's user."""
     server, _ = installed
-    unit = server.path("/etc/systemd/system/servermonitoring-watchdog.service").read_text()
+    unit = (ROOT / "ci/deploy/systemd/servermonitoring-watchdog.service").read_text()
     rights = re.search(r"^CapabilityBoundingSet=(.*)", unit, re.MULTILINE)[1].lower().replace("cap_", "+").split()
     server.run("mkdir /tmp/rust_mozprofileAbCd && cp /usr/bin/python3 /tmp/firefox", user="stranger")
     server.run(
