@@ -98,6 +98,11 @@ VERDICTS = {
         {"expect": "rows <= 500", "limit": "2"},
         "501 rows or more (1, 2, …); expected rows <= 500",
     ),
+    "large": (
+        "select repeat('z', 1000) from generate_series(1, 2000)",
+        {"expect": "rows < 1000", "limit": "10000"},
+        "1001 rows or more (",
+    ),
     "value": ("select 'a', 7.50, 3", {"expect": "value < 7.5"}, "7.50 in ?column?; expected value < 7.5"),
     "nan": ("select 'NaN'::numeric as n", {"expect": "value < 7"}, "NaN in n; expected value < 7"),
     "terminal": (
