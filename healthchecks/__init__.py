@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from healthchecks.plugin.inside import attach, on_timeout, remaining
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.measurement import measurement
-    from healthchecks.plugin.result import NoAnswer, Unhealthy
+    from healthchecks.plugin.result import Broken, NoAnswer, Unhealthy
     from healthchecks.plugin.target import Target
     from servermonitoring.secret import Secret
 
 __all__ = [
+    "Broken",
     "Duration",
     "NoAnswer",
     "Secret",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Broken": "healthchecks.plugin.result",
     "Duration": "healthchecks.plugin.fields",
     "NoAnswer": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",

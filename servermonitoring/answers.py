@@ -1,17 +1,26 @@
-"""What an answer to a delivery means: arrived, later, never, or not at this address; and how long to pause."""
+"""What an answer to a delivery means: arrived, later, never, or not at this address; and how long to pause.
+
+Light: loaded by every run with alerts, though few have one to deliver.
+"""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from enum import Enum
-from http import HTTPStatus
 
 _LATER = {408, 425, 429}  # and every 5xx
 _WRONG_ADDRESS = {401, 403, 404, 407}  # says nothing about what was sent: the next one would fare the same
 _UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
 _LONGEST_PAUSE = 86400.0  # seconds
 _OF_EVENTS = {"", "error", "default"}  # Sentry's categories of what is sent here; "" is all
+
+
+class UnreachableError(Exception):
+    """Nobody is there, or not who should be; in words."""
+
+
+class UnansweredError(Exception):
+    """Somebody is there, but gave no whole answer in time; in words."""
 
 
 class Fate(Enum):
@@ -45,6 +54,8 @@ class Answer:
 
     def in_words(self) -> str:
         """As in: 429 Too Many Requests."""
+        from http import HTTPStatus
+
         try:
             return f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
@@ -71,6 +82,8 @@ def _rate_limit(text: str) -> float:
 
 def _retry_after(text: str) -> float:
     """Of "120", or of a date."""
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):

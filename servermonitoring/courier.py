@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable  # noqa: TC003 - no more to load
 
 from servermonitoring.spool import Spool, Tally
 
@@ -14,6 +15,7 @@ class Courier:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self.tell: Callable[[Tally], object] = lambda _tally: None  # called after each go
         self._state = threading.Condition()
         self._news, self._stopped = True, False
         self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
@@ -33,7 +35,7 @@ class Courier:
         with self._state:
             self._stopped = True
             self._state.notify_all()
-        self._spool.hasten(budget)
+        self._spool.hasten(0.9 * budget)  # so that its last word is heard
         if self._thread.is_alive():
             self._thread.join(budget)
         return self._spool.drain(end - time.monotonic())
@@ -43,6 +45,7 @@ class Courier:
         while not self._stopped:
             self._news = False
             tally = self._spool.drain(_BUDGET)
+            self.tell(tally)
             wait = _FIRST_WAIT if not tally.waiting else min(2 * wait, _LONGEST_WAIT)
             with self._state:
                 self._state.wait_for(lambda: self._news or self._stopped, wait if tally.waiting else None)

@@ -1,7 +1,7 @@
 """One thing that waits to be delivered, and the order in which such things go."""
 
 import hashlib
-import secrets
+import os
 import time
 from bisect import insort
 from collections import deque
@@ -25,7 +25,7 @@ class Delivery:
     @classmethod
     def new(cls, key: str = "", content: bytes | None = None) -> "Delivery":
         """One of now; without a key it waits for none."""
-        now, own = time.time_ns(), secrets.token_hex(6)
+        now, own = time.time_ns(), os.urandom(6).hex()
         short = hashlib.sha256((key or own).encode(errors="replace")).hexdigest()[:12]
         return cls(suspect=False, time=now, key=short, name=f"{now:020d}-{short}-{own}.0", content=content)
 

@@ -5,35 +5,29 @@ up for as long as it likes, but not the caller. A lock on the directory keeps tw
 same; it stays until the last thread has ended.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
 import time
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from servermonitoring.answers import Fate
 from servermonitoring.delivery import Delivery, Order
-from servermonitoring.posting import Line, UnansweredError, UnreachableError
 from servermonitoring.spool import Spool
+from servermonitoring.trying import Outcome, try_one
 from servermonitoring.values import in_words
 
-_FIRST_LANES, _MOST_LANES = 4, 32
-_PER_LANE = 4  # deliveries for which one more connection is worth its while
-_TIMEOUT = 10.0  # seconds for one step of one delivery
+if TYPE_CHECKING:
+    from servermonitoring.posting import Line
+
+_LEAST_LANES, _MOST_LANES = 4, 32
+_GROWTH = 4  # more for each answer
+_PER_LANE = 2  # deliveries for which one more connection is worth its while
 _ILL = 4  # failures in a row, after which the newest are tried in turn with the oldest
 _HOPELESS = 20  # failures in a row, after which it is left for the next time
 _GIVEN_UP = 10  # failed tries while others went through
 _LOOK_AGAIN = 0.02  # seconds, for the lock
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Of one try."""
-
-    fate: Fate
-    told: str = ""  # what went wrong, in words
-    pause: float = 0.0  # seconds for which the other side wants nothing more
-    why: str = ""  # the end of its name in refused/
 
 
 class Drain:
@@ -50,20 +44,24 @@ class Drain:
         self._paused = 0.0  # until, in monotonic seconds
         self._lines: set[Line] = set()
         self._lanes = self._sent = self._in_row = 0
+        self._takes = 0.0  # seconds for the last that was sent: with less left, none is begun
         self._lock: int | None = None
 
     def run(self) -> None:
-        if self._budget <= 0 or not self.spool.waiting() or not self._get_lock():
+        if self._budget <= 0 or not self._get_lock():
             return
-        self.spool.write_back()
-        self.spool.tidy()
-        with self._state:
-            self._order = Order(self._deliverable())
-            self._pause(self.spool.pause(), remember=False)
-            self._open_lanes()
-            while self._lanes and (rest := self._rest()):
-                self._state.wait(rest)
-            self._finish()
+        try:
+            self.spool.write_back()
+            self.spool.tidy()
+            with self._state:
+                self._order = Order(self._deliverable())
+                self._pause(self.spool.pause(), remember=False)
+                self._open_lanes()
+                while self._lanes and (rest := self._rest()):
+                    self._state.wait(rest)
+        finally:
+            with self._state:
+                self._finish()
 
     def hasten(self, budget: float) -> None:
         """Be done in so many seconds; from another thread."""
@@ -82,10 +80,14 @@ class Drain:
         return [each for each in waiting if each.content is not None]
 
     def _open_lanes(self) -> None:
-        wanted = min(_MOST_LANES, len(self._order) // _PER_LANE + 1) if self._sent else _FIRST_LANES
-        for _ in range(min(wanted, len(self._order)) - self._lanes):
-            self._lanes += 1
-            threading.Thread(target=self._work, name="spool", daemon=True).start()
+        """A few at first, so that one that hangs does not hold up the others; more with each answer."""
+        waiting = len(self._order)
+        most = self._lanes + _GROWTH if self._sent else _MOST_LANES // 2
+        wanted = max(_LEAST_LANES, min(_MOST_LANES, most, waiting // _PER_LANE))
+        for _ in range(min(wanted, waiting) - self._lanes):
+            with contextlib.suppress(RuntimeError):  # no more threads are to be had
+                threading.Thread(target=self._work, name="spool", daemon=True).start()
+                self._lanes += 1
 
     def _work(self) -> None:
         line = self.spool.recipient.line()
@@ -93,7 +95,7 @@ class Drain:
             self._lines.add(line)
         try:
             while (delivery := self._next()) is not None:
-                outcome = self._deliver(line, delivery)
+                outcome = try_one(self.spool, line, delivery)
                 with self._state:
                     self._settle(delivery, outcome)
                     self._state.notify_all()
@@ -108,7 +110,7 @@ class Drain:
 
     def _next(self) -> Delivery | None:
         with self._state:
-            while not self._stopped and len(self._order):
+            while not self._stopped and len(self._order) and self._rest() > self._takes:
                 rest = self._paused - time.monotonic()
                 ill = self._in_row >= _ILL and self._in_row % 2 == 1
                 if rest <= 0 and (delivery := self._order.take(newest=ill)):
@@ -117,31 +119,11 @@ class Drain:
                 self._state.wait(rest if rest > 0 else None)
         return None
 
-    def _deliver(self, line: Line, delivery: Delivery) -> Outcome:
-        recipient = self.spool.recipient
-        try:
-            body, headers = recipient.prepare(self.spool.read(delivery), delivery.identity)
-            answer = line.post(body, headers, _TIMEOUT)
-        except FileNotFoundError:
-            return Outcome(Fate.SENT)  # somebody removed it
-        except OSError as error:
-            return Outcome(Fate.LATER, f"{delivery.name} in the spool cannot be read: {error.strerror}")
-        except (ValueError, RecursionError) as error:
-            return Outcome(Fate.REFUSED, f"{delivery.name} in the spool is damaged: {error}", why="damaged")
-        except UnreachableError as error:
-            return Outcome(Fate.CLOSED, f"{recipient.name} cannot be reached: {error}")
-        except UnansweredError as error:
-            return Outcome(Fate.LATER, f"{recipient.name}: {error}")
-        told = "" if answer.fate is Fate.SENT else f"{recipient.name} answers {answer.in_words()}"
-        if answer.fate is Fate.CLOSED:
-            told += ": are its address and its key right?"
-        return Outcome(answer.fate, told, answer.pause(), f"answered-{answer.status}")
-
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        del self._since[delivery]
+        began = self._since.pop(delivery)
         self._in_row += 1
         if outcome.fate in {Fate.SENT, Fate.REFUSED}:
-            self._in_row = 0
+            self._in_row, self._takes = 0, time.monotonic() - began
             self._order.done(delivery)
             self._take_out(delivery, outcome)
         elif self._stopped:

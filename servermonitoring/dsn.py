@@ -1,6 +1,7 @@
 """Sentry's DSN: which one is in force, and what is in it. Needs no sentry_sdk."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -48,15 +49,15 @@ class Dsn:
 _FORM = ": https://KEY@HOST/PROJECT is what Sentry shows under Client Keys"
 
 
-def in_force(variable: str, configured: str = "") -> str:
-    """The DSN: of this variable, else of $SENTRY_DSN, else the configured one.
+def in_force(variable: str, configured: str | Callable[[], str] = "") -> str:
+    """The DSN: of this variable, else of $SENTRY_DSN, else the configured one, which is asked for only then.
 
     A variable that is set, but empty, means none.
     """
     for name in (variable, "SENTRY_DSN"):
         if name in os.environ:
             return os.environ[name].strip()
-    return configured
+    return configured() if callable(configured) else configured
 
 
 def _split(text: str) -> SplitResult:

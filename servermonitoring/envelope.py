@@ -5,23 +5,27 @@ import os
 import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
-
-
-def _release() -> str:
-    return os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where events come from, as Sentry wants to know it."""
 
-    environment: str = field(default_factory=lambda: os.environ.get("SENTRY_ENVIRONMENT") or "production")
-    release: str = field(default_factory=_release)
+    environment: str = "production"
+    release: str = ""  # by default $SENTRY_RELEASE, or the version of this
     host: str = field(default_factory=socket.gethostname)
+
+    def release_name(self) -> str:
+        """Looked up when something is sent: that takes longer than all the rest of a quiet run."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return self.release or os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
+        except PackageNotFoundError:  # run from a directory of its own
+            return "servermonitoring"
 
 
 @dataclass(frozen=True)

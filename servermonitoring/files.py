@@ -18,6 +18,7 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
+            _give_to_owner(file.fileno(), path.parent)
             file.write(data)
             file.flush()
             if durable:
@@ -35,8 +36,14 @@ def append_line(path: Path, line: str) -> None:
     A line that a full disk cut short is an error, too; the next one then begins a line of its own.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
     try:
+        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+        _give_to_owner(descriptor, path.parent)
+    except FileExistsError:
+        descriptor = os.open(path, flags, 0o600)
+    try:
+        if os.fstat(descriptor).st_nlink > 1:  # a link to what others may not write to
+            raise PermissionError(f"{path} is a file with more than one name")
         data = _encoded(line.rstrip("\n").replace("\n", " ")) + b"\n"
         written = os.write(descriptor, data)
         if written < len(data):
@@ -47,25 +54,40 @@ def append_line(path: Path, line: str) -> None:
         os.close(descriptor)
 
 
-def private_directory(path: Path) -> Path:
+def private_directory(path: Path, *, root_may_share: bool = False) -> Path:
     """Make the directory, and those above it, with mode 0700; give it back.
 
-    Raises PermissionError for one that another user owns, OSError for others that cannot be used.
+    Raises PermissionError for one that another user owns (root may share one, if told so: what the functions here
+    make in it is its owner's), OSError for others that cannot be used.
     """
     for each in (*reversed(path.parents), path):
+        if each.is_symlink() and each.lstat().st_uid not in (0, os.geteuid()):
+            raise PermissionError(f"{each} is a link made by user {each.lstat().st_uid}")
         if not each.is_dir():
             _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read
     for status in (path.lstat(), path.stat()):  # a link, and what it points to
-        if status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and not (root_may_share and os.geteuid() == 0):
             raise PermissionError(f"{path} belongs to user {status.st_uid}, not to this one ({os.geteuid()})")
     if status.st_mode & 0o077:
         path.chmod(0o700)
     return path
 
 
+def _give_to_owner(descriptor: int, directory: Path) -> None:
+    """What root makes in the directory of another user is for that user to read."""
+    owner = directory.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 def _make_private(path: Path) -> None:
     try:
         path.mkdir(mode=0o700)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _give_to_owner(descriptor, path.parent)
+        finally:
+            os.close(descriptor)
     except FileExistsError:
         if not path.is_dir():  # else another process was quicker
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None

@@ -1,7 +1,7 @@
 """A connection that POSTs, is kept open for the next, and can be cut from another thread.
 
-http.client rather than urllib3: no time limit of a client's own ends an answer that comes by one byte a second.
-Whoever holds the socket can.
+Loaded when there is something to send. By http.client rather than urllib3: no time limit of a client's own ends an
+answer that comes by one byte a second; whoever holds the socket can.
 """
 
 import contextlib
@@ -13,17 +13,9 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from servermonitoring.answers import Answer
+from servermonitoring.answers import Answer, UnansweredError, UnreachableError
 
 _MOST_READ = 65536  # bytes of an answer
-
-
-class UnreachableError(Exception):
-    """Nobody is there, or not who should be; in words."""
-
-
-class UnansweredError(Exception):
-    """Somebody is there, but gave no whole answer in time; in words."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +48,12 @@ class Line:
 
         Raises UnreachableError and UnansweredError.
         """
-        kept = self._connection is not None
         try:
             try:
                 answer = self._exchange(body, headers, timeout)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (ConnectionResetError, BrokenPipeError):  # most likely closed while nobody used it
                 self.close()
-                if not kept or self._cut:
-                    raise
-                answer = self._exchange(body, headers, timeout)  # it had been closed while nobody used it
+                answer = self._exchange(body, headers, timeout)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise _in_words(error, connected=self._connected) from None

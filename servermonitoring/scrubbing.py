@@ -29,6 +29,7 @@ _KEY_VALUE = re.compile(
     r"[\w.-]{0,20}+\\?[\"']?\s{0,3}+[=:]\s{0,3}+\\?[\"']?(?i:bearer\s{1,3}+|basic\s{1,3}+)?+"
     r"((?<=\")[^\"\n]{1,400}(?=\")|(?<=')[^'\n]{1,400}(?=')|[^\s&\"',;})\]\[]{1,400})"  # in quotes also spaces
 )
+_SQL_PASSWORD = re.compile(r"\b(?i:password)\s{1,3}[eE]?'([^'\n]{1,400})'")  # create role … password '…'
 _COOKIE = re.compile(r"\bcookie[\"']?:\s{0,3}[\"']?([^\r\n\"']{1,400})", re.IGNORECASE)
 _BEARER = re.compile(r"\b(?:bearer|basic)\s{1,3}([\w.~+/=-]{6,400})", re.IGNORECASE)
 
@@ -65,7 +66,7 @@ def remember_passwords_in(text: str) -> None:
 def scrub(text: str) -> str:
     """The text without secrets."""
     text = _words().sub(FILTERED, text)
-    for pattern in (_URL_PASSWORD, _COOKIE, _KEY_VALUE, _BEARER):
+    for pattern in (_URL_PASSWORD, _COOKIE, _KEY_VALUE, _BEARER, _SQL_PASSWORD):
         text = _blank(pattern, text)
     return text
 

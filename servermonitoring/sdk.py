@@ -41,7 +41,7 @@ def client(dsn: str, origin: Origin, put: Put) -> Client:
         transport=SpoolTransport(dsn, put),
         before_send=lambda event, _hint: scrubbed(event),
         environment=origin.environment,
-        release=origin.release,
+        release=origin.release_name(),
         server_name=origin.host,
         default_integrations=False,
         auto_enabling_integrations=False,

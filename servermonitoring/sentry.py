@@ -4,21 +4,22 @@ Nothing here raises into the caller, and nothing waits for the network but `chec
 for the time it is given.
 """
 
-import gzip
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from servermonitoring.answers import UnansweredError, UnreachableError
 from servermonitoring.courier import Courier
 from servermonitoring.dsn import Dsn
 from servermonitoring.envelope import Attachment, Origin, of_check_in, sent_now
-from servermonitoring.posting import Address, Line, UnansweredError, UnreachableError
 from servermonitoring.scrubbing import scrub
 from servermonitoring.spool import Spool, Tally
+
+if TYPE_CHECKING:
+    from servermonitoring.posting import Line
 
 _CLIENT = "servermonitoring/0.1"
 
@@ -29,7 +30,7 @@ class SentryRecipient:
     name = "Sentry"
 
     def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
-        self._address = Address(dsn.envelopes, ca_certs)
+        self._url, self._ca_certs = dsn.envelopes, ca_certs
         self._headers = {
             "Content-Type": "application/x-sentry-envelope",
             "Content-Encoding": "gzip",
@@ -37,10 +38,14 @@ class SentryRecipient:
             "X-Sentry-Auth": dsn.auth(_CLIENT),
         }
 
-    def line(self) -> Line:
-        return Line(self._address)
+    def line(self) -> "Line":
+        from servermonitoring.posting import Address, Line
+
+        return Line(Address(self._url, self._ca_certs))
 
     def prepare(self, content: bytes, _delivery: str = "") -> tuple[bytes, dict[str, str]]:
+        import gzip
+
         return gzip.compress(sent_now(content), 5), self._headers
 
 
@@ -58,7 +63,7 @@ class Sentry:
         self._client: Any = None
         self._making = threading.Lock()
         self._check_ins: list[threading.Thread] = []
-        self._check_in_error = self._unmade = ""
+        self._check_in_error = ""
 
     def capture(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> str | None:
         """Put an event into the spool; gives its id (`event["event_id"]`, or a new one), or None if it cannot be made.
@@ -72,13 +77,13 @@ class Sentry:
                 self._client = self._client or sdk.client(self.dsn.text, self.origin, self.spool.put)
             event_id = sdk.capture(self._client, event, list(attachments))
         except ImportError:
-            self._unmade = scrub("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
+            self.spool.note("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'", dropped=1)
             return None
         except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
-            self._unmade = scrub(f"an event could not be made: {error!r}")
+            self.spool.note(f"an event could not be made: {error!r}", dropped=1)
             return None
         if event_id is None:
-            self._unmade = "an event could not be made: sentry_sdk would not have it"
+            self.spool.note("an event could not be made: sentry_sdk does not take it", dropped=1)
         self.courier.wake()
         return event_id
 
@@ -91,12 +96,14 @@ class Sentry:
         Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
         does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
         """
+        import uuid
+
         check_in = {
             "check_in_id": check_in_id or uuid.uuid4().hex,
             "monitor_slug": slug,
             "status": status,
             "environment": self.origin.environment,
-            "release": self.origin.release,
+            "release": self.origin.release_name(),
             **({"monitor_config": monitor_config} if monitor_config else {}),
         }
         thread = threading.Thread(target=self._send_check_in, args=[check_in, [*self._check_ins]], daemon=True)
@@ -126,15 +133,14 @@ class Sentry:
 
     def _told(self, tally: Tally) -> Tally:
         """With what only this object knows."""
-        return replace(tally, error=tally.error or self._unmade, check_in=scrub(self._check_in_error))
+        return replace(tally, check_in=scrub(self._check_in_error))
 
     def _await_check_ins(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        for thread in self._check_ins:
+        for thread in [*self._check_ins]:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
                 self._check_in_error = "the check-in had no answer from Sentry in time"
-        self._check_ins = [each for each in self._check_ins if each.is_alive()]
 
     def _send_check_in(self, check_in: dict[str, Any], earlier: list[threading.Thread]) -> None:
         for each in earlier:

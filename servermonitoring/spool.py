@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from servermonitoring.delivery import Delivery
 from servermonitoring.files import private_directory, write_whole
-from servermonitoring.posting import Line
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
     from servermonitoring.draining import Drain
+    from servermonitoring.posting import Line
 
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
@@ -31,6 +31,7 @@ _LARGEST = 20_000_000  # bytes; Sentry takes no more
 _MOST_REFUSED = 200  # files
 _MOST_IN_MEMORY = 100  # deliveries that could not be written
 _ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
+_WORTH_TELLING = 60.0  # seconds of waiting
 _PAUSE = "pause.json"
 
 
@@ -39,7 +40,7 @@ class Recipient(Protocol):
 
     name: str  # in messages: "Sentry"
 
-    def line(self) -> Line: ...
+    def line(self) -> "Line": ...
 
     def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
         """Body and headers of the POST. Raises ValueError for what can never be sent."""
@@ -59,7 +60,9 @@ class Tally:
 
     def __str__(self) -> str:
         """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry answers 502 Bad Gateway."""
-        age = f" (the oldest for {in_words(self.oldest)})" if self.oldest is not None else ""
+        age = (
+            f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _WORTH_TELLING else ""
+        )
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
         told = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
         return "; ".join(filter(None, [", ".join(told) or "nothing to send", self.error, self.check_in]))
@@ -84,7 +87,7 @@ class Spool:
             return
         new = Delivery.new(key)
         try:
-            private_directory(self.directory)
+            private_directory(self.directory, root_may_share=True)
             self._make_room(len(content))
             write_whole(self.directory / new.name, content)
             self._unwritable = ""
@@ -94,6 +97,8 @@ class Spool:
 
     def drain(self, budget: float) -> Tally:
         """Deliver what waits, in so many seconds at most, whatever the other side does."""
+        if not self.waiting():
+            return self.tally()
         from servermonitoring.draining import Drain
 
         self._draining = Drain(self, budget)
@@ -149,7 +154,7 @@ class Spool:
 
     def put_aside(self, delivery: Delivery, why: str) -> None:
         """Into refused/, with the reason as the end of its name. Raises OSError."""
-        refused = private_directory(self.directory / "refused")
+        refused = private_directory(self.directory / "refused", root_may_share=True)
         target = refused / f"{delivery.identity}.{why}"
         if delivery.content is None:
             (self.directory / delivery.name).rename(target)
@@ -170,7 +175,7 @@ class Spool:
         """What is in memory only goes to the disk, if that works again."""
         for each in [each for each in self._in_memory if each.content is not None]:
             with contextlib.suppress(OSError):
-                write_whole(private_directory(self.directory) / each.name, each.content or b"")
+                write_whole(private_directory(self.directory, root_may_share=True) / each.name, each.content or b"")
                 self.remove(each)
 
     def tidy(self) -> None:
@@ -191,7 +196,7 @@ class Spool:
         except (OSError, ValueError, TypeError, KeyError):
             return 0.0
         rest = until - time.time()
-        return rest if rest < OLDEST else 0.0  # else the clock was set
+        return max(0.0, rest) if rest < OLDEST else 0.0  # else the clock was set
 
     def remember_pause(self, seconds: float) -> None:
         with contextlib.suppress(OSError):

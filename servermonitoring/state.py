@@ -6,13 +6,14 @@ from pathlib import Path
 from servermonitoring.files import at_home, private_directory
 
 
-def directory(configured: str | None = None) -> Path:
+def directory(configured: str | None = None, *, root_may_share: bool = False) -> Path:
     """The state directory, made with mode 0700.
 
-    `[state] directory`, else below $XDG_STATE_HOME, else below ~/.local/state.
+    `[state] directory`, else below $XDG_STATE_HOME, else below ~/.local/state. `root_may_share`: root's watchdog
+    tells the suite of another user what it did.
     Raises OSError where it cannot be made.
     """
-    return private_directory(location(configured))
+    return private_directory(location(configured), root_may_share=root_may_share)
 
 
 def location(configured: str | None = None) -> Path:

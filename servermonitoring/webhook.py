@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from servermonitoring.courier import Courier
 from servermonitoring.envelope import scrubbed
-from servermonitoring.posting import Address, Line
 from servermonitoring.scrubbing import remember
 from servermonitoring.spool import Spool, Tally
+
+if TYPE_CHECKING:
+    from servermonitoring.posting import Line
 
 
 class WebhookRecipient:
@@ -18,10 +20,12 @@ class WebhookRecipient:
     name = "the webhook"  # its URL may be a secret
 
     def __init__(self, url: str, ca_certs: str | None = None) -> None:
-        self._address = Address(url, ca_certs)
+        self._url, self._ca_certs = url, ca_certs
 
-    def line(self) -> Line:
-        return Line(self._address)
+    def line(self) -> "Line":
+        from servermonitoring.posting import Address, Line
+
+        return Line(Address(self._url, self._ca_certs))
 
     def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
         """With a header by which the receiver knows a document that came a second time."""
@@ -45,7 +49,7 @@ class Webhook:
         try:
             self.spool.put(json.dumps(scrubbed(document)).encode(), key)
         except (TypeError, ValueError, RecursionError) as error:
-            self.spool.note(f"a document for the webhook could not be made: {error}")
+            self.spool.note(f"a document for the webhook could not be made: {error}", dropped=1)
         self.courier.wake()
 
     def start(self) -> None:

@@ -4,12 +4,17 @@ import signal
 from collections import Counter
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
+
+# How long an example takes says more about the machine than about its subject.
+hypothesis.settings.register_profile("servermonitoring", deadline=None)
+hypothesis.settings.load_profile("servermonitoring")
 
 # A run in the background is deaf to SIGINT, and so would be all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,6 +39,10 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
             "servermonitoring.*",
         ),
     ),
+    (
+        "healthchecks.plugin.sql.*",
+        ("healthchecks", "healthchecks.clients.*", "healthchecks.plugin.*", "servermonitoring.*"),
+    ),
     ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
     ("watchdog.*", ("watchdog.*", "servermonitoring.*")),

@@ -11,6 +11,7 @@ from servermonitoring import state
 from servermonitoring.values import size_in_words
 from watchdog import rulebook
 
+_PATIENCE = 5.0  # seconds that the removal of a profile may take when all else is done
 OK, NOT_DONE, WRONG_CONFIGURATION, ALREADY_RUNNING = 0, 1, 4, 6
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ class AlreadyRunningError(Exception):
 
 
 def watch(options: argparse.Namespace) -> int:
-    from watchdog import daemon
+    from watchdog import background, daemon
+    from watchdog.outlet import Outlet
     from watchdog.watching import Watch
 
     book = rulebook.load(options.config)
@@ -29,12 +31,16 @@ def watch(options: argparse.Namespace) -> int:
     log.info("rules from %s", book.source or "nowhere, so the default one")
     daemon.tell_rules(book)
     looks = Watch(book.rules, directory, dry_run=options.dry_run)
+    lock = None if directory is None or options.once else _lock(directory)
+    outlet = Outlet(None if options.dry_run else state.location(book.state) / "spool" / "watchdog")
+    outlet.address(book.addressee)
     if options.once:
         looks.look()
         looks.finish()
+        background.wait(_PATIENCE)
+        outlet.close()
         return OK
-    lock = None if directory is None else _lock(directory)
-    daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config)).run()
+    daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
     del lock  # held until here
     return OK
 
@@ -76,7 +82,7 @@ def clean(options: argparse.Namespace) -> int:
 
 def _state_directory(book: rulebook.Rulebook) -> Path | None:
     try:
-        return state.directory(book.state)
+        return state.directory(book.state, root_may_share=True)
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None

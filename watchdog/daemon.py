@@ -11,6 +11,7 @@ from pathlib import Path
 
 from servermonitoring.configuration import ConfigurationError
 from watchdog import background, sd_notify, telling
+from watchdog.outlet import Outlet
 from watchdog.rulebook import Rulebook
 from watchdog.state import Heartbeat, write_heartbeat
 from watchdog.watching import Watch
@@ -24,8 +25,10 @@ _BEAT_EVERY = 10.0  # seconds
 class Daemon:
     """The loop around the looks: signals, heartbeat, systemd."""
 
-    def __init__(self, watch: Watch, state: Path | None, longest: float, reread: Callable[[], Rulebook]) -> None:
-        self.watch, self._state, self._longest, self._reread = watch, state, longest, reread
+    def __init__(
+        self, watch: Watch, state: Path | None, longest: float, reread: Callable[[], Rulebook], outlet: Outlet
+    ) -> None:
+        self.watch, self._state, self._longest, self._reread, self._outlet = watch, state, longest, reread, outlet
         self._started, self._beaten = time.time(), float("-inf")
         self._stop = self._reload = False
         self._unwritable = False
@@ -44,6 +47,7 @@ class Daemon:
         sd_notify.notify("STOPPING=1")
         self.watch.finish()
         background.wait(5.0)
+        self._outlet.close()
         log.info("stopped")
 
     def _look(self) -> None:
@@ -90,6 +94,7 @@ class Daemon:
             log.error("the old rules stay in force: %s", error)  # noqa: TRY400 - it says all
         else:
             self.watch.change_rules(book.rules)
+            self._outlet.address(book.addressee)
             log.info("read the rules anew from %s", book.source or "the defaults")
             tell_rules(book)
         sd_notify.notify("READY=1")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
 from servermonitoring.configuration import ConfigurationError, Problem, nearest, place
+from watchdog.addressee import Addressee, addressee
 from watchdog.rules import DEFAULT, Rule
 
 # Keys of the suite's check of the watchdog, which share the table: the suite judges them.
@@ -20,6 +21,7 @@ class Rulebook(NamedTuple):
     rules: list[Rule]
     source: Path | None  # the file they were read from
     state: str | None  # the configured state directory
+    addressee: Addressee  # of alerts
 
 
 def load(given: str | None = None) -> Rulebook:
@@ -29,8 +31,9 @@ def load(given: str | None = None) -> Rulebook:
     """
     path = configuration.find(given)
     if path is None:
-        return Rulebook([DEFAULT], None, None)
+        return Rulebook([DEFAULT], None, None, addressee({}))
     tables, problems = configuration.read(path)
+    unresolved = "; ".join(str(each) for each in problems if each.where.startswith("[sentry"))
     problems = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
     rules = rules_of(tables, problems)
     state = _table(tables, "state", problems).get("directory")
@@ -38,7 +41,9 @@ def load(given: str | None = None) -> Rulebook:
         problems.append(Problem("[state] directory", f"{state!r} is not a path"))
     if problems:
         raise ConfigurationError(path, problems)
-    return Rulebook(rules, path, state)
+    sentry = tables.get("sentry", {})
+    to = addressee(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
+    return Rulebook(rules, path, state, to)
 
 
 def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:

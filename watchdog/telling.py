@@ -1,6 +1,6 @@
 """Says what the watchdog does: to people in the log, to programs in kills.jsonl.
 
-An alert is a log record of level ERROR: whoever sends those on (Sentry) hangs a handler on this logger.
+An alert is a log record of level ERROR; that of a kill carries it as `kill`. alerting.py sends those on.
 """
 
 import logging
@@ -38,7 +38,7 @@ def tell_kill(state: Path | None, kill: Kill) -> None:
     """One log line and one JSON line; a state directory that cannot be written stops nothing."""
     log.error(
         "killed %s, process %d of %s (rule %s): %s; command: %s",
-        kill.name, kill.pid, user_name(kill.user), kill.rule, kill.message, kill.command,
+        kill.name, kill.pid, user_name(kill.user), kill.rule, kill.message, kill.command, extra={"kill": kill},
     )  # fmt: skip
     if state is None:
         return

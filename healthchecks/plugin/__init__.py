@@ -41,6 +41,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="print a JSON schema of the configuration file, for editors, and exit",
     )
 
+    group.addoption(
+        "--report-param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of database reports, in place of their own value",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -67,6 +75,19 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
     if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
+    if file_path.suffix != ".sql":
+        return None
+    if checks.is_report(file_path) or parent.session.isinitpath(file_path):
+        from healthchecks.plugin.sql.collecting import ReportFile
+
+        return ReportFile.from_parent(parent, path=file_path)
+    if checks.REPORTS in file_path.parent.parts:
+        parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
+    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

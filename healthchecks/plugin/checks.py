@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -15,8 +15,29 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
     from healthchecks.plugin.measured import Measurement
     from healthchecks.plugin.target import Target
+    from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
+REPORTS = "reports"  # the folder of .sql files that may be reports
+UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
+
+
+class CheckItem(pytest.Item):
+    """A check that is no function: a file of another kind. It measures, and judges in its `runtest`."""
+
+    check: str
+    target: "Target"
+    measurement: "Measurement"
+
+    def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
+        """Look up what its settings name, before anything is measured; what is wrong with them."""
+        raise NotImplementedError
+
+    def extras(self) -> dict[str, Any]:
+        """What sinks are to know besides the result."""
+        return {}
+
+
 _SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
 _TARGET_MODULE = "healthchecks.plugin.target"
 
@@ -26,10 +47,22 @@ def is_check(item: pytest.Item) -> bool:
     return item.get_closest_marker(MARKER) is not None
 
 
+def is_report(path: Path) -> bool:
+    """Whether this file lies in a folder of reports, and the comments at its head give it a title."""
+    from healthchecks.plugin.sql.header import has_title
+
+    return REPORTS in path.parent.parts and has_title(path)
+
+
 def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
-    files = (file for path in paths for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
-    return any(_decorates(file.read_bytes()) for file in files if file.is_file())
+    files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
+    return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    yield from folder.rglob("test_*.py")
+    yield from folder.rglob("*.sql")
 
 
 def _decorates(source: bytes) -> bool:
@@ -85,6 +118,8 @@ def target_of(item: pytest.Item) -> "Target | None":
     """The target that this test is about; for a marked test without one, the marker's own settings."""
     from healthchecks.plugin.target import Target
 
+    if isinstance(item, CheckItem):
+        return item.target
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
         if isinstance(value, Target):
@@ -116,6 +151,8 @@ def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
     """The measurements that this test asks for."""
     from healthchecks.plugin.measured import measurement_of
 
+    if isinstance(item, CheckItem):
+        yield item.measurement
     if isinstance(item, pytest.Function):
         for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way
             if measured := measurement_of(fixtures[-1].func):
@@ -124,12 +161,16 @@ def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
 
 def check_name(item: pytest.Item) -> str:
     """What the check is called in history and alerts: the test's name without `test_`."""
+    if isinstance(item, CheckItem):
+        return item.check
     name = cast("str", getattr(item, "originalname", None) or item.name)
     return name.removeprefix("test_")
 
 
 def target_name(item: pytest.Item) -> str:
     """The target in history and alerts: its name, or the parameters of a test that has other ones."""
+    if isinstance(item, CheckItem):
+        return item.target.name
     callspec = getattr(item, "callspec", None)
     if callspec is None:
         return ""

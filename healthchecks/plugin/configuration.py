@@ -50,9 +50,22 @@ class Configuration:
             self._targets[kind] = self._read_targets(kind)
         return self._targets[kind]
 
+    def targets_of(self, name: str) -> "Mapping[str, Any]":
+        """The targets of a kind that ships, by their names: those of "database" are the tables [database.NAME]."""
+        if name not in loaded_kinds():
+            importlib.import_module(f"healthchecks.test_{name}")
+        return {target.name: target for target in self.targets(loaded_kinds()[name])}
+
     def kinds(self) -> "Mapping[type[Target], list[Target]]":
         """The targets read so far."""
         return self._targets
+
+    def unknown_needs(self, target: Target) -> list[str]:
+        """What is wrong with the `needs` of a target."""
+        if not target.needs:
+            return []
+        known = [each.reference for kind in self._targets.values() for each in kind]
+        return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
 
     def check(self) -> None:
         """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known."""
@@ -110,10 +123,8 @@ class Configuration:
     def _check_needs(self) -> None:
         targets = {each.reference: each for kind in self._targets.values() for each in kind}
         for reference, target in targets.items():
-            for need in target.needs:
-                if need not in targets:
-                    where = place((*reference.split(".", 1), "needs"))
-                    self._problems.append(Problem(where, f'no target "{need}"{nearest(need, targets)}'))
+            where = place((*reference.split(".", 1), "needs"))
+            self._problems += [Problem(where, what) for what in self.unknown_needs(target)]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
 
@@ -132,7 +143,8 @@ def loaded_kinds() -> dict[str, type[Target]]:
     kinds = list(Target.__subclasses__())
     while kinds:
         kind = kinds.pop()
-        found[kind.kind()] = kind
+        if kind.configured:
+            found[kind.kind()] = kind
         kinds += kind.__subclasses__()
     return found
 

@@ -6,6 +6,7 @@ Each has a beginning and an end; the end is bounded, and nothing of it raises.
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ from servermonitoring.scrubbing import scrub
 from servermonitoring.spool import Tally
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.settings import CheckInSettings
+    from healthchecks.plugin.settings import MonitorSettings
     from healthchecks.plugin.sinks.resolving import Resolver
     from servermonitoring.sentry import Sentry
     from servermonitoring.webhook import Webhook
@@ -53,13 +54,16 @@ class Outlet:
 
     def summary(self) -> str:
         tally = self._service.tally()
-        return f"{self.name}: {tally}" if tally != Tally() else ""
+        if tally == Tally():
+            return ""
+        error = tally.error.removeprefix("the ").removeprefix(f"{self.name} ")
+        return f"{self.name}: {replace(tally, error=error)}"
 
 
 class CheckIn:
     """Tells Sentry's cron monitor that the run began, and how it ended; Sentry's tally tells if that went wrong."""
 
-    def __init__(self, sentry: "Sentry", settings: "CheckInSettings") -> None:
+    def __init__(self, sentry: "Sentry", settings: "MonitorSettings") -> None:
         self._sentry, self._settings = sentry, settings
         self._id = ""
 
@@ -96,7 +100,7 @@ class Resolutions:
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - nothing depends on it
         try:
             with history.opened(self._directory, self._days) as opened:
-                memories = Memories(opened.connection)
+                memories = Memories(opened)
                 done = [event for event, since in memories.resolutions() if self._is_done(event, since, ends_at)]
                 memories.change_resolutions({}, done)
         except (OSError, sqlite3.Error) as error:

@@ -1,6 +1,7 @@
 """The end of a run: every sink gets the results, then the terminal says what came of it."""
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -11,8 +12,9 @@ from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import situation
-from healthchecks.plugin.sinks import history, status_json
+from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
+from servermonitoring.files import at_home
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -27,8 +29,12 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "history"):
         run.memory = _remember(run)
         run.courses = run.memory.courses
+    with _sink(run, "reports"):
+        _keep_reports(run)
     with _sink(run, "page"):
         _publish(run)
+    with _sink(run, "metrics"):
+        _export(run)
     with _sink(run, "alerts"):
         _tell(run, troubles.results(run))
         if run.telling:
@@ -43,6 +49,14 @@ def _sink(run: Run, name: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
         run.trouble(name, f"{name}: {describe(error)}")
+
+
+def _keep_reports(run: Run) -> None:
+    """Before the page, which links to theirs."""
+    if "healthchecks.plugin.sql.collecting" in sys.modules:  # loaded by the first report
+        from healthchecks.plugin.sql.finishing import finish as finish_reports
+
+        finish_reports(run)
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -97,3 +111,15 @@ def _publish(run: Run) -> None:
         status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
     except OSError as error:
         run.trouble("page", f"the page could not be written, the old one is still there: {error}")
+
+
+def _export(run: Run) -> None:
+    """For Prometheus, where that is asked for."""
+    if (textfile := run.configuration.settings.metrics.textfile) is None:
+        return
+    kinds = run.configuration.kinds()
+    configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
+    try:
+        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+    except OSError as error:
+        run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

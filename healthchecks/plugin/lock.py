@@ -17,8 +17,8 @@ class AnotherRun(Exception):  # noqa: N818 - it names what was found
 class RunLock:
     """Held from the first measurement to the end of the process; children do not inherit it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "run.lock"
+    def __init__(self, directory: Path, name: str = "run.lock") -> None:
+        self.path = directory / name
         self._descriptor: int | None = None
 
     def take(self) -> None:

@@ -15,7 +15,7 @@ from healthchecks.plugin.dashboard.making import Pages, make
 from healthchecks.plugin.dashboard.overview import Overview, overview
 from healthchecks.plugin.dashboard.rendering import taken
 from healthchecks.plugin.dashboard.situation import Situation
-from servermonitoring.files import write_whole
+from healthchecks.plugin.sinks import sharing
 
 NAME = "index.html"
 _LEFT_BEHIND = 3600  # seconds after which a half-written file is nobody's
@@ -46,7 +46,7 @@ class Report(SelfContainedReport):  # type: ignore[misc]
         """Called by pytest-html at the end of the tests: too early."""
 
     def _write_report(self, rendered_report: str) -> None:
-        write_whole(self._report_path, rendered_report, durable=False)
+        sharing.publish(self._report_path, rendered_report)
 
 
 class Page:

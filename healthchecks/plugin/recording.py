@@ -11,7 +11,7 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 from healthchecks.plugin import checks
 from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.judging import JOBS, Blocked
-from healthchecks.plugin.result import LogLine, Result, Status
+from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, verdict
 from servermonitoring.scrubbing import scrub
@@ -40,7 +40,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         judged = Verdict(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
-        report.longrepr = _traceback(call.excinfo)
+        report.longrepr = error.details if isinstance(error, Broken) else _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         attachments = _attachments(item)
@@ -87,7 +87,11 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
         log=log,
-        extras={"reference": target.reference if target and (named or target.single) else check, "nodeid": item.nodeid},
+        extras={
+            "reference": target.reference if target and (named or target.single) else check,
+            "nodeid": item.nodeid,
+            **(item.extras() if isinstance(item, checks.CheckItem) else {}),
+        },
     )
 
 

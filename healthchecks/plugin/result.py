@@ -36,6 +36,14 @@ class NoAnswer(Unhealthy):
     """The target gave no answer before its deadline."""
 
 
+class Broken(Exception):  # noqa: N818 - the word that people read
+    """The check itself is broken, and this text says how: for its author, instead of a traceback."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details or message
+
+
 class NotMeasured(Exception):  # noqa: N818 - a state of the run, not of the target
     """The run ended before this target's turn came."""
 

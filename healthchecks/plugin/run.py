@@ -45,11 +45,17 @@ class Run:
         self.telling: Telling | None = None
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
+        self.of_reports = False  # and of nothing else
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 
     def lock_out_others(self) -> None:
-        """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it."""
+        """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it.
+
+        Runs of reports have a lock of their own: a database that makes them wait must not keep the checks from it.
+        """
+        if self.of_reports:
+            self.lock = RunLock(self.directory, "reports.lock")
         try:
             state.directory(self.configuration.settings.state.directory)
             self.lock.take()

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [sentry], [alerts], [maintenance.NAME]."""
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [metrics], [sentry], [alerts] …"""
 
 from typing import Self
 
@@ -39,7 +39,7 @@ class DashboardSettings(Table):
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
-class CheckInSettings(Table):
+class MonitorSettings(Table):
     monitor: str = Field(pattern=r"^[a-z0-9_-]{1,50}$")
     """The slug of Sentry's cron monitor, made there if there is none."""
     schedule: str = "*/10 * * * *"
@@ -68,11 +68,16 @@ class CheckInSettings(Table):
         return name
 
 
+class CheckInSettings(MonitorSettings):
+    reports: MonitorSettings | None = None
+    """The monitor of runs of database reports alone; without it those check in nowhere."""
+
+
 class SentrySettings(Table):
     dsn: Secret | None = None
     """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
-    environment: str = "production"
-    """Sentry's word for where this runs: "staging"."""
+    environment: str = ""
+    """Sentry's word for where this runs: "staging"; default $SENTRY_ENVIRONMENT, else "production"."""
     token: Secret | None = None
     """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
     organization: str = Field(default="", pattern=_SLUG)
@@ -100,6 +105,23 @@ class AlertSettings(Table):
     """A URL to which every event is sent by POST, as JSON."""
 
 
+class ReportsSettings(Table):
+    database: str = ""
+    """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
+
+
+class MetricsSettings(Table):
+    textfile: str | None = None
+    """File for node_exporter's textfile collector, its name ending in .prom; none is written without it."""
+
+    @field_validator("textfile")
+    @classmethod
+    def _is_read(cls, name: str | None) -> str | None:
+        if name is not None and not name.endswith(".prom"):
+            raise ValueError(f'{name!r} would not be read: node_exporter takes files whose names end in ".prom"')
+        return name
+
+
 class Settings(Table):
     """What is in force besides the targets."""
 
@@ -107,6 +129,8 @@ class Settings(Table):
     state: StateSettings = StateSettings()
     history: HistorySettings = HistorySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    reports: ReportsSettings = ReportsSettings()
     sentry: SentrySettings = SentrySettings()
     alerts: AlertSettings = AlertSettings()
+    metrics: MetricsSettings = MetricsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)

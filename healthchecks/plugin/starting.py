@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import checks, logs
+from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
+from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
@@ -21,14 +24,13 @@ def start(session: pytest.Session) -> None:
     """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
     config = session.config
     configuration = configuration_of(config)
-    try:
-        configuration.check()
-        _refuse_namesakes(session)
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from None
+    _refuse_mistakes(session, configuration)
+    _refuse_namesakes(session)
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
+    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
+    run.notices += _passed_over(session)
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
@@ -53,6 +55,23 @@ def header(run: Run) -> list[str]:
     ]
 
 
+def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
+    """Everything that is wrong with the configuration and with checks that have settings of their own, at once."""
+    wrong = []
+    try:
+        configuration.check()
+    except ConfigurationError as error:
+        wrong.append(str(error))
+    own = [item for item in session.items if isinstance(item, checks.CheckItem)]
+    wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
+    if session.config.getoption("report_param"):
+        from healthchecks.plugin.sql.parameters import unknown_parameters
+
+        wrong += unknown_parameters(session.config, own)
+    if wrong:
+        raise pytest.UsageError("\n".join(wrong))
+
+
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
     if not session.config.getoption("no_alerts"):
@@ -70,6 +89,14 @@ def _refuse_namesakes(session: pytest.Session) -> None:
             other = seen.setdefault(key, item.nodeid)
             if other != item.nodeid:
                 raise pytest.UsageError(f"two checks have the same name, rename one: {other} and {item.nodeid}")
+
+
+def _passed_over(session: pytest.Session) -> list[str]:
+    """In a run of reports: .sql files that lack what makes them one, perhaps by a slip."""
+    untitled = session.config.stash.get(checks.UNTITLED, [])
+    if not untitled or not any(isinstance(item, checks.CheckItem) for item in session.items):
+        return []
+    return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
 
 
 def _lock(run: Run) -> None:
@@ -125,4 +152,11 @@ def _measure(session: pytest.Session, run: Run) -> None:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
         if checks.is_check(item) and not skipped:
             for measured in checks.measurements_of(item):
-                run.pool.submit(measured, item.callspec.params[measured.parameter])  # type: ignore[attr-defined]
+                run.pool.submit(measured, _parameter(item, measured))
+
+
+def _parameter(item: pytest.Item, measured: Measurement) -> Target:
+    if isinstance(item, checks.CheckItem):
+        return item.target
+    target: Target = item.callspec.params[measured.parameter]  # type: ignore[attr-defined]
+    return target

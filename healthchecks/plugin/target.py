@@ -14,6 +14,8 @@ class Target(BaseModel):
 
     single: ClassVar[bool] = False
     """True for a kind that is one table, `[kind]`, such as [host]."""
+    configured: ClassVar[bool] = True
+    """False for a kind that has no tables: a report has its settings in its own file."""
 
     deadline: Duration = Field(default=10.0, gt=0)
     """Seconds that the whole measurement may take."""

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from healthchecks.plugin import troubles
 from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
 from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
+from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks import history
 
@@ -31,7 +33,7 @@ class Telling:
 
     def __init__(self, run: "Run", outlets: "Sequence[Outlet]" = (), errands: "Sequence[Errand]" = ()) -> None:
         self.outlets, self._errands = outlets, [*outlets, *errands]
-        self._run = run
+        self._run, self._settings = run, run.configuration.settings
         self._rounds: list[Round] = []
 
     def begin(self) -> None:
@@ -39,21 +41,21 @@ class Telling:
             errand.begin()
 
     def tell(self, results: Iterable[Result]) -> None:
-        """Hand what is due to the outlets, and remember it."""
+        """Hand what is due to the outlets, and remember it: in this order, since twice is better than never."""
         if not self.outlets:
             return
         results, now = list(results), datetime.now(UTC)
-        days = self._run.configuration.settings.history.days
         try:
-            with history.opened(self._run.directory, days) as opened:
-                troubles.tell_put_aside(self._run, opened)
-                memories = Memories(opened.connection)
-                decided = self._decide(results, memories, now)
-                self._hand_over(decided)
-                self._remember(decided, memories, now)
+            decided = bounded(partial(self._decide, results, now), HOLD_UP)
         except (OSError, sqlite3.Error) as error:
             self._run.trouble("alerts", f"what was told cannot be read, so all that fails is told: {error}")
-            self._hand_over(self._decide(results, None, now))
+            self._hand_over(self._alerting(None, now).decide(results))
+            return
+        self._hand_over(decided)
+        try:
+            bounded(partial(self._remember, decided, now), HOLD_UP)
+        except (OSError, sqlite3.Error) as error:
+            self._run.trouble("alerts", f"what was told cannot be kept, so it will be told again: {error}")
 
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within HOLD_UP; the rest waits for the next run."""
@@ -73,9 +75,14 @@ class Telling:
         suppressed = ", ".join(self._suppressed())
         return [*lines, f"alerts not sent: {suppressed}"] if suppressed else lines
 
-    def _decide(self, results: list[Result], memories: Memories | None, now: datetime) -> Round:
-        alerts = self._run.configuration.settings.alerts
-        return Alerting(Limits(alerts.storm, alerts.per_day), self._run.host, memories, now).decide(results)
+    def _decide(self, results: list[Result], now: datetime) -> Round:
+        with history.opened(self._run.directory, self._settings.history.days) as opened:
+            troubles.tell_put_aside(self._run, opened)
+            return self._alerting(Memories(opened), now).decide(results)
+
+    def _alerting(self, memories: Memories | None, now: datetime) -> Alerting:
+        limits = Limits(self._settings.alerts.storm, self._settings.alerts.per_day)
+        return Alerting(limits, self._run.host, memories, now)
 
     def _hand_over(self, decided: Round) -> None:
         for alert in decided.alerts:
@@ -83,15 +90,13 @@ class Telling:
                 outlet.put(alert)
         self._rounds.append(decided)
 
-    def _remember(self, decided: Round, memories: Memories, now: datetime) -> None:
-        """Only after all was handed over: what is told twice is better than what is not told."""
-        settings = self._run.configuration.settings
-        try:
-            memories.save(decided.changed, decided.sent, now.timestamp(), settings.history.days)
-            if settings.sentry.token:
+    def _remember(self, decided: Round, now: datetime) -> None:
+        days = self._settings.history.days
+        with history.opened(self._run.directory, days) as opened:
+            memories = Memories(opened)
+            memories.save(decided.changed, decided.sent, now.timestamp(), days)
+            if self._settings.sentry.token:
                 memories.change_resolutions(decided.recovered, [])
-        except sqlite3.Error as error:
-            self._run.trouble("alerts", f"what was told cannot be kept, so it will be told again: {error}")
 
     def _suppressed(self) -> Iterator[str]:
         for action, text in _SUPPRESSED.items():

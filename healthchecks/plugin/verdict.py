@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin.result import NotMeasured, Status, Unhealthy
+from healthchecks.plugin.result import Broken, NotMeasured, Status, Unhealthy
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import in_words
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 2_000  # characters of a message
 _BROKEN = (
-    ArithmeticError, AttributeError, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
+    ArithmeticError, AttributeError, Broken, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
     RecursionError, SyntaxError, TypeError, MemoryError,
 )  # fmt: skip
 """What a mistake in the check raises, not a bad service."""
@@ -49,7 +49,7 @@ def describe(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, AssertionError):
         text = _assertion(text)
-    elif not isinstance(error, Unhealthy | NotMeasured | pytest.fail.Exception):
+    elif not isinstance(error, Unhealthy | Broken | NotMeasured | pytest.fail.Exception):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     line = " ".join(scrub(text).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,5 +1,7 @@
 """From the settings to what is told: Sentry, the webhook, check-ins; and one line of where alerts go."""
 
+from dataclasses import replace
+
 from healthchecks.plugin.alerting.alert import Alert
 from healthchecks.plugin.errands import CheckIn, Errand, Outlet, Resolutions
 from healthchecks.plugin.run import Run
@@ -33,7 +35,10 @@ def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]
     from servermonitoring.envelope import Attachment, Origin
     from servermonitoring.sentry import Sentry
 
-    sentry = Sentry(text, run.directory / "spool" / "sentry", Origin(environment=settings.environment, host=run.host))
+    origin = Origin(host=run.host)
+    if settings.environment:
+        origin = replace(origin, environment=settings.environment)
+    sentry = Sentry(text, run.directory / "spool" / "sentry", origin)
 
     def put(alert: Alert) -> None:
         from healthchecks.plugin.sinks.sentry import attachments, event
@@ -42,12 +47,12 @@ def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]
         sentry.capture(event(alert), files)
 
     outlets.append(Outlet("Sentry", sentry, put))
-    if settings.check_in:
-        errands.append(CheckIn(sentry, settings.check_in))
+    if settings.check_in and (monitor := settings.check_in.reports if run.of_reports else settings.check_in):
+        errands.append(CheckIn(sentry, monitor))
     if settings.token:
         resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
         errands.append(Resolutions(resolver, run.directory, run.configuration.settings.history.days))
-    return [f"Sentry at {sentry.dsn.host}, as {settings.environment}"]
+    return [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
 
 
 def _webhook(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]:  # noqa: ARG001 - as _sentry
@@ -64,4 +69,4 @@ def _webhook(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str
         webhook.post(document(alert), "/".join(alert.fingerprint))
 
     outlets.append(Outlet("webhook", webhook, put))
-    return ["a webhook"]
+    return ["webhook"]

@@ -29,7 +29,7 @@ class Runs:
 
     def __init__(self, directory, limits=None, host="web1"):
         self.history, self.limits, self.host = History(directory, 400), limits or Limits(), host
-        self.memories, self.now, self.alerts = Memories(self.history.connection), START, []
+        self.memories, self.now, self.alerts = Memories(self.history), START, []
 
     def run(self, *results, after=timedelta(minutes=10), is_killed=False):
         """The alerts of this run; a killed one hands them over and remembers nothing."""

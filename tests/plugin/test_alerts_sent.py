@@ -225,6 +225,19 @@ def test_a_run_checks_in_and_says_that_it_ran(checking_in, kent, words, status, 
     }
 
 
+@pytest.mark.parametrize(
+    ("monitor", "slugs"), [("", set()), ("[sentry.check_in.reports]\nmonitor = 'daily'\n", {"daily"})]
+)
+def test_a_run_of_reports_has_a_monitor_of_its_own(checking_in, kent, monitor, slugs):
+    """Else an "ok" of the daily reports would stand for the checks that did not run."""
+    checking_in.configure(
+        f"[database.main]\nhost = '127.0.0.1'\nport = 9\n[sentry.check_in]\nmonitor = 'shops'\n{monitor}"
+    )
+    checking_in.write("numbers.sql", "-- title: Numbers\nselect 1\n")
+    checking_in.run("numbers.sql")
+    assert {each["monitor_slug"] for each in kent.check_ins()} == slugs
+
+
 HANGING = """
     import time
     from pathlib import Path

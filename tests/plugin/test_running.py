@@ -265,6 +265,17 @@ def test_files_are_private(ports, greeter):
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
+def test_pages_are_for_those_who_may_enter_their_directory(ports, hole):
+    """A web server reads them by its group, in the folders below too; nobody else."""
+    ports.page.mkdir(parents=True)
+    ports.page.chmod(0o2750)
+    ports.configure(table(hole.port, deadline="0.5s"))
+    ports.run()
+    assert {path.name for path in ports.page.iterdir() if path.is_dir()} == {"badges", "runs"}
+    for path in ports.page.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o2750 if path.is_dir() else 0o640), path
+
+
 def test_unrelated_run_costs_nothing(suite):
     """A test run without health checks imports no client library, writes nothing and says nothing."""
     suite.write(

@@ -147,7 +147,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
             private_directory(path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="missing: root")
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_directory_of_another_user_is_refused(tmp_path, linked):
     """Also behind a link of our own: its files could be read, and ours planted."""
@@ -163,3 +163,47 @@ def test_an_unknown_home_is_a_path_that_is_missing(monkeypatch):
     monkeypatch.setenv("HOME", "/somewhere")
     assert str(at_home("~/state")) == "/somewhere/state"
     assert str(at_home("~nosuchuser/state")) == "~nosuchuser/state"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="missing: root")
+def test_what_root_writes_for_another_user_is_theirs(tmp_path):
+    """The watchdog of root tells the suite of another user what it did."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 1234, 5678)
+    private_directory(theirs / "a" / "b", root_may_share=True)
+    assert {((theirs / each).stat().st_uid, (theirs / each).stat().st_mode & 0o777) for each in ("a", "a/b")} == {
+        (1234, 0o700)
+    }
+    (theirs / "a" / "b").rmdir()
+    (theirs / "a").rmdir()
+    write_whole(theirs / "whole", "text")
+    append_line(theirs / "lines", "one")
+    append_line(theirs / "lines", "two")
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in theirs.iterdir()} == {(1234, 5678)}
+    assert {each.stat().st_mode & 0o777 for each in theirs.iterdir()} == {0o600}
+    with pytest.raises(PermissionError, match="belongs to user 1234"):
+        private_directory(theirs)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="missing: root")
+def test_root_follows_no_link_of_another_user(tmp_path):
+    theirs, roots = tmp_path / "theirs", tmp_path / "roots"
+    for each in (theirs, roots):
+        each.mkdir()
+    (theirs / "spool").symlink_to(roots)
+    os.chown(theirs, 1234, -1)
+    os.lchown(theirs / "spool", 1234, -1)
+    with pytest.raises(PermissionError, match="is a link made by user 1234"):
+        private_directory(theirs / "spool" / "watchdog", root_may_share=True)
+    assert list(roots.iterdir()) == []
+
+
+def test_a_line_is_not_added_to_a_file_of_another_name(tmp_path):
+    """Who owns the directory may have put a second name of somebody's file there."""
+    victim = tmp_path / "victim"
+    victim.write_text("old")
+    (tmp_path / "lines").hardlink_to(victim)
+    with pytest.raises(PermissionError, match="more than one name"):
+        append_line(tmp_path / "lines", "new")
+    assert victim.read_text() == "old"

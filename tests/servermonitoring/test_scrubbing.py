@@ -148,6 +148,7 @@ def test_host_path_and_port_of_a_url_are_no_secrets(text):
         ("sent bearer abcdef123 to", f"sent bearer {FILTERED} to"),
         ("Set-Cookie: session=abc; Path=/\nnext", f"Set-Cookie: {FILTERED}\nnext"),
         ("{'Cookie': 'a=b; c=d'}", f"{{'Cookie': '{FILTERED}'}}"),
+        ("alter role a PASSWORD 'two words' login", f"alter role a PASSWORD '{FILTERED}' login"),
         ("client_secret=abc&refresh_token=def", f"client_secret={FILTERED}&refresh_token={FILTERED}"),
     ],
 )

@@ -21,6 +21,8 @@ class Relay:
         self.target, self.tls, self.port = urlsplit(target), tls, free_port()
         self.received: list[bytes] = []  # every body that came, unpacked
         self.requests: list[dict[str, str]] = []  # their headers
+        self.paths: list[str] = []
+        self.connections = 0
         self.delivered = 0  # how many of them were answered by the target
         self.delay = 0.0  # seconds before each answer
         self._misbehave: Misbehaviour = lambda _handler, _body: False
@@ -70,7 +72,7 @@ class Relay:
         self._misbehave = misbehave
 
     def misbehaves(self, handler: "_Handler", body: bytes) -> bool:
-        return self._misbehave(handler, body) or self._over.wait(self.delay)
+        return self._over.wait(self.delay) or self._misbehave(handler, body)
 
     def stop(self) -> None:
         """From now on the connection is refused."""
@@ -96,6 +98,7 @@ class Relay:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
         """A client that goes away is nothing to tell of."""
@@ -103,6 +106,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        self.server.relay.connections += 1
+        super().setup()
 
     def do_POST(self) -> None:
         relay: Relay = self.server.relay
@@ -110,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         packed = self.headers["Content-Encoding"] == "gzip"
         relay.received.append(gzip.decompress(body) if packed else body)
         relay.requests.append(dict(self.headers))
+        relay.paths.append(self.path)
         with contextlib.suppress(OSError):  # the client went away
             if not relay.misbehaves(self, relay.received[-1]):
                 status, answer = self._hand_on(relay, body)

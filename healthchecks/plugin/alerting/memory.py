@@ -3,15 +3,13 @@
 # ruff: noqa: S608 - statements are made of our own names only
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 from healthchecks.plugin.alerting.alert import Past
 from healthchecks.plugin.alerting.policy import Action, Key, Memory
-from healthchecks.plugin.sinks.history import NAMES, WELL
+from healthchecks.plugin.sinks.history import WELL, History
 
 _DAY = 24 * 3600.0
 _SCHEMA = """
@@ -31,11 +29,11 @@ _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kind
 
 
 class Memories:
-    """The alerts' state on the connection of an open history. Every method raises sqlite3.Error."""
+    """The alerts' state in an open history. Every method raises sqlite3.Error."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        database.executescript(_SCHEMA)
+    def __init__(self, history: History) -> None:
+        self._history, self._database = history, history.connection
+        self._database.executescript(_SCHEMA)
         self._epoch = self._read_epoch()
 
     def load(self) -> dict[Key, Memory]:
@@ -75,11 +73,7 @@ class Memories:
 
     def past(self, key: Key) -> list[Past]:
         """The last runs of the check before this one, newest first."""
-        query = f"SELECT time, status, seconds {_RESULTS} ORDER BY time DESC LIMIT {_PAST}"
-        return [
-            Past(datetime.fromtimestamp(time, UTC), NAMES[status], seconds)
-            for time, status, seconds in self._database.execute(query, key[:2])
-        ]
+        return [Past(each.moment, each.status, each.seconds) for each in self._history.recent(key[:2], _PAST)]
 
     def resolutions(self) -> list[tuple[str, float]]:
         """Events whose issue is still to be resolved, with when their checks recovered."""

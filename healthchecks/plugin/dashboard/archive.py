@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from servermonitoring.files import write_whole
+from healthchecks.plugin.sinks import sharing
 
 DIRECTORY = "runs"
 MOST = 200  # pages
@@ -30,8 +30,8 @@ def kept(directory: Path) -> set[str]:
 def keep(directory: Path, time: float, page: str) -> None:
     """Write the page of one run, and remove those that are too many, too old or too large. Raises OSError."""
     folder = directory / DIRECTORY
-    folder.mkdir(mode=0o700, exist_ok=True)
-    write_whole(folder / name_of(time), page, durable=False)
+    sharing.folder(folder)
+    sharing.publish(folder / name_of(time), page)
     oldest, size = name_of(time - DAYS * 86400), 0
     for place, name in enumerate(sorted(kept(directory), reverse=True)):
         path = folder / name

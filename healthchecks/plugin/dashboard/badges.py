@@ -8,7 +8,7 @@ from markupsafe import escape
 from healthchecks.plugin.dashboard.card import Card
 from healthchecks.plugin.dashboard.overview import Overview
 from healthchecks.plugin.dashboard.rendering import clean
-from servermonitoring.files import write_whole
+from healthchecks.plugin.sinks import sharing
 
 DIRECTORY = "badges"
 ALL = "all.svg"
@@ -29,12 +29,12 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" ro
 def write(directory: Path, overview: Overview) -> None:
     """Write them beside and rename; those of checks that are no more are removed. Raises OSError."""
     folder = directory / DIRECTORY
-    folder.mkdir(mode=0o700, exist_ok=True)
+    sharing.folder(folder)
     wanted = {ALL: _of_all(overview)} | {file_of(each): _of_one(each) for each in overview.cards}
     for name, content in wanted.items():
         path = folder / name
         if not path.exists() or path.read_bytes() != content.encode():
-            write_whole(path, content, durable=False)
+            sharing.publish(path, content)
     for path in folder.glob("*.svg"):
         if path.name not in wanted:
             path.unlink(missing_ok=True)

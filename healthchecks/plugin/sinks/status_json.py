@@ -8,7 +8,7 @@ from typing import Any
 
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks.history import Course
-from servermonitoring.files import write_whole
+from healthchecks.plugin.sinks.sharing import publish
 
 NAME = "status.json"
 
@@ -30,7 +30,8 @@ def write(
         "interrupted": interrupted,
         "checks": [_entry(each, courses.get(each.key)) for each in results],
     }
-    write_whole(directory / NAME, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    publish(directory / NAME, text)
 
 
 def _entry(result: Result, course: Course | None) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""From .sql files to pytest items."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from healthchecks.clients.postgresql_query import Answer, Query, ask
+from healthchecks.plugin import checks
+from healthchecks.plugin.judging import stop_if_blocked, value_of
+from healthchecks.plugin.measured import Measurement
+from healthchecks.plugin.run import RUN
+from healthchecks.plugin.sql.judgement import judge
+from healthchecks.plugin.sql.parameters import given_parameters
+from healthchecks.plugin.sql.reading import read_report
+from healthchecks.plugin.sql.report import Report
+from servermonitoring.configuration import Problem, nearest
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration import Configuration
+
+CHECK = "report"
+_AT_A_TIME = 10  # connections that the morning's reports take of a database
+
+
+class ReportFile(pytest.File):
+    """One .sql file, with one report in it."""
+
+    def collect(self) -> Iterator["ReportItem"]:
+        yield ReportItem.from_parent(self, name=checks.clean_id(self.path.stem))
+
+
+class ReportItem(checks.CheckItem):
+    """A report as a check: its query is measured, and its expectation judged."""
+
+    target: Report
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.check = CHECK
+        shown = _shown(self.path, self.config.invocation_params.dir)
+        self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
+        self.measurement = MEASUREMENT
+        self.answer: Answer | None = None
+        self._shown, self._database = shown, self.target.database
+        self.add_marker(checks.MARKER)
+
+    def prepare(self, configuration: "Configuration") -> Iterable[Problem]:
+        yield from self._problems
+        for what in configuration.unknown_needs(self.target):
+            yield Problem(self._shown, f"needs: {what}")
+        databases = configuration.targets_of("database")
+        if not databases:
+            self.add_marker(pytest.mark.skip(reason=f"no [database.NAME] in {configuration.name}"))
+            return
+        name = self.target.database or configuration.settings.reports.database or _only(databases)
+        if name in databases:
+            self._database = name
+            self.target.connect(databases[name].access(), given_parameters(self.config))
+        else:
+            yield Problem(self._shown, _no_database(name, databases, configuration.name))
+
+    def runtest(self) -> None:
+        run = self.config.stash[RUN]
+        self.answer = None
+        stop_if_blocked(self.target, run)
+        answer = value_of(self, run, run.pool.submit(self.measurement, self.target))
+        assert isinstance(answer, Answer)
+        self.answer = answer
+        judge(self.target, answer)
+
+    def extras(self) -> dict[str, Any]:
+        return {"report": self.target, "answer": self.answer, "database": self._database, "path": self.path}
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.target.label
+
+
+def _only(databases: Mapping[str, Any]) -> str:
+    return next(iter(databases)) if len(databases) == 1 else ""
+
+
+def _no_database(name: str, databases: Mapping[str, Any], file: str) -> str:
+    if name:
+        return f"there is no [database.{name}] in {file}{nearest(name, databases)}"
+    return f"which database? Write -- database: NAME, or [reports] database = NAME ({', '.join(sorted(databases))})"
+
+
+def _shown(path: Path, here: Path) -> str:
+    """How messages name the file."""
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def report_name(path: Path, root: Path) -> str:
+    """What the report is known by: its path below the nearest folder called reports, without .sql."""
+    above = next((each for each in path.parents if each.name == checks.REPORTS), root)
+    relative = path.relative_to(above) if path.is_relative_to(above) else Path(path.name)
+    return checks.clean_id(relative.with_suffix("").as_posix())
+
+
+def answer(report: Report) -> Answer:
+    """The measurement of a report."""
+    query = Query(
+        text=report.sql,
+        parameters=report.parameters,
+        limit=report.limit,
+        counted=report.expect.counted if report.expect else 0,
+        role=report.requires,
+        name=report.name,
+    )
+    return ask(report.access, query)
+
+
+MEASUREMENT = Measurement(answer, "report", Report, _AT_A_TIME)

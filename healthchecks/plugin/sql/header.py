@@ -1,0 +1,82 @@
+"""The settings of a report: the comments at the head of its file, as `-- key: value`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+
+_KEY = re.compile(r"--\s?(?P<key>[a-z_]+):(?:\s+(?P<value>.*))?")
+_MORE = re.compile(r"--\s{2,}(?P<value>\S.*)")  # goes on with the value above
+_TITLE = re.compile(r"--\s?title:")
+_LONGEST = 16_384  # bytes of a header
+_LARGEST = 1_000_000  # bytes of a report: more is a dump
+REPEATED = ("param",)
+
+
+@dataclass
+class Header:
+    """Values by key, with the lines they stand in; of a repeated key all values."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    repeated: list[tuple[str, str, int]] = field(default_factory=list)
+    """Key, value and line of each that may be there more than once."""
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    """Line, and what is wrong with it."""
+
+    def add(self, key: str, value: str, line: int) -> None:
+        if key in REPEATED:
+            self.repeated.append((key, value, line))
+        elif key in self.values:
+            self.problems.append((line, f'"{key}" is there twice: in line {self.lines[key]}, too'))
+        else:
+            self.values[key], self.lines[key] = value, line
+
+    def go_on(self, key: str, value: str) -> None:
+        if key in self.values:
+            self.values[key] = f"{self.values[key]} {value}".strip()
+
+
+def has_title(path: Path) -> bool:
+    """Whether the comments at the head of a file say that it is a report; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LONGEST).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    return any(_TITLE.match(line) for line in _comments(start.splitlines()))
+
+
+def read(path: Path) -> tuple[str, Header]:
+    """The whole text, and its header. What cannot be read is one of the header's problems."""
+    header = Header()
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        return "", Header(problems=[(0, f"cannot be read: {error.strerror}")])
+    except UnicodeDecodeError as error:
+        return "", Header(problems=[(data.count(b"\n", 0, error.start) + 1, f"is not UTF-8 (byte {error.start})")])
+    if not data:
+        return "", Header(problems=[(0, "is empty, or larger than 1 MB")])
+    text = text.replace("\r\n", "\n")
+    _parse(text.split("\n"), header)
+    return text, header
+
+
+def _parse(lines: list[str], header: Header) -> None:
+    last = ""
+    for number, line in enumerate(_comments(lines), 1):
+        if found := _KEY.fullmatch(line.rstrip()):
+            last = found["key"]
+            header.add(last, (found["value"] or "").strip(), number)
+        elif last and (more := _MORE.fullmatch(line.rstrip())):
+            header.go_on(last, more["value"])
+        else:
+            last = ""
+
+
+def _comments(lines: Iterable[str]) -> list[str]:
+    """The lines before the first that is neither a comment nor blank."""
+    return list(takewhile(lambda line: not line.strip() or line.startswith("--"), lines))

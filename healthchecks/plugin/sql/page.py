@@ -1,0 +1,111 @@
+"""database.html, with a CSV file for each table: what is on it, and where it goes."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
+
+from healthchecks.plugin.dashboard.rendering import render
+from healthchecks.plugin.sinks import sharing
+from healthchecks.plugin.sql import charts
+from healthchecks.plugin.sql.csv_text import csv_text
+from healthchecks.plugin.sql.store import State
+
+NAME = "database.html"
+DAYS = 90  # of the course of a report's number
+_FOLDER = "database"  # of the CSV files
+_TALL = 15  # rows; a longer table scrolls in its frame
+_WORDS = {
+    "ok": "well", "slow": "slow", "failed": "failing", "error": "broken", "blocked": "blocked", "skipped": "not run",
+}  # fmt: skip
+
+Course = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One report, as the template wants it."""
+
+    state: State
+    anchor: str
+    word: str
+    csv: str
+    """Where its CSV file is, as a link."""
+    course: charts.Curve | None
+    bars: Sequence[charts.Bar]
+    line: charts.Curve | None
+
+    @property
+    def is_failing(self) -> bool:
+        return self.state.status in {"failed", "error"}
+
+    @property
+    def is_old(self) -> bool:
+        """Whether its table is of an earlier run."""
+        return self.state.table is not None and self.state.table.asked < self.state.ran
+
+    @property
+    def is_tall(self) -> bool:
+        return self.state.table is not None and len(self.state.table.rows) > _TALL
+
+
+def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str) -> Path:
+    """Write the page beside and rename it, after the files that it links to. Raises OSError."""
+    for state in states:
+        if state.table:
+            path = _csv_path(directory, state.name)
+            for each in reversed(path.relative_to(directory).parents[:-1]):
+                sharing.folder(directory / each)
+            sharing.publish(path, csv_text(state.table))
+    sharing.publish(directory / NAME, html(states, numbers, host))
+    return directory / NAME
+
+
+def html(states: Sequence[State], numbers: Mapping[str, Course], host: str) -> str:
+    shown = [_shown(each, numbers.get(each.name, ())) for each in states]
+    shown.sort(key=lambda each: (each.state.group, each.state.name))
+    failing = [each for each in shown if each.is_failing]
+    return render(
+        "database.html.j2",
+        styles=("page.css", "database.css"),
+        title=f"{headline(len(shown), len(failing))} · {host}",
+        headline=headline(len(shown), len(failing)),
+        mood="failing" if failing else "well",
+        groups=[(name, list(each)) for name, each in groupby(shown, lambda each: each.state.group)],
+        overview=sorted(shown, key=lambda each: not each.is_failing),
+        failing=failing,
+        host=host,
+        days=DAYS,
+    )
+
+
+def headline(count: int, failing: int) -> str:
+    """One line that says it all."""
+    reports = f"{count} report{'s' if count != 1 else ''}"
+    if failing:
+        return f"{failing} of {reports} {'is' if failing == 1 else 'are'} failing"
+    return f"All {reports} are well" if count > 1 else "The one report is well"
+
+
+def _shown(state: State, course: Course) -> Shown:
+    return Shown(
+        state=state,
+        anchor=state.name.replace("/", "."),
+        word=_WORDS.get(state.status, state.status),
+        csv=quote(os.fspath(_csv_path(Path(), state.name))) if state.table else "",
+        course=charts.course(course, DAYS),
+        bars=charts.bars(state.table, state.chart[1])
+        if state.table and state.chart and state.chart[0] == "bar"
+        else (),
+        line=charts.line(state.table, state.chart[1])
+        if state.table and state.chart and state.chart[0] == "line"
+        else None,
+    )
+
+
+def _csv_path(directory: Path, name: str) -> Path:
+    """A name may hold dots and slashes, but leads nowhere else."""
+    parts = [part for part in name.split("/") if part.strip(".")] or ["report"]
+    return directory.joinpath(_FOLDER, *parts[:-1], f"{parts[-1]}.csv")

@@ -1,0 +1,94 @@
+"""A report as a target: its settings, its query, and the database that it asks."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from healthchecks.plugin.fields import Duration
+from healthchecks.plugin.sql import expectation
+from healthchecks.plugin.sql.expectation import Expectation
+from healthchecks.plugin.target import Target
+
+if TYPE_CHECKING:
+    from healthchecks.clients.postgresql import Access
+
+_CHART = re.compile(r"(?P<form>bar|line)\s+(?P<column>.+)")
+_REFERENCE = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Of which column, and how."""
+
+    form: Literal["bar", "line"]
+    column: str
+
+
+def _chart(text: str) -> Chart:
+    if found := _CHART.fullmatch(text):
+        return Chart("bar" if found["form"] == "bar" else "line", found["column"])
+    raise ValueError(f"{text!r}: write bar COLUMN or line COLUMN")
+
+
+def _names(text: str) -> list[str]:
+    return re.split(r"\s*,\s*|\s+", text)
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+class Report(Target):
+    """One .sql file."""
+
+    configured: ClassVar[bool] = False
+
+    title: Annotated[str, BeforeValidator(_filled)]
+    database: str = ""
+    description: str = ""
+    expect: Annotated[Expectation | None, BeforeValidator(expectation.parse)] = None
+    limit: int = Field(default=100, ge=1, le=10_000)
+    chart: Annotated[Chart | None, BeforeValidator(_chart)] = None
+    requires: str = ""
+    deadline: Duration = Field(default=30.0, gt=0)
+    needs: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+
+    _sql: str = PrivateAttr(default="")
+    _parameters: dict[str, str] = PrivateAttr(default_factory=dict)
+    _access: Any = PrivateAttr(default=None)
+
+    def asking(self, sql: str, parameters: Mapping[str, str]) -> "Report":
+        """The same report, with its query and the defaults of its parameters."""
+        self._sql, self._parameters = sql, dict(parameters)
+        return self
+
+    def connect(self, access: "Access", parameters: Mapping[str, str]) -> None:
+        """Say which database it asks; the parameters replace its own of the same names."""
+        self._access = access
+        self._parameters |= {name: value for name, value in parameters.items() if name in self._parameters}
+
+    @property
+    def access(self) -> "Access":
+        access: Access = self._access
+        return access
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return self._parameters
+
+    @property
+    def references(self) -> dict[str, int]:
+        """The parameters that the query asks for, with their lines."""
+        return {found[1]: self._sql.count("\n", 0, found.start()) + 1 for found in _REFERENCE.finditer(self._sql)}
+
+    @property
+    def sql(self) -> str:
+        """As psycopg2 wants it: with parameters, any other % is doubled; without, none has a meaning."""
+        if not self._parameters:
+            return self._sql
+        return re.sub(r"%(?!\(\w+\)s)", "%%", self._sql)

@@ -1,0 +1,22 @@
+"""What the tests of the deployment share: the project as git would hand it out, and Debians to install it on."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.test_packaging import ROOT, tracked_files
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory) -> Path:
+    """A git repository of the files as they are now, to be cloned."""
+    copy = tmp_path_factory.mktemp("repository") / "servermonitoring"
+    for name in tracked_files():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
+        subprocess.run([*git, *words], cwd=copy, check=True)
+    return copy

@@ -1,0 +1,179 @@
+"""A clean Debian in a directory, and machines that run in copies of it: processes, mounts and network of their own.
+
+The directory is made once (a minute) and kept below .cache/; a machine is an overlay on it, gone when it ends.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers.server import program, until
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".cache/roots"
+PACKAGES = (
+    "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
+    "python3-venv", "sudo", "supervisor", "systemd",
+)  # fmt: skip
+_LIMIT = 180  # seconds for one command
+_INIT = """
+import os, time
+print("up", flush=True)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        time.sleep(0.1)
+"""
+
+
+def debian() -> Path:
+    """The clean root, made when it is missing."""
+    debootstrap = program("debootstrap")
+    if os.geteuid() != 0:
+        pytest.skip("missing: root, for debootstrap")
+    suite, mirror, components = source()
+    name = hashlib.sha256(repr((suite, PACKAGES)).encode()).hexdigest()[:12]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        root = CACHE / f"{suite}-{name}"
+        if not root.exists():
+            beside = CACHE / "new"
+            shutil.rmtree(beside, ignore_errors=True)
+            options = "--variant=minbase", f"--components={components}", f"--include={','.join(PACKAGES)}"
+            command = [debootstrap, *options, suite, str(beside), mirror]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-2000:]
+            beside.rename(root)
+        return root
+
+
+def source() -> tuple[str, str, str]:
+    """Release, mirror and components, as this machine's apt has them."""
+    apt = program("apt-get")
+    wanted = "$(CODENAME) $(SITE) $(COMPONENT)"
+    listed = subprocess.run(
+        [apt, "indextargets", "--format", wanted, "Created-By: Packages"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    codename = release.get("VERSION_CODENAME", "").strip('"')
+    sites = [line.split() for line in listed if line.split()[0] == codename]
+    main = next((site for _, site, component in sites if component == "main"), None)
+    if main is None:
+        pytest.skip("missing: a mirror of Debian or Ubuntu in the sources of apt")
+    return codename, main, ",".join(sorted({component for _, site, component in sites if site == main}))
+
+
+def wheels(root: Path) -> Path:
+    """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine."""
+    lock = ROOT / "requirements/healthchecks.lock"
+    version = min((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
+    name = hashlib.sha256(lock.read_bytes() + version.encode()).hexdigest()[:12]
+    target = CACHE / f"wheels-{name}"
+    if not target.exists():
+        beside = CACHE / f"wheels-{os.getpid()}"
+        command = [
+            sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
+            "--require-hashes", "-r", str(lock), "-d", str(beside),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        beside.rename(target)
+    return target
+
+
+class Machine:
+    """`machine.run("cron")`, `machine.path("/etc/passwd")`; everything in it ends when it does."""
+
+    def __init__(self, directory: Path, binds: dict[str, Path]) -> None:
+        self.directory, self.binds = directory, binds
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+
+    def start(self, clean: Path) -> None:
+        upper = self.directory / "tmpfs"
+        upper.mkdir()
+        mounts = [
+            f"mount -t tmpfs -o mode=755 none {upper}",
+            f"mkdir {upper}/upper {upper}/work {upper}/root",
+            f"mount -t overlay overlay -o lowerdir={clean},upperdir={upper}/upper,workdir={upper}/work {upper}/root",
+            *(f"mkdir -p {upper}/root{inside} && mount --bind {outside} {upper}/root{inside}"
+              for inside, outside in self.binds.items()),
+            f"mount -t proc proc {upper}/root/proc",
+            f"mount -t devpts -o ptmxmode=666 devpts {upper}/root/dev/pts",
+            "ip link set lo up",
+            f'exec chroot {upper}/root /usr/bin/python3 -c "$0"',
+        ]  # fmt: skip
+        command = [program("unshare"), "--mount", "--pid", "--net", "--uts", "--fork", "--kill-child"]
+        self._process = subprocess.Popen(
+            [*command, "sh", "-ec", "\n".join(mounts), _INIT],
+            stdout=subprocess.PIPE, text=True, env=self.environment,
+        )  # fmt: skip
+        assert self._process.stdout
+        assert self._process.stdout.readline() == "up\n"
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        self._init = int(children[0])
+
+    def stop(self) -> None:
+        os.kill(self._init, signal.SIGKILL)
+        self._process.wait(10)
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    def path(self, name: str) -> Path:
+        """A file of the machine, seen from outside."""
+        return Path(f"/proc/{self._init}/root{name}")
+
+    def run(self, command: str, *, user: str = "root", status: int | None = 0, text: str | None = None) -> str:
+        """What a shell command wrote; it has to end with this status."""
+        done = subprocess.run(
+            [*self.words(), "setpriv", "--reuid", user, "--regid", user, "--init-groups", "sh", "-c", command],
+            env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            timeout=_LIMIT, input=text,
+        )  # fmt: skip
+        assert status is None or done.returncode == status, f"{command}\n{done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def words(self) -> list[str]:
+        """The words before a command that is to run in it."""
+        return [program("nsenter"), "-t", str(self._init), "-m", "-p", "-n", "-u", "-r", "env", "-C", "/"]
+
+    def pids(self, pattern: str) -> list[int]:
+        """The processes in it whose command line matches, by their ids in there."""
+        command = [*self.words(), "pgrep", "-f", pattern]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        return [int(each) for each in done.stdout.split()]
+
+    def until(self, command: str, seconds: float = 30) -> str:
+        """Wait until a shell command in it succeeds; gives what it wrote."""
+
+        def succeeded() -> str:
+            output = self.run(f"{{ {command}\n}} && echo succeeded", status=None)
+            return output if output.endswith("succeeded\n") else ""
+
+        return str(until(succeeded, seconds, what=command)).removesuffix("succeeded\n")
+
+
+@contextmanager
+def machine(binds: dict[str, Path] | None = None) -> Iterator[Machine]:
+    """A clean Debian that runs nothing yet; pip in it finds the packages of the lock without a network."""
+    clean = debian()
+    directory = Path(tempfile.mkdtemp(prefix="servermonitoring-machine-"))
+    new = Machine(directory, {"/wheels": wheels(clean), **(binds or {})})
+    new.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    try:
+        new.start(clean)
+        yield new
+    finally:
+        if hasattr(new, "_init"):
+            new.stop()
+        shutil.rmtree(directory)

@@ -1,0 +1,88 @@
+"""The example configuration tells the truth: every example in it is accepted, every default it names is one."""
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
+from healthchecks.plugin.settings import Settings
+from watchdog.rulebook import rules_of
+from watchdog.rules import DEFAULT
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = (ROOT / "ci/deploy/servermonitoring.toml").read_text()
+IN_FORCE = re.sub(r"^#(?=[\[a-z\"])", "", EXAMPLE, flags=re.MULTILINE)
+TABLES = tomllib.loads(IN_FORCE)
+
+
+def defaults() -> list[tuple[str, str, object]]:
+    """Table, key and value of each line that says that it is the default."""
+    found, table = [], ""
+    for line in IN_FORCE.splitlines():
+        if heading := re.match(r"\[(.+?)\]", line):
+            table = heading[1]
+        elif re.search(r"\s#.*\bdefault\b", line):
+            ((key, value),) = tomllib.loads(line).items()
+            found.append((table, key, value))
+    return found
+
+
+def model(table: str):
+    """What the table of a target or of a setting is read by."""
+    for kind in built_in_kinds():
+        importlib.import_module(f"healthchecks.test_{kind}")
+    kind = table.partition(".")[0]
+    return loaded_kinds().get(kind) or type(getattr(Settings(), kind))
+
+
+def test_every_example_in_it_is_accepted(tmp_path):
+    """With all comments of examples taken away it passes the project's own check of a configuration."""
+    secret = tmp_path / "secret"
+    secret.write_text("one of the test")
+    text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{secret}", IN_FORCE)
+    (tmp_path / "servermonitoring.toml").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "healthchecks", "--collect-only"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("website_access[home]", "database_access[main]", "bookmarklet_status[nightly]"):
+        assert name in done.stdout
+
+
+def test_as_it_ships_it_only_says_where_things_are():
+    """Nothing is contacted before the user has said so."""
+    assert tomllib.loads(EXAMPLE) == {
+        "state": {"directory": "/var/lib/servermonitoring"},
+        "dashboard": {"directory": "/var/www/servermonitoring"},
+    }
+
+
+def test_it_shows_every_kind_and_every_table_of_settings():
+    assert built_in_kinds() | set(Settings.model_fields) <= set(TABLES)
+
+
+@pytest.mark.parametrize(("table", "key", "value"), defaults(), ids=str)
+def test_a_value_that_it_calls_the_default_is_one(table, key, value):
+    if table.startswith("watchdog."):
+        (rule,) = rules_of({"watchdog": {"firefox": {key: value}}}, problems := [])
+        assert (getattr(rule, key), problems) == (getattr(DEFAULT, key), [])
+        return
+    fields = model(table).model_fields
+    name = next(name for name, field in fields.items() if key in (name, field.alias))
+    assert type_of(model(table), name).validate_python(value) == fields[name].default
+
+
+def type_of(kind, name):
+    from pydantic import TypeAdapter
+
+    field = kind.model_fields[name]
+    return TypeAdapter(field.rebuild_annotation())
+
+
+def test_there_are_defaults_to_look_at():
+    assert len(defaults()) > 25

@@ -1,0 +1,64 @@
+"""A Prometheus of our own, with a node_exporter that reads one directory of text files."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.servers.server import HOST, Server, free_port, is_free, program, until
+
+CONFIGURATION = """
+global: {{scrape_interval: 300ms, evaluation_interval: 300ms}}
+rule_files: [{rules}]
+scrape_configs: [{{job_name: node, static_configs: [{{targets: ["{target}"]}}]}}]
+"""
+
+
+class NodeExporter(Server):
+    """Serves the metrics of `textfiles`."""
+
+    def __init__(self, textfiles: Path) -> None:
+        self.program = program("prometheus-node-exporter")
+        super().__init__()
+        self.textfiles, self.port = textfiles, free_port()
+
+    def command(self) -> list[str]:
+        options = "--collector.disable-defaults", "--collector.textfile"
+        return [self.program, *options, f"--collector.textfile.directory={self.textfiles}",
+                f"--web.listen-address={HOST}:{self.port}"]  # fmt: skip
+
+    def await_ready(self) -> None:
+        until(lambda: not is_free(self.port), what="node_exporter")
+
+
+class Prometheus(Server):
+    """Looks at one target and its rules three times a second."""
+
+    def __init__(self, target: str, rules: str) -> None:
+        self.program = program("prometheus")
+        super().__init__()
+        self.port = free_port()
+        (self.directory / "rules.yml").write_text(rules)
+        text = CONFIGURATION.format(rules=self.directory / "rules.yml", target=target)
+        (self.directory / "prometheus.yml").write_text(text)
+
+    def command(self) -> list[str]:
+        return [self.program, f"--config.file={self.directory}/prometheus.yml",
+                f"--storage.tsdb.path={self.directory}/data", f"--web.listen-address={HOST}:{self.port}"]  # fmt: skip
+
+    def await_ready(self) -> None:
+        until(self._is_ready, 30, what="prometheus")
+
+    def firing(self) -> dict[str, str]:
+        """The alerts that are raised now: their summaries by name."""
+        with urllib.request.urlopen(f"http://{HOST}:{self.port}/api/v1/alerts", timeout=5) as answer:
+            alerts: list[dict[str, Any]] = json.load(answer)["data"]["alerts"]
+        raised = [each for each in alerts if each["state"] == "firing"]
+        return {each["labels"]["alertname"]: each["annotations"]["summary"] for each in raised}
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
