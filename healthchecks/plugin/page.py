@@ -63,6 +63,11 @@ class Page:
         config.pluginmanager.register(self._report)
         _clean(directory)
 
+    @property
+    def overview(self) -> Overview:
+        """What the page shows, once it is published."""
+        return self._report.overview
+
     def begin(self, session: pytest.Session, environment: dict[str, str], broken: list[Any]) -> None:
         """Hand it what it missed by being registered after collection."""
         self.session, self.environment = session, environment

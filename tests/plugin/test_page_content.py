@@ -67,6 +67,18 @@ def test_a_run_of_a_part_keeps_the_others_on_the_page(jobs):
     assert "not in this run" not in shown["job[a]"]
 
 
+def test_status_json_keeps_the_others_apart(jobs):
+    """A program that waits for the failure of one check does not lose it to a run of another."""
+    jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
+    whole = jobs.run().checks["job[b]"]
+    document = jobs.run("test_mine.py::test_job[a]").document
+    assert [each["target"] for each in document["checks"]] == ["a"]
+    (other,) = document["others"]
+    assert other.pop("measured") >= other["since"]
+    assert other == whole
+    assert document["status"] == "failed"
+
+
 def test_a_check_that_has_not_run_for_two_intervals_is_stale(jobs):
     """Neither well nor failing: grey, with when it was last seen; the headline does not count it."""
     jobs.configure('[dashboard]\ninterval = "10m"\n[job.a]\n[job.b]\nfails = "disk on fire"\n')
