@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
-from healthchecks.plugin.settings import Settings
+from healthchecks.plugin.settings import MonitorSettings, Settings
 from watchdog.rulebook import rules_of
 from watchdog.rules import DEFAULT
 
@@ -34,6 +34,8 @@ def defaults() -> list[tuple[str, str, object]]:
 
 def model(table: str):
     """What the table of a target or of a setting is read by."""
+    if table.startswith("sentry.check_in"):
+        return MonitorSettings
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
     kind = table.partition(".")[0]
