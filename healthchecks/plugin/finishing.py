@@ -106,12 +106,17 @@ def _tell(run: Run, results: Iterable[Result]) -> None:
 def _publish(run: Run) -> None:
     if run.page is None:
         return
+    seen = situation(run)
     try:
-        run.page.publish(situation(run))
-        checks = status_json.entries(run.results.values(), run.courses)
-        status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
+        run.page.publish(seen)
     except OSError as error:
         run.trouble("page", f"the page could not be written, the old one is still there: {error}")
+    try:
+        checks = status_json.entries(run.results.values(), run.courses)
+        status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
+        run.page.accompany(seen)
+    except OSError as error:
+        run.trouble("page", f"not all that belongs to the page could be written: {error}")
 
 
 def _export(run: Run) -> None:

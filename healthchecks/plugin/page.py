@@ -77,12 +77,16 @@ class Page:
             self._report.pytest_collectreport(report)
 
     def publish(self, situation: Situation) -> None:
-        """Write the page and what belongs to it. Raises OSError; the old page is then still there."""
+        """Write the page. Raises OSError; the old page is then still there."""
         self._config.pluginmanager.unregister(self._report)
         self._report.publish(situation)
+
+    def accompany(self, situation: Situation) -> None:
+        """Write what belongs to the page: the same among those that are kept, and badges. Raises OSError."""
         directory = self.path.parent
-        if changes.is_eventful(situation) and situation.memory.runs:
-            archive.keep(directory, situation.memory.runs[-1].time, self._report.pages.kept)
+        page, runs = self._report.pages.kept, situation.memory.runs
+        if page and runs and changes.is_eventful(situation):
+            archive.keep(directory, runs[-1].time, page)
         badges.write(directory, self._report.overview)
 
 

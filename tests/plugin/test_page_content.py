@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 
 import lxml.html
@@ -121,6 +122,16 @@ def test_what_was_never_judged_says_so(jobs):
     assert "never measured" in shown["job[c]"]
     assert "well" in shown["job[a]"]
     assert "run cut off" in document(jobs).get_element_by_id("changes").getparent().text_content()
+
+
+def test_every_check_has_a_link_of_its_own(jobs):
+    """Also those whose names differ in what a link cannot hold."""
+    jobs.configure('[job."a/b"]\n[job."a:b"]\n[job.a-b]\n')
+    jobs.run()
+    ids = [each.get("id") for each in document(jobs).xpath("//article")]
+    assert len(set(ids)) == 3
+    assert "check-job-a-b" in ids
+    assert all(re.fullmatch(r"check-job-a-b(-[0-9a-f]{8})?", each) for each in ids)
 
 
 def test_kinds_without_a_target_are_one_line(jobs):
