@@ -31,7 +31,7 @@ def test_an_unmet_expectation_is_alerted_once_and_recovers(orders, reports, bugs
     assert issue.events == 1
     assert "orders" in issue.title
     for page in ("index.html", "database.html"):
-        assert shown(reports, page, "2 rows; expected rows == 0"), page
+        assert shown(reports, page, "2 rows (1, 2); expected rows == 0"), page
     bugsink.resolve(issue)
     assert orders(0) == "ok"
     assert [(each.events, each.resolved) for each in bugsink.issues()] == [(1, True)]
