@@ -55,7 +55,7 @@ begin
         rows := array_append(rows, array_to_json(array[{cells}])::text);
         size := size + length(rows[cardinality(rows)]);
     end loop;
-    move forward {beyond} from report;
+    move forward greatest(1, {counted} - cardinality(rows)) from report;
     get diagnostics rest = row_count;
     open answer for select unnest(array_append(rows, rest::text));
 end
@@ -119,7 +119,7 @@ def ask(access: Access, query: Query) -> Answer:
             raise Unhealthy(
                 "the answer holds text that is not UTF-8, and the database does not know what it is"
             ) from None
-    return Answer(columns, rows, len(rows) + rest, rest < _beyond(query), asked_by, rights)
+    return Answer(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
 
 
 def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
@@ -164,17 +164,12 @@ def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str |
         cells=", ".join(f"left({name}, {LONGEST_CELL}), octet_length({name})::text" for name in names),
         limit=query.limit,
         largest=_LARGEST_ANSWER,
-        beyond=_beyond(query),
+        counted=query.counted,
     )
     cursor.execute("do %s", (block,))
     cursor.execute("fetch all from servermonitoring_answer")
     *rows, (rest,) = cursor.fetchall()
     return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
-
-
-def _beyond(query: Query) -> int:
-    """How many rows are counted after those that are brought home: one tells that there are more."""
-    return max(1, query.counted - query.limit)
 
 
 def _row(cells: list[Any]) -> tuple[str | None, ...]:

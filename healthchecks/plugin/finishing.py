@@ -11,7 +11,7 @@ from healthchecks.plugin import summary, troubles
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.showing import situation
+from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
 from servermonitoring.files import at_home
@@ -106,11 +106,17 @@ def _tell(run: Run, results: Iterable[Result]) -> None:
 def _publish(run: Run) -> None:
     if run.page is None:
         return
+    seen = situation(run)
     try:
-        run.page.publish(situation(run))
-        status_json.write(run.page_directory, run.results.values(), run.courses, run.host, interrupted=run.interrupted)
+        run.page.publish(seen)
     except OSError as error:
         run.trouble("page", f"the page could not be written, the old one is still there: {error}")
+    try:
+        checks = status_json.entries(run.results.values(), run.courses)
+        status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
+        run.page.accompany(seen)
+    except OSError as error:
+        run.trouble("page", f"not all that belongs to the page could be written: {error}")
 
 
 def _export(run: Run) -> None:

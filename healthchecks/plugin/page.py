@@ -63,6 +63,11 @@ class Page:
         config.pluginmanager.register(self._report)
         _clean(directory)
 
+    @property
+    def overview(self) -> Overview:
+        """What the page shows, once it is published."""
+        return self._report.overview
+
     def begin(self, session: pytest.Session, environment: dict[str, str], broken: list[Any]) -> None:
         """Hand it what it missed by being registered after collection."""
         self.session, self.environment = session, environment
@@ -72,12 +77,16 @@ class Page:
             self._report.pytest_collectreport(report)
 
     def publish(self, situation: Situation) -> None:
-        """Write the page and what belongs to it. Raises OSError; the old page is then still there."""
+        """Write the page. Raises OSError; the old page is then still there."""
         self._config.pluginmanager.unregister(self._report)
         self._report.publish(situation)
+
+    def accompany(self, situation: Situation) -> None:
+        """Write what belongs to the page: the same among those that are kept, and badges. Raises OSError."""
         directory = self.path.parent
-        if changes.is_eventful(situation) and situation.memory.runs:
-            archive.keep(directory, situation.memory.runs[-1].time, self._report.pages.kept)
+        page, runs = self._report.pages.kept, situation.memory.runs
+        if page and runs and changes.is_eventful(situation):
+            archive.keep(directory, runs[-1].time, page)
         badges.write(directory, self._report.overview)
 
 

@@ -13,7 +13,7 @@ from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.verdict import Verdict, is_broken, verdict
+from healthchecks.plugin.verdict import Verdict, is_broken, printable, verdict
 from servermonitoring.scrubbing import scrub
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
@@ -40,7 +40,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         judged = Verdict(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
-        report.longrepr = error.details if isinstance(error, Broken) else _traceback(call.excinfo)
+        report.longrepr = printable(error.details) if isinstance(error, Broken) else _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         attachments = _attachments(item)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.dashboard.situation import Situation, Unjudged
+from healthchecks.plugin.dashboard.state import State
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.sinks.history import Memory
+from healthchecks.plugin.sinks.status_json import iso
 
 
 def situation(run: Run) -> Situation:
@@ -26,6 +29,26 @@ def situation(run: Run) -> Situation:
         notices=run.notices,
         environment=run.page.environment if run.page else {},
     )
+
+
+def others(run: Run) -> list[dict[str, Any]]:
+    """For status.json: what is known of the checks that were not in this run, and is not stale."""
+    cards = run.page.overview.cards if run.page else ()
+    return [
+        {
+            "check": each.check,
+            "target": each.target,
+            "group": each.group,
+            "status": str(each.state),
+            "since": iso(each.since or each.measured),
+            "seconds": each.recent[-1].seconds,
+            "message": each.message,
+            "maintenance": each.maintenance,
+            "measured": iso(each.measured),
+        }
+        for each in cards
+        if each.measured and each.state is not State.STALE
+    ]
 
 
 def _unjudged(run: Run) -> Iterator[Unjudged]:

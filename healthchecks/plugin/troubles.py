@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import pytest
 
 CHECK = "suite"
-_PARTS = ("state", "history", "page", "alerts", "pytest")
+_PARTS = ("state", "history", "page", "metrics", "alerts", "pytest")
 
 
 def results(run: Run) -> Iterator[Result]:
     """One for each part of the suite: broken, or well again."""
-    for part in {*_PARTS, *run.troubles}:
+    judged = (*_PARTS, "reports") if run.of_reports else _PARTS  # only its own runs can say that a part is well
+    for part in {*judged, *run.troubles}:
         text = scrub(run.troubles.get(part, ""))
         yield Result(
             check=CHECK,

@@ -1,5 +1,6 @@
 """What a test's report says about the service: a status, and one line that a person understands."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.target import Target
 
 _LONGEST = 2_000  # characters of a message
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BROKEN = (
     ArithmeticError, AttributeError, Broken, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
     RecursionError, SyntaxError, TypeError, MemoryError,
@@ -51,8 +53,13 @@ def describe(error: BaseException) -> str:
         text = _assertion(text)
     elif not isinstance(error, Unhealthy | Broken | NotMeasured | pytest.fail.Exception):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    line = " ".join(scrub(text).split())
+    line = printable(" ".join(scrub(text).split()))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Without the characters by which a text from the other side would rule the terminal."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _assertion(text: str) -> str:

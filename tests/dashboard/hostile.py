@@ -26,7 +26,7 @@ def answer(website: Website) -> str:
     logging.getLogger(HOSTILE).error(HOSTILE)
     return HOSTILE
 
-@pytest.mark.parametrize("hostile", [HOSTILE, "]" * 300])
+@pytest.mark.parametrize("hostile", [1, 2], ids=[HOSTILE.partition(" \\u202e")[0], "]" * 300])
 def test_access(website, answer, hostile):
     print(HOSTILE)
     assert not answer, answer

@@ -53,20 +53,22 @@ def test_a_reader_of_a_hundred_runs_never_sees_half_a_page(tmp_path):
 def test_a_run_that_is_killed_leaves_a_whole_page_and_the_history_sound(tmp_path):
     """SIGKILL at twenty random moments, most of them near the end of the run, where page and history are written."""
     SMALL.lay_out(tmp_path)
+    SMALL.run(tmp_path)  # the first compiles templates
     started = time.monotonic()
     assert SMALL.run(tmp_path) == 0
     length, page = time.monotonic() - started, tmp_path / "html" / "index.html"
     killed = 0
-    for _ in range(20):
+    while killed < 20:
         process = SMALL.start(tmp_path)
         try:
-            process.wait(length * random.uniform(0.4, 1.05))
+            process.wait(length * random.uniform(0.5, 1))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
+        else:
+            length *= 0.9  # the machine has less to do than it had
         assert_whole(page.read_text())
-    assert killed > 5
     assert SMALL.run(tmp_path) == 0, (tmp_path / "output").read_text()
     assert "damaged" not in (tmp_path / "output").read_text()
     assert_whole(page.read_text())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 
 import lxml.html
@@ -67,6 +68,18 @@ def test_a_run_of_a_part_keeps_the_others_on_the_page(jobs):
     assert "not in this run" not in shown["job[a]"]
 
 
+def test_status_json_keeps_the_others_apart(jobs):
+    """A program that waits for the failure of one check does not lose it to a run of another."""
+    jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
+    whole = jobs.run().checks["job[b]"]
+    document = jobs.run("test_mine.py::test_job[a]").document
+    assert [each["target"] for each in document["checks"]] == ["a"]
+    (other,) = document["others"]
+    assert other.pop("measured") >= other["since"]
+    assert other == whole
+    assert document["status"] == "failed"
+
+
 def test_a_check_that_has_not_run_for_two_intervals_is_stale(jobs):
     """Neither well nor failing: grey, with when it was last seen; the headline does not count it."""
     jobs.configure('[dashboard]\ninterval = "10m"\n[job.a]\n[job.b]\nfails = "disk on fire"\n')
@@ -109,6 +122,16 @@ def test_what_was_never_judged_says_so(jobs):
     assert "never measured" in shown["job[c]"]
     assert "well" in shown["job[a]"]
     assert "run cut off" in document(jobs).get_element_by_id("changes").getparent().text_content()
+
+
+def test_every_check_has_a_link_of_its_own(jobs):
+    """Also those whose names differ in what a link cannot hold."""
+    jobs.configure('[job."a/b"]\n[job."a:b"]\n[job.a-b]\n')
+    jobs.run()
+    ids = [each.get("id") for each in document(jobs).xpath("//article")]
+    assert len(set(ids)) == 3
+    assert "check-job-a-b" in ids
+    assert all(re.fullmatch(r"check-job-a-b(-[0-9a-f]{8})?", each) for each in ids)
 
 
 def test_kinds_without_a_target_are_one_line(jobs):

@@ -98,8 +98,18 @@ VERDICTS = {
         {"expect": "rows <= 500", "limit": "2"},
         "501 rows or more (1, 2, …); expected rows <= 500",
     ),
+    "large": (
+        "select repeat('z', 1000) from generate_series(1, 2000)",
+        {"expect": "rows < 1000", "limit": "10000"},
+        "1001 rows or more (",
+    ),
     "value": ("select 'a', 7.50, 3", {"expect": "value < 7.5"}, "7.50 in ?column?; expected value < 7.5"),
     "nan": ("select 'NaN'::numeric as n", {"expect": "value < 7"}, "NaN in n; expected value < 7"),
+    "terminal": (
+        "select e'\\x1b[31m\\u009bred'",
+        {"expect": "rows == 0"},
+        "1 row (\ufffd[31m\ufffdred); expected rows == 0",
+    ),
     "null": ("select null::int as n", {"expect": "value < 7"}, "n is NULL, so there is no value to judge"),
     "none": ("select 1 limit 0", {"expect": "value < 7"}, "no row, so there is no value to judge"),
     "role": ("select 1", {"requires": "pg_write_server_files"}, 'the role "reader" may not see this: grant pg_write'),
@@ -110,6 +120,7 @@ BROKEN = {
     "chart": ("select 1 as a", {"chart": "bar b"}, 'chart: there is no column "b"; there are a'),
     "text": ("select 'x' as a", {"chart": "line a"}, 'chart: the column "a" holds no numbers'),
     "syntax": ("select 1 as a,\n  frm pg_class", {}, 'line 3: column "frm" does not exist'),
+    "escape": ("select e'\\x1b[31mred'::int", {}, 'line 2: invalid input syntax for type integer: "\ufffd[31mred"'),
     "nought": ("select 1 / 0", {}, "division by zero"),
     "columns": ("select", {}, "the query gives no columns"),
 }
@@ -136,6 +147,7 @@ def test_verdicts(reports):
     assert {outcome.checks[f"report[{name}]"]["status"] for name in WELL} == {"ok"}
     assert "  frm pg_class\n  ^" in outcome.output, "the author sees the line"
     assert "Traceback" not in outcome.output
+    assert "\x1b" not in outcome.output
     assert reports.cells("percent") == [["true", "true", "true"]]
     assert reports.cells("twice") == [["1", "2", "3"]]
 

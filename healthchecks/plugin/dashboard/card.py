@@ -1,6 +1,7 @@
 """One check on the page."""
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
 from healthchecks.plugin.sinks.history.looking_back import UPTIME_DAYS
 from healthchecks.plugin.sinks.history.records import kind_of
 
+_LONGEST_ID = 100  # characters
 CUT_OFF = "the run was cut off"
 _FINE = 0.9  # an uptime above which hundredths of a per cent tell something
 
@@ -51,8 +53,10 @@ class Card:
 
     @property
     def id(self) -> str:
-        """For links that are sent to colleagues."""
-        return "check-" + re.sub(r"[^\w.]+", "-", f"{self.check} {self.target}").strip("-")
+        """For links that are sent to colleagues: readable, and another one for each check."""
+        name = f"{self.check}-{self.target}".rstrip("-")
+        readable = re.sub(r"[^\w.-]+", "-", name)[:_LONGEST_ID]
+        return f"check-{readable}" + (f"-{zlib.crc32(name.encode()):08x}" if readable != name else "")
 
     @property
     def heading(self) -> str:

@@ -1,37 +1,42 @@
 """status.json beside the page: the state of every check of the run, for programs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from healthchecks.plugin.result import Result
+from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course
 from healthchecks.plugin.sinks.sharing import publish
 
 NAME = "status.json"
 
 
-def write(
-    directory: Path,
-    results: Iterable[Result],
-    courses: Mapping[tuple[str, str], Course],
-    host: str,
-    *,
-    interrupted: bool,
-) -> None:
-    """Write it beside and rename. Raises OSError."""
-    results = list(results)
+Entries = Sequence[Mapping[str, Any]]
+
+
+def write(directory: Path, host: str, checks: Entries, others: Entries, *, interrupted: bool) -> None:
+    """Write it beside and rename. Raises OSError.
+
+    `others`: the last known state of checks that were not in this run, each as `entries` has them, with when it was
+    `measured`; a failure among them counts as one.
+    """
     document = {
-        "generated": _iso(datetime.now(UTC)),
+        "generated": iso(datetime.now(UTC)),
         "host": host,
-        "status": "failed" if any(each.status.is_failure for each in results) else "ok",
+        "status": "failed" if any(Status(each["status"]).is_failure for each in (*checks, *others)) else "ok",
         "interrupted": interrupted,
-        "checks": [_entry(each, courses.get(each.key)) for each in results],
+        "checks": checks,
+        "others": others,
     }
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     publish(directory / NAME, text)
+
+
+def entries(results: Iterable[Result], courses: Mapping[tuple[str, str], Course]) -> Entries:
+    """The checks of a run."""
+    return [_entry(each, courses.get(each.key)) for each in results]
 
 
 def _entry(result: Result, course: Course | None) -> dict[str, Any]:
@@ -40,12 +45,12 @@ def _entry(result: Result, course: Course | None) -> dict[str, Any]:
         "target": result.target,
         "group": result.group,
         "status": str(result.status),
-        "since": _iso(course.since if course else result.started),
+        "since": iso(course.since if course else result.started),
         "seconds": result.seconds,
         "message": result.message,
         "maintenance": result.maintenance,
     }
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -60,6 +60,8 @@ def read(path: Path) -> tuple[str, Header]:
         return "", Header(problems=[(data.count(b"\n", 0, error.start) + 1, f"is not UTF-8 (byte {error.start})")])
     if not data:
         return "", Header(problems=[(0, "is empty, or larger than 1 MB")])
+    if "\0" in text:
+        return "", Header(problems=[(text.count("\n", 0, text.index("\0")) + 1, "holds a NUL character")])
     text = text.replace("\r\n", "\n")
     _parse(text.split("\n"), header)
     return text, header
