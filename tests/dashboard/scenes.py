@@ -113,7 +113,9 @@ class Scene:
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
         (folder / "servermonitoring.toml").write_text(self._configuration(folder))
-        (folder / "script.json").write_text(json.dumps({"measured": self.measured, "judged": self.judged}))
+        usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
+        script = {"measured": {**usual, **self.measured}, "judged": self.judged}
+        (folder / "script.json").write_text(json.dumps(script))
         state = folder / "state"
         state.mkdir(mode=0o700, exist_ok=True)
         if self.kills:

@@ -179,7 +179,7 @@ def test_the_page_of_the_reports_is_linked_with_its_age_and_what_it_says(jobs):
     jobs.run()
     nav = document(jobs).find(".//nav")
     assert "Database reports 1 of 9 reports is failing (" in " ".join(nav.text_content().split())
-    assert nav.xpath("./a/@href")[0] == "database.html"
+    assert nav.xpath(".//a/@href")[0] == "database.html"
     (jobs.page / "database.html").unlink()
     os.mkfifo(jobs.page / "database.html")
     assert jobs.run().status == 0
