@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import UTC, datetime
 
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
 _TOO_MUCH = 1e30  # of anything
@@ -69,3 +70,8 @@ def _measure(value: object, units: dict[str, float] | dict[str, int], what: str,
     if 0 <= number < _TOO_MUCH:
         return number
     raise ValueError(f"{value!r} is not {what}: write {instead}")
+
+
+def iso(moment: datetime) -> str:
+    """A moment for programs, in UTC: "2026-11-24T04:10:00Z" (ISO 8601)."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from healthchecks.plugin.dashboard.situation import Situation, Unjudged
 from healthchecks.plugin.dashboard.state import State
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.sinks.history import Memory
-from healthchecks.plugin.sinks.status_json import iso
+from servermonitoring.values import iso
 
 
 def situation(run: Run) -> Situation:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from healthchecks.plugin.dashboard import bars
 from healthchecks.plugin.dashboard.chart import chart
 from healthchecks.plugin.dashboard.compiled import CompiledTemplates
+from servermonitoring import values
 from servermonitoring.values import in_words
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -57,7 +58,7 @@ def when(moment: float | datetime) -> str:
 
 def iso(moment: float | datetime) -> str:
     """For programs, in UTC: 2026-11-24T03:10:00Z."""
-    return _local(moment).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return values.iso(_local(moment))
 
 
 def age(moment: datetime) -> str:

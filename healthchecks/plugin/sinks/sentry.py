@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from healthchecks.plugin.alerting.alert import Alert, Past
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.result import LogLine, Result
+from servermonitoring.values import iso
 
 _LONGEST = 8000  # characters of a traceback
 _BREADCRUMBS = 50
@@ -53,14 +53,14 @@ def _check(alert: Alert) -> dict[str, Any]:
     context: dict[str, Any] = {"message": alert.message, **alert.data}
     result = alert.result
     if result:
-        context |= {"seconds": result.seconds, "started": _iso(result.started), "error": result.kind}
+        context |= {"seconds": result.seconds, "started": iso(result.started), "error": result.kind}
         context |= {"traceback": result.details[-_LONGEST:]} if result.details else {}
     return context
 
 
 def _history(alert: Alert) -> dict[str, Any]:
     return {
-        "failing since": _iso(alert.since),
+        "failing since": iso(alert.since),
         "failures in a row": alert.failures,
         "not told since the last event": alert.suppressed,
         "last runs": [_past(each) for each in alert.past],
@@ -68,7 +68,7 @@ def _history(alert: Alert) -> dict[str, Any]:
 
 
 def _past(past: Past) -> str:
-    return f"{_iso(past.time)} {past.status} {past.seconds:.3g} s"
+    return f"{iso(past.time)} {past.status} {past.seconds:.3g} s"
 
 
 def _log(result: Result | None) -> list[LogLine]:
@@ -78,7 +78,3 @@ def _log(result: Result | None) -> list[LogLine]:
 def _breadcrumb(line: LogLine) -> dict[str, Any]:
     level = logging.getLevelName(line.level).lower()
     return {"timestamp": line.time, "level": level, "category": line.logger, "message": line.text, "type": "log"}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -9,6 +9,7 @@ from typing import Any
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course
 from healthchecks.plugin.sinks.sharing import publish
+from servermonitoring.values import iso
 
 NAME = "status.json"
 
@@ -50,7 +51,3 @@ def _entry(result: Result, course: Course | None) -> dict[str, Any]:
         "message": result.message,
         "maintenance": result.maintenance,
     }
-
-
-def iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

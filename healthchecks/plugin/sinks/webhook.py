@@ -1,9 +1,9 @@
 """What the webhook is told: an alert as one JSON document, for those without Sentry."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from healthchecks.plugin.alerting.alert import Alert
+from servermonitoring.values import iso
 
 
 def document(alert: Alert) -> dict[str, Any]:
@@ -23,13 +23,9 @@ def document(alert: Alert) -> dict[str, Any]:
         "level": alert.level,
         "host": alert.host,
         "group": result.group if result else "",
-        "time": _iso(alert.time),
-        "since": _iso(alert.since),
+        "time": iso(alert.time),
+        "since": iso(alert.since),
         "failures": alert.failures,
         "suppressed": alert.suppressed,
         "data": dict(alert.data),
     }
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
