@@ -215,7 +215,7 @@ def test_the_table_of_the_last_run_is_sorted_by_keyboard(driver, pages):
     assert len(values) == 14
     button.send_keys(Keys.ENTER)
     assert button.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
-    assert "shop" in seen(driver, ".run .col-testId")[0].text
+    assert "members" in seen(driver, ".run .col-testId")[0].text
 
 
 def test_log_and_attachments_are_in_the_details(driver, pages):
