@@ -1,5 +1,6 @@
 """From collected tests to a run: the configuration is checked, then every measurement is started at once."""
 
+import gc
 import signal
 import threading
 from typing import Any
@@ -22,6 +23,7 @@ from servermonitoring.configuration import ConfigurationError
 
 def start(session: pytest.Session) -> None:
     """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
+    gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     configuration = configuration_of(config)
     _refuse_mistakes(session, configuration)

@@ -1,13 +1,14 @@
 """From the settings to what is told: Sentry, the webhook, check-ins; and one line of where alerts go."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from healthchecks.plugin.alerting.alert import Alert
-from healthchecks.plugin.errands import CheckIn, Errand, Outlet, Resolutions
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.sinks.resolving import Resolver
-from healthchecks.plugin.telling import Telling
 from servermonitoring import dsn
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.alerting.alert import Alert
+    from healthchecks.plugin.errands import Errand, Outlet
 
 VARIABLE = "HEALTHCHECKS_SENTRY_DSN"
 
@@ -16,22 +17,26 @@ def wire(run: Run) -> str:
     """Set up what this run tells; gives what the header says of it. What is wrong is told, and the run goes on."""
     outlets: list[Outlet] = []
     errands: list[Errand] = []
-    names = []
+    names: list[str] = []
     for connect in (_sentry, _webhook):
         try:
             names += connect(run, outlets, errands)
         except ValueError as error:
             run.trouble("alerts", f"alerts: {error}")
     if outlets:
+        from healthchecks.plugin.telling import Telling
+
         run.telling = Telling(run, outlets, errands)
     return ", ".join(names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
 
 
-def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]:
+def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[str]:
     settings = run.configuration.settings.sentry
     text = dsn.in_force(VARIABLE, settings.dsn.reveal() if settings.dsn else "")
     if not text:
         return []
+    from healthchecks.plugin.errands import CheckIn, Outlet, Resolutions
+    from healthchecks.plugin.sinks.resolving import Resolver
     from servermonitoring.envelope import Attachment, Origin
     from servermonitoring.sentry import Sentry
 
@@ -40,7 +45,7 @@ def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]
         origin = replace(origin, environment=settings.environment)
     sentry = Sentry(text, run.directory / "spool" / "sentry", origin)
 
-    def put(alert: Alert) -> None:
+    def put(alert: "Alert") -> None:
         from healthchecks.plugin.sinks.sentry import attachments, event
 
         files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
@@ -55,15 +60,16 @@ def _sentry(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]
     return [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
 
 
-def _webhook(run: Run, outlets: list[Outlet], errands: list[Errand]) -> list[str]:  # noqa: ARG001 - as _sentry
+def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[str]:  # noqa: ARG001 - as _sentry
     url = run.configuration.settings.alerts.webhook
     if not url:
         return []
+    from healthchecks.plugin.errands import Outlet
     from servermonitoring.webhook import Webhook
 
     webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
 
-    def put(alert: Alert) -> None:
+    def put(alert: "Alert") -> None:
         from healthchecks.plugin.sinks.webhook import document
 
         webhook.post(document(alert), "/".join(alert.fingerprint))
