@@ -29,9 +29,10 @@ _KEY_VALUE = re.compile(
     r"[\w.-]{0,20}+\\?[\"']?\s{0,3}+[=:]\s{0,3}+\\?[\"']?(?i:bearer\s{1,3}+|basic\s{1,3}+)?+"
     r"((?<=\")[^\"\n]{1,400}(?=\")|(?<=')[^'\n]{1,400}(?=')|[^\s&\"',;})\]\[]{1,400})"  # in quotes also spaces
 )
-_SQL_PASSWORD = re.compile(r"\b(?i:password)\s{1,3}[eE]?'([^'\n]{1,400})'")  # create role … password '…'
-_COOKIE = re.compile(r"\bcookie[\"']?:\s{0,3}[\"']?([^\r\n\"']{1,400})", re.IGNORECASE)
-_BEARER = re.compile(r"\b(?:bearer|basic)\s{1,3}([\w.~+/=-]{6,400})", re.IGNORECASE)
+# `(?<!\w.)` is \b one letter late: a pattern that begins with letters is found fast.
+_SQL_PASSWORD = re.compile(r"[pP](?<!\w.)(?i:assword)\s{1,3}[eE]?'([^'\n]{1,400})'")  # create role … password '…'
+_COOKIE = re.compile(r"[cC](?<!\w.)(?i:ookie)[\"']?:\s{0,3}[\"']?([^\r\n\"']{1,400})")
+_BEARER = re.compile(r"[bB](?<!\w.)(?i:earer|asic)\s{1,3}([\w.~+/=-]{6,400})")
 
 # In the configuration, where the text is the user's own. First: a URL whose password nobody has quoted.
 _CARELESS_URL = re.compile(
