@@ -14,7 +14,7 @@ from healthchecks.plugin.sinks import history
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reports (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS numbers (report_id INTEGER NOT NULL REFERENCES reports, time INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS numbers (report_id INTEGER NOT NULL REFERENCES reports, time REAL NOT NULL,
                                     value REAL NOT NULL, PRIMARY KEY (report_id, time)) WITHOUT ROWID;
 """
 
@@ -112,7 +112,7 @@ class Store:
         if state.table and number is not None and number.is_finite():
             self._database.execute(
                 "INSERT OR REPLACE INTO numbers SELECT id, ?, ? FROM reports WHERE name = ?",
-                (int(state.table.asked), float(number), state.name),
+                (state.table.asked, float(number), state.name),
             )
 
 
