@@ -20,6 +20,10 @@ hypothesis.settings.load_profile("servermonitoring")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "reliability(area, fault, promise): a row of docs/reliability.md")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """One line for each missing program: how many tests could not run without it."""
     lost = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
