@@ -31,10 +31,10 @@ class Collector(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         job = current_job()
         try:
-            if job is None and len(self._lines) < _MOST:
+            if job is not None and job.is_ahead:
+                job.records += [record][: _MOST - len(job.records)]
+            elif _is_of_this_test(job) and len(self._lines) < _MOST:
                 self._lines.append(_line(record))
-            elif job is not None and len(job.records) < _MOST:
-                job.records.append(record)
         except Exception:  # noqa: BLE001 - a record whose text cannot be made harms no check
             self.handleError(record)
 
@@ -48,7 +48,7 @@ class _HoldBack(logging.Filter):
     """On pytest's handlers: keeps a measuring thread's records out until they are replayed, and secrets always."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if current_job() is not None:
+        if not _is_of_this_test(current_job()):
             return False
         record.msg, record.args = scrub(record.getMessage()), None
         return True
@@ -84,6 +84,11 @@ def replay(job: Job) -> None:
     """Hand the records of a measurement to the loggers again, now in the main thread."""
     for record in job.records:
         logging.getLogger(record.name).handle(record)
+
+
+def _is_of_this_test(job: Job | None) -> bool:
+    """Whether what this thread logs is of the test that runs now: not so ahead of it, nor once it was abandoned."""
+    return job is None or not (job.is_ahead or job.done.is_set())
 
 
 def _line(record: logging.LogRecord) -> LogLine:

@@ -13,6 +13,7 @@ from healthchecks.plugin.limits import limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.stage import Stage
 from servermonitoring import state
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Run:
     def __init__(self, configuration: Configuration, rootdir: Path) -> None:
         self.configuration = configuration
         self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.stage = Stage(self.pool.ends_at)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
         self.directory = state.location(configuration.settings.state.directory)

@@ -13,6 +13,7 @@ from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
+from healthchecks.plugin.phases import Phases
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
@@ -39,6 +40,7 @@ def start(session: pytest.Session) -> None:
     _set_options(session)
     _end_on_sigterm(config)
     run.log = logs.divert(config)
+    session._setupstate = Phases(session, run.stage)  # noqa: SLF001 - pytest has no public way
     _wire(session, run)
     for report in _broken_files(session):
         run.record(result_of_file(report, run))
