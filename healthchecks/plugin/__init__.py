@@ -199,6 +199,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         summarize(run, terminalreporter)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session: Any = config.pluginmanager.get_plugin("session")
+    if session is not None and _run(config) is not None:
+        from healthchecks.plugin.leaving import leave
+
+        leave(session.exitstatus)
+
+
 def _run(config: pytest.Config) -> "Run | None":
     module = sys.modules.get("healthchecks.plugin.run")  # loaded by the first check, never by other tests
     return config.stash.get(module.RUN, None) if module else None

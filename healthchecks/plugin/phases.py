@@ -5,8 +5,10 @@ to the test itself. The thread of a phase that is abandoned may still change tha
 its place.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from functools import partial
+from typing import Any
 
 import pytest
 from _pytest.runner import SetupState
@@ -15,12 +17,35 @@ from healthchecks.plugin import checks
 from healthchecks.plugin.stage import Abandoned, Stage
 
 
+class Fixtures:
+    """The fixtures that are being set up, told by pytest: a plugin of the run."""
+
+    def __init__(self) -> None:
+        self._under_way: list[pytest.FixtureDef[Any]] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        self._under_way.append(fixturedef)
+        try:
+            return (yield)
+        finally:
+            with contextlib.suppress(ValueError):  # it was abandoned
+                self._under_way.remove(fixturedef)
+
+    def abandon(self, error: Exception) -> None:
+        """Those of a module or session have failed for every test that asks for them: one deadline is enough."""
+        for fixture in self._under_way:
+            fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
+            fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+        self._under_way = []
+
+
 class Phases(SetupState):
     """Made for a run that holds checks; other tests of the same run are set up as ever."""
 
-    def __init__(self, session: pytest.Session, stage: Stage) -> None:
+    def __init__(self, session: pytest.Session, stage: Stage, fixtures: Fixtures) -> None:
         super().__init__()
-        self._session, self._stage = session, stage
+        self._session, self._stage, self._fixtures = session, stage, fixtures
         self._check: pytest.Item | None = None
 
     def setup(self, item: pytest.Item) -> None:
@@ -28,8 +53,9 @@ class Phases(SetupState):
         self._check = item if checks.is_check(item) and not item.config.getoption("usepdb", default=False) else None
         try:
             self._run("setup", partial(super().setup, item))
-        except Abandoned:
+        except Abandoned as error:
             self._copy().stack.pop(item, None)
+            self._fixtures.abandon(error)
             raise
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
@@ -48,7 +74,14 @@ class Phases(SetupState):
 
     def _copy(self) -> "Phases":
         """The state without what the abandoned thread is at, as pytest's from now on."""
-        copy = Phases(self._session, self._stage)
+        copy = Phases(self._session, self._stage, self._fixtures)
         copy.stack, copy._check = dict(self.stack), self._check
         self._session._setupstate = copy  # noqa: SLF001 - pytest has no public way
         return copy
+
+
+def bound_phases(session: pytest.Session, stage: Stage) -> None:
+    """From now on setup and teardown of this session's checks are on the stage."""
+    fixtures = Fixtures()
+    session.config.pluginmanager.register(fixtures)
+    session._setupstate = Phases(session, stage, fixtures)  # noqa: SLF001 - pytest has no public way
