@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, measurement
 from healthchecks.clients.addresses import Url
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def run(bookmarklet: Bookmarklet) -> Run:
         from healthchecks.clients import logfile
 
         line = logfile.newest(bookmarklet.log, bookmarklet.ok, bookmarklet.fail)
-        return Run(line.ok, line.text[:300], line.age)
+        return Run(line.ok, scrub_and_cut(line.text, 300), line.age)
     from healthchecks.clients.browser import Browser
 
     with Browser(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:

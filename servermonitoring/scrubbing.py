@@ -16,6 +16,8 @@ from urllib.parse import quote, quote_plus, unquote
 FILTERED = "[Filtered]"
 _SHORTEST_PIECE = 6
 _SHORTEST = 4  # a shorter secret would blank out ordinary words
+_LONGEST_MATCH = 1_000  # characters of what a pattern below finds, keyword and all
+_GROWTH = 3  # times that a text may grow by scrubbing: four letters become FILTERED
 
 _SENSITIVE = re.compile(
     r"passw|passphrase|passwd|pwd|secret|token|api_?-?key|authorization|credential|cookie|^dsn$|private_?key",
@@ -70,6 +72,22 @@ def scrub(text: str) -> str:
     for pattern in (_URL_PASSWORD, _COOKIE, _KEY_VALUE, _BEARER, _SQL_PASSWORD):
         text = _blank(pattern, text)
     return text
+
+
+def scrub_and_cut(text: str, limit: int, *, keep_end: bool = False) -> str:
+    """Return at most `limit` characters of the text without secrets; a "…" marks where it was cut.
+
+    Scrub first, cut afterwards: half a secret is not recognized as one. Of a text far longer than the limit only
+    the part to be kept is scrubbed; the rest is dropped, with all that could be the half of a secret.
+    """
+    unsure = _GROWTH * max(_LONGEST_MATCH, max(map(len, list(_remembered)), default=0))
+    most = 2 * limit + unsure
+    clean = scrub(text[-most:] if keep_end else text[:most])
+    if len(text) > most:  # what stands at the cut may be half a secret
+        clean = clean[unsure:] if keep_end else clean[:-unsure]
+    elif len(clean) <= limit:
+        return clean
+    return f"…{clean[max(0, len(clean) - limit + 1) :]}" if keep_end else f"{clean[: limit - 1]}…"
 
 
 def _blank(pattern: re.Pattern[str], text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from healthchecks.plugin.attachments import LARGEST, Attachment
 from healthchecks.plugin.job import current_job
+from servermonitoring.scrubbing import scrub_and_cut
 
 
 def remaining() -> float:
@@ -34,7 +35,10 @@ def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> N
     Cut at 2 MB; a picture larger than that is left out. Does nothing outside of a measurement.
     """
     job = current_job()
-    data = content.encode() if isinstance(content, str) else content
-    if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
+    data = content.encode(errors="replace") if isinstance(content, str) else content
+    is_picture = media_type.startswith("image/")
+    if job is None or (is_picture and len(data) > LARGEST):
         return
-    job.attachments.append(Attachment(name, data[:LARGEST], media_type))
+    if len(data) > LARGEST:
+        data = scrub_and_cut(data.decode(errors="replace"), LARGEST).encode()[:LARGEST]
+    job.attachments.append(Attachment(name, data, media_type))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.job import Job, current_job
 from healthchecks.plugin.result import LogLine
-from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
+from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub_and_cut
 
 if TYPE_CHECKING:
     import pytest
@@ -17,7 +17,7 @@ MESSAGES = "healthchecks.message"  # the logger of capture_message()
 DATA = "healthchecks_data"  # the attribute of its records
 _MOST = 1000  # records of one measurement
 _LONGEST = 8000  # characters of one that is kept
-_READ = 100_000  # characters of it that are looked at for secrets
+_LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
 _KEPT = "healthchecks_kept"
 
 
@@ -50,7 +50,7 @@ class _HoldBack(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not _is_of_this_test(current_job()):
             return False
-        record.msg, record.args = scrub(record.getMessage()), None
+        record.msg, record.args = scrub_and_cut(record.getMessage(), _LONGEST_SHOWN), None
         return True
 
 
@@ -111,4 +111,4 @@ def _line(record: logging.LogRecord) -> LogLine:
 
 
 def _clean(text: str) -> str:
-    return scrub(text[:_READ])[:_LONGEST]
+    return scrub_and_cut(text, _LONGEST)

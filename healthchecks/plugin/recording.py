@@ -14,7 +14,7 @@ from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, printable, verdict
-from servermonitoring.scrubbing import scrub
+from servermonitoring.scrubbing import scrub, scrub_and_cut
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
@@ -52,7 +52,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
 
 def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
     """A file of checks that could not even be collected, as one broken check."""
-    details = scrub(str(report.longrepr)[-_LONGEST:])
+    details = scrub_and_cut(str(report.longrepr), _LONGEST, keep_end=True)
     last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
     return Result(
         check=PurePath(report.nodeid).stem.removeprefix("test_"),
@@ -111,15 +111,15 @@ def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    report.sections = [(name, scrub(text[-_LONGEST:])) for name, text in report.sections]
-    report.user_properties = [(name, scrub(str(value))) for name, value in report.user_properties]
+    report.sections = [(name, scrub_and_cut(text, _LONGEST, keep_end=True)) for name, text in report.sections]
+    report.user_properties = [(name, scrub_and_cut(str(value), _LONGEST)) for name, value in report.user_properties]
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
-        report.longrepr = (path, line, scrub(reason))
+        report.longrepr = (path, line, scrub_and_cut(reason, _LONGEST))
     elif judged.status is Status.FAILED:
         report.longrepr = judged.message
     elif report.longrepr is not None:
-        report.longrepr = scrub(str(report.longrepr)[-_LONGEST:])
+        report.longrepr = scrub_and_cut(str(report.longrepr), _LONGEST, keep_end=True)
 
 
 def _attachments(item: pytest.Item) -> list[Attachment]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin.result import Broken, NotMeasured, Status, Unhealthy
-from servermonitoring.scrubbing import scrub
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def describe(error: BaseException) -> str:
         text = _assertion(text)
     elif not isinstance(error, Unhealthy | Broken | NotMeasured | pytest.fail.Exception):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    line = printable(" ".join(scrub(text).split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return printable(" ".join(scrub_and_cut(text, _LONGEST).split()))
 
 
 def printable(text: str) -> str:
@@ -70,4 +69,4 @@ def _assertion(text: str) -> str:
 
 def _skip_reason(report: pytest.TestReport) -> str:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
-    return scrub(reason.removeprefix("Skipped: "))
+    return scrub_and_cut(reason.removeprefix("Skipped: "), _LONGEST)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub
+from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub, scrub_and_cut
+from tests.reliability import reliability
 
 HARD = "p@ss \"w:rd'/50%ü\\&<x>"  # every character that somebody escapes
 
@@ -179,6 +180,35 @@ def test_messages_without_secrets_stay_as_they_are(text):
 def test_scrubbing_twice_is_scrubbing_once(text):
     once = scrub(text)
     assert scrub(once) == once
+
+
+@reliability(
+    "Secrets",
+    fault="a long text is cut in the middle of a secret",
+    promise="no half of the secret is shown: texts are scrubbed first and cut afterwards",
+)
+@given(
+    lead=st.integers(0, 9_000),
+    rest=st.integers(0, 9_000),
+    limit=st.integers(1, 3_000),
+    keep_end=st.booleans(),
+    written=st.sampled_from(["0123456789abcdefghijklmnopqrstuv", "password=qrstuvwxyz01234567"]),
+)
+def test_no_half_of_a_secret_is_left_by_a_cut(lead, rest, limit, keep_end, written):
+    remember("0123456789abcdefghijklmnopqrstuv")
+    cut = scrub_and_cut("." * lead + " " + written + " " + "." * rest, limit, keep_end=keep_end)
+    assert len(cut) <= limit
+    assert not any(piece in cut for piece in ("0123", "cdefg", "qrst", "4567"))
+
+
+@given(text=st.text(max_size=50), limit=st.integers(150, 200))
+def test_a_short_text_is_not_cut(text, limit):
+    assert scrub_and_cut(text, limit) == scrub(text)
+
+
+@pytest.mark.parametrize(("keep_end", "shown"), [(False, "x" * 99 + "…"), (True, "…" + "y" * 99)])
+def test_the_beginning_or_the_end_is_kept(keep_end, shown):
+    assert scrub_and_cut("x" * 100_000 + "y" * 100_000, 100, keep_end=keep_end) == shown
 
 
 def test_many_secrets_of_many_threads_are_all_found():
