@@ -77,7 +77,8 @@ def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
     """Why it was skipped, or is expected to fail: not pytest's view of it, which is the test's source."""
     expected = getattr(report, "wasxfail", None)
     if expected is not None:
-        return f"expected to fail: {_one_line(expected) or (describe(error) if error else '')}"
+        why = _one_line(expected) or (describe(error) if error else "")
+        return f"expected to fail: {why}" if why else "expected to fail"
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr or ""
     return clean(text_of(reason).removeprefix("Skipped: "), _LONGEST)
 
