@@ -13,7 +13,7 @@ from typing import Any
 
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
-from healthchecks.plugin.surroundings import Surroundings
+from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
@@ -49,10 +49,10 @@ class Stage:
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
         self._job: Job | None = None
-        self._surroundings = Surroundings()
 
     def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
         """Start a phase; `finish` must follow."""
+        protect_streams()
         if self._job is not None and not self._job.done.is_set():
             self._abandon()  # the run was interrupted while it waited for that one
         self._job = job = Job(name, call, deadline, _NO_LANE)
@@ -73,7 +73,7 @@ class Stage:
         finally:
             if job.is_overdue:
                 self._abandon()
-            self._surroundings.restore()
+            restore_descriptors()
         return job.result()
 
     def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:

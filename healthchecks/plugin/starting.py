@@ -19,6 +19,7 @@ from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
@@ -80,6 +81,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
 
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
+    session.config.pluginmanager.register(WarningText())
     if not session.config.getoption("no_alerts"):
         run.alerts = wire(run)
     if run.telling:
