@@ -10,12 +10,14 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, measurement
 from healthchecks.clients.addresses import Url
+from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
     from healthchecks.clients.browser import Browser
 
+_LARGEST = 1_000_000  # bytes of a bookmarklet
 _SCHEME = "javascript:"
 _AHEAD = 300  # seconds that the clock of who wrote the log may be ahead
 _TEXT = "return document.body ? document.body.innerText : ''"
@@ -27,7 +29,7 @@ def _script(text: str) -> str:
     """The JavaScript of a javascript: URL, or of a file that holds one or the script itself."""
     if not text.lower().startswith(_SCHEME):
         try:
-            text = Path(text).expanduser().read_text(encoding="utf-8").strip()
+            text = read_regular(at_home(text), _LARGEST).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"neither a javascript: URL nor a file that can be read: {reason}") from None
