@@ -17,6 +17,7 @@ from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
 from healthchecks.plugin.warning_text import WarningText
@@ -40,6 +41,7 @@ def start(session: pytest.Session) -> None:
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
     _set_options(session)
+    keep_streams(config)
     _end_on_sigterm(config)
     config.add_cleanup(interrupt_when_late(run).cancel)
     run.log = logs.divert(config)

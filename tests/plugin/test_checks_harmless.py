@@ -1,6 +1,8 @@
 """Whatever one check does, every other one is recorded, shown and alerted."""
 
 import json
+import os
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -148,3 +150,42 @@ def test_neighbour_is_judged(hooked, website, harm):
     assert len(rows) == 2
     assert "neighbour" in {json.loads(request.body)["check"] for request in website.requests}, outcome.output
     assert "FAILED  job[one]  judged" in outcome.output
+
+
+@reliability(
+    "Checks",
+    fault="a file of checks calls sys.exit() or pytest.exit() when it is imported",
+    promise="it is one error with its place, and all other checks run",
+)
+@pytest.mark.parametrize("exits", ["import sys; sys.exit(0)", "raise SystemExit", "pytest.exit('no', 0)"])
+def test_exit_at_import(hooked, website, exits):
+    hooked.write("test_mine.py", HEAD + NEIGHBOUR)
+    hooked.write("test_gone.py", f"import healthchecks\nimport pytest\n{exits}\n")
+    outcome = hooked.run("test_gone.py", "test_mine.py")
+    assert outcome.status == 1, outcome.output
+    assert outcome.checks["neighbour[one]"]["message"] == "judged"
+    assert outcome.checks["gone[]"]["status"] == "error"
+    assert {json.loads(request.body)["check"] for request in website.requests} == {"gone", "neighbour"}
+
+
+@reliability(
+    "Checks",
+    fault="a check forks a process that lives on",
+    promise="the next run is not taken for a second one at the same time",
+)
+@pytest.mark.parametrize("kind", [plain, measured])
+def test_forked_child_does_not_hold_the_lock(hooked, kind):
+    fork = "pid = os.fork(); Path('child').write_text(str(pid)) if pid else time.sleep(600)"
+    hooked.write("test_mine.py", HEAD + kind(fork) + NEIGHBOUR)
+    child, children = hooked.folder / "child", []
+    try:
+        for number in range(2):
+            with (hooked.folder / f"output{number}").open("w") as output:  # a pipe would wait for the child
+                outcome = hooked.finish(hooked.start("test_mine.py", stdout=output))
+            assert outcome.status == 1, outcome.output
+            assert outcome.checks["neighbour[one]"]["message"] == "judged"
+            children.append(int(child.read_text()))
+            os.kill(children[-1], 0)  # it is still alive
+    finally:
+        for each in children:
+            os.kill(each, signal.SIGKILL)
