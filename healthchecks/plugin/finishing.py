@@ -9,7 +9,6 @@ import pytest
 
 from healthchecks.plugin import summary, troubles
 from healthchecks.plugin.bounded import bounded
-from healthchecks.plugin.limits import lift
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
@@ -24,8 +23,7 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    lift(last=True)
-    run.pool.close()
+    run.end_checks()
     with _sink(run, "alerts"):
         _tell(run, run.results.values())
     with _sink(run, "history"):

@@ -53,8 +53,7 @@ class Stage:
     def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
         """Start a phase; `finish` must follow."""
         protect_streams()
-        if self._job is not None and not self._job.done.is_set():
-            self._abandon()  # the run was interrupted while it waited for that one
+        self.close()
         self._job = job = Job(name, call, deadline, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
@@ -85,6 +84,14 @@ class Stage:
             if job.is_overdue:
                 raise Abandoned(f"{name} did not end within {in_words(round(job.seconds, 1))}") from None
             raise
+
+    def close(self) -> None:
+        """Clean up after a phase for which an interrupted run waits no longer."""
+        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+            self._abandon()
+            cleaning = threading.Thread(target=self._job.clean, name="healthchecks-clean", daemon=True)
+            cleaning.start()
+            cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
         """One job, and for how many seconds at most."""

@@ -43,7 +43,7 @@ def start(session: pytest.Session) -> None:
     _set_options(session)
     keep_streams(config)
     _end_on_sigterm(config)
-    config.add_cleanup(interrupt_when_late(run).cancel)
+    run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
     _wire(session, run)

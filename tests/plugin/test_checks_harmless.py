@@ -189,3 +189,20 @@ def test_forked_child_does_not_hold_the_lock(hooked, kind):
     finally:
         for each in children:
             os.kill(each, signal.SIGKILL)
+
+
+@reliability(
+    "Checks",
+    fault="a check keeps more than 20 MB of attachments, which no alert can carry",
+    promise="its alert arrives without what is too much, and says so",
+)
+def test_alert_with_too_many_attachments(suite, bugsink):
+    attach = "[attach(f'picture {number}', os.urandom(1_900_000), 'image/png') for number in range(15)]"
+    suite.write("test_mine.py", HEAD + measured(f"{attach}; raise Unhealthy('bad')"))
+    suite.configure(f"[job.one]\n[sentry]\ndsn = '{bugsink.dsn}'\n")
+    outcome = suite.run("test_mine.py")
+    assert "Sentry: 1 sent" in outcome.output
+    assert [issue.title for issue in bugsink.issues()] == ["job[one]: bad"]
+    raw = bugsink.raw()
+    assert "picture 4" in raw
+    assert "10 attachments left out: 10 MB are the most for one check" in raw
