@@ -62,11 +62,16 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
         raise ConfigurationError(path, [Problem("", f"is not TOML: {error}")]) from None
     except RecursionError:
         raise ConfigurationError(path, [Problem("", "is nested too deeply")]) from None
+    return expanded(tables)
+
+
+def expanded(tables: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The tables with ${NAME} replaced, and what went wrong with that; remembers secrets."""
     problems: list[Problem] = []
-    expanded = _expand(tables, (), problems)
-    for key, text in _strings(expanded):
+    complete = _expand(tables, (), problems)
+    for key, text in _strings(complete):
         (remember if is_sensitive(key) and not text.startswith("file:") else remember_passwords_in)(text)
-    return expanded, problems
+    return complete, problems
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

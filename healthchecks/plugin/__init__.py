@@ -3,6 +3,7 @@
 In a test run without health checks it does nothing: no output, no files, no import but this one.
 """
 
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -22,6 +23,19 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
     from healthchecks.plugin.run import RUN
 
     return pytestconfig.stash[RUN].directory
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    from healthchecks.plugin import streams, temporary
+
+    streams.secure()
+    temporary.secure(early_config)
+    if "SERVERMONITORING_COMPLETION" in os.environ:
+        from servermonitoring import completion
+
+        completion.claim()
+    return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,21 +117,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = checks.in_order_of_need(items)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(checks.is_check(item) for item in session.items):
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: what pytest and other plugins refuse is refused by then
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    result = yield
+    if any(checks.is_check(item) for item in getattr(session, "items", ())):
         from healthchecks.plugin.starting import start
 
         start(session)
-
-
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    run = _run(config)
-    if run is None:
-        return []
-    from healthchecks.plugin.starting import header
-
-    return header(run)
+    elif "healthchecks.plugin.streams" in sys.modules:
+        sys.modules["healthchecks.plugin.streams"].insist()
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)

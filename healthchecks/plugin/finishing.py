@@ -14,6 +14,7 @@ from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
+from servermonitoring import completion
 from servermonitoring.files import at_home
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
@@ -40,6 +41,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
         if run.telling:
             run.telling.deliver(int(exitstatus))
     run.lock.release()
+    completion.announce(int(exitstatus), run.troubles)
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ def start(session: pytest.Session) -> None:
     for report in _broken_files(session):
         run.record(result_of_file(report, run))
     _begin_page(session, run)
+    _show_header(session, run)
     _measure(session, run)
 
 
@@ -55,6 +56,12 @@ def header(run: Run) -> list[str]:
         f"targets: {targets or 'none'}",
         f"alerts: {run.alerts}",
     ]
+
+
+def _show_header(session: pytest.Session, run: Run) -> None:
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    for line in header(run) if reporter else ():
+        reporter.write_line(line)
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
