@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], checkout: str) -> int:
     if fault:
         _print(f"{ending.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
     if not ending.stopped:  # whoever ends it from outside knows
-        _alert(fault, ending, " ".join(words))
+        _alert(fault, ending, " ".join(command))
     return fault.status if fault else 0
 
 
@@ -51,14 +51,14 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:
         return Ending(error=f"{error.filename or command[0]}: {error.strerror or error}")
 
 
-def _alert(fault: Fault | None, ending: Ending, arguments: str) -> None:
+def _alert(fault: Fault | None, ending: Ending, command: str) -> None:
     """Alert what was not alerted lately, or forget what was. What is needed for it is loaded only now."""
     from servermonitoring.scheduled_run.repetition import Repetition
     from servermonitoring.scheduled_run.settings import Settings
     from servermonitoring.values import in_words
 
     settings = Settings()
-    repetition = Repetition(arguments, settings.state_directory)
+    repetition = Repetition(command, settings.state_directory)
     now = time.time()
     if fault is None:
         repetition.forget()

@@ -67,6 +67,8 @@ class Process:
         for _ in range(_LAST_READS):
             if not self._gather(0):
                 break
+        if self._timed_out:
+            self._kill()
         output = self._output.decode(errors="replace")
         done = Completion.parse(bytes(self._completion))
         return Ending(self._process.returncode, output, done, self._timed_out, self._stopped)
@@ -87,11 +89,15 @@ class Process:
         self._ends_at = min(self._ends_at, time.monotonic())
 
     def _end(self) -> None:
-        """First so that it records what it has, then at once, with all that is in its session's first group."""
+        """First so that it records what it has, then at once."""
         if self._interrupted:
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
             return
         self._interrupted, self._timed_out = True, not self._stopped
         self._ends_at = time.monotonic() + _GRACE
         self._process.send_signal(signal.SIGINT)
+
+    def _kill(self) -> None:
+        """With all that is in its group."""
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
