@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.result import NoAnswer
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Job:
     def expire(self) -> None:
         """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
-            threading.Thread(target=self.clean, name="healthchecks-clean", daemon=True).start()
+            threads.start(self.clean, name="healthchecks-clean")
 
     def clean(self) -> None:
         while self.cleanups:

@@ -14,6 +14,7 @@ from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
+from healthchecks.plugin.refusals import refuse_foreign_directories, refuse_optimized
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
@@ -23,6 +24,7 @@ from servermonitoring.configuration import ConfigurationError
 
 def start(session: pytest.Session) -> None:
     """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
+    refuse_optimized()
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     configuration = configuration_of(config)
@@ -31,6 +33,7 @@ def start(session: pytest.Session) -> None:
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
+    refuse_foreign_directories(run, config)
     run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
     run.notices += _passed_over(session)
     _lock(run)
