@@ -1,4 +1,4 @@
-"""`ci/deploy/scheduled [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, for cron and systemd.
+"""`ci/deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
 
 Status 0 and no word if the run finished and recorded its end, whatever its checks say: that is for alerts and page.
 Else it prints why, for cron's mail and systemd's journal, and sends an alert by the shortest way.
@@ -7,12 +7,14 @@ Else it prints why, for cron's mail and systemd's journal, and sends an alert by
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servermonitoring.descriptors import open_standard
 from servermonitoring.scheduled_run.fault import Fault
 from servermonitoring.scheduled_run.process import Ending, Process
+from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
     from servermonitoring.scheduled_run.settings import Settings
@@ -25,7 +27,12 @@ _OUTPUT = 2000  # characters of it in an alert
 def main(arguments: Sequence[str], checkout: str) -> int:
     """Run pytest, report what went wrong, and return the exit status."""
     open_standard()
-    timeout, words = _parse(arguments)
+    options, words = _parse(arguments)
+    work = partial(_scheduled, words, float(options.get("--timeout", _TIMEOUT)), checkout)
+    return run_as(options["--user"], work) if "--user" in options else work()
+
+
+def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
     directory = Path(checkout).resolve()
     command = [str(directory / ".venv/bin/pytest"), *words]
     ending = _run(command, timeout, directory)
@@ -37,10 +44,12 @@ def main(arguments: Sequence[str], checkout: str) -> int:
     return fault.status if fault else 0
 
 
-def _parse(arguments: Sequence[str]) -> tuple[float, Sequence[str]]:
-    if arguments[:1] == ["--timeout"]:
-        return float(arguments[1]), arguments[2:]
-    return _TIMEOUT, arguments
+def _parse(arguments: Sequence[str]) -> tuple[dict[str, str], Sequence[str]]:
+    """The options of this command, which come first, and the arguments of pytest."""
+    options: dict[str, str] = {}
+    while arguments[:1] in (["--user"], ["--timeout"]):
+        options[arguments[0]], arguments = arguments[1], arguments[2:]
+    return options, arguments
 
 
 def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:

@@ -176,13 +176,14 @@ def test_jobs_of_cron(installed):
     install(server)
     found = {name: (when, user) for name, (when, user, _) in jobs(server).items()}
     assert found == {
-        "healthchecks": ("*/10 * * * *", "servermonitoring"),
-        "reports": ("8 4 * * *", "servermonitoring"),
+        "healthchecks": ("*/10 * * * *", "root"),
+        "reports": ("8 4 * * *", "root"),
         "watchdog clean": ("17 * * * *", "root"),
     }
     commands = [command for _, _, command in jobs(server).values()]
     assert all(
-        re.search(r"scheduled --timeout \d+ |timeout -s INT -k 30 \d+ \S+/.venv/bin/", each) for each in commands
+        re.search(r"scheduled --user servermonitoring --timeout \d+ |timeout -s INT -k 30 \d+ \S+/.venv/bin/", each)
+        for each in commands
     )
 
 
@@ -190,7 +191,8 @@ def jobs(server: Machine) -> dict[str, tuple[str, str, str]]:
     """Of the installed crontab, by what they run: when, as whom, the command."""
     lines = server.path("/etc/cron.d/servermonitoring").read_text().splitlines()
     found = [
-        re.fullmatch(r"((?:\S+ +){4}\S+) +(\w+) +(.*(?:\.venv/bin/|scheduled \S+ \d+ )(.*))", line) for line in lines
+        re.fullmatch(r"((?:\S+ +){4}\S+) +(\w+) +(.*(?:\.venv/bin/|scheduled (?:--\S+ \S+ )+)(.*))", line)
+        for line in lines
     ]
     return {match[4]: (" ".join(match[1].split()), match[2], match[3]) for match in found if match}
 
