@@ -114,7 +114,7 @@ def mount(server: Machine, place: str, *, keeps_some_for_root: bool) -> None:
     root = server.directory / "tmpfs"
     image = root / f"{place.replace('/', '-')}.ext4"
     script = (
-        f"truncate -s 8M {image} && {program('mkfs.ext4')} -q -m 20 -O ^has_journal {image} && "
+        f"truncate -s 16M {image} && {program('mkfs.ext4')} -q -b 4096 -m 20 -O ^has_journal {image} && "
         f"mount -o loop,nodelalloc {image} {root}/root{place}"
     )
     done = subprocess.run(
