@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin.configuration import Configuration
-from healthchecks.plugin.limits import limits
+from healthchecks.plugin.limits import lift, limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
@@ -20,6 +20,7 @@ from servermonitoring import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Timer
 
     from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
@@ -53,6 +54,7 @@ class Run:
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
         self.interrupted = False
+        self.late_timer: Timer | None = None
         self.retries: Counter[pytest.Item] = Counter()
 
     def lock_out_others(self) -> None:
@@ -67,6 +69,14 @@ class Run:
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
+
+    def end_checks(self) -> None:
+        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        if self.late_timer is not None:
+            self.late_timer.cancel()
+        lift(last=True)
+        self.pool.close()
+        self.stage.close()
 
     def record(self, result: Result) -> None:
         """Keep what came of a check; a later failure of the same check (in its teardown) wins.
