@@ -97,8 +97,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         checks.parametrize(metafunc, configuration_of(metafunc.config))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Names are given before any test is deselected; the order is what others leave of it."""
+    if any(checks.is_check(item) for item in items):
+        checks.give_names(items)
+    yield
     if any(checks.is_check(item) for item in items):
         items[:] = checks.in_order_of_need(items)
 

@@ -6,10 +6,12 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.mark import ParameterSet
+
+from healthchecks.plugin import names
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
@@ -159,12 +161,23 @@ def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
                 yield measured
 
 
+def give_names(items: Iterable[pytest.Item]) -> None:
+    """Tell all collected checks apart, before any of them is deselected."""
+    found = [item for item in items if is_check(item)]
+    names.assign(item for item in found if not isinstance(item, CheckItem))
+    functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
+    names.assign_labels((item, target) for item, target in functions if target is not None and target.name)
+    taken: dict[str, pytest.Item] = {}
+    for item in found:
+        if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
+            item.target.called(clean_id(item.nodeid))
+
+
 def check_name(item: pytest.Item) -> str:
     """What the check is called in history and alerts: the test's name without `test_`."""
     if isinstance(item, CheckItem):
         return item.check
-    name = cast("str", getattr(item, "originalname", None) or item.name)
-    return name.removeprefix("test_")
+    return item.stash.get(names.NAME, None) or names.plain_name(item)
 
 
 def target_name(item: pytest.Item) -> str:
@@ -177,13 +190,13 @@ def target_name(item: pytest.Item) -> str:
     target = target_of(item)
     if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
         return target.name
-    return clean_id(callspec.id)
+    return names.readable_id(callspec.id)
 
 
 def label(item: pytest.Item) -> str:
-    """Check and target for people: website[home]."""
+    """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
     target, check, name = target_of(item), check_name(item), target_name(item)
-    if target is not None and target.name == name != "":
+    if target is not None and target.name == name != "" and not item.stash.get(names.SHARES_TARGET, False):
         return target.label
     return f"{check}[{name}]" if name else check
 

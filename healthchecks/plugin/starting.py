@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import checks, logs
+from healthchecks.plugin import checks, logs, names
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
@@ -27,12 +27,11 @@ def start(session: pytest.Session) -> None:
     config = session.config
     configuration = configuration_of(config)
     _refuse_mistakes(session, configuration)
-    _refuse_namesakes(session)
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
     run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
-    run.notices += _passed_over(session)
+    run.notices += [*names.notices(session), *_passed_over(session)]
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
@@ -80,17 +79,6 @@ def _wire(session: pytest.Session, run: Run) -> None:
         run.alerts = wire(run)
     if run.telling:
         run.telling.begin()
-
-
-def _refuse_namesakes(session: pytest.Session) -> None:
-    """Checks are known by name and target: history and alerts could not tell two of the same apart."""
-    seen: dict[tuple[str, str], str] = {}
-    for item in session.items:
-        if checks.is_check(item) and not checks.kind_is_absent(item):
-            key = checks.check_name(item), checks.target_name(item)
-            other = seen.setdefault(key, item.nodeid)
-            if other != item.nodeid:
-                raise pytest.UsageError(f"two checks have the same name, rename one: {other} and {item.nodeid}")
 
 
 def _passed_over(session: pytest.Session) -> list[str]:

@@ -245,16 +245,6 @@ def test_skipped_in_the_test(suite):
     assert "no tape drive here" in outcome.output
 
 
-def test_namesakes_are_refused(suite):
-    """Two checks of one name could not be told apart in history and alerts."""
-    text = "import pytest\n@pytest.mark.healthcheck\ndef test_same():\n    pass\n"
-    suite.write("test_mine.py", text)
-    suite.write("test_other.py", text)
-    outcome = suite.run("test_mine.py", "test_other.py")
-    assert outcome.status == 4
-    assert "two checks have the same name, rename one" in outcome.output
-
-
 def test_files_are_private(ports, greeter):
     """State and page are for this user only."""
     ports.configure(table(greeter.port))
