@@ -77,6 +77,14 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    if checks.are_all_named(session.config):
+        from healthchecks.plugin.own_checks import add
+
+        add(session.config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
     if file_path.suffix != ".sql":
@@ -109,7 +117,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(checks.is_check(item) for item in session.items):
+    if any(checks.is_check(item) for item in session.items) or checks.are_broken(session):
         from healthchecks.plugin.starting import start
 
         start(session)
@@ -149,13 +157,19 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     run = _run(item.config)
-    if run is None or not checks.is_check(item):
+    if run is None:
         return (yield)
+    from healthchecks.plugin.faults import is_beside_checks
     from healthchecks.plugin.recording import record, spare_traceback
 
+    beside = is_beside_checks(item, run)
+    if not beside and not checks.is_check(item):
+        return (yield)
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
+    if beside and not report.failed:
+        vars(report).pop("keep", None)
     return report
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin import summary, troubles
+from healthchecks.plugin import faults, summary, troubles
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
@@ -36,7 +36,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "metrics"):
         _export(run)
     with _sink(run, "alerts"):
-        _tell(run, troubles.results(run))
+        _tell(run, [*troubles.results(run), *faults.over(run)])
         if run.telling:
             run.telling.deliver(int(exitstatus))
     run.lock.release()

@@ -4,17 +4,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.attachments import Attachment
+from healthchecks.plugin.fixture_hint import explained
 from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, printable, verdict
 from servermonitoring.scrubbing import scrub
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.target import Target
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
@@ -34,7 +39,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     _keep_log(item, report.when, run)
     if report.when == "call" and jobs:
         report.duration = max(job.seconds for job in jobs)
-    error = call.excinfo.value if call.excinfo else None
+    error = explained(call.excinfo.value if call.excinfo else None, item)
     judged = verdict(report, error, checks.target_of(item))
     if isinstance(error, Blocked):
         judged = Verdict(Status.BLOCKED, error.msg or "")
@@ -88,11 +93,17 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         after=target.after if target else 1,
         log=log,
         extras={
-            "reference": target.reference if target and (named or target.single) else check,
+            "reference": _reference(item, check, target, named=named),
             "nodeid": item.nodeid,
             **(item.extras() if isinstance(item, checks.CheckItem) else {}),
         },
     )
+
+
+def _reference(item: pytest.Item, check: str, target: "Target | None", *, named: bool) -> str:
+    if not checks.is_check(item):
+        return f"{checks.FAULT}{check}"
+    return target.reference if target and (named or target.single) else check
 
 
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import checks, logs, names
+from healthchecks.plugin import checks, faults, logs, names, own_checks, selection
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
-from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
@@ -26,12 +25,16 @@ def start(session: pytest.Session) -> None:
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     configuration = configuration_of(config)
-    _refuse_mistakes(session, configuration)
+    elsewhere = _kinds_elsewhere(session)
+    passed_over = _refuse_mistakes(session, configuration, elsewhere)
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
-    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
-    run.notices += [*names.notices(session), *_passed_over(session)]
+    found = [item for item in session.items if checks.is_check(item)]
+    run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
+    run.part = selection.missing_part(session, configuration, elsewhere)
+    run.folders, run.faultless = faults.folders(found), faults.keys(session)
+    run.notices += [*passed_over, *names.notices(session), *faults.hints(session, run), *_passed_over(session)]
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
@@ -39,8 +42,7 @@ def start(session: pytest.Session) -> None:
     _end_on_sigterm(config)
     run.log = logs.divert(config)
     _wire(session, run)
-    for report in _broken_files(session):
-        run.record(result_of_file(report, run))
+    faults.record(session, run)
     _begin_page(session, run)
     _measure(session, run)
 
@@ -56,11 +58,20 @@ def header(run: Run) -> list[str]:
     ]
 
 
-def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
-    """Everything that is wrong with the configuration and with checks that have settings of their own, at once."""
-    wrong = []
+def _kinds_elsewhere(session: pytest.Session) -> set[str]:
+    """The kinds whose file is not in this run: broken, or among the user's own that were not chosen."""
+    broken = [session.config.rootpath / report.nodeid for report in faults.broken_files(session)]
+    return own_checks.kinds_in([*broken, *own_checks.places(session.config)])
+
+
+def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
+    """Everything that is wrong with the configuration and with checks that have settings of their own, at once.
+
+    Gives back notices of what could not be looked at.
+    """
+    wrong, notices = [], []
     try:
-        configuration.check()
+        notices = configuration.check(elsewhere, is_part=bool(selection.part(session)))
     except ConfigurationError as error:
         wrong.append(str(error))
     own = [item for item in session.items if isinstance(item, checks.CheckItem)]
@@ -71,6 +82,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
         wrong += unknown_parameters(session.config, own)
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
+    return notices
 
 
 def _wire(session: pytest.Session, run: Run) -> None:
@@ -124,7 +136,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
         environment = dict(line.split(": ", 1) for line in header(run))
-        page.begin(session, {"host": run.host, **environment}, _broken_files(session))
+        page.begin(session, {"host": run.host, **environment}, faults.broken_files(session))
     except OSError as error:
         run.trouble("page", f"no page: {error}")
         return

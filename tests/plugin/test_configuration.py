@@ -91,7 +91,7 @@ def test_all_errors_at_once(suite):
     """All that is wrong is told in one run."""
     suite.write("test_mine.py", CHECKS)
     suite.configure("\n".join(f"[shop.n{number}]\nstatus = 'x{number}'" for number in range(3)) + "\n[nothing.a]\n")
-    output = suite.run().output
+    output = suite.run(".").output  # the whole folder: in a part of it the table may be of another file
     for number in range(3):
         assert f'[shop.n{number}]: "url" is missing' in output
         assert f"[shop.n{number}] status: 'x{number}': input should be a valid integer" in output
