@@ -143,6 +143,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
+        from healthchecks.plugin.result import Broken
+
+        raise Broken(problem)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     run = _run(pyfuncitem.config)
     if run is None or not checks.is_check(pyfuncitem):

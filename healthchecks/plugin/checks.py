@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARKER = "healthcheck"
 FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
 REPORTS = "reports"  # the folder of .sql files that may be reports
+PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
 UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
@@ -33,7 +34,10 @@ class CheckItem(pytest.Item):
     measurement: "Measurement"
 
     def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
-        """Look up what its settings name, before anything is measured; what is wrong with them."""
+        """Look up what its settings name, before anything is measured; what is wrong with the configuration.
+
+        What is wrong with its own file is its PROBLEM.
+        """
         raise NotImplementedError
 
     def extras(self) -> dict[str, Any]:
@@ -161,7 +165,8 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
         return Target(**marker.kwargs)
     except ValidationError as error:
         problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
-        raise pytest.UsageError(f"@pytest.mark.{MARKER} of {item.nodeid}: {problems}") from None
+        item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"
+        return Target()
 
 
 def kind_is_absent(item: pytest.Item) -> bool:

@@ -76,6 +76,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
         wrong.append(str(error))
     own = [item for item in session.items if isinstance(item, checks.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
+    _look_up_needs(session, configuration)
     if session.config.getoption("report_param"):
         from healthchecks.plugin.sql.parameters import unknown_parameters
 
@@ -83,6 +84,15 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
     return notices
+
+
+def _look_up_needs(session: pytest.Session, configuration: Configuration) -> None:
+    """Those that a mark names; those of the configuration's targets are looked up with it."""
+    for item in session.items:
+        marker = item.get_closest_marker(checks.MARKER)
+        target = checks.target_of(item) if marker and marker.kwargs.get("needs") else None
+        if target and (unknown := configuration.unknown_needs(target)):
+            item.stash[checks.PROBLEM] = f"@pytest.mark.{checks.MARKER}: needs: {'; '.join(unknown)}"
 
 
 def _wire(session: pytest.Session, run: Run) -> None:
@@ -152,7 +162,7 @@ def _measure(session: pytest.Session, run: Run) -> None:
     """Everything that a selected test needs, now; what is skipped is never contacted."""
     for item in session.items:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
-        if checks.is_check(item) and not skipped:
+        if checks.is_check(item) and not skipped and checks.PROBLEM not in item.stash:
             for measured in checks.measurements_of(item):
                 run.pool.submit(measured, _parameter(item, measured))
 

@@ -47,9 +47,8 @@ class ReportItem(checks.CheckItem):
         self.add_marker(checks.MARKER)
 
     def prepare(self, configuration: "Configuration") -> Iterable[Problem]:
-        yield from self._problems
-        for what in configuration.unknown_needs(self.target):
-            yield Problem(self._shown, f"needs: {what}")
+        wrong = [*map(str, self._problems), *(f"needs: {each}" for each in configuration.unknown_needs(self.target))]
+        wrong = [each for each in wrong if each != self.target.chart_problem]
         databases = configuration.targets_of("database")
         if not databases:
             self.add_marker(pytest.mark.skip(reason=f"no [database.NAME] in {configuration.name}"))
@@ -58,8 +57,12 @@ class ReportItem(checks.CheckItem):
         if name in databases:
             self._database = name
             self.target.connect(databases[name].access(), given_parameters(self.config))
+        elif self.target.database:
+            wrong.append(_no_database(name, databases, configuration.name))
         else:
             yield Problem(self._shown, _no_database(name, databases, configuration.name))
+        if wrong:
+            self.stash[checks.PROBLEM] = "; ".join(wrong)
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
