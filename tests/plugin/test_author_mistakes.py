@@ -207,3 +207,32 @@ def test_forgotten_mark(authors):
     outcome = authors.run(*DISK, "mine")
     assert (outcome.status, len(outcome.checks), outcome.document["others"]) == (0, 2, [])
     assert hint in outcome.output
+
+
+REFUSED = {
+    "a key called name": (
+        GOOD.replace("file: str", "name: str"),
+        'TypeError: Backup: no key may be called "name", since every target has a name of its own: give it another',
+    ),
+    "a key called label": (GOOD.replace("file: str", "label: str"), 'no key may be called "label"'),
+    "a key called kind": (GOOD.replace("file: str", "kind: str"), 'no key may be called "kind"'),
+    "a measurement with a fixture": (
+        GOOD.replace("backup: Backup)", "backup: Backup, tmp_path)"),
+        "TypeError: measurement age(backup, tmp_path) needs exactly one parameter, its target: it runs before any",
+    ),
+    "a measurement without a class": (
+        GOOD.replace("age(backup: Backup)", "age(backup)"),
+        "TypeError: measurement age(backup) needs the class of its target, a healthchecks.Target: def age(",
+    ),
+}
+
+
+@reliability(
+    "Authors",
+    fault="a key or a measurement is one that cannot work",
+    promise="the file is one error that says why; no check passes by it",
+)
+@pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED)
+def test_refused(authors, text, told):
+    authors.write("mine/test_backup.py", text)
+    assert told in error(authors.run(*DISK, "mine"), "backup[]")
