@@ -72,6 +72,17 @@ class Configuration:
         """The tables in which targets are."""
         return {name for name, keys in self._tables.items() if name not in Settings.model_fields and keys}
 
+    @property
+    def state_directory(self) -> str | None:
+        """`[state] directory`, as a whole path; None where none is configured."""
+        text = self.settings.state.directory
+        return str(self.beside(text)) if text else None
+
+    def page_directory(self, rootdir: Path) -> Path:
+        """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
+        dashboard = self.settings.dashboard
+        return (self.beside if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(dashboard.directory)
+
     def beside(self, text: str) -> Path:
         """The file or folder that a setting names: relative to the configuration file."""
         return beside(self.path, text)

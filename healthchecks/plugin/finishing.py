@@ -14,7 +14,6 @@ from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
-from servermonitoring.files import at_home
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -126,6 +125,6 @@ def _export(run: Run) -> None:
     kinds = run.configuration.kinds()
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
-        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+        metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.courses, configured)
     except OSError as error:
         run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

@@ -32,8 +32,8 @@ class Run:
         self.pool = Pool(limits(), configuration.settings.run.deadline)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
-        self.directory = state.location(configuration.settings.state.directory)
-        self.page_directory = rootdir / Path(configuration.settings.dashboard.directory).expanduser()
+        self.directory = state.location(configuration.state_directory)
+        self.page_directory = configuration.page_directory(rootdir)
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
@@ -60,7 +60,7 @@ class Run:
         if self.of_reports:
             self.lock = RunLock(self.directory, "reports.lock")
         try:
-            state.directory(self.configuration.settings.state.directory)
+            state.directory(self.configuration.state_directory)
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
