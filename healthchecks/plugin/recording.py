@@ -77,7 +77,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
     target = checks.target_of(item)
     check, name = checks.check_name(item), checks.target_name(item)
     log: list[LogLine] = item.stash[_LOG]
-    named = target is not None and target.name == name != ""
+    reference = _reference(item, check, target, named=target is not None and target.name == name != "")
     return Result(
         check=check,
         target=name,
@@ -88,12 +88,12 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         started=datetime.now(UTC) - timedelta(seconds=report.duration),
         host=run.host,
         group=target.group if target else "",
-        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
+        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
         log=log,
         extras={
-            "reference": _reference(item, check, target, named=named),
+            "reference": reference,
             "nodeid": item.nodeid,
             **(item.extras() if isinstance(item, checks.CheckItem) else {}),
         },

@@ -46,6 +46,7 @@ class Run:
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
+        self.has_parameters = False  # of reports, for this run only
         self.part = ""  # why this is not a run of all checks; empty if it is
         self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
         self.folders: set[Path] = set()  # where checks are
@@ -78,9 +79,10 @@ class Run:
         self.notices.append(text)
         self.troubles.setdefault(name, text)
 
-    def in_maintenance(self, reference: str) -> bool:
-        windows = self.configuration.settings.maintenance.values()
-        return any(window.covers(reference, datetime.now(UTC)) for window in windows)
+    def in_maintenance(self, *references: str) -> bool:
+        """Whether one of these names of a check's target is in a window that is open."""
+        windows, now = self.configuration.settings.maintenance.values(), datetime.now(UTC)
+        return any(window.covers(each, now) for window in windows for each in references)
 
     def behind(self, needs: tuple[str, ...]) -> str:
         """The first needed target that is not well, as website[home]; empty if all are, or were not selected."""

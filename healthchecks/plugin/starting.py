@@ -34,7 +34,14 @@ def start(session: pytest.Session) -> None:
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
     run.part = selection.missing_part(session, configuration, elsewhere)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
-    run.notices += [*passed_over, *names.notices(session), *faults.hints(session, run), *_passed_over(session)]
+    run.has_parameters = bool(config.getoption("report_param"))
+    run.notices += [
+        *passed_over,
+        *_idle_windows(found, run),
+        *names.notices(session),
+        *faults.hints(session, run),
+        *_passed_over(session),
+    ]
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
@@ -109,6 +116,19 @@ def _passed_over(session: pytest.Session) -> list[str]:
     if not untitled or not any(isinstance(item, checks.CheckItem) for item in session.items):
         return []
     return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
+
+
+def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
+    """Patterns of maintenance that match nothing, perhaps by a slip: only a whole run knows."""
+    if run.part or run.of_reports:
+        return []
+    known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
+    known |= {checks.check_name(item) for item in found}
+    return [
+        f'[maintenance.{name}] checks: "{pattern}" matches no target'
+        for name, window in run.configuration.settings.maintenance.items()
+        for pattern in window.idle_patterns(known)
+    ]
 
 
 def _lock(run: Run) -> None:

@@ -199,6 +199,7 @@ def test_parameters(reports):
     assert reports.cells("one") == [["1 day", "x", "1"]]
     hostile = "a'; drop table b; --%\\' $$ %(since)s"
     outcome = reports.run(str(path), "--report-param=since=7 days", f"--report-param=name={hostile}")
+    reports.page_name = "database-once"
     outcome.assert_well("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
     assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--report-param=sinc=1").output
@@ -260,3 +261,23 @@ def test_xdist_is_refused(reports):
     """Every worker would ask the database everything."""
     reports.report("one", "select 1")
     assert "run them without -n" in reports.run("-n2", str(reports.folder / "reports")).output
+
+
+@reliability(
+    "Authors",
+    fault="a run of reports has parameters of its own",
+    promise="it has a page of its own; the kept report and the course of its number stay as they were",
+)
+def test_parameters_of_one_run_leave_what_is_kept(reports):
+    path = reports.report("one", "select %(age)s::int as age", param="age = 1")
+    reports.run(str(path))
+    before = (reports.folder / "html" / "database.html").read_bytes()
+    outcome = reports.run(str(path), "--report-param=age=22")
+    assert f"reports: {reports.folder}/html/database-once.html (with the parameters of this run" in outcome.output
+    assert (reports.folder / "html" / "database.html").read_bytes() == before
+    with sqlite3.connect(reports.folder / "state" / "history.sqlite") as database:
+        assert database.execute(NUMBERS).fetchall() == [("one", 1.0)]
+    assert reports.cells("one") == [["1"]]
+    reports.page_name = "database-once"
+    assert reports.cells("one") == [["22"]]
+    assert reports.csv("one") == [["age"], ["22"]]
