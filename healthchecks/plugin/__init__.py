@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin import checks
+from healthchecks.plugin import check_files, checks
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -79,7 +79,7 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
-    if checks.are_all_named(session.config):
+    if check_files.are_all_named(session.config):
         from healthchecks.plugin.own_checks import add
 
         add(session.config)
@@ -117,7 +117,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(checks.is_check(item) for item in session.items) or checks.are_broken(session):
+    if any(checks.is_check(item) for item in session.items) or check_files.are_broken(session):
         from healthchecks.plugin.starting import start
 
         start(session)
@@ -151,13 +151,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    run = _run(item.config)
+    if run is not None and checks.is_check(item):
+        from healthchecks.plugin.judging import prepare
+
+        prepare(item, run)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     run = _run(pyfuncitem.config)
     if run is None or not checks.is_check(pyfuncitem):
         return None
     from healthchecks.plugin.judging import judge
 
-    return judge(pyfuncitem, run) or None
+    judge(pyfuncitem, run)
+    return True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -213,6 +223,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from healthchecks.plugin.finishing import summarize
 
         summarize(run, terminalreporter)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session: Any = config.pluginmanager.get_plugin("session")
+    if session is not None and _run(config) is not None:
+        from healthchecks.plugin.leaving import leave
+
+        leave(session.exitstatus)
 
 
 def _run(config: pytest.Config) -> "Run | None":

@@ -46,7 +46,7 @@ class CheckItem(pytest.Item):
 
 
 _SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
-_MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
+_DEADLINE = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -66,25 +66,6 @@ def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
     files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
     return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
-
-
-def are_broken(session: pytest.Session) -> bool:
-    """Whether one of the files that could not be collected has to do with health checks, by its text."""
-    if not session.testsfailed:
-        return False
-    from healthchecks.plugin.faults import broken_files
-
-    files = [session.config.rootpath / report.nodeid for report in broken_files(session)]
-    return any(_MENTION.search(file.read_bytes()) for file in files if file.is_file())
-
-
-def are_all_named(config: pytest.Config) -> bool:
-    """Whether the command line names the folder of the checks that ship."""
-    folder, pyargs = Path(__file__).parents[1], config.getoption("pyargs")
-    return any(
-        (pyargs and each == folder.name) or (config.invocation_params.dir / each).resolve() == folder
-        for each in config.args
-    )
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -153,6 +134,12 @@ def target_of(item: pytest.Item) -> "Target | None":
             return value
     marker = item.get_closest_marker(MARKER)
     return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+
+
+def deadline_of(item: pytest.Item) -> float:
+    """Seconds that each phase of this check may take."""
+    target = target_of(item)
+    return target.deadline if target else _DEADLINE
 
 
 def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":

@@ -9,10 +9,12 @@ import pytest
 
 from healthchecks.plugin import checks, faults, logs, names, own_checks, selection
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
+from healthchecks.plugin.phases import bound_phases
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
@@ -47,7 +49,9 @@ def start(session: pytest.Session) -> None:
     config.stash[POOL] = run.pool
     _set_options(session)
     _end_on_sigterm(config)
+    config.add_cleanup(interrupt_when_late(run).cancel)
     run.log = logs.divert(config)
+    bound_phases(session, run.stage)
     _wire(session, run)
     faults.record(session, run)
     _begin_page(session, run)
