@@ -58,6 +58,9 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, Broken) else _traceback(call.excinfo)
+    if judged.status.is_well and (saved := run.saved_by_retry(item)):
+        judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
+        report.sections.append(("Retries", saved))
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments]

@@ -58,6 +58,7 @@ class Run:
         self.folders: set[Path] = set()  # where checks are
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
+        self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
 
     def lock_out_others(self) -> None:
         """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it.
@@ -84,6 +85,11 @@ class Run:
             self.results[result.key] = result
         if result.status.is_failure or result.status is Status.BLOCKED:
             self._bad[result.extras.get("reference")] = result.label
+
+    def saved_by_retry(self, item: pytest.Item) -> str:
+        """Return what there is to say of a check that passes now; empty if it did at once."""
+        tries = self.retries[item] + 1
+        return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
 
     def trouble(self, name: str, text: str) -> None:
         """What went wrong in the suite itself: shown at the end, and told like a failing check."""
