@@ -84,7 +84,8 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
 
 def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
-    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    name = history.run_name(is_part=bool(run.part))
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days = run.configuration.settings.history.days
     try:
         memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from healthchecks.plugin.dashboard.situation import Situation, Unjudged
+from healthchecks.plugin.dashboard.situation import UNKNOWN_INTERVAL, Situation, Unjudged
 from healthchecks.plugin.dashboard.state import State
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
@@ -107,8 +107,8 @@ def of_past(past: Past, situation: Situation) -> Card:
     """A check that was not in this run, or was cut off: its last state, with its age."""
     last = past.recent[-1] if past.recent else None
     age = situation.now - last.time if last else 0.0
-    interval = max(past.interval or 0.0, situation.usual_interval or 0.0)
-    stale = last is not None and age > 2 * interval + situation.seconds + 60 and interval > 0
+    interval = max(past.interval or 0.0, situation.usual_interval or UNKNOWN_INTERVAL)
+    stale = last is not None and age > 2 * interval + situation.seconds + 60
     cut = any(each.key == past.key for each in situation.unjudged)
     return Card(
         check=past.check,
