@@ -233,8 +233,9 @@ def test_a_run_of_reports_has_a_monitor_of_its_own(checking_in, kent, monitor, s
     checking_in.configure(
         f"[database.main]\nhost = '127.0.0.1'\nport = 9\n[sentry.check_in]\nmonitor = 'shops'\n{monitor}"
     )
-    checking_in.write("numbers.sql", "-- title: Numbers\nselect 1\n")
-    checking_in.run("numbers.sql")
+    (checking_in.folder / "reports").mkdir()
+    checking_in.write("reports/numbers.sql", "-- title: Numbers\nselect 1\n")
+    checking_in.run("reports")
     assert {each["monitor_slug"] for each in kent.check_ins()} == slugs
 
 
