@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -127,12 +126,12 @@ class Bugsink(Server):
         return super().start()
 
     def await_ready(self) -> None:
-        until(self._answers, 30, what="an answer of Bugsink")
+        until(self._answers, 120, what="an answer of Bugsink")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:
             raise RuntimeError("Bugsink ended before it was ready")
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/ready", timeout=10):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/ready", timeout=60):
             return True
         return False
 
@@ -164,7 +163,7 @@ class Bugsink(Server):
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def _tags(self) -> dict[str, dict[str, str]]:
@@ -178,9 +177,10 @@ class Bugsink(Server):
             tags.setdefault(event, {})[key] = value
         return tags
 
-    def _rows(self, sql: str, *values: Any) -> Iterator[Any]:
-        with contextlib.closing(sqlite3.connect(self._database, timeout=20)) as connection:
-            yield from connection.execute(sql, values).fetchall()
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows, read now: a generator would read events later than the tags that are asked for after them."""
+        with contextlib.closing(sqlite3.connect(self._database, timeout=60)) as connection:
+            return connection.execute(sql, values).fetchall()
 
 
 def _title(kind: str, value: str) -> str:

@@ -15,7 +15,7 @@ def sdk():
     def capture(dsn, event, **hint):
         client = sentry_sdk.Client(dsn=dsn, default_integrations=False, auto_enabling_integrations=False)
         client.capture_event(event, hint=hint)
-        client.close(timeout=10)
+        client.close(timeout=60)
 
     return capture
 
@@ -36,6 +36,20 @@ def test_bugsink_shows_issues_events_tags_and_texts(bugsink, sdk):
     assert "of the page" in bugsink.raw()
     bugsink.resolve(issue)
     assert bugsink.issues()[0].resolved
+
+
+def test_bugsink_shows_no_event_without_its_tags(bugsink, sdk, monkeypatch):
+    """Also one that comes between the reading of events and of tags."""
+    read_tags = bugsink._tags
+
+    def tags_and_then_an_event():
+        found = read_tags()
+        sdk(bugsink.dsn, {"message": "one", "tags": {"check": "website"}})
+        return found
+
+    monkeypatch.setattr(bugsink, "_tags", tags_and_then_an_event)
+    assert bugsink.events() == []
+    assert [event.tags["check"] for event in bugsink.events()] == ["website"]
 
 
 def test_bugsink_keeps_what_it_has_while_it_is_stopped(bugsink, sdk):
@@ -71,4 +85,4 @@ def test_a_wrong_key_is_refused_by_bugsink(bugsink):
         {"X-Sentry-Auth": f"Sentry sentry_key={'0' * 32}"},
     )
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)

@@ -20,6 +20,10 @@ def finish(run: Run) -> None:
         return
     _warn_of_rights(run, results)
     try:
+        if run.has_parameters:
+            path = page.write(run.page_directory, [_state(each) for each in results], {}, run.host, page.ONCE)
+            run.notices.append(f"reports: {path} (with the parameters of this run: nothing of it is kept)")
+            return
         states, numbers = _remember(run, results)
         run.notices.append(f"reports: {page.write(run.page_directory, states, numbers, run.host)}")
     except OSError as error:

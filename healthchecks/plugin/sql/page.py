@@ -14,8 +14,8 @@ from healthchecks.plugin.sql.csv_text import csv_text
 from healthchecks.plugin.sql.store import State
 
 NAME = "database.html"
+ONCE = "database-once.html"  # of a run with parameters of its own
 DAYS = 90  # of the course of a report's number
-_FOLDER = "database"  # of the CSV files
 _TALL = 15  # rows; a longer table scrolls in its frame
 _WORDS = {
     "ok": "well", "slow": "slow", "failed": "failing", "error": "broken", "blocked": "blocked", "skipped": "not run",
@@ -51,20 +51,20 @@ class Shown:
         return self.state.table is not None and len(self.state.table.rows) > _TALL
 
 
-def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str) -> Path:
+def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> Path:
     """Write the page beside and rename it, after the files that it links to. Raises OSError."""
     for state in states:
         if state.table:
-            path = _csv_path(directory, state.name)
+            path = _csv_path(directory, name, state.name)
             for each in reversed(path.relative_to(directory).parents[:-1]):
                 sharing.folder(directory / each)
             sharing.publish(path, csv_text(state.table))
-    sharing.publish(directory / NAME, html(states, numbers, host))
-    return directory / NAME
+    sharing.publish(directory / name, html(states, numbers, host, name))
+    return directory / name
 
 
-def html(states: Sequence[State], numbers: Mapping[str, Course], host: str) -> str:
-    shown = [_shown(each, numbers.get(each.name, ())) for each in states]
+def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> str:
+    shown = [_shown(each, numbers.get(each.name, ()), name) for each in states]
     shown.sort(key=lambda each: (each.state.group, each.state.name))
     failing = [each for each in shown if each.is_failing]
     return render(
@@ -89,12 +89,12 @@ def headline(count: int, failing: int) -> str:
     return f"All {reports} are well" if count > 1 else "The one report is well"
 
 
-def _shown(state: State, course: Course) -> Shown:
+def _shown(state: State, course: Course, page: str) -> Shown:
     return Shown(
         state=state,
         anchor=state.name.replace("/", "."),
         word=_WORDS.get(state.status, state.status),
-        csv=quote(os.fspath(_csv_path(Path(), state.name))) if state.table else "",
+        csv=quote(os.fspath(_csv_path(Path(), page, state.name))) if state.table else "",
         course=charts.course(course, DAYS),
         bars=charts.bars(state.table, state.chart[1])
         if state.table and state.chart and state.chart[0] == "bar"
@@ -105,7 +105,7 @@ def _shown(state: State, course: Course) -> Shown:
     )
 
 
-def _csv_path(directory: Path, name: str) -> Path:
-    """A name may hold dots and slashes, but leads nowhere else."""
+def _csv_path(directory: Path, page: str, name: str) -> Path:
+    """In a folder called as the page; a name may hold dots and slashes, but leads nowhere else."""
     parts = [part for part in name.split("/") if part.strip(".")] or ["report"]
-    return directory.joinpath(_FOLDER, *parts[:-1], f"{parts[-1]}.csv")
+    return directory.joinpath(Path(page).stem, *parts[:-1], f"{parts[-1]}.csv")
