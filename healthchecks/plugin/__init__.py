@@ -98,6 +98,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """sys.exit() at the import of one file would end all."""
+    try:
+        return (yield)
+    except SystemExit as error:
+        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
+            raise
+        return checks.report_of_exit(collector, error)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if checks.asks_for_targets(metafunc):
         from healthchecks.plugin.run import configuration_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.mark import ParameterSet
+from _pytest.reports import CollectErrorRepr
 
 from healthchecks.plugin import names
 
@@ -66,6 +67,22 @@ def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
     files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
     return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
+
+
+def is_mentioned_in(path: Path) -> bool:
+    """Whether the text of a file speaks of health checks at all."""
+    try:
+        return b"healthcheck" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
+    """A file that ends the process when it is imported, as one that cannot be collected."""
+    from healthchecks.plugin.text import with_place
+
+    text = f"{with_place(error)}: a file of checks must not end the process"
+    return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

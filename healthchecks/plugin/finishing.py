@@ -22,7 +22,7 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    run.pool.close()
+    run.end_checks()
     with _sink(run, "alerts"):
         _tell(run, run.results.values())
     with _sink(run, "history"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin.configuration import Configuration
-from healthchecks.plugin.limits import limits
+from healthchecks.plugin.limits import lift, limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
@@ -20,6 +20,7 @@ from servermonitoring import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Timer
 
     from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
@@ -57,6 +58,7 @@ class Run:
         self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
         self.folders: set[Path] = set()  # where checks are
         self.interrupted = False
+        self.late_timer: Timer | None = None
         self.retries: Counter[pytest.Item] = Counter()
         self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
 
@@ -72,6 +74,14 @@ class Run:
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
+
+    def end_checks(self) -> None:
+        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        if self.late_timer is not None:
+            self.late_timer.cancel()
+        lift(last=True)
+        self.pool.close()
+        self.stage.close()
 
     def record(self, result: Result) -> None:
         """Keep what came of a check; a later failure of the same check (in its teardown) wins.

@@ -16,8 +16,10 @@ from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
 from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
@@ -48,8 +50,9 @@ def start(session: pytest.Session) -> None:
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
     _set_options(session)
+    keep_streams(config)
     _end_on_sigterm(config)
-    config.add_cleanup(interrupt_when_late(run).cancel)
+    run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
     _wire(session, run)
@@ -108,6 +111,7 @@ def _look_up_needs(session: pytest.Session, configuration: Configuration) -> Non
 
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
+    session.config.pluginmanager.register(WarningText())
     if not session.config.getoption("no_alerts"):
         run.alerts = wire(run)
     if run.telling:

@@ -118,7 +118,7 @@ def test_a_silent_sentry_holds_up_the_run_for_five_seconds_at_most(shops, hole):
     shops.alert(f"http://key@127.0.0.1:{hole.port}/1")
     started = time.monotonic()
     outcome = shops.run()
-    assert time.monotonic() - started - alone < 5 + 7, "and some for a busy machine"
+    assert time.monotonic() - started - alone < 5 + 30, "and some for a busy machine"
     assert "1 waiting" in outcome.output
 
 
