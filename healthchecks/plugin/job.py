@@ -71,6 +71,12 @@ class Job:
             with contextlib.suppress(Exception):  # one that fails must not keep the others
                 self.cleanups.pop()()
 
+    def clean_with(self, cleanup: Callable[[], object]) -> None:
+        """Have this called when the job is overdue: now, if it is already."""
+        self.cleanups.append(cleanup)
+        if self.done.is_set():
+            self.clean()
+
     def end(self, value: Any, error: BaseException | None) -> bool:
         """Set what came of it; False if that was decided already."""
         with self._lock:
