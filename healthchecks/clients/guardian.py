@@ -27,7 +27,7 @@ _DEAF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SI
 
 def main(directory: Path, owner: str, command: list[str]) -> None:
     """Start the command, and end it with all that is below it when the run ends."""
-    run = os.getppid()
+    run = int(owner.partition(".")[0])
     children = _hear_of_children()
     for number in _DEAF:
         signal.signal(number, _nothing)  # not ignored: that the command would inherit
@@ -125,7 +125,7 @@ def _end_all() -> None:
     only: until they are collected, which is done here, their pids are nobody else's.
     """
     end = time.monotonic() + _PATIENCE
-    with contextlib.suppress(ChildProcessError):
+    with contextlib.suppress(OSError):  # ChildProcessError; without /proc the command dies with this process
         while time.monotonic() < end:
             _collect()
             for pid in _children():
