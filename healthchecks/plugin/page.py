@@ -79,13 +79,15 @@ class Page:
         self._config.pluginmanager.unregister(self._report)
         self._report.publish(situation)
 
-    def accompany(self, situation: Situation) -> None:
-        """Write what belongs to the page: the same among those that are kept, and badges. Raises OSError."""
-        directory = self.path.parent
+    def keep(self, situation: Situation) -> None:
+        """Write the page once more, to be kept, if something changed in this run. Raises OSError."""
         page, runs = self._report.pages.kept, situation.memory.runs
         if page and runs and changes.is_eventful(situation):
-            archive.keep(directory, runs[-1].time, page)
-        badges.write(directory, self._report.overview)
+            archive.keep(self.path.parent, runs[-1].time, page)
+
+    def write_badges(self) -> None:
+        """Raises OSError."""
+        badges.write(self.path.parent, self._report.overview)
 
 
 def mend_cells(cells: list[str], report: pytest.TestReport) -> None:

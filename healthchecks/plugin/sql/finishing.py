@@ -21,6 +21,8 @@ def finish(run: Run) -> None:
     _warn_of_rights(run, results)
     try:
         states, numbers = _remember(run, results)
+        if failed := page.write_tables(run.page_directory, states):
+            run.trouble("reports", f"not all tables could be written as CSV: {failed[0]}")
         run.notices.append(f"reports: {page.write(run.page_directory, states, numbers, run.host)}")
     except OSError as error:
         run.trouble("reports", f"the page of the reports could not be written, the old one is still there: {error}")
