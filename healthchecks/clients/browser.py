@@ -24,6 +24,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 
 from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, remaining
 from healthchecks.clients.processes import Family
+from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
@@ -65,6 +66,7 @@ class Browser:
         on_timeout(self._family.end)
         try:
             self._family.start([self._driver_path, "--port=0"])
+            self._keep_trust()
             self._driver = self._command(self._connect, "the browser does not start")
         except BaseException:
             self._family.end()
@@ -104,6 +106,12 @@ class Browser:
                 self._config.timeout = max(0.2, (remaining() - 0.5) / 3)
             with contextlib.suppress(WebDriverException, urllib3.exceptions.HTTPError, OSError):
                 get(driver)
+
+    def _keep_trust(self) -> None:
+        """Authorities that the user has added for Chromium count, although its home is an empty one."""
+        added = at_home("~/.pki")
+        if added.is_dir():
+            (self._family.directory / added.name).symlink_to(added)
 
     def _connect(self) -> Remote:
         port = self._port()

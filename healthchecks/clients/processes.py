@@ -53,16 +53,16 @@ class Family:
     @property
     def is_running(self) -> bool:
         """Whether the program that was started is alive."""
-        process = self._guardian
-        return process is not None and not _is_readable(process, 0)
+        with self._lock:
+            return self._guardian is not None and not self._ended and not _is_readable(self._guardian, 0)
 
     def end(self) -> None:
         """Kill all of it, stopped ones too, and remove its directory; return when that is done."""
         with self._lock:
-            self._ended = True
-            if self._guardian is not None and not _end(self._guardian):  # it was killed: do its work
+            if self._guardian is not None and not self._ended and not _end(self._guardian):  # it was killed
                 leftovers.end_marked(lambda mark: mark == self._mark)
                 shutil.rmtree(self.directory, ignore_errors=True)
+            self._ended = True
 
     def _guard(self, command: list[str]) -> "subprocess.Popen[bytes]":
         arguments = [guardian.__file__, str(self.directory), self._owner, *command]
@@ -96,11 +96,12 @@ def _end(process: "subprocess.Popen[bytes]") -> bool:
         process.stdin.write(b"\n")  # type: ignore[union-attr]  # a byte, since forks of this run hold the pipe open, too
     process.send_signal(signal.SIGCONT)
     try:
-        return process.wait(_PATIENCE) == 0
+        process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
-        return False
+    for each in (process.stdin, process.stdout):
+        each.close()  # type: ignore[union-attr]
+    return process.wait() == 0
 
 
 def _is_readable(process: "subprocess.Popen[bytes]", seconds: float) -> bool:

@@ -70,6 +70,26 @@ def test_downloads_are_not_stored(run_suite, website, tmp_path):
 
 @reliability(
     "Browsers",
+    fault="a browser keeps settings, caches and databases in its user's home",
+    promise="nothing is written there; but authorities that the user trusts count",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize("has_authorities", [False, True])
+def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authorities):
+    home = tmp_path / "home"
+    home.mkdir()
+    if has_authorities:
+        (home / ".pki" / "nssdb").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    url = website.url("/bookmarklet", tls="good")  # of an authority that is not among the user's
+    outcome = run_suite(bookmarklet("home", website, deadline=60).replace(website.url("/bookmarklet"), url))
+    assert "ERR_CERT_AUTHORITY_INVALID" in outcome.message("bookmarklet_status[home]")
+    assert [each.name for each in home.iterdir()] == [".pki"] * has_authorities
+    assert (home / ".pki" / "nssdb" / "cert9.db").exists() == has_authorities
+
+
+@reliability(
+    "Browsers",
     fault="the run is killed, or its terminal closes, while Chromium loads a page",
     promise="no process and no directory of it is left",
 )
