@@ -12,7 +12,7 @@ import pytest
 from tests.servers.browsers import DEADLINE, bookmarklet
 from tests.servers.server import program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
-from tests.suite import finish_suite, start_suite, table
+from tests.suite import IN_TIME, finish_suite, start_suite, table
 
 DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
 
@@ -62,7 +62,7 @@ def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
     """What `while(1){}` makes of a browser ends with the deadline at the latest."""
     outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, deadline=8))
     assert message(outcome, "busy").startswith((expected, "no answer within 8 s"))
-    assert outcome.seconds < 3 * 8
+    assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")
@@ -79,7 +79,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
     outcome = finish_suite(tmp_path, run, started)
     assert outcome.status == 1
     assert message(outcome, "still").startswith(("the page does not load within", "no answer within 8 s"))
-    assert outcome.seconds < 3 * 8
+    assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")

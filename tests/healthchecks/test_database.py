@@ -9,10 +9,9 @@ import pytest
 from healthchecks.clients.postgresql_failures import in_words
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
-from tests.suite import finish_suite, start_suite, table
+from tests.suite import IN_TIME, finish_suite, start_suite, table
 
 CHECK = "database_access[main]"
-IN_TIME = 20  # seconds for a run with a deadline of 2 s, on a busy machine too
 
 
 @pytest.fixture

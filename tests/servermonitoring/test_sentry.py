@@ -230,7 +230,7 @@ def test_what_waits_is_delivered_in_the_background(to, kent):
     until(kent.events, what="the event that waited")
     sentry.capture({"message": "of this run"})
     until(lambda: len(kent.events()) == 2, what="the second event")
-    assert sentry.finish(5).sent == 2
+    assert sentry.finish(60).sent == 2
 
 
 def test_the_end_waits_no_longer_than_it_may_for_what_was_begun_in_the_background(to, kent):
@@ -242,7 +242,7 @@ def test_the_end_waits_no_longer_than_it_may_for_what_was_begun_in_the_backgroun
         until(lambda: relay.received, what="the request")
         began = time.monotonic()
         tally = sentry.finish(1)
-        assert time.monotonic() - began < 4  # a second, and what a loaded machine may need besides
+        assert time.monotonic() - began < 30  # a second, and what a busy machine may need besides
         assert (tally.waiting, tally.error) == (1, "Sentry gives no answer in time")
 
 

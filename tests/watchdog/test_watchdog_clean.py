@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 from kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import cleaning, processes
+from watchdog import cleaning, processes, profiles, usage
 
 
 def clean(directory, *more):
@@ -183,7 +182,12 @@ CRASHING = textwrap.dedent("""
 """)
 
 
-def test_crashed_chromium_and_a_living_one(kennel, shared):
+def profiles_of(driver):
+    """The profile directories in the command lines of a driver's browser."""
+    return {path for pid in family(driver) for path in profiles.named_in(processes.arguments(pid))}
+
+
+def test_crashed_chromium_and_a_living_one(shared, kennel):
     """Real leftovers, made by SIGKILL; the living browser keeps its profile at any age."""
     directory = shared  # Chromium's socket wants a short path
     programs = [
@@ -193,28 +197,20 @@ def test_crashed_chromium_and_a_living_one(kennel, shared):
         )
         for _ in range(2)
     ]  # fmt: skip
-    drivers = [int(program.stdout.readline()) for program in programs]
-    everything = set(names(directory))
-    crashed = family(drivers[0])
-    for pid in crashed:
+    crashed, alive = [int(program.stdout.readline()) for program in programs]
+    left, kept = profiles_of(crashed), profiles_of(alive)
+    killed = family(crashed)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not living(crashed))
-    time.sleep(0.2)
-    assert set(names(directory)) == everything
-    before = {name for name in everything if name.startswith((".org.chromium", "org.chromium", ".com.google"))}
-    done = clean(directory)
-    left = set(names(directory))
-    assert done.returncode == 0
-    assert left < everything, everything
-    assert before - left, (everything, left)
-    profiles = [
-        argument.removeprefix("--user-data-dir=")
-        for pid in family(drivers[1])
-        for argument in open(f"/proc/{pid}/cmdline").read().split("\0")  # noqa: PTH123, SIM115 - /proc
-        if argument.startswith("--user-data-dir=")
-    ]
-    assert profiles
-    assert all(Path(profile).is_dir() for profile in profiles)
+    wait_for(lambda: not living(killed))
+    assert left
+    assert kept
+    assert all(profile.is_dir() for profile in left | kept)
+    names_left = {profile.name for profile in left}
+    wait_for(lambda: not names_left & usage.used_entries(directory))  # the crash handler ends a little later
+    assert clean(directory).returncode == 0
+    assert not any(os.path.lexists(profile) for profile in left)
+    assert all(profile.is_dir() for profile in kept)
     for program in programs:
         program.stdin.close()
 
@@ -249,5 +245,6 @@ def test_crashed_firefox_of_marionette(kennel):
         os.kill(each, signal.SIGKILL)
     wait_for(lambda: not living(pids))
     assert Path(profile).is_dir()  # left behind
+    wait_for(lambda: Path(profile).name not in usage.used_entries(directory))  # the crash helper ends a little later
     clean(directory)
     assert not os.path.lexists(profile)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from healthchecks.plugin.dashboard.situation import Situation, Unjudged
+from healthchecks.plugin.dashboard.situation import UNKNOWN_INTERVAL, Situation, Unjudged
 from healthchecks.plugin.dashboard.state import State
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
@@ -47,6 +47,8 @@ class Card:
     """Over how long, and in per cent."""
     node: str = ""
     """Pytest's id of the test in this run."""
+    reference: str = ""
+    """As `needs` names its target: website.home."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,7 +69,8 @@ class Card:
     @property
     def heading(self) -> str:
         """The group it stands in: its own, or its kind."""
-        return self.group or re.split(r"[\[:/]", self.label)[0].replace("_", " ")
+        kind, dot, _ = self.reference.partition(".")
+        return self.group or (kind if dot else re.split(r"[\[:/]", self.label)[0]).replace("_", " ")
 
     @property
     def subject(self) -> str:
@@ -101,6 +104,7 @@ def of_result(result: Result, past: Past | None, course: Course | None) -> Card:
         runs=course.runs if course else 0,
         measured=None,
         node=str(result.extras.get("nodeid", "")),
+        reference=str(result.extras.get("reference", "")),
         **_of_past(past),
     )
 
@@ -109,8 +113,8 @@ def of_past(past: Past, situation: Situation) -> Card:
     """A check that was not in this run, or was cut off: its last state, with its age."""
     last = past.recent[-1] if past.recent else None
     age = situation.now - last.time if last else 0.0
-    interval = max(past.interval or 0.0, situation.usual_interval or 0.0)
-    stale = last is not None and age > 2 * interval + situation.seconds + 60 and interval > 0
+    interval = max(past.interval or 0.0, situation.usual_interval or UNKNOWN_INTERVAL)
+    stale = last is not None and age > 2 * interval + situation.seconds + 60
     cut = any(each.key == past.key for each in situation.unjudged)
     return Card(
         check=past.check,
@@ -126,6 +130,7 @@ def of_past(past: Past, situation: Situation) -> Card:
         measured=datetime.fromtimestamp(last.time, UTC) if last else None,
         note=CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
+        reference=past.reference,
         **_of_past(past),
     )
 
