@@ -109,16 +109,24 @@ def _publish(run: Run) -> None:
     if run.page is None:
         return
     seen = situation(run)
-    try:
+    with _written(run, "the page could not be written, the old one is still there"):
         run.page.publish(seen)
-    except OSError as error:
-        run.trouble("page", f"the page could not be written, the old one is still there: {error}")
-    try:
+    with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
         checks = status_json.entries(run.results.values(), run.courses)
         status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
-        run.page.accompany(seen)
-    except OSError as error:
-        run.trouble("page", f"not all that belongs to the page could be written: {error}")
+    with _written(run, "the page could not be kept among those of earlier runs"):
+        run.page.keep(seen)
+    with _written(run, "not all badges could be written"):
+        run.page.write_badges()
+
+
+@contextlib.contextmanager
+def _written(run: Run, failure: str) -> Iterator[None]:
+    """A file that cannot be written costs no other one."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - also what nobody thought of
+        run.trouble("page", f"{failure}: {error if isinstance(error, OSError) else describe(error)}")
 
 
 def _export(run: Run) -> None:

@@ -83,6 +83,12 @@ class Job:
             with contextlib.suppress(Exception):  # one that fails must not keep the others
                 self.cleanups.pop()()
 
+    def clean_with(self, cleanup: Callable[[], object]) -> None:
+        """Have this called when the job is overdue: now, if it is already."""
+        self.cleanups.append(cleanup)
+        if self.done.is_set():
+            self.clean()
+
     def result(self) -> Any:
         """Its value. Raises what the call raised; of what would end pytest itself, Broken with the place."""
         if isinstance(self.error, _ENDS_PYTEST):

@@ -15,7 +15,7 @@ from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
-from healthchecks.plugin.refusals import refuse_foreign_directories, refuse_optimized
+from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse_optimized
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target

@@ -1,58 +1,20 @@
 """[bookmarklet.NAME], in a real browser and by the log of another program: the failing cases first."""
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import pytest
 
+from tests.servers.browsers import DEADLINE, bookmarklet
 from tests.servers.server import program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
-from tests.suite import FOLDER, IN_TIME, finish_suite, start_suite, table
+from tests.suite import IN_TIME, finish_suite, start_suite, table
 
-DEADLINE = 20  # seconds; a browser on a busy machine takes some to start
 DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
-
-
-@pytest.fixture
-def chromium():
-    program("chromium")
-    return program("chromedriver")
-
-
-@pytest.fixture
-def no_process_left(tmp_path, monkeypatch):
-    """Nothing that a run started is there after it, wherever it went; and no profile."""
-    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    yield
-    until(lambda: not started_by(tmp_path), what="end of all processes")
-    left = [each.name for each in temporary.iterdir()]
-    shutil.rmtree(temporary)
-    assert left == []
-
-
-def started_by(folder):
-    """Processes of this run that are alive, by what each of them inherits."""
-    return [each for each in psutil.process_iter() if _folder_of(each) == str(folder)]
-
-
-def _folder_of(process):
-    try:
-        return process.environ().get(FOLDER) if process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
-        return None
-
-
-def bookmarklet(name, website, path="/bookmarklet", **keys):
-    given = {"bookmarklet": BOOKMARKLET, "deadline": DEADLINE, "expect": BOOKMARKLET_TEXT, **keys}
-    return table("bookmarklet", name, url=website.url(path), **given)
 
 
 def message(outcome, name):

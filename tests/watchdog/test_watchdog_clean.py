@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
 
+from tests.reliability import reliability
 from watchdog import cleaning, processes, profiles, usage
 
 
@@ -28,8 +29,11 @@ LEFT = [
     "rust_mozprofileAbC123", "tmpab_c1.mozrunner",
     "org.chromium.Chromium.AbC123", ".org.chromium.Chromium.AbC123",
     "com.google.Chrome.AbC123", ".com.google.Chrome.AbC123", "scoped_dir123_456", ".scoped_dir.AbC123",
+    "servermonitoring-browser-0123456789ab",
 ]  # fmt: skip
-OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x"]
+OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x",
+    "servermonitoring-browser-download", "servermonitoring-0123456789ab",
+]  # fmt: skip
 
 
 def test_names(tmp_path):
@@ -88,6 +92,33 @@ def test_used_ones_stay(tmp_path, kennel):
         server.bind(str(tmp_path / LEFT[5] / "s"))
         clean(tmp_path)
         assert {name for name in LEFT if (tmp_path / name).exists()} == {*LEFT[:4], LEFT[5]}
+
+
+@reliability(
+    "Browsers",
+    fault="a health check's browser directory is left after its run was killed",
+    promise="`watchdog clean` removes it once that run is dead, and never that of a living one",
+)
+def test_directory_of_a_health_check(tmp_path, kennel):
+    """The run is named in it by pid and start time; the browser itself may not have started yet."""
+    run = kennel.start([needed("sleep"), "600"])
+    start = processes.look(run.pid).start
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    owners = {
+        "servermonitoring-browser-00000000000a": f"{run.pid}.{start}.{namespace}",
+        "servermonitoring-browser-00000000000b": f"{run.pid}.{start - 1}.{namespace}",  # an earlier one, of this pid
+        "servermonitoring-browser-00000000000c": f"{run.pid}.{start - 1}.{namespace + 1}",  # of a container
+        "servermonitoring-browser-00000000000d": "rubbish",
+    }
+    for name, owner in owners.items():
+        (tmp_path / name).mkdir(mode=0o700)
+        (tmp_path / name / "owner").write_text(owner)
+    clean(tmp_path)
+    assert [name[-1] for name in names(tmp_path)] == ["a", "c"]
+    run.kill()
+    run.wait()
+    clean(tmp_path)
+    assert [name[-1] for name in names(tmp_path)] == ["c"]
 
 
 def test_firefox_lock(tmp_path, kennel):

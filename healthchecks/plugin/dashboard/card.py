@@ -14,7 +14,8 @@ from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
 from healthchecks.plugin.sinks.history.looking_back import UPTIME_DAYS
 from healthchecks.plugin.sinks.history.records import kind_of
 
-_LONGEST_ID = 100  # characters
+_LONGEST_ID = 100  # bytes, since it is the name of a file, too
+_WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 CUT_OFF = "the run was cut off"
 _FINE = 0.9  # an uptime above which hundredths of a per cent tell something
 
@@ -55,10 +56,15 @@ class Card:
 
     @property
     def id(self) -> str:
-        """For links that are sent to colleagues: readable, and another one for each check."""
-        name = f"{self.check}-{self.target}".rstrip("-")
-        readable = re.sub(r"[^\w.-]+", "-", name)[:_LONGEST_ID]
-        return f"check-{readable}" + (f"-{zlib.crc32(name.encode()):08x}" if readable != name else "")
+        """For links that are sent to colleagues, and names of files: readable, and another one for each check.
+
+        Only of a name that could be no other's, CHECK-TARGET, it is all; else a sum makes it the check's own.
+        """
+        name = f"{self.check}-{self.target}" if self.target else self.check
+        readable = re.sub(r"[^\w.-]+", "-", name).encode()[:_LONGEST_ID].decode(errors="ignore")
+        if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
+            return f"check-{name}"
+        return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
 
     @property
     def heading(self) -> str:

@@ -1,6 +1,7 @@
 """database.html, with a CSV file for each table: what is on it, and where it goes."""
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -52,15 +53,24 @@ class Shown:
 
 
 def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> Path:
-    """Write the page beside and rename it, after the files that it links to. Raises OSError."""
-    for state in states:
-        if state.table:
-            path = _csv_path(directory, name, state.name)
-            for each in reversed(path.relative_to(directory).parents[:-1]):
-                sharing.folder(directory / each)
-            sharing.publish(path, csv_text(state.table))
+    """Write the page beside and rename it. Raises OSError."""
     sharing.publish(directory / name, html(states, numbers, host, name))
     return directory / name
+
+
+def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OSError]:
+    """Write the files that the page of this name links to, each for itself; return what went wrong."""
+    failed = []
+    for state in states:
+        try:
+            if state.table:
+                path = _csv_path(directory, name, state.name)
+                for each in reversed(path.relative_to(directory).parents[:-1]):
+                    sharing.folder(directory / each)
+                sharing.publish(path, csv_text(state.table))
+        except OSError as error:
+            failed.append(error)
+    return failed
 
 
 def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> str:
@@ -92,7 +102,7 @@ def headline(count: int, failing: int) -> str:
 def _shown(state: State, course: Course, page: str) -> Shown:
     return Shown(
         state=state,
-        anchor=state.name.replace("/", "."),
+        anchor=_anchor(state.name),
         word=_WORDS.get(state.status, state.status),
         csv=quote(os.fspath(_csv_path(Path(), page, state.name))) if state.table else "",
         course=charts.course(course, DAYS),
@@ -103,6 +113,12 @@ def _shown(state: State, course: Course, page: str) -> Shown:
         if state.table and state.chart and state.chart[0] == "line"
         else None,
     )
+
+
+def _anchor(name: str) -> str:
+    """Another one for each report: "a/b" and "a.b" are two."""
+    anchor = name.replace("/", ".")
+    return anchor if "." not in name else f"{anchor}-{zlib.crc32(name.encode()):08x}"
 
 
 def _csv_path(directory: Path, page: str, name: str) -> Path:
