@@ -59,7 +59,7 @@ def test_an_environment_that_comes_up_is_waited_for(regression, website, tmp_pat
     website.answer("/", "not yet", status=503)
 
     def come_up():
-        until(lambda: len(website.paths) >= 2, 30)
+        until(lambda: len(website.paths) >= 2, 120)
         website.forget()
 
     thread = threading.Thread(target=come_up)

@@ -72,7 +72,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
     toml = bookmarklet("still", website, "/slow?seconds=60", deadline=8)
     started = time.monotonic()
     run = start_suite(tmp_path, toml)
-    until(lambda: website.paths, 30, what="the page was asked for")
+    until(lambda: website.paths, 120, what="the page was asked for")
     for each in psutil.Process(run.pid).children(recursive=True):
         if stopped in (each.name(), "all"):
             each.suspend()
@@ -86,7 +86,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
 def test_interrupted_run_leaves_no_browser(tmp_path, website):
     started = time.monotonic()
     run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
-    until(lambda: website.paths, 30, what="the page was asked for")
+    until(lambda: website.paths, 120, what="the page was asked for")
     run.send_signal(signal.SIGINT)
     outcome = finish_suite(tmp_path, run, started)
     assert outcome.status == 2

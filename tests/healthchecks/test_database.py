@@ -93,7 +93,7 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
         toml = table("database", "main", dsn=postgresql.url(), deadline=4)
         process = start_suite(tmp_path, toml)
         waiting = "select count(*) from pg_locks where not granted"
-        until(lambda: postgresql.execute(waiting)[0][0], 20, what="the check's query")
+        until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
         postgresql.pause()
         outcome = finish_suite(tmp_path, process, 0)
     assert failure(outcome) == "no answer within 4 s"
@@ -186,7 +186,7 @@ def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
             done.set()
 
     threading.Thread(target=work).start()
-    assert done.wait(10)
+    assert done.wait(60)
 
 
 def _free(postgresql):

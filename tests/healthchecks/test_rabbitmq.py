@@ -165,7 +165,7 @@ def test_stopped_after_connecting(tmp_path, rabbitmq):
     keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "deadline": 5}
     started = time.monotonic()
     process = start_suite(tmp_path, table("rabbitmq", "main", **keys), str(own))
-    until((tmp_path / "connected").exists, 20, what="connection")
+    until((tmp_path / "connected").exists, 120, what="connection")
     rabbitmq.pause()
     (tmp_path / "stopped").touch()
     outcome = finish_suite(tmp_path, process, started)

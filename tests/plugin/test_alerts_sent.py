@@ -260,7 +260,7 @@ def test_a_run_that_is_ended_says_error_and_one_that_is_killed_says_nothing(chec
     until((checking_in.folder / "hanging").exists, what="the hanging test")
     until(kent.check_ins, what="the first check-in")
     getattr(process, signal)()
-    process.wait(30)
+    process.wait(60)
     assert [each["status"] for each in kent.check_ins()] == said
 
 

@@ -224,13 +224,13 @@ def test_a_long_run_of_reports_keeps_no_check_waiting(reports, postgresql):
     process = reports.start()
     try:
         sleeps = "select count(*) from pg_stat_activity where application_name = 'healthchecks long'"
-        until(lambda: postgresql.execute(sleeps) == [(1,)], 20, what="the report's query")
+        until(lambda: postgresql.execute(sleeps) == [(1,)], 120, what="the report's query")
         assert reports.run().status == 6
         disks = reports.run(str(ROOT / "healthchecks" / "test_disk.py"), toml=DISK)
         assert disks.status == 0, disks.output
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_part_of_the_reports(reports):

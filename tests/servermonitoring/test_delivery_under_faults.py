@@ -364,7 +364,7 @@ def test_killed_at_random_moments(run, relay, bugsink, spool, tmp_path):
     for go in range(10):
         senders = [start_sender(relay, spool, tmp_path / f"{go}-{number}") for number in range(2)]
         for sender, said in senders:
-            until(said.read_text, 30, what="the first event")
+            until(said.read_text, 120, what="the first event")
             time.sleep(random.uniform(0, 0.15))
             sender.send_signal(signal.SIGKILL)
             sender.wait()
