@@ -68,15 +68,15 @@ def response(website: Website) -> Answer:
     password = website.password.reveal() if website.password else ""
     login = (website.user, password) if website.user else None
     body = {"data": website.body.encode()} if website.body else {}
-    with Client(website, website.deadline) as client:
+    with Client(website) as client:
         return client.ask(Question(website.url, website.method, headers, login, body))
 
 
 def test_website_access(website: Website, response: Answer) -> None:
-    here = shown(response.url)
+    here = response.here
     assert response.status == website.status, f"answers {response.words} instead of {website.status} at {here}"
     assert not website.ends_at or is_at(response.url, website.ends_at), (
-        f"ends at {here} instead of {shown(website.ends_at or '')}"
+        f"ends at {shown(response.url)} instead of {shown(website.ends_at or '')}"
     )
     _judge_headers(website, response, here)
     for text in website.contains:

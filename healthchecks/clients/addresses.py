@@ -32,7 +32,11 @@ def address(url: str) -> tuple[str, int]:
 
 def peer(url: str) -> str:
     """Host and port for messages: 127.0.0.1:8080."""
-    host, port = address(url)
+    return peer_of(*address(url))
+
+
+def peer_of(host: str, port: int) -> str:
+    """Host and port for messages."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

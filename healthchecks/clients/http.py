@@ -4,29 +4,25 @@ What requests leaves open is closed here: nothing of the environment is used (.n
 followed without its body being read, credentials go to no other server, and the body is read as it arrives.
 """
 
-import socket
 import time
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from healthchecks import NoAnswer, Unhealthy, on_timeout, remaining
+from healthchecks import NoAnswer, Unhealthy, remaining
 from healthchecks.clients.addresses import http_url, same_origin, shown
-from healthchecks.clients.certificate import Certificate, context
+from healthchecks.clients.certificate import Certificate
+from healthchecks.clients.excerpt import first_bytes
 from healthchecks.clients.failures import CLIENT_ERRORS, told
 from healthchecks.clients.keys import WebKeys
-from servermonitoring.values import in_words, size_in_words
+from healthchecks.clients.transport import Trace, session_of
+from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time
 _KEEPS_METHOD = (307, 308)
-_PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,13 @@ class Answer:
     body: bytes
     seconds: float
     certificate: Certificate | None
+    via: str = ""
+    """The URL that was asked first, where it redirected to this one."""
+
+    @property
+    def here(self) -> str:
+        """The URL for messages, and where it came from."""
+        return shown(self.url) + (f" (redirected from {self.via})" if self.via else "")
 
     @property
     def text(self) -> str:
@@ -77,13 +80,12 @@ class Answer:
 
 
 class Client:
-    """`with Client(target, deadline) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
+    """`with Client(target) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
 
-    def __init__(self, keys: WebKeys, deadline: float) -> None:
+    def __init__(self, keys: WebKeys) -> None:
         self.keys = keys
-        self._late = f"no answer within {in_words(deadline)}"
-        self._adapter = _Adapter(keys)
-        self._session = _session(self._adapter, keys)
+        self._trace = Trace()
+        self._session = session_of(keys, self._trace)
 
     def __enter__(self) -> Self:
         return self
@@ -95,101 +97,35 @@ class Client:
         """Raises Unhealthy for everything that is not an answer; any status is one."""
         started = time.monotonic()
         question = replace(question, login=question.login or _login_in(question.url))
+        first, via = question.url, ""
         for _ in range(self.keys.redirects + 1):
             try:
-                with self._send(question) as response:
+                with self._send(question, via) as response:
                     target = _redirect(response)
                     if not target or not self.keys.redirects:
-                        return self._answer(response, question.url, started)
+                        return self._answer(response, question.url, via, started)
             except CLIENT_ERRORS as error:
-                raise told(error, question.url, self.keys.ca, self._late) from None
-            _look_at_the_clock(self._late)
+                raise told(error, self._trace.progress, question.url, self.keys.ca) from None
+            _look_at_the_clock()
+            via = shown(first)
             question = question.redirected(response.status_code, target)
         raise Unhealthy(f"redirected more than {self.keys.redirects} times, last to {shown(question.url)}")
 
-    def _send(self, question: Question) -> requests.Response:
+    def _send(self, question: Question, via: str) -> requests.Response:
+        self._trace.begin(question.url, via)
         return self._session.request(
             question.method, question.url, headers=question.headers, auth=_in_utf8(question.login),
             timeout=remaining(), allow_redirects=False, stream=True, **question.body,
         )  # fmt: skip
 
-    def _answer(self, response: requests.Response, url: str, started: float) -> Answer:
-        body = _read(response, self.keys.max_body, self._late)
-        certificate = self._adapter.certificates.get(urlsplit(url).hostname or "")
+    def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
+        body = _read(response, self.keys.max_body)
+        certificate = self._trace.certificate_of(url)
         seconds = time.monotonic() - started
-        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate)
+        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate, via)
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
-        """None: requests would read the whole body of a redirect, however long, before it lets us look."""
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that can be broken off, and that remember the certificate they have seen."""
-
-    def __init__(self, keys: WebKeys) -> None:
-        self.certificates: dict[str, Certificate | None] = {}
-        self._context = context(verify=keys.verify, ca=keys.ca)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **keys: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **keys)
-        self.poolmanager.pool_classes_by_scheme = _pools(self.certificates)
-
-    def proxy_manager_for(self, proxy: str, **keys: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **{"ssl_context": self._context, **keys})
-        manager.pool_classes_by_scheme = _pools(self.certificates)
-        return manager
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to do: the context says what is trusted, and was loaded once for all."""
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}
-
-
-def _pools(certificates: dict[str, Certificate | None]) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            on_timeout(partial(_break_off, self.sock))
-
-    class Secured(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            on_timeout(partial(_break_off, self.sock))
-            certificates[self.host] = Certificate.of(self.sock.getpeercert())  # type: ignore[union-attr]
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecuredPool(HTTPSConnectionPool):
-        ConnectionCls = Secured
-
-    return {"http": PlainPool, "https": SecuredPool}
-
-
-def _break_off(connection: Any) -> None:
-    """Let the thread that waits for this connection go on: no time limit ends a peer that sends a byte now and then."""
-    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
-
-
-def _session(adapter: _Adapter, keys: WebKeys) -> requests.Session:
-    session = _Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers.update(_PLAIN_HEADERS)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    if keys.proxy:
-        session.proxies = {"http": keys.proxy, "https": keys.proxy}
-    return session
-
-
-def _read(response: requests.Response, most: int, late: str) -> bytes:
+def _read(response: requests.Response, most: int) -> bytes:
     """The body as it arrives: a read that waits until its part is full would never look at the clock."""
     too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
     if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
@@ -200,7 +136,7 @@ def _read(response: requests.Response, most: int, late: str) -> bytes:
         if len(body) > most:
             body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
-        _look_at_the_clock(late)
+        _look_at_the_clock()
     return bytes(body)
 
 
@@ -213,7 +149,8 @@ def _redirect(response: requests.Response) -> str:
         target = urljoin(response.url, location.encode("latin-1").decode(errors="replace"))
         return http_url(requests.utils.requote_uri(target))
     except ValueError:  # requests' InvalidURL is one, too
-        raise Unhealthy(f"redirected to something that is no web page, by {shown(response.url)}") from None
+        where = first_bytes(location.encode("latin-1"), 200)
+        raise Unhealthy(f"redirected to something that is no web page, {where}, by {shown(response.url)}") from None
 
 
 def _login_in(url: str) -> tuple[str, str] | None:
@@ -230,6 +167,6 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
 
 
-def _look_at_the_clock(late: str) -> None:
+def _look_at_the_clock() -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
-        raise NoAnswer(late)
+        raise NoAnswer

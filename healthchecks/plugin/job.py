@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.attachments import Attachment
 
 _local = threading.local()
+_PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
 
 
 class Job:
@@ -26,6 +27,7 @@ class Job:
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None
+        self.phase = "no answer"  # what to say if the time is over now
         self.value: Any = None
         self.error: BaseException | None = None
         self.done = threading.Event()
@@ -59,7 +61,8 @@ class Job:
         except BaseException as raised:  # noqa: BLE001 - whatever it is, it is raised again in the test
             value, error = None, raised
         late = self.ends_at is not None and time.monotonic() > self.ends_at
-        self.end(value, self._overdue() if late else error)
+        nameless = isinstance(error, NoAnswer) and not str(error)
+        self.end(value, self._overdue() if late or nameless else error)
 
     def expire(self) -> None:
         """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
@@ -81,9 +84,11 @@ class Job:
             return True
 
     def _overdue(self) -> NoAnswer:
+        if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
+            return NoAnswer(f"{self.phase} within {in_words(self.seconds)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
-            return NoAnswer("no answer before the run's own deadline")
-        return NoAnswer(f"no answer within {in_words(self.deadline)}")
+            return NoAnswer(f"{self.phase} before the run's own deadline")
+        return NoAnswer(f"{self.phase} within {in_words(self.deadline)}")
 
 
 def current_job() -> Job | None:

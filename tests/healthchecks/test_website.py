@@ -68,13 +68,13 @@ def _at(website, value):
 
 
 BAD_SERVERS = {
-    "hole": "no answer within 2 s",
-    "drip_header": "no answer within 2 s",
-    "drip_body": "no answer within 2 s",
-    "drip_raw": "no answer within 2 s",
-    "redirects": "no answer within 2 s",
+    "hole": "connected to PEER, no answer within 2 s",
+    "drip_header": "status 200 came from PEER, the headers did not end within 2 s",
+    "drip_body": "status 200 came from PEER, the body did not end within 2 s",
+    "drip_raw": "connected to PEER, no answer within 2 s",
+    "redirects": "connected to PEER (redirected from http://PEER/), no answer within 2 s",
     "closes": "closed the connection without an answer at PEER",
-    "garbage": "answers with something that is not HTTP at PEER",
+    "garbage": "answers with something that is not HTTP at PEER: '\\x00\\x01GARBAGE \ufffd\ufffd!!'",
     "endless": "body is larger than 5 MB",
     "endless_redirect": "redirected more than 50 times, last to http://PEER/",
 }
@@ -92,7 +92,7 @@ def test_bad_servers(run_suite, bad):
 def test_server_is_gone_or_stands_still(home, website):
     url = website.url()
     website.pause()
-    assert home.message(url, deadline=2) == "no answer within 2 s"
+    assert home.message(url, deadline=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
     website.stop()
     assert home.message(url) == f"connection refused at {HOST}:{website.port}"
 
@@ -122,8 +122,9 @@ def test_certificate_of_an_authority_nobody_knows(home, website):
 
 def test_tls_where_there_is_none(home, website, bad):
     assert home.message(website.url().replace("http:", "https:")).startswith("speaks no TLS at 127.0.0.1:")
-    assert home.message(bad.url("closes").replace("http:", "https:")).startswith("closed the connection ")
-    assert home.message(bad.url("drip_raw").replace("http:", "https:"), deadline=2) == "no answer within 2 s"
+    closes, drips = (bad.url(name).replace("http:", "https:") for name in ("closes", "drip_raw"))
+    assert home.message(closes).startswith("closed the connection before TLS was agreed on at ")
+    assert home.message(drips, deadline=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
 
 
 GOOD_ANSWERS = [
@@ -174,9 +175,9 @@ def test_odd_redirects(run_suite, website):
     outcome = run_suite(
         "\n".join(table("website", path, url=website.url(f"/{path}"), contains="Welcome") for path in paths)
     )
-    nowhere = f"redirected to something that is no web page, by {website.url('')}"
-    assert outcome.message("website_access[mail]") == f"{nowhere}/mail"
-    assert outcome.message("website_access[broken]") == f"{nowhere}/broken"
+    nowhere = "redirected to something that is no web page"
+    assert outcome.message("website_access[mail]") == f"{nowhere}, 'mailto:me@example.com', by {website.url('/mail')}"
+    assert outcome.message("website_access[broken]") == f"{nowhere}, 'http://[oops/', by {website.url('/broken')}"
     assert outcome.checks["website_access[charset]"]["status"] == "ok", outcome.output
 
 
