@@ -1,7 +1,7 @@
 """Asks a web server, and comes back: in time, with a bounded answer, or with what is wrong in clear words.
 
 What requests leaves open is closed here: nothing of the environment is used (.netrc, proxies), a redirect is
-followed without its body being read, credentials go to no other server, and the body is read as it arrives.
+followed without its body being read, secrets go to no other origin, and the body is read as it arrives.
 """
 
 import time
@@ -13,7 +13,7 @@ import requests
 from requests.utils import get_auth_from_url
 
 from healthchecks import NoAnswer, Unhealthy, remaining
-from healthchecks.clients.addresses import http_url, same_origin, shown
+from healthchecks.clients.addresses import http_url, origin, same_origin, shown
 from healthchecks.clients.certificate import Certificate
 from healthchecks.clients.excerpt import first_bytes
 from healthchecks.clients.failures import CLIENT_ERRORS, told
@@ -34,14 +34,21 @@ class Question:
     headers: dict[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    body_name: str = "body"
+    """What the body is, for messages."""
+
+    @property
+    def confidential(self) -> list[str]:
+        """What of it is for the configured origin only."""
+        parts = {"password": self.login, "request headers": self.headers, self.body_name: self.body}
+        return [name for name, part in parts.items() if part]
 
     def redirected(self, status: int, url: str) -> "Question":
-        """The next one: as browsers ask it, and without credentials where it leads to another server."""
-        keeps = status in _KEEPS_METHOD or self.method == "HEAD"
-        next_one = self if keeps else replace(self, method="GET", body={}, headers=_of_no_body(self.headers))
-        if not same_origin(self.url, url):
-            next_one = replace(next_one, headers={}, login=None)
-        return replace(next_one, url=url)
+        """The next one, as browsers ask it."""
+        if status in _KEEPS_METHOD or self.method == "HEAD":
+            body = {way: part for way, part in self.body.items() if way != "params"}  # they are in the new URL
+            return replace(self, url=url, body=body)
+        return replace(self, url=url, method="GET", body={}, headers=_of_no_body(self.headers))
 
 
 @dataclass(frozen=True)
@@ -112,11 +119,22 @@ class Client:
         raise Unhealthy(f"redirected more than {self.keys.redirects} times, last to {shown(question.url)}")
 
     def _send(self, question: Question, via: str) -> requests.Response:
+        self._keep_confidence(question)
         self._trace.begin(question.url, via)
         return self._session.request(
             question.method, question.url, headers=question.headers, auth=_in_utf8(question.login),
             timeout=remaining(), allow_redirects=False, stream=True, **question.body,
         )  # fmt: skip
+
+    def _keep_confidence(self, question: Question) -> None:
+        """Raise Unhealthy, before anything is sent, where a form or a redirect would take secrets elsewhere."""
+        parts = question.confidential
+        known = same_origin(self.keys.url, question.url) or origin(question.url) in self.keys.allowed_origins
+        if parts and not known:
+            raise Unhealthy(
+                f"the {' and '.join(parts)} would go to {origin(question.url)} instead of {origin(self.keys.url)}: "
+                f"nothing was sent there; list it in allowed_origins if that is right"
+            )
 
     def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
         body = _read(response, self.keys.max_body)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import Secret, Size
-from healthchecks.clients.addresses import Url
+from healthchecks.clients.addresses import Origin, Url
 from servermonitoring.scrubbing import is_sensitive
 from servermonitoring.secret import FILE_PREFIX
 
@@ -62,6 +62,8 @@ class WebKeys(BaseModel):
     """Where to begin."""
     redirects: int = Field(default=10, ge=0, le=50)
     """Most redirects to follow; 0 follows none, and the redirect itself is judged."""
+    allowed_origins: tuple[Origin, ...] = ()
+    """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
     max_body: Size = Field(default=5_000_000, gt=0)
     """Largest body, unpacked; a larger one is a failure."""
     verify: bool = True

@@ -2,7 +2,7 @@
 
 import pytest
 
-from healthchecks.clients.addresses import is_at, same_origin, shown
+from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
 from healthchecks.clients.values import unlike
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
@@ -10,7 +10,7 @@ from tests.servers.website import PASSWORD, USER
 from tests.suite import table
 
 CHECK = "website_access[home]"
-IN_TIME = 3  # a run with a deadline of 2 s is over within so many times that
+IN_TIME = 15  # a run with a deadline of 2 s is over within so many times that, on a busy machine too
 
 
 @pytest.fixture
@@ -196,21 +196,6 @@ def test_proxy_of_the_target_is_used(home, website):
     assert home("http://app.example.com/json", proxy=website.url("/"), contains="workers").status == 0
 
 
-def test_credentials_stay_with_their_server(home, website):
-    """A redirect to another server takes no password along."""
-    website.answer("/away", status=302, headers={"Location": website.url("/echo", tls="good")})
-    keys = {
-        "request_headers": {"X-Api-Key": "hunter-two"},
-        "verify": False,
-        "ends_at": website.url("/echo", tls="good"),
-    }
-    assert home(website.url("/away", user=(USER, PASSWORD)), **keys).status == 0
-    first, second = website.requests
-    assert "authorization" in first.headers
-    assert "x-api-key" in first.headers
-    assert not {"authorization", "x-api-key"} & set(second.headers)
-
-
 def test_no_secret_is_told(home, website):
     """Neither of the URL, nor of headers, nor of a form of it, in anything that a failing run writes."""
     url = website.url("/echo?api_key=tell-no-one", user=(USER, PASSWORD))
@@ -233,6 +218,8 @@ WRONG_KEYS = [
     ({"user": "x", "token": "y"}, "more than one way to log in"),
     ({"method": "HEAD", "contains": "x"}, "contains needs a body, and HEAD brings none"),
     ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
+    ({"allowed_origins": ["https://sso.example.com/login"]}, "is not an origin: write https://host"),
+    ({"allowed_origins": ["sso.example.com"]}, "is not a URL: write https://host/path"),
     ({"contain": "x"}, 'unknown key "contain"; did you mean "contains"?'),
 ]
 
@@ -248,7 +235,11 @@ def test_wrong_keys(run_suite, website, tmp_path):
     outcome = run_suite("\n".join(tables))
     assert outcome.status == 4, outcome.output
     for i, (_, expected) in enumerate(WRONG_KEYS):
-        line = next(line for line in outcome.output.splitlines() if f"[website.n{i}]" in line)
+        line = next(
+            line
+            for line in outcome.output.splitlines()
+            if line.strip().startswith((f"[website.n{i}]", f"[website.n{i}."))
+        )
         assert expected in line
     assert website.paths == []
 
@@ -270,3 +261,9 @@ def test_urls():
     assert same_origin("http://h/a", "https://h/")
     assert not same_origin("https://h/a", "http://h/")
     assert not same_origin("http://h:8080/", "http://h/")
+    assert not same_origin("http://h:8080/", "https://h/")
+    assert not same_origin("http://h/", "https://h:8443/")
+    assert origin("https://me@[::1]:443/a") == "https://[::1]"
+    assert origin("http://H:8080") == "http://h:8080"
+    with pytest.raises(ValueError, match="is not a URL"):
+        http_url("http://evil.example\\@app.example.com/")  # its host is another one for urllib3

@@ -57,7 +57,8 @@ def over_tls(certificate: Path, act: Act) -> Act:
     context.load_cert_chain(certificate)
 
     def secured(connection: socket.socket) -> None:
-        act(context.wrap_socket(connection, server_side=True))
+        with context.wrap_socket(connection, server_side=True) as agreed:
+            act(agreed)
 
     return secured
 
