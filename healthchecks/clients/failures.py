@@ -59,8 +59,6 @@ def _is_cut_off(error: BaseException) -> bool:
 
 
 def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
-    if isinstance(cause, urllib3.exceptions.DecodeError):
-        return f"sends a body that cannot be unpacked at {progress.peer}"
     if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
         return f"{progress.peer} is not a place to ask by http"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):

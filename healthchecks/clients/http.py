@@ -5,7 +5,9 @@ followed without its body being read, secrets go to no other origin, and the bod
 """
 
 import time
+import zlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 from urllib.parse import urljoin
 
@@ -15,6 +17,8 @@ from requests.utils import get_auth_from_url
 from healthchecks import NoAnswer, Unhealthy, remaining
 from healthchecks.clients.addresses import http_url, origin, same_origin, shown
 from healthchecks.clients.certificate import Certificate
+from healthchecks.clients.charset import text_of
+from healthchecks.clients.content_encoding import Unpacker
 from healthchecks.clients.excerpt import first_bytes
 from healthchecks.clients.failures import CLIENT_ERRORS, told
 from healthchecks.clients.keys import WebKeys
@@ -53,7 +57,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back in the end; `certificate` is None without TLS, or where it was not verified."""
+    """What came back in the end; `certificate` is None without TLS."""
 
     status: int
     reason: str
@@ -70,15 +74,10 @@ class Answer:
         """The URL for messages, and where it came from."""
         return shown(self.url) + (f" (redirected from {self.via})" if self.via else "")
 
-    @property
+    @cached_property
     def text(self) -> str:
-        """By the charset that is given; else UTF-8, which requests would take for Latin-1."""
-        charset = requests.utils.get_encoding_from_headers(self.headers)
-        given = "charset" in self.headers.get("Content-Type", "").lower()
-        try:
-            return self.body.decode(charset if given and charset else "utf-8", errors="replace")
-        except (LookupError, UnicodeError):  # a charset that nobody knows, or that is none of text
-            return self.body.decode(errors="replace")
+        """The body as a browser reads it."""
+        return text_of(self.body, self.headers.get("Content-Type", ""))
 
     @property
     def words(self) -> str:
@@ -137,24 +136,30 @@ class Client:
             )
 
     def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
-        body = _read(response, self.keys.max_body)
+        body = _read(response, self.keys.max_body, self._trace.progress.peer)
         certificate = self._trace.certificate_of(url)
         seconds = time.monotonic() - started
         return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate, via)
 
 
-def _read(response: requests.Response, most: int) -> bytes:
+def _read(response: requests.Response, most: int, peer: str) -> bytes:
     """The body as it arrives: a read that waits until its part is full would never look at the clock."""
     too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
     if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
         raise too_large
+    unpacker = Unpacker(response.headers.get("Content-Encoding", ""), most)
     body = bytearray()
-    while part := response.raw.read1(_PART, decode_content=True):
-        body += part
+    while part := response.raw.read1(_PART, decode_content=False):
+        try:
+            body += unpacker.add(part)
+        except zlib.error:
+            raise Unhealthy(f"sends a body that cannot be unpacked at {peer}") from None
         if len(body) > most:
             body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
         _look_at_the_clock()
+    if unpacker.is_cut:
+        raise Unhealthy(f"sends a packed body whose end is missing at {peer}")
     return bytes(body)
 
 

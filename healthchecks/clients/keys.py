@@ -1,5 +1,6 @@
 """Keys that several tables share."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -9,6 +10,16 @@ from healthchecks import Secret, Size
 from healthchecks.clients.addresses import Origin, Url
 from servermonitoring.scrubbing import is_sensitive
 from servermonitoring.secret import FILE_PREFIX
+
+
+def _host(text: str) -> str:
+    if "://" in text or any(each.isspace() for each in text):
+        raise ValueError("is not a host: write its name or address, such as db.example.com")
+    return text
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
+"""Name or address, without a scheme."""
 
 
 def _secrets(value: object) -> object:
@@ -53,6 +64,35 @@ Texts = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 """A text, or a list of texts."""
+
+
+def _statuses(value: object) -> object:
+    given = value if isinstance(value, list | tuple) else (value,)
+    if not given:
+        raise ValueError('is empty: write a status such as 200, or a class such as "2xx"')
+    return tuple(_status(each) for each in given)
+
+
+def _status(value: object) -> str:
+    text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _STATUS.fullmatch(text):
+        raise ValueError(f'{value!r} is no status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]')
+    return text
+
+
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 100, "maximum": 599},
+        {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+    ]
+}
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+"""HTTP statuses and classes of them: "200", "2xx"."""
 
 
 class WebKeys(BaseModel):

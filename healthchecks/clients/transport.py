@@ -98,7 +98,7 @@ def _pools(trace: Trace) -> dict[str, type[HTTPConnectionPool]]:
         def connect(self) -> None:
             super().connect()
             trace.progress.at(Step.ANSWER)
-            trace.certificates[self.host] = Certificate.of(self.sock.getpeercert())  # type: ignore[union-attr]
+            trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Traced

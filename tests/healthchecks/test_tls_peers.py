@@ -8,7 +8,7 @@ from healthchecks import Unhealthy
 from healthchecks.clients.http import Client, Question
 from healthchecks.test_website import Website
 from tests.reliability import reliability
-from tests.servers.peers import leave, over_tls, peer, reset, says, stay
+from tests.servers.peers import at_once, over_tls, peer, reset, says, stay
 from tests.servers.server import HOST
 
 CLOSE_NOTIFY = b"\x15\x03\x03\x00\x02\x01\x00"
@@ -17,17 +17,6 @@ HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
 FLOOD = 40_000_000  # bytes: more than lies between two sockets, so that a reset finds the client in the middle of them
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n"
-
-
-def at_once(*parts, end=leave):
-    """Sends without having read the client's hello."""
-
-    def act(connection):
-        for part in parts:
-            connection.sendall(part)
-        end(connection)
-
-    return act
 
 
 def with_close_notify(connection):

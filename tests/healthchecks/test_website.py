@@ -4,6 +4,7 @@ import pytest
 
 from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
 from healthchecks.clients.values import unlike
+from healthchecks.test_website import Website
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
@@ -31,6 +32,12 @@ def home(run_suite):
 
 BAD_ANSWERS = [
     ("/status/503", {}, "answers 503 Service Unavailable instead of 200 at HOST/status/503"),
+    (
+        "/status/404",
+        {"status": [200, "3xx", 500]},
+        "answers 404 Not Found instead of 200 or 3xx or 500 at HOST/status/404",
+    ),
+    ("/status/404", {"status": "5xx"}, "answers 404 Not Found instead of 5xx at HOST/status/404"),
     ("/", {"contains": "Goodbye"}, '"Goodbye" is not on HOST/'),
     ("/", {"contains": ["Welcome", "Goodbye"]}, '"Goodbye" is not on HOST/'),
     ("/", {"lacks": "Welcome"}, '"Welcome" is on HOST/'),
@@ -130,6 +137,9 @@ def test_tls_where_there_is_none(home, website, bad):
 GOOD_ANSWERS = [
     ("/", {"contains": ["Welcome", "Grüße"], "lacks": ["Goodbye"], "headers": {"content-type": "utf-8"}}),
     ("/status/404", {"status": 404}),
+    ("/status/404", {"status": [200, 404]}),
+    ("/status/204", {"status": "2XX"}),
+    ("/status/404", {"status": ["2xx", "404"]}),
     ("/redirect/3", {"contains": "Welcome", "ends_at": "HOST/"}),
     ("/redirect/3", {"status": 302, "redirects": 0, "headers": {"Location": "/redirect/2"}}),
     ("/json", {"json": {"status": "ok", "workers.idle": 6, "queues.0.name": "mail"}}),
@@ -210,7 +220,6 @@ WRONG_KEYS = [
     ({"url": "app.example.com"}, "is not a URL: write https://host/path"),
     ({"url": "ftp://app.example.com/"}, "is not a URL: write https://host/path"),
     ({"verify": False, "ca": "FILE"}, "ca has no meaning with verify = false"),
-    ({"verify": False, "certificate_days": 3}, "certificate_days has no meaning with verify = false"),
     ({"url": "http://app.example.com/", "ca": "FILE"}, "ca has no meaning for a URL that is not https"),
     ({"ca": "/nowhere.pem"}, "/nowhere.pem does not exist"),
     ({"ca": "EMPTY"}, "holds no certificate in PEM form"),
@@ -220,6 +229,11 @@ WRONG_KEYS = [
     ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
     ({"allowed_origins": ["https://sso.example.com/login"]}, "is not an origin: write https://host"),
     ({"allowed_origins": ["sso.example.com"]}, "is not a URL: write https://host/path"),
+    ({"status": 42}, "42 is no status: write 200, a class such as"),
+    ({"status": []}, "is empty: write a status such as 200"),
+    ({"status": ["2xx", "2x"]}, "'2x' is no status"),
+    ({"status": True}, "true is no status"),
+    ({"status": 200.5}, "200.5 is no status"),
     ({"contain": "x"}, 'unknown key "contain"; did you mean "contains"?'),
 ]
 
@@ -242,6 +256,16 @@ def test_wrong_keys(run_suite, website, tmp_path):
         )
         assert expected in line
     assert website.paths == []
+
+
+def test_schema_of_status():
+    """Editors take what the check takes."""
+    one, several = {"type": "integer", "minimum": 100, "maximum": 599}, {"pattern": "^[1-5]([0-9]{2}|xx)$"}
+    schema = Website.model_json_schema()["properties"]["status"]
+    number, text, listed = schema["anyOf"]
+    assert number == one
+    assert text.items() >= several.items()
+    assert listed["items"]["anyOf"] == [number, text]
 
 
 def test_values_in_json():

@@ -34,6 +34,17 @@ def says(*parts: bytes, end: Act | None = None) -> Act:
     return act
 
 
+def at_once(*parts: bytes, end: Act | None = None) -> Act:
+    """The same without having read anything."""
+
+    def act(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+        (end or leave)(connection)
+
+    return act
+
+
 def leave(_connection: socket.socket) -> None:
     """End by closing."""
 
