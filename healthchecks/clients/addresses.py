@@ -49,7 +49,7 @@ def peer(url: str) -> str:
     return peer_of(*address(url))
 
 
-def peer_of(host: str, port: int) -> str:
+def peer_of(host: str, port: int | str) -> str:
     """Host and port for messages."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

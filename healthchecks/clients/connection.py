@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import ssl
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -12,7 +13,10 @@ from healthchecks.clients.progress import Progress, Step
 CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 """How the system names a connection that the other side ended."""
 
-_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET}
+_NO_ROUTE = {
+    errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET,
+    errno.EINVAL,  # what a blackhole route gives
+}  # fmt: skip
 
 
 def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, int | bytes]] = ()) -> socket.socket:
@@ -47,6 +51,12 @@ def not_connected(error: OSError | UnicodeError, progress: Progress) -> str:
     if error.errno in _NO_ROUTE:
         return f"no route to {progress.peer}"
     return f"{error.strerror[0].lower()}{error.strerror[1:]} at {progress.peer}" if error.strerror else ""
+
+
+def is_cut_off(error: BaseException) -> bool:
+    """Whether the peer ended the connection: OpenSSL names it by version, moment and what it had read."""
+    unexpected = isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    return unexpected or isinstance(error, (*CLOSED, ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
 def break_off(connection: Any) -> None:

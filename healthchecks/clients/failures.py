@@ -10,18 +10,14 @@ import urllib3.exceptions
 
 from healthchecks import NoAnswer, Unhealthy
 from healthchecks.clients.certificate import what_is_wrong
-from healthchecks.clients.connection import CLOSED, not_connected
+from healthchecks.clients.connection import is_cut_off, not_connected
 from healthchecks.clients.progress import Progress, Step
 
 CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
 """Everything that a request raises; requests' own errors are OSErrors."""
 
 _TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
-_CUT_OFF = (
-    *CLOSED, ssl.SSLEOFError, ssl.SSLZeroReturnError, http.client.RemoteDisconnected,
-    http.client.IncompleteRead, urllib3.exceptions.IncompleteRead,
-)  # fmt: skip
-"""A peer that ends the connection: OpenSSL and Python name it by version, moment and buffer."""
+_CUT_BODY = (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
@@ -43,19 +39,13 @@ def told(error: BaseException, progress: Progress, url: str, ca: Path | None) ->
 def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return what_is_wrong(cause, url, ca) + (f" at {progress.peer}" if progress.via else "")
-    if _is_cut_off(cause):
+    if is_cut_off(cause) or isinstance(cause, _CUT_BODY):
         return progress.closed
     if isinstance(cause, ssl.SSLError):
         speaks = progress.step is Step.TLS and cause.reason in _NO_TLS
         reason = (cause.reason or str(cause)).lower().replace("_", " ")
         return f"speaks no TLS at {progress.peer}" if speaks else f"TLS fails at {progress.peer}: {reason}"
     return ""
-
-
-def _is_cut_off(error: BaseException) -> bool:
-    """Whether the peer ended the connection, whatever OpenSSL calls it."""
-    unexpected_end = isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
-    return unexpected_end or isinstance(error, _CUT_OFF)
 
 
 def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:

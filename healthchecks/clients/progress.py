@@ -25,7 +25,7 @@ class Progress:
     """`progress.at(Step.TLS)` before each step; the timeout of the check then says where it was."""
 
     host: str
-    port: int
+    port: int | str
     step: Step = Step.RESOLVE
     status: int = 0
     """Of HTTP, once it came."""
