@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Share, Target, measurement
-from healthchecks.clients.keys import certificates
+from healthchecks.clients.keys import Host, certificates
 from healthchecks.clients.postgresql import Access, parse, session
 from healthchecks.clients.postgresql_figures import Figures, figures_of
 from servermonitoring.values import in_words
@@ -15,7 +15,7 @@ _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootc
 
 
 class Database(Target):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Name or address, or the directory of its Unix socket."""
     port: int = Field(default=5432, ge=1, le=65535)
     user: str = ""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, measurement
 from healthchecks.clients.amqp import Access, Broker, session
-from healthchecks.clients.keys import Authorities
+from healthchecks.clients.keys import Authorities, Host
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -25,7 +25,7 @@ class Queue(BaseModel):
 
 
 class Rabbitmq(Target):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Name or address."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """By default 5672, with tls 5671."""

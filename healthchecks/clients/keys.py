@@ -1,17 +1,28 @@
 """Keys that several tables share."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import Secret, Size
-from healthchecks.clients.addresses import Url
+from healthchecks.clients.addresses import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import is_sensitive
 from servermonitoring.secret import FILE_PREFIX
 
 _LARGEST = 10_000_000  # bytes of a file of authorities
+
+
+def _host(text: str) -> str:
+    if "://" in text or any(each.isspace() for each in text):
+        raise ValueError("is not a host: write its name or address, such as db.example.com")
+    return text
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
+"""Name or address, without a scheme."""
 
 
 def _secrets(value: object) -> object:
@@ -63,6 +74,35 @@ Texts = Annotated[
 """A text, or a list of texts."""
 
 
+def _statuses(value: object) -> object:
+    given = value if isinstance(value, list | tuple) else (value,)
+    if not given:
+        raise ValueError('is empty: write a status such as 200, or a class such as "2xx"')
+    return tuple(_status(each) for each in given)
+
+
+def _status(value: object) -> str:
+    text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _STATUS.fullmatch(text):
+        raise ValueError(f'{value!r} is no status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]')
+    return text
+
+
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 100, "maximum": 599},
+        {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+    ]
+}
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+"""HTTP statuses and classes of them: "200", "2xx"."""
+
+
 class WebKeys(BaseModel):
     """How a web server is spoken to."""
 
@@ -70,6 +110,8 @@ class WebKeys(BaseModel):
     """Where to begin."""
     redirects: int = Field(default=10, ge=0, le=50)
     """Most redirects to follow; 0 follows none, and the redirect itself is judged."""
+    allowed_origins: tuple[Origin, ...] = ()
+    """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
     max_body: Size = Field(default=5_000_000, gt=0)
     """Largest body, unpacked; a larger one is a failure."""
     verify: bool = True
