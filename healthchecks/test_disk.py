@@ -6,7 +6,7 @@ Without a [disk.NAME] table every local file system of this machine is checked.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from healthchecks import Share, Target, Unhealthy, measurement
 from servermonitoring.values import size_in_words
@@ -79,12 +79,20 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
     assert not (disk.writable and usage.read_only), f"{disk.path} is mounted read-only"
 
 
-def _local_file_systems() -> list[str]:
-    """Mount points with a device of their own, the shortest of each device; always at least /."""
+def _mounts() -> list[Any]:
+    """What is mounted, as far as /proc says it."""
     import psutil
 
+    try:
+        return psutil.disk_partitions(all=True)
+    except OSError:
+        return []
+
+
+def _local_file_systems() -> list[str]:
+    """Mount points with a device of their own, the shortest of each device; always at least /."""
     by_device: dict[str, str] = {}
-    for mount in psutil.disk_partitions(all=True):
+    for mount in _mounts():
         writable = "ro" not in mount.opts.split(",")
         if mount.fstype in _LOCAL and writable and Path(mount.mountpoint).is_dir():
             known = by_device.setdefault(mount.device, mount.mountpoint)

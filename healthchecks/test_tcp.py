@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
+from healthchecks.clients.addresses import Host
 from servermonitoring.scrubbing import scrub_and_cut
 
 _LONGEST_GREETING = 4096  # bytes
 
 
 class Tcp(Target):
-    host: str
+    host: Host
     """Name or address."""
     port: int = Field(ge=1, le=65535)
     greeting: str = ""

@@ -24,6 +24,21 @@ Url = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string",
 """An http or https URL."""
 
 
+def host_name(host: str) -> str:
+    """The name or address itself. Raises ValueError for a URL, and for one with a port."""
+    if "://" in host:
+        raise ValueError('is a URL: write the host alone, as in "db.example.com"')
+    if any(each.isspace() for each in host) or "@" in host[1:]:
+        raise ValueError('is no host: write its name or address, as in "db.example.com"')
+    if host.count(":") == 1:
+        raise ValueError("holds a port: write it below, as in port = 5432")
+    return host
+
+
+Host = Annotated[str, AfterValidator(host_name)]
+"""Name or address of a machine."""
+
+
 def address(url: str) -> tuple[str, int]:
     """Host and port."""
     parts = urlsplit(url)

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from healthchecks import Unhealthy
+from healthchecks.clients.environment import inherited
 
 _MARK = "SERVERMONITORING_FAMILY"
 _LONGEST = 32  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
@@ -39,7 +40,7 @@ class Family:
 
     def start(self, command: list[str]) -> None:
         """Raises Unhealthy where it cannot be."""
-        environment = {**os.environ, "TMPDIR": str(self.directory), _MARK: self._mark}
+        environment = {**inherited(), "TMPDIR": str(self.directory), _MARK: self._mark}
         with self._lock, self.output.open("wb") as output:
             if self._ended:
                 raise Unhealthy("ended before it began")

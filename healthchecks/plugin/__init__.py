@@ -97,6 +97,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         checks.parametrize(metafunc, configuration_of(metafunc.config))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, when what the file printed is in the report
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.failed and checks.speaks_of_checks(collector.path):
+        from healthchecks.plugin.outputs import scrub_collect_report
+
+        scrub_collect_report(report, collector.config)
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if any(checks.is_check(item) for item in items):
@@ -145,8 +157,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     run = _run(item.config)
-    if run is None or not checks.is_check(item):
+    if run is None:
         return (yield)
+    if not checks.is_check(item):
+        from healthchecks.plugin.outputs import scrub_report
+
+        report = yield
+        scrub_report(report)
+        return report
     from healthchecks.plugin.recording import record, spare_traceback
 
     spare_traceback(call)
@@ -173,8 +191,12 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
     """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
-    yield
     run = _run(session.config)
+    if run is not None:
+        from healthchecks.plugin.outputs import scrub_outputs
+
+        scrub_outputs(session.config)
+    yield
     if run is not None:
         from healthchecks.plugin.finishing import finish
 

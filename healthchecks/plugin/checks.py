@@ -39,6 +39,7 @@ class CheckItem(pytest.Item):
 
 
 _SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
+_LARGEST = 5_000_000  # bytes of a file of checks
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -58,6 +59,16 @@ def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
     files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
     return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
+
+
+def speaks_of_checks(path: Path) -> bool:
+    """Whether a file names health checks; it may not even be Python."""
+    from servermonitoring.files import read_regular
+
+    try:
+        return b"healthcheck" in read_regular(path, _LARGEST)
+    except OSError:
+        return False
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -197,14 +208,18 @@ def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         if target := target_of(item):
             by_reference.setdefault(target.reference, []).append(item)
 
-    def place(item: pytest.Item, above: frozenset[pytest.Item]) -> None:
+    def missing(item: pytest.Item) -> "pytest.Item | None":
         target = target_of(item)
-        for need in target.needs if target else ():
-            for needed in by_reference.get(need, ()):
-                if needed not in ordered and needed not in above:
-                    place(needed, above | {item})
-        ordered.setdefault(item)
+        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
+        return next((each for each in needed if each not in ordered and each not in above), None)
 
     for item in items:
-        place(item, frozenset())
+        above = {item: None}  # the item, what it needs, what that needs …
+        while above:
+            last = next(reversed(above))
+            if (needed := missing(last)) is not None:
+                above[needed] = None
+            else:
+                ordered.setdefault(last)
+                above.popitem()
     return list(ordered)

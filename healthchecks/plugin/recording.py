@@ -11,6 +11,7 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 from healthchecks.plugin import checks
 from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.judging import JOBS, Blocked
+from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import Verdict, is_broken, printable, verdict
@@ -111,15 +112,11 @@ def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    report.sections = [(name, scrub_and_cut(text, _LONGEST, keep_end=True)) for name, text in report.sections]
-    report.user_properties = [(name, scrub_and_cut(str(value), _LONGEST)) for name, value in report.user_properties]
-    if isinstance(report.longrepr, tuple):
-        path, line, reason = report.longrepr
-        report.longrepr = (path, line, scrub_and_cut(reason, _LONGEST))
-    elif judged.status is Status.FAILED:
+    if judged.status is Status.FAILED:
         report.longrepr = judged.message
-    elif report.longrepr is not None:
-        report.longrepr = scrub_and_cut(str(report.longrepr), _LONGEST, keep_end=True)
+    elif report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        report.longrepr = str(report.longrepr)
+    scrub_report(report)
 
 
 def _attachments(item: pytest.Item) -> list[Attachment]:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers.server import program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
-from tests.suite import FOLDER, finish_suite, start_suite, table
+from tests.suite import finish_suite, start_suite, table
 
 DEADLINE = 20  # seconds; a browser on a busy machine takes some to start
 DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
@@ -27,27 +27,27 @@ def chromium():
 
 
 @pytest.fixture
-def no_process_left(tmp_path, monkeypatch):
+def no_process_left(monkeypatch):
     """Nothing that a run started is there after it, wherever it went; and no profile."""
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
     monkeypatch.setenv("TMPDIR", str(temporary))
     yield
-    until(lambda: not started_by(tmp_path), what="end of all processes")
+    until(lambda: not started_by(temporary), what="end of all processes")
     left = [each.name for each in temporary.iterdir()]
     shutil.rmtree(temporary)
     assert left == []
 
 
-def started_by(folder):
+def started_by(temporary):
     """Processes of this run that are alive, by what each of them inherits."""
-    return [each for each in psutil.process_iter() if _folder_of(each) == str(folder)]
+    return [each for each in psutil.process_iter() if _temporary_of(each).startswith(str(temporary))]
 
 
-def _folder_of(process):
+def _temporary_of(process):
     try:
-        return process.environ().get(FOLDER) if process.status() != psutil.STATUS_ZOMBIE else None
+        return process.environ().get("TMPDIR", "") if process.status() != psutil.STATUS_ZOMBIE else ""
     except psutil.Error:
-        return None
+        return ""
 
 
 def bookmarklet(name, website, path="/bookmarklet", **keys):
