@@ -7,7 +7,8 @@ from _pytest.junitxml import xml_key
 from _pytest.reports import CollectErrorRepr
 
 from healthchecks.plugin.run import configuration_of
-from servermonitoring.scrubbing import scrub, scrub_and_cut
+from healthchecks.plugin.text import clean, text_of
+from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -19,18 +20,18 @@ _LONGEST = 100_000  # characters of a traceback or of captured output
 
 def scrub_report(report: Any) -> None:
     """Scrub what a report holds besides its outcome; a traceback that holds no secret keeps its colours."""
-    report.sections = [(name, scrub_and_cut(text, _LONGEST, keep_end=True)) for name, text in report.sections]
+    report.sections = [(name, clean(text, _LONGEST, keep_end=True)) for name, text in report.sections]
     properties = getattr(report, "user_properties", [])  # a file that cannot be collected has none
-    report.user_properties = [(scrub(str(name)), scrub_and_cut(str(value), _LONGEST)) for name, value in properties]
+    report.user_properties = [(clean(name, _LONGEST), clean(value, _LONGEST)) for name, value in properties]
     if hasattr(report, "wasxfail"):
-        report.wasxfail = scrub_and_cut(str(report.wasxfail), _LONGEST)
+        report.wasxfail = clean(report.wasxfail, _LONGEST)
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
-        report.longrepr = (path, line, scrub_and_cut(reason, _LONGEST))
+        report.longrepr = (path, line, clean(reason, _LONGEST))
     elif report.longrepr is not None:
-        text = str(report.longrepr)
-        clean = scrub_and_cut(text, _LONGEST, keep_end=True)
-        report.longrepr = report.longrepr if clean == text else clean
+        text = text_of(report.longrepr)
+        shown = clean(text, _LONGEST, keep_end=True)
+        report.longrepr = report.longrepr if shown == text else shown
 
 
 def scrub_collect_report(report: pytest.CollectReport, config: pytest.Config) -> None:
@@ -43,8 +44,8 @@ def scrub_collect_report(report: pytest.CollectReport, config: pytest.Config) ->
 
 def scrub_repr(text: "TerminalRepr") -> None:
     """Scrub an error of pytest's own, which others are about to print."""
-    clean = scrub_and_cut(str(text), _LONGEST, keep_end=True)
-    text.toterminal = lambda tw: tw.write(clean)  # type: ignore[method-assign]
+    shown = clean(text, _LONGEST, keep_end=True)
+    text.toterminal = lambda tw: tw.write(shown)  # type: ignore[method-assign]
 
 
 def scrub_outputs(config: pytest.Config) -> None:
