@@ -1,16 +1,16 @@
 """The part of the environment that a driver and its browser need, and nothing else: the rest may be secret.
 
-Proxies are left out: `http_proxy` often holds a password, and nothing else here uses it either.
+Proxies are left out: `http_proxy` often holds a password, and nothing else here uses it either; so is the desktop,
+which leads out of the browser's own directory.
 """
 
 import os
 
 _NEEDED = {
     "HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "FONTCONFIG_FILE", "FONTCONFIG_PATH",
-    "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "FONTCONFIG_FILE", "FONTCONFIG_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }  # fmt: skip
-_FAMILIES = ("LC_", "XDG_", "SNAP")
+_FAMILIES = ("LC_", "SNAP")
 
 
 def inherited() -> dict[str, str]:
