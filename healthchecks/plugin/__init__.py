@@ -124,13 +124,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """sys.exit() at the import of one file would end all."""
+    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
     try:
-        return (yield)
+        report = yield
     except SystemExit as error:
         if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
             raise
-        return checks.report_of_exit(collector, error)
+        report = checks.report_of_exit(collector, error)
+    if report.failed and checks.is_mentioned_in(collector.path):
+        from healthchecks.plugin.outputs import scrub_collect_report
+
+        scrub_collect_report(report, collector.config)
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -200,7 +205,11 @@ def pytest_runtest_makereport(
 
     beside = is_beside_checks(item, run)
     if not beside and not checks.is_check(item):
-        return (yield)
+        from healthchecks.plugin.outputs import scrub_report
+
+        report = yield
+        scrub_report(report)
+        return report
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
@@ -227,8 +236,12 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
     """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
-    yield
     run = _run(session.config)
+    if run is not None:
+        from healthchecks.plugin.outputs import scrub_outputs
+
+        scrub_outputs(session.config)
+    yield
     if run is not None:
         from healthchecks.plugin.finishing import finish
 

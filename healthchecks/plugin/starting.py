@@ -23,6 +23,7 @@ from healthchecks.plugin.troubles import InternalErrors
 from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.scrubbing import scrub
 
 
 def start(session: pytest.Session) -> None:
@@ -69,11 +70,12 @@ def header(run: Run) -> list[str]:
     """What is in force: the configuration file, how many targets of which kind, where alerts go."""
     kinds = {kind.kind(): len(targets) for kind, targets in run.configuration.kinds().items() if targets}
     targets = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return [
+    lines = [
         f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
         f"targets: {targets or 'none'}",
         f"alerts: {run.alerts}",
     ]
+    return [scrub(line) for line in lines]
 
 
 def _show_header(session: pytest.Session, run: Run) -> None:

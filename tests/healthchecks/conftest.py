@@ -22,14 +22,14 @@ def no_process_left(monkeypatch):
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
     monkeypatch.setenv("TMPDIR", str(temporary))
     yield
-    until(lambda: not started_by(temporary), 60, what="end of all processes")
+    until(lambda: not started_by(temporary), what="end of all processes")
     left = [each.name for each in temporary.iterdir()]
     shutil.rmtree(temporary)
     assert left == []
 
 
 def started_by(temporary):
-    """Processes of this run that are alive, by what each of them inherits."""
+    """Processes that are alive and have their temporary files there: a browser inherits little else."""
     return [each for each in psutil.process_iter() if _temporary_of(each).startswith(str(temporary))]
 
 
