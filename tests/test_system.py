@@ -1,13 +1,13 @@
 """One target of each kind on real servers: all well; then each server fails in turn, and only its own checks do."""
 
 import json
-import time
 
 import pytest
 
 from tests.servers.pages import PASSWORD, USER
 from tests.servers.postgresql import MONITOR as ROLE
 from tests.servers.rabbitmq import ADMIN
+from tests.servers.server import until
 from tests.suite import table
 
 ALL = "healthchecks"
@@ -25,7 +25,7 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
         table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
         table("disk", "work", path=folder, used="100%", inodes="100%"),
         table("bookmarklet", "log", log=folder / "bookmarklet.log", fresh_within="1h"),
-        "[host]\navailable = 0.0\nload = 1000.0\nswap = 1.0\n",
+        "[host]\navailable = 0.0\nload = 1000.0\nswap = '100%'\n",
     ))  # fmt: skip
 
 
@@ -108,9 +108,7 @@ def test_full_queue_and_wrong_text(everything, rabbitmq, website):
     channel = rabbitmq.connect().channel()
     for _ in range(6):
         channel.basic_publish("", "celery", b"waits")
-    deadline = time.monotonic() + 10
-    while rabbitmq.waiting("celery") < 6 and time.monotonic() < deadline:
-        pass
+    until(lambda: rabbitmq.waiting("celery") == 6, what="six messages")
     channel.connection.close()
     assert everything()[0] == {"rabbitmq_access[main]": "6 messages wait in queue celery, at most 5"}
     website.answer("/", "Oops")

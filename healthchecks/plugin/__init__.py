@@ -3,6 +3,7 @@
 In a test run without health checks it does nothing: no output, no files, no import but this one.
 """
 
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin import checks
+from healthchecks.plugin import check_files, checks
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -22,6 +23,19 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
     from healthchecks.plugin.run import RUN
 
     return pytestconfig.stash[RUN].directory
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    from healthchecks.plugin import streams, temporary
+
+    streams.secure()
+    temporary.secure(early_config)
+    if "SERVERMONITORING_COMPLETION" in os.environ:
+        from servermonitoring import completion
+
+        completion.claim()
+    return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,6 +91,22 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: what pytest and other plugins refuse is refused by its end
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    if check_files.are_all_named(session.config):
+        from healthchecks.plugin.own_checks import add
+
+        add(session.config)
+    result = yield
+    if any(checks.is_check(item) for item in getattr(session, "items", ())) or check_files.are_broken(session):
+        from healthchecks.plugin.starting import start
+
+        start(session)
+    elif "healthchecks.plugin.streams" in sys.modules:
+        sys.modules["healthchecks.plugin.streams"].insist()
+    return result
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
     if file_path.suffix != ".sql":
@@ -94,13 +124,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """sys.exit() at the import of one file would end all."""
+    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
     try:
-        return (yield)
+        report = yield
     except SystemExit as error:
         if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
             raise
-        return checks.report_of_exit(collector, error)
+        report = checks.report_of_exit(collector, error)
+    if report.failed and checks.is_mentioned_in(collector.path):
+        from healthchecks.plugin.outputs import scrub_collect_report
+
+        scrub_collect_report(report, collector.config)
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -110,27 +145,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         checks.parametrize(metafunc, configuration_of(metafunc.config))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Names are given before any test is deselected; the order is what others leave of it."""
+    if any(checks.is_check(item) for item in items):
+        checks.give_names(items)
+    yield
     if any(checks.is_check(item) for item in items):
         items[:] = checks.in_order_of_need(items)
-
-
-@pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(checks.is_check(item) for item in session.items):
-        from healthchecks.plugin.starting import start
-
-        start(session)
-
-
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    run = _run(config)
-    if run is None:
-        return []
-    from healthchecks.plugin.starting import header
-
-    return header(run)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -141,6 +163,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     from healthchecks.plugin.retrying import run_with_retries
 
     return run_with_retries(item, nextitem, run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
+        from healthchecks.plugin.result import Broken
+
+        raise Broken(problem)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,13 +198,23 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     run = _run(item.config)
-    if run is None or not checks.is_check(item):
+    if run is None:
         return (yield)
+    from healthchecks.plugin.faults import is_beside_checks
     from healthchecks.plugin.recording import record, spare_traceback
 
+    beside = is_beside_checks(item, run)
+    if not beside and not checks.is_check(item):
+        from healthchecks.plugin.outputs import scrub_report
+
+        report = yield
+        scrub_report(report)
+        return report
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
+    if beside and not report.failed:
+        vars(report).pop("keep", None)
     return report
 
 
@@ -196,8 +236,12 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
     """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
-    yield
     run = _run(session.config)
+    if run is not None:
+        from healthchecks.plugin.outputs import scrub_outputs
+
+        scrub_outputs(session.config)
+    yield
     if run is not None:
         from healthchecks.plugin.finishing import finish
 

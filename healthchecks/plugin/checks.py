@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.mark import ParameterSet
 from _pytest.reports import CollectErrorRepr
+
+from healthchecks.plugin import names
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
+FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
 REPORTS = "reports"  # the folder of .sql files that may be reports
+PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
 UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
@@ -31,7 +35,10 @@ class CheckItem(pytest.Item):
     measurement: "Measurement"
 
     def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
-        """Look up what its settings name, before anything is measured; what is wrong with them."""
+        """Look up what its settings name, before anything is measured; what is wrong with the configuration.
+
+        What is wrong with its own file is its PROBLEM.
+        """
         raise NotImplementedError
 
     def extras(self) -> dict[str, Any]:
@@ -40,6 +47,7 @@ class CheckItem(pytest.Item):
 
 
 _SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
+_LARGEST = 5_000_000  # bytes of a file of checks
 _DEADLINE = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
@@ -64,8 +72,10 @@ def are_in_files(paths: Iterable[Path]) -> bool:
 
 def is_mentioned_in(path: Path) -> bool:
     """Whether the text of a file speaks of health checks at all."""
+    from servermonitoring.files import read_regular
+
     try:
-        return b"healthcheck" in path.read_bytes()
+        return b"healthcheck" in read_regular(path, _LARGEST)
     except OSError:
         return False
 
@@ -162,7 +172,8 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
         return Target(**marker.kwargs)
     except ValidationError as error:
         problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
-        raise pytest.UsageError(f"@pytest.mark.{MARKER} of {item.nodeid}: {problems}") from None
+        item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"
+        return Target()
 
 
 def kind_is_absent(item: pytest.Item) -> bool:
@@ -183,12 +194,23 @@ def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
                 yield measured
 
 
+def give_names(items: Iterable[pytest.Item]) -> None:
+    """Tell all collected checks apart, before any of them is deselected."""
+    found = [item for item in items if is_check(item)]
+    names.assign(item for item in found if not isinstance(item, CheckItem))
+    functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
+    names.assign_labels((item, target) for item, target in functions if target is not None and target.name)
+    taken: dict[str, pytest.Item] = {}
+    for item in found:
+        if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
+            item.target.called(clean_id(item.nodeid))
+
+
 def check_name(item: pytest.Item) -> str:
     """What the check is called in history and alerts: the test's name without `test_`."""
     if isinstance(item, CheckItem):
         return item.check
-    name = cast("str", getattr(item, "originalname", None) or item.name)
-    return name.removeprefix("test_")
+    return item.stash.get(names.NAME, None) or names.plain_name(item)
 
 
 def target_name(item: pytest.Item) -> str:
@@ -201,13 +223,13 @@ def target_name(item: pytest.Item) -> str:
     target = target_of(item)
     if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
         return target.name
-    return clean_id(callspec.id)
+    return names.readable_id(callspec.id)
 
 
 def label(item: pytest.Item) -> str:
-    """Check and target for people: website[home]."""
+    """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
     target, check, name = target_of(item), check_name(item), target_name(item)
-    if target is not None and target.name == name != "":
+    if target is not None and target.name == name != "" and not item.stash.get(names.SHARES_TARGET, False):
         return target.label
     return f"{check}[{name}]" if name else check
 
@@ -221,14 +243,18 @@ def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         if target := target_of(item):
             by_reference.setdefault(target.reference, []).append(item)
 
-    def place(item: pytest.Item, above: frozenset[pytest.Item]) -> None:
+    def missing(item: pytest.Item) -> "pytest.Item | None":
         target = target_of(item)
-        for need in target.needs if target else ():
-            for needed in by_reference.get(need, ()):
-                if needed not in ordered and needed not in above:
-                    place(needed, above | {item})
-        ordered.setdefault(item)
+        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
+        return next((each for each in needed if each not in ordered and each not in above), None)
 
     for item in items:
-        place(item, frozenset())
+        above = {item: None}  # the item, what it needs, what that needs …
+        while above:
+            last = next(reversed(above))
+            if (needed := missing(last)) is not None:
+                above[needed] = None
+            else:
+                ordered.setdefault(last)
+                above.popitem()
     return list(ordered)

@@ -1,8 +1,10 @@
 """The configuration of one run: its file, its targets, its settings, and everything that is wrong with them."""
 
+import difflib
 import importlib
 import pkgutil
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,10 +14,11 @@ import healthchecks
 from healthchecks.plugin.problems import problems_of
 from healthchecks.plugin.settings import Settings
 from healthchecks.plugin.target import Target
-from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read, table
+from servermonitoring.configuration import ConfigurationError, Problem, beside, find, nearest, place, read, table
+from servermonitoring.echo import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 T = TypeVar("T", bound=Target)
 M = TypeVar("M", bound=BaseModel)
@@ -67,18 +70,43 @@ class Configuration:
         known = [each.reference for kind in self._targets.values() for each in kind]
         return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
 
-    def check(self) -> None:
-        """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known."""
+    def target_tables(self) -> set[str]:
+        """The tables in which targets are."""
+        return {name for name, keys in self._tables.items() if name not in Settings.model_fields and keys}
+
+    @property
+    def state_directory(self) -> str | None:
+        """`[state] directory`, as a whole path; None where none is configured."""
+        text = self.settings.state.directory
+        return str(self.beside(text)) if text else None
+
+    def page_directory(self, rootdir: Path) -> Path:
+        """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
+        dashboard = self.settings.dashboard
+        return (self.beside if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(dashboard.directory)
+
+    def beside(self, text: str) -> Path:
+        """The file or folder that a setting names: relative to the configuration file."""
+        return beside(self.path, text)
+
+    def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:
+        """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known.
+
+        `elsewhere`: kinds of files that are not in this run; in a part of the checks there may be more of them.
+        Return a notice of the tables that nothing in this run knows.
+        """
         kinds = self._all_kinds()
         for kind in kinds.values():
             self.targets(kind)
-        known = {*kinds, *Settings.model_fields, *built_in_kinds()}
-        for name in self._tables:
-            if name not in known:
-                self._problems.append(Problem(table([name]), f"unknown table{nearest(name, known)}"))
+        unknown = [name for name in self._tables if name not in {*kinds, *Settings.model_fields, *elsewhere}]
+        for name in unknown:
+            if not is_part or difflib.get_close_matches(name, kinds.keys() - built_in_kinds()):
+                self._problems.append(Problem(table([name]), _unknown(name, {*kinds, *built_in_kinds()})))
         self._check_needs()
         if self._problems:
             raise ConfigurationError(self.path or Path(_FILE), self._problems)
+        passed_over = " ".join(table([name]) for name in unknown)
+        return [f"of kinds that no file of this run has, so not looked at: {passed_over}"] if unknown else []
 
     def _settings(self) -> Settings:
         tables = {key: value for key, value in self._tables.items() if key in Settings.model_fields}
@@ -90,7 +118,9 @@ class Configuration:
             return [target.called(name) for name, target in kind.defaults().items()]
         keys = self._tables[name]
         if not isinstance(keys, dict):
-            self._problems.append(Problem(table([name]), f"{keys!r} is not a table: write [{name}]"))
+            self._problems.append(
+                Problem(table([name]), f"{echo(keys, [name]) or 'it'} is not a table: write [{name}]")
+            )
             return []
         named = {"": keys} if kind.single else keys
         return [target for key, keys in named.items() if (target := self._read_target(kind, key, keys))]
@@ -129,6 +159,13 @@ class Configuration:
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
 
 
+def _unknown(name: str, known: set[str]) -> str:
+    """What is said of a table that no check is for."""
+    hint = nearest(name, known) if difflib.get_close_matches(name, known) else ""
+    own = "a kind of your own is known by its file: name that, or its folder, in [run] checks or on the command line"
+    return f"unknown table{hint or ';'} {own[:1].upper() + own[1:] if hint else own}"
+
+
 def built_in_kinds() -> set[str]:
     """The kinds that ship, by their files: test_website.py has [website.NAME]."""
     return {
@@ -150,14 +187,10 @@ def loaded_kinds() -> dict[str, type[Target]]:
 
 
 def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
-    def walk(reference: str, path: tuple[str, ...]) -> list[str]:
-        if reference in path:
-            return [*path[path.index(reference) :], reference]
-        if reference in done:
-            return []
-        found = next((loop for need in needs.get(reference, ()) if (loop := walk(need, (*path, reference)))), [])
-        done.add(reference)
-        return found
-
-    done: set[str] = set()
-    return next((loop for reference in needs if (loop := walk(reference, ()))), [])
+    """References that need each other, the first once more at the end; empty where none do."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle[::-1]
+    return []

@@ -44,7 +44,7 @@ class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own
 
 
 class NoAnswer(Unhealthy):
-    """The target gave no answer before its deadline."""
+    """The target gave no answer before its deadline; without a text, in the words of `healthchecks.phase()`."""
 
 
 class Broken(Exception):  # noqa: N818 - the word that people read
@@ -102,7 +102,7 @@ class Result:
     """Check and target for people: website[home]."""
     status: Status
     message: str
-    """One line that a person on call understands; empty when all is well."""
+    """One line that a person on call understands; of a check that is well only what a retry saved it from."""
     seconds: float
     """What the measurement took."""
     started: datetime

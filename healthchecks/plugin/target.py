@@ -1,10 +1,12 @@
 """A target: one table of the configuration, what a check is about."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from healthchecks.plugin.fields import Duration
+
+_DAY = 86400.0  # seconds
 
 
 class Target(BaseModel):
@@ -17,11 +19,11 @@ class Target(BaseModel):
     configured: ClassVar[bool] = True
     """False for a kind that has no tables: a report has its settings in its own file."""
 
-    deadline: Duration = Field(default=10.0, gt=0)
+    deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
     """Seconds that the whole measurement may take."""
-    slow: Duration | None = Field(default=None, gt=0)
+    slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""
-    after: int = Field(default=1, ge=1)
+    after: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is measured again at once before it is called failing."""
@@ -33,6 +35,17 @@ class Target(BaseModel):
     """Being worked on: checked and shown, but nobody is alerted."""
 
     _name: str = PrivateAttr(default="")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Raise TypeError for a field that every target has by itself: a check would get that in its place."""
+        own = {name for name in vars(Target) if not name.startswith("_")} - Target.model_fields.keys()
+        if taken := sorted(own & cls.model_fields.keys()):
+            cls.configured = False  # it stays among the subclasses for a while
+            raise TypeError(
+                f'{cls.__name__}: no key may be called "{taken[0]}", since every target has a {taken[0]} of its own: '
+                f"give it another name (taken are {', '.join(sorted(own))})"
+            )
 
     @classmethod
     def kind(cls) -> str:

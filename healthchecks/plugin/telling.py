@@ -1,7 +1,6 @@
 """Alerts of one run, from the first check-in to the last event delivered: what is decided, where it goes."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,8 +12,10 @@ from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
 from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.bounded import bounded
+from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks import history
+from servermonitoring import threads
 
 if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
 _SUPPRESSED = {
-    Action.QUIET: "{} told before",
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
 }
@@ -60,13 +60,13 @@ class Telling:
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within HOLD_UP; the rest waits for the next run."""
         ends_at = time.monotonic() + HOLD_UP
-        threads = [
-            threading.Thread(target=errand.end, args=(exitstatus, ends_at), name="healthchecks-deliver", daemon=True)
-            for errand in self._errands
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        started = []
+        for errand in self._errands:
+            if thread := threads.start(errand.end, exitstatus, ends_at, name="healthchecks-deliver"):
+                started.append(thread)
+            else:
+                errand.end(exitstatus, ends_at)
+        for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
 
     def summary(self) -> list[str]:
@@ -99,6 +99,8 @@ class Telling:
                 memories.change_resolutions(decided.recovered, [])
 
     def _suppressed(self) -> Iterator[str]:
+        if count := sum(each.told.actions[Action.QUIET] for each in self._rounds):
+            yield handed_over_before(count, self._run.directory)
         for action, text in _SUPPRESSED.items():
             if count := sum(each.told.actions[action] for each in self._rounds):
                 yield text.format(count)
