@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def state_directory(pytestconfig: pytest.Config) -> Path:
     """For checks: `[state] directory`, where the watchdog keeps its state, too."""
-    from healthchecks.plugin.run import RUN
+    from healthchecks.plugin.run import configuration_of
+    from servermonitoring import state
 
-    return pytestconfig.stash[RUN].directory
+    return state.location(configuration_of(pytestconfig).settings.state.directory)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -106,18 +107,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
     if any(checks.is_check(item) for item in session.items):
-        from healthchecks.plugin.starting import start
+        from healthchecks.plugin.starting import prepare
 
-        start(session)
+        prepare(session)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    run = _run(config)
+    run = _prepared(config)
     if run is None:
         return []
     from healthchecks.plugin.starting import header
 
     return header(run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """No hook of collection is left that could refuse the run; options that only show something never come here."""
+    run = _prepared(session.config)
+    if run is not None:
+        from healthchecks.plugin.starting import begin
+
+        begin(session, run)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -170,25 +181,41 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
         mend_cells(cells, report)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
-    """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
-    yield
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, object, object]:
+    """Outermost: everything is kept, shown and alerted before any hook of others may hang or end the process."""
     run = _run(session.config)
-    if run is not None:
-        from healthchecks.plugin.finishing import finish
+    if run is None:
+        return (yield)
+    from healthchecks.plugin.finishing import conclude, finish
 
-        finish(run, exitstatus)
+    finish(run, exitstatus)
+    try:
+        return (yield)
+    finally:
+        conclude(run)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, object, object]:
+    """Last, to tell of the faults of others' summaries, too."""
+    result = yield
     run = _run(config)
     if run is not None:
-        from healthchecks.plugin.finishing import summarize
+        from healthchecks.plugin.finishing import conclude, summarize
 
+        conclude(run)
         summarize(run, terminalreporter)
+    return result
 
 
 def _run(config: pytest.Config) -> "Run | None":
+    run = _prepared(config)
+    return run if run is not None and run.has_begun else None
+
+
+def _prepared(config: pytest.Config) -> "Run | None":
     module = sys.modules.get("healthchecks.plugin.run")  # loaded by the first check, never by other tests
     return config.stash.get(module.RUN, None) if module else None

@@ -44,7 +44,7 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
     """What was measured; raises what the measurement raised. What it logged is logged now."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
-        return await_job(job, run.pool, item.config)
+        return await_job(job, run)
     finally:
         replay(job)
 

@@ -47,6 +47,8 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
+        if not result.status.is_failure:  # no retry will change it, but a signal might come before it is reported
+            run.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(attachments)]  # what pytest-html reads
 
 

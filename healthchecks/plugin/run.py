@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from healthchecks.plugin import checks
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.limits import limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
@@ -27,17 +29,18 @@ if TYPE_CHECKING:
 class Run:
     """Made when collection has found health checks; the hooks work on it."""
 
-    def __init__(self, configuration: Configuration, rootdir: Path) -> None:
-        self.configuration = configuration
+    def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
+        self.configuration, self.session = configuration, session
         self.pool = Pool(limits(), configuration.settings.run.deadline)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
         self.directory = state.location(configuration.settings.state.directory)
-        self.page_directory = rootdir / Path(configuration.settings.dashboard.directory).expanduser()
+        self.page_directory = session.config.rootpath / Path(configuration.settings.dashboard.directory).expanduser()
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
+        self.shown_notices = self.said_notices = 0  # how many the page and the terminal have
         self.troubles: dict[str, str] = {}  # part of the suite → what is wrong with it
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.memory: Memory | None = None
@@ -46,6 +49,9 @@ class Run:
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
+        self.interruption = Interruption()
+        self.has_begun = self.is_concluded = False
+        self.items: list[pytest.Item] = []  # the checks of this run
         self.interrupted = False
         self.retries: Counter[pytest.Item] = Counter()
 
@@ -74,6 +80,10 @@ class Run:
         """What went wrong in the suite itself: shown at the end, and told like a failing check."""
         self.notices.append(text)
         self.troubles.setdefault(name, text)
+
+    def without_result(self) -> list[pytest.Item]:
+        """The checks of which nothing is known, since the run was cut off."""
+        return [each for each in self.items if (checks.check_name(each), checks.target_name(each)) not in self.results]
 
     def in_maintenance(self, reference: str) -> bool:
         windows = self.configuration.settings.maintenance.values()

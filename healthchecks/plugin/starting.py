@@ -1,14 +1,14 @@
 """From collected tests to a run: the configuration is checked, then every measurement is started at once."""
 
 import gc
-import signal
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 from healthchecks.plugin import checks, logs
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.containment import contain
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
@@ -16,34 +16,46 @@ from healthchecks.plugin.page import Page
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
-from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.troubles import PYTEST, InternalErrors
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
 
-def start(session: pytest.Session) -> None:
-    """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
+def prepare(session: pytest.Session) -> None:
+    """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     configuration = configuration_of(config)
     _refuse_mistakes(session, configuration)
     _refuse_namesakes(session)
-    if config.option.collectonly:
+    if _only_shows(config):
         return
-    run = Run(configuration, config.rootpath)
+    run = config.stash[RUN] = Run(configuration, session)
+    run.items = [each for each in session.items if checks.is_check(each) and not checks.kind_is_absent(each)]
     run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
     run.notices += _passed_over(session)
+    if not config.getoption("no_alerts"):
+        run.alerts = wire(run)
+
+
+def begin(session: pytest.Session, run: Run) -> None:
+    """Start every probe, once no plugin can refuse the run any more. Exit with 6 if another run is alive."""
+    config = session.config
+    run.interruption.own()
+    config.add_cleanup(run.interruption.release)
     _lock(run)
-    config.stash[RUN] = run
+    run.has_begun = True
     config.stash[POOL] = run.pool
     _set_options(session)
-    _end_on_sigterm(config)
     run.log = logs.divert(config)
-    _wire(session, run)
+    if run.telling:
+        run.telling.begin()
     for report in _broken_files(session):
         run.record(result_of_file(report, run))
     _begin_page(session, run)
+    _begin_hooks(config, run)
     _measure(session, run)
+    run.interruption.check()
 
 
 def header(run: Run) -> list[str]:
@@ -55,6 +67,11 @@ def header(run: Run) -> list[str]:
         f"targets: {targets or 'none'}",
         f"alerts: {run.alerts}",
     ]
+
+
+def _only_shows(config: pytest.Config) -> bool:
+    """Whether pytest is asked what it would run: no target is contacted then."""
+    return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
@@ -72,14 +89,6 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> N
         wrong += unknown_parameters(session.config, own)
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
-
-
-def _wire(session: pytest.Session, run: Run) -> None:
-    session.config.pluginmanager.register(InternalErrors(run))
-    if not session.config.getoption("no_alerts"):
-        run.alerts = wire(run)
-    if run.telling:
-        run.telling.begin()
 
 
 def _refuse_namesakes(session: pytest.Session) -> None:
@@ -120,18 +129,6 @@ def _set_options(session: pytest.Session) -> None:
             reporter.reportchars = ""
 
 
-def _end_on_sigterm(config: pytest.Config) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, interrupt)
-        config.add_cleanup(restore)
-
-
 def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
@@ -141,6 +138,12 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
         run.trouble("page", f"no page: {error}")
         return
     run.page = page
+
+
+def _begin_hooks(config: pytest.Config, run: Run) -> None:
+    for plugin in (InternalErrors(run), run.interruption):
+        config.pluginmanager.register(plugin)
+    contain(config, partial(run.trouble, PYTEST))
 
 
 def _broken_files(session: pytest.Session) -> list[pytest.CollectReport]:

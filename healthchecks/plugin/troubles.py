@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
 CHECK = "suite"
-_PARTS = ("state", "history", "page", "metrics", "alerts", "pytest")
+PYTEST = "pytest"
+_PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 
 def results(run: Run) -> Iterator[Result]:
@@ -40,7 +41,7 @@ class InternalErrors:
         self._run = run
 
     def pytest_internalerror(self, excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
-        self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
+        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")
 
 
 def tell_put_aside(run: Run, history: History) -> None:

@@ -1,0 +1,99 @@
+"""Faults of hooks, whosever they are: noted with the plugin's name, and kept from ending the run.
+
+pytest ends a run at the first hook that raises, and then calls no other hook of that name; a monitor must go on.
+"""
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin.verdict import describe
+
+_HOOKS = (
+    "pytest_runtest_protocol", "pytest_runtest_logstart", "pytest_runtest_makereport", "pytest_runtest_logreport",
+    "pytest_runtest_logfinish", "pytest_report_teststatus", "pytest_exception_interact", "pytest_warning_recorded",
+    "pytest_keyboard_interrupt", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure",
+)  # fmt: skip
+_OF_THE_PAGE = "pytest_html_"
+_ON_PURPOSE = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.UsageError)
+
+Note = Callable[[str], None]
+
+
+def contain(config: pytest.Config, note: Note) -> None:
+    """Have `note` called with what a hook raises from now on, instead of ending the run by it."""
+    for name, hook in vars(config.hook).items():
+        if name in _HOOKS or name.startswith(_OF_THE_PAGE):
+            for each in hook.get_hookimpls():
+                call = _wrapper if each.wrapper or each.hookwrapper else _plain
+                each.function = partial(call, each.function, _Fault(f"{name} of {_owner(each)}", note))
+
+
+class _Fault:
+    """What one hook raised, noted the first time: it may fail anew for each test."""
+
+    def __init__(self, hook: str, note: Note) -> None:
+        self._hook, self._note = hook, note
+        self._is_noted = False
+
+    def __call__(self, error: BaseException) -> None:
+        if not self._is_noted:
+            self._is_noted = True
+            self._note(f"the hook {self._hook} failed: {describe(error)}")
+
+
+def _plain(function: Callable[..., Any], fault: _Fault, *arguments: object) -> Any:
+    try:
+        return function(*arguments)
+    except _ON_PURPOSE:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit and pytest.fail, too
+        fault(error)
+        return None
+
+
+def _wrapper(function: Callable[..., Any], fault: _Fault, *arguments: object) -> Generator[None, Any, Any]:
+    """A wrapper, of the new kind or the old: what it adds is lost when it raises, not what it wraps."""
+    generator = function(*arguments)
+    if _plain(_first_part, fault, generator) is None:
+        return (yield)
+    value = inner = None
+    try:
+        value = yield
+    except BaseException as error:  # noqa: BLE001 - raised again below
+        inner = error
+    result = _plain(_second_part, fault, generator, value, inner)
+    if inner is not None and result is None:
+        raise inner
+    return value if result is None else result
+
+
+def _first_part(generator: Generator[None, Any, Any]) -> bool:
+    for _ in generator:
+        return True
+    raise RuntimeError("it did not yield")
+
+
+def _second_part(generator: Generator[None, Any, Any], value: object, inner: BaseException | None) -> Any:
+    """What the wrapper returns, None where it raises only what was raised inside of it."""
+    try:
+        if inner is None:
+            generator.send(value)
+        else:
+            generator.throw(inner)
+    except StopIteration as end:
+        return end.value
+    except BaseException as error:
+        if error is inner:
+            return None
+        raise
+    raise RuntimeError("it yields twice")
+
+
+def _owner(implementation: Any) -> str:
+    """A conftest.py by its path, a plugin by its module."""
+    plugin, name = implementation.plugin, implementation.plugin_name
+    module: str = getattr(plugin, "__name__", type(plugin).__module__)
+    return name if name.endswith("conftest.py") else module.removeprefix("_pytest.")
