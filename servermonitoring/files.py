@@ -3,7 +3,36 @@
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
+from typing import Literal
+
+from servermonitoring.values import size_in_words
+
+_OTHERS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"] = "whole") -> bytes:
+    """Return what a regular file holds: the whole of it, or at most `most` bytes from its start or its end.
+
+    Never waits, as a pipe would, and never reads without end, as a device would. Raises OSError, with a `strerror`
+    that says what is wrong, also where the path leads to something else, or the whole is more than `most` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = next((words for fits, words in _OTHERS if fits(status.st_mode)), "a device")
+            raise OSError(errno.EINVAL, f"is {what}, not a file", str(path))
+        if part == "end":
+            os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + (part == "whole"))
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"is larger than {size_in_words(most)}", str(path))
+    return content
 
 
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:

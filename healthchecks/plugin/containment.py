@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.verdict import describe
 
 _HOOKS = (
@@ -17,57 +18,63 @@ _HOOKS = (
     "pytest_keyboard_interrupt", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure",
 )  # fmt: skip
 _OF_THE_PAGE = "pytest_html_"
-_ON_PURPOSE = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.UsageError)
+_OURS = ("healthchecks.", "runner")
+_ON_PURPOSE = (GeneratorExit, pytest.exit.Exception, pytest.UsageError)
 
 Note = Callable[[str], None]
 
 
-def contain(config: pytest.Config, note: Note) -> None:
-    """Have `note` called with what a hook raises from now on, instead of ending the run by it."""
+def contain(config: pytest.Config, interruption: Interruption, note: Note) -> None:
+    """Have `note` called with what a hook raises from now on, instead of ending the run by it.
+
+    Signals interrupt hooks of others, but not our own, nor pytest's way from one hook to the next.
+    """
     for name, hook in vars(config.hook).items():
         if name in _HOOKS or name.startswith(_OF_THE_PAGE):
             for each in hook.get_hookimpls():
-                call = _wrapper if each.wrapper or each.hookwrapper else _plain
-                each.function = partial(call, each.function, _Fault(f"{name} of {_owner(each)}", note))
+                hook_of_it = _Contained(name, _owner(each), interruption, note)
+                call = hook_of_it.wrap if each.wrapper or each.hookwrapper else hook_of_it.call
+                each.function = partial(call, each.function)
 
 
-class _Fault:
-    """What one hook raised, noted the first time: it may fail anew for each test."""
+class _Contained:
+    """One hook of one plugin. Its fault is noted the first time: it may fail anew for each test."""
 
-    def __init__(self, hook: str, note: Note) -> None:
-        self._hook, self._note = hook, note
+    def __init__(self, name: str, owner: str, interruption: Interruption, note: Note) -> None:
+        self._name, self._interruption, self._note = f"{name} of {owner}", interruption, note
+        self._guard = interruption.held if owner.startswith(_OURS) else interruption.allowed
         self._is_noted = False
 
-    def __call__(self, error: BaseException) -> None:
-        if not self._is_noted:
-            self._is_noted = True
-            self._note(f"the hook {self._hook} failed: {describe(error)}")
-
-
-def _plain(function: Callable[..., Any], fault: _Fault, *arguments: object) -> Any:
-    try:
-        return function(*arguments)
-    except _ON_PURPOSE:
-        raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit and pytest.fail, too
-        fault(error)
+    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """What the function returns, None where it raises."""
+        try:
+            with self._guard():
+                return function(*arguments)
+        except KeyboardInterrupt:
+            if not self._interruption.is_ending:
+                raise
+        except _ON_PURPOSE:
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit and pytest.fail, too
+            if not self._is_noted:
+                self._is_noted = True
+                self._note(f"the hook {self._name} failed: {describe(error)}")
         return None
 
-
-def _wrapper(function: Callable[..., Any], fault: _Fault, *arguments: object) -> Generator[None, Any, Any]:
-    """A wrapper, of the new kind or the old: what it adds is lost when it raises, not what it wraps."""
-    generator = function(*arguments)
-    if _plain(_first_part, fault, generator) is None:
-        return (yield)
-    value = inner = None
-    try:
-        value = yield
-    except BaseException as error:  # noqa: BLE001 - raised again below
-        inner = error
-    result = _plain(_second_part, fault, generator, value, inner)
-    if inner is not None and result is None:
-        raise inner
-    return value if result is None else result
+    def wrap(self, function: Callable[..., Any], *arguments: object) -> Generator[None, Any, Any]:
+        """A wrapper, of the new kind or the old: what it adds is lost when it raises, not what it wraps."""
+        generator = function(*arguments)
+        if self.call(_first_part, generator) is None:
+            return (yield)
+        value = inner = None
+        try:
+            value = yield
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            inner = error
+        result = self.call(_second_part, generator, value, inner)
+        if inner is not None and result is None:
+            raise inner
+        return value if result is None else result
 
 
 def _first_part(generator: Generator[None, Any, Any]) -> bool:

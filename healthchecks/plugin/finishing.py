@@ -4,7 +4,6 @@ import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
@@ -16,7 +15,6 @@ from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
 from servermonitoring.files import at_home
-from servermonitoring.scrubbing import scrub
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -24,7 +22,7 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
-    run.session.config.add_cleanup(partial(_settle, run))
+    run.interruption.is_ending = True
     run.pool.close()
     _note_cut(run, exitstatus)
     with _sink(run, "alerts"):
@@ -60,6 +58,15 @@ def conclude(run: Run) -> None:
     run.lock.release()
 
 
+def settle(run: Run) -> int:
+    """When pytest has nothing left to call: say what nobody has seen yet, set the exit status and return it."""
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
+        for notice in run.notices[run.said_notices :]:
+            sys.stderr.write(f"healthchecks: {notice}\n")
+    run.session.exitstatus = status = _exit_status(run)
+    return status
+
+
 def _note_cut(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Whatever ended the run, a signal or -x: page and status.json say so while there are checks without a result."""
     left = len(run.without_result())
@@ -80,14 +87,6 @@ def _exit_status(run: Run) -> int:
         if troubles.PYTEST in run.troubles:
             return pytest.ExitCode.INTERNAL_ERROR
     return status
-
-
-def _settle(run: Run) -> None:
-    """The last word, when pytest has nothing left to call: the exit status, and what nobody has seen yet."""
-    run.session.exitstatus = _exit_status(run)
-    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
-        for notice in run.notices[run.said_notices :]:
-            sys.stderr.write(f"healthchecks: {scrub(notice)}\n")
 
 
 @contextlib.contextmanager

@@ -20,12 +20,13 @@ class Interruption:
     """Owns SIGINT, SIGTERM and SIGHUP from the start of a run to its end; a plugin of that run.
 
     An exception raised by a signal handler can hit any line, also one that renames a file or holds a lock that other
-    threads need. So KeyboardInterrupt is raised only in the phases of a test, which may last; elsewhere the handler
-    leaves a note, which is read before the next phase. The end of a run is bounded: nothing interrupts it.
+    threads need. So KeyboardInterrupt is raised only in the phases of a test and in hooks of others, which may last;
+    elsewhere the handler leaves a note, which is read before the next phase. Our own end of a run is bounded.
     """
 
     def __init__(self) -> None:
         self.signal = ""  # the name of the first one
+        self.is_ending = False  # the results are stored: nothing is left to be cut off
         self._came = 0.0  # of the monotonic clock
         self._raises = False
         self._before: dict[int, Any] = {}
@@ -56,11 +57,14 @@ class Interruption:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Raise nothing meanwhile: for a wait that calls `check` itself."""
-        before, self._raises = self._raises, False
-        try:
+        with self._set(raises=False):
             yield
-        finally:
-            self._raises = before
+
+    @contextlib.contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt meanwhile: for code that is not ours."""
+        with self._set(raises=True):
+            yield
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Generator[None, object, object]:
@@ -79,12 +83,17 @@ class Interruption:
 
     @contextlib.contextmanager
     def _raising(self) -> Iterator[None]:
-        self._raises = True
-        try:
+        with self.allowed():
             self.check()
             yield
+
+    @contextlib.contextmanager
+    def _set(self, *, raises: bool) -> Iterator[None]:
+        before, self._raises = self._raises, raises
+        try:
+            yield
         finally:
-            self._raises = False
+            self._raises = before
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if os.getpid() != self._process:  # a child that a check has forked

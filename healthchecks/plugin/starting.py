@@ -9,10 +9,12 @@ import pytest
 from healthchecks.plugin import checks, logs
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.containment import contain
+from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
+from healthchecks.plugin.phases import bound_phases
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
@@ -47,7 +49,9 @@ def begin(session: pytest.Session, run: Run) -> None:
     run.has_begun = True
     config.stash[POOL] = run.pool
     _set_options(session)
+    config.add_cleanup(interrupt_when_late(run).cancel)
     run.log = logs.divert(config)
+    bound_phases(session, run.stage)
     if run.telling:
         run.telling.begin()
     for report in _broken_files(session):
@@ -143,7 +147,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
 def _begin_hooks(config: pytest.Config, run: Run) -> None:
     for plugin in (InternalErrors(run), run.interruption):
         config.pluginmanager.register(plugin)
-    contain(config, partial(run.trouble, PYTEST))
+    contain(config, run.interruption, partial(run.trouble, PYTEST))
 
 
 def _broken_files(session: pytest.Session) -> list[pytest.CollectReport]:

@@ -153,6 +153,7 @@ def with_pause(process):
     promise="a signal after 10 seconds ends the process at once; everything was stored before",
 )
 def test_signal_after_the_grace_ends_at_once(shop):
+    """It is a second one, since the first interrupts the hook."""
     write(shop)
     shop.write(
         "conftest.py",
@@ -165,7 +166,11 @@ def test_signal_after_the_grace_ends_at_once(shop):
 
         def pytest_sessionfinish():
             print("hanging now", flush=True)
-            time.sleep(600)
+            while True:
+                try:
+                    time.sleep(600)
+                except KeyboardInterrupt:
+                    print("and still", flush=True)
         """,
     )
     process = shop.start("test_mine.py", "-s")
