@@ -71,13 +71,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
-    if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
-        raise pytest.UsageError("health checks are measured side by side already: run them without -n")
-
-
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
     if file_path.suffix != ".sql":
@@ -106,10 +99,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
     if any(checks.is_check(item) for item in session.items):
-        from healthchecks.plugin.starting import prepare
+        from healthchecks.plugin.starting import leave_worker, prepare
 
+        leave_worker(session.config)
         prepare(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the controller of pytest-xdist, when a worker has ended."""
+    if refusal := getattr(node, "workeroutput", {}).get(checks.REFUSAL):
+        raise pytest.UsageError(refusal)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

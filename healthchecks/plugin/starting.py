@@ -22,11 +22,21 @@ from healthchecks.plugin.troubles import PYTEST, InternalErrors
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
+_XDIST = "health checks run side by side already: run them without pytest-xdist's workers (-n, --tx)"
+
+
+def leave_worker(config: pytest.Config) -> None:
+    """End a worker of pytest-xdist: each would run every probe."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[checks.REFUSAL] = _XDIST
+        pytest.exit(_XDIST, returncode=pytest.ExitCode.USAGE_ERROR)
+
 
 def prepare(session: pytest.Session) -> None:
     """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
+    _refuse_without_plugins(config)
     configuration = configuration_of(config)
     _refuse_mistakes(session, configuration)
     _refuse_namesakes(session)
@@ -76,6 +86,13 @@ def header(run: Run) -> list[str]:
 def _only_shows(config: pytest.Config) -> bool:
     """Whether pytest is asked what it would run: no target is contacted then."""
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
+
+
+def _refuse_without_plugins(config: pytest.Config) -> None:
+    """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
+    if missing := [name for name in ("html", "skipping", "terminal") if not config.pluginmanager.has_plugin(name)]:
+        off = " ".join(f"-p no:{name}" for name in missing)
+        raise pytest.UsageError(f"health checks need the pytest plugins that are switched off: run them without {off}")
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:

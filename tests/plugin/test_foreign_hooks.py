@@ -136,6 +136,20 @@ def test_junit_on_a_full_disk(shop, website):
 
 @reliability(
     "Plugins and options",
+    fault="--log-file is on a full disk, which pytest finds when it closes the file",
+    promise="page, history and alerts are right; it is said on stderr, and the status is 3",
+)
+def test_log_file_on_a_full_disk(shop):
+    shop.write("test_mine.py", CHECKS.replace("pass", "import logging; logging.error('heard')"))
+    outcome = shop.run("test_mine.py", "--log-file=/dev/full", "--log-file-level=DEBUG")
+    assert outcome.status == 3, outcome.output
+    assert "healthchecks: the hook pytest_unconfigure of logging failed: OSError: [Errno 28]" in outcome.output
+    assert "Traceback" not in outcome.output
+    assert in_history(shop) == ["bad", "well"]
+
+
+@reliability(
+    "Plugins and options",
     fault="a hook fails after everything was told (pytest_unconfigure)",
     promise="it is said on stderr, so that cron mails it, and the status is 3",
 )
