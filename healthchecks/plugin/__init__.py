@@ -179,9 +179,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """Only what is reported is a result: a failure that is retried is not."""
+    """Only what is reported is a result: a failure that is retried, here or by pytest-rerunfailures, is not."""
     keep = getattr(report, "keep", None)
-    if keep is not None:
+    if keep is not None and report.outcome != "rerun":
         keep()
 
 

@@ -36,7 +36,7 @@ def prepare(session: pytest.Session) -> None:
     """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
-    _refuse_without_plugins(config)
+    _refuse_plugins(config)
     configuration = configuration_of(config)
     _refuse_mistakes(session, configuration)
     _refuse_namesakes(session)
@@ -88,11 +88,13 @@ def _only_shows(config: pytest.Config) -> bool:
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
-def _refuse_without_plugins(config: pytest.Config) -> None:
+def _refuse_plugins(config: pytest.Config) -> None:
     """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
     if missing := [name for name in ("html", "skipping", "terminal") if not config.pluginmanager.has_plugin(name)]:
         off = " ".join(f"-p no:{name}" for name in missing)
         raise pytest.UsageError(f"health checks need the pytest plugins that are switched off: run them without {off}")
+    if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
+        raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:

@@ -225,3 +225,46 @@ def test_warning_as_error(suite):
     assert outcome.status == 1
     entry = outcome.checks["old[]"]
     assert (entry["status"], entry["message"]) == ("error", "DeprecationWarning: use the new one")
+
+
+@reliability(
+    "Plugins and options",
+    fault="pytest-rerunfailures runs a check again until it passes",
+    promise="the last of its tries is the result, in all outputs",
+)
+def test_reruns_of_others(suite):
+    """By a plugin that does what pytest-rerunfailures 16.7 does: report a try as "rerun", and run the test again."""
+    suite.write(
+        "conftest.py",
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for tries_left in (2, 1, 0):
+                item._initrequest()
+                reports = runtestprotocol(item, nextitem=nextitem, log=False)
+                failed = [each for each in reports if each.failed]
+                for each in failed if tries_left else ():
+                    each.outcome = "rerun"
+                for each in reports:
+                    item.ihook.pytest_runtest_logreport(report=each)
+                if not failed:
+                    return True
+        """,
+    )
+    suite.write(
+        "test_mine.py",
+        """
+        import pytest
+
+        tries = []
+
+        @pytest.mark.healthcheck
+        def test_flaky():
+            tries.append(1)
+            assert len(tries) == 3, "not yet"
+        """,
+    )
+    outcome = suite.run()
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks["flaky[]"]["status"] == "ok"
