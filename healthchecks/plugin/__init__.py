@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin import checks
+from healthchecks.plugin import check_files, checks
+from healthchecks.plugin.options import MARK, add_options
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -22,40 +23,15 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
     from healthchecks.plugin.run import configuration_of
     from servermonitoring import state
 
-    return state.location(configuration_of(pytestconfig).settings.state.directory)
+    return state.location(configuration_of(pytestconfig).state_directory)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("health checks")
-    group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
-    group.addoption(
-        "--no-alerts",
-        action="store_true",
-        help="send no alerts and no check-in, and remember none as sent: a run by hand",
-    )
-    group.addoption(
-        "--history-export", metavar="FILE", help="write all results of the history to FILE (.csv or .jsonl), and exit"
-    )
-    group.addoption(
-        "--monitoring-schema",
-        action="store_true",
-        help="print a JSON schema of the configuration file, for editors, and exit",
-    )
-
-    group.addoption(
-        "--report-param",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a parameter of database reports, in place of their own value",
-    )
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "healthcheck(deadline, slow, after, retries, needs, group, maintenance): a test that is a health check",
-    )
+    config.addinivalue_line("markers", MARK)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,17 +47,30 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    if check_files.are_all_named(session.config):
+        from healthchecks.plugin.own_checks import add
+
+        add(session.config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
-    if file_path.suffix != ".sql":
-        return None
-    if checks.is_report(file_path) or parent.session.isinitpath(file_path):
-        from healthchecks.plugin.sql.collecting import ReportFile
+    return check_files.report_file(file_path, parent) if file_path.suffix == ".sql" else None
 
-        return ReportFile.from_parent(parent, path=file_path)
-    if checks.REPORTS in file_path.parent.parts:
-        parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
-    return None
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """sys.exit() at the import of one file would end all."""
+    try:
+        return (yield)
+    except SystemExit as error:
+        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
+            raise
+        return checks.report_of_exit(collector, error)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -91,8 +80,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         checks.parametrize(metafunc, configuration_of(metafunc.config))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Names are given before any test is deselected; the order is what others leave of it."""
+    if any(checks.is_check(item) for item in items):
+        checks.give_names(items)
+    yield
     if any(checks.is_check(item) for item in items):
         items[:] = checks.in_order_of_need(items)
 
@@ -100,7 +93,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
     """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
-    if any(checks.is_check(item) for item in session.items):
+    if any(checks.is_check(item) for item in session.items) or check_files.are_broken(session):
         from healthchecks.plugin.starting import leave_worker, prepare
 
         leave_worker(session.config)
@@ -115,12 +108,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    run = _prepared(config)
-    if run is None:
-        return []
-    from healthchecks.plugin.starting import header
+    if run := _prepared(config):
+        from healthchecks.plugin.starting import header
 
-    return header(run)
+        return header(run)
+    return []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -141,6 +133,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     from healthchecks.plugin.retrying import run_with_retries
 
     return run_with_retries(item, nextitem, run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
+        from healthchecks.plugin.result import Broken
+
+        raise Broken(problem)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,13 +168,19 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     run = _run(item.config)
-    if run is None or not checks.is_check(item):
+    if run is None:
         return (yield)
+    from healthchecks.plugin.faults import is_beside_checks
     from healthchecks.plugin.recording import record, spare_traceback
 
+    beside = is_beside_checks(item, run)
+    if not beside and not checks.is_check(item):
+        return (yield)
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
+    if beside and not report.failed:
+        vars(report).pop("keep", None)
     return report
 
 

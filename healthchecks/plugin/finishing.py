@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin import summary, troubles
+from healthchecks.plugin import faults, summary, troubles
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
-from servermonitoring.files import at_home
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -23,7 +22,7 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interruption.is_ending = True
-    run.pool.close()
+    run.end_checks()
     _note_cut(run, exitstatus)
     with _sink(run, "alerts"):
         _tell(run, run.results.values())
@@ -46,7 +45,7 @@ def conclude(run: Run) -> None:
         return
     run.is_concluded = True
     with _sink(run, "alerts"):
-        _tell(run, troubles.results(run))
+        _tell(run, [*troubles.results(run), *faults.over(run)])
         if run.telling:
             run.telling.deliver(_exit_status(run))
     if run.interruption.signal and not run.interrupted:
@@ -133,7 +132,8 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
 
 def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
-    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    name = history.run_name(is_part=bool(run.part))
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days = run.configuration.settings.history.days
     try:
         memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
@@ -156,19 +156,27 @@ def _publish(run: Run) -> None:
         return
     run.shown_notices = len(run.notices)
     seen = situation(run)
-    try:
+    with _written(run, "the page could not be written, the old one is still there"):
         run.page.publish(seen)
-    except OSError as error:
-        run.trouble("page", f"the page could not be written, the old one is still there: {error}")
-    try:
+    with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
         checks = status_json.entries(run.results.values(), run.courses)
         left = len(run.without_result())
         status_json.write(
             run.page_directory, run.host, checks, others(run), interrupted=run.interrupted, without_result=left
         )
-        run.page.accompany(seen)
-    except OSError as error:
-        run.trouble("page", f"not all that belongs to the page could be written: {error}")
+    with _written(run, "the page could not be kept among those of earlier runs"):
+        run.page.keep(seen)
+    with _written(run, "not all badges could be written"):
+        run.page.write_badges()
+
+
+@contextlib.contextmanager
+def _written(run: Run, failure: str) -> Iterator[None]:
+    """A file that cannot be written costs no other one."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - also what nobody thought of
+        run.trouble("page", f"{failure}: {error if isinstance(error, OSError) else describe(error)}")
 
 
 def _export(run: Run) -> None:
@@ -178,6 +186,6 @@ def _export(run: Run) -> None:
     kinds = run.configuration.kinds()
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
-        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+        metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.courses, configured)
     except OSError as error:
         run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

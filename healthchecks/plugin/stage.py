@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
-from healthchecks.plugin.surroundings import Surroundings
+from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
@@ -44,17 +45,16 @@ class _Worker:
 class Stage:
     """`ends_at`: the run's deadline, monotonic."""
 
-    def __init__(self, ends_at: float) -> None:
-        self._ends_at = ends_at
+    def __init__(self, ends_at: float, interruption: Interruption) -> None:
+        self._ends_at, self._interruption = ends_at, interruption
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
         self._job: Job | None = None
-        self._surroundings = Surroundings()
 
     def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
         """Start a phase; `finish` must follow."""
-        if self._job is not None and not self._job.done.is_set():
-            self._abandon()  # the run was interrupted while it waited for that one
+        protect_streams()
+        self.close()
         self._job = job = Job(name, call, deadline, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
@@ -68,11 +68,12 @@ class Stage:
     def finish(self, job: Job) -> Any:
         """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
         try:
-            job.wait()
+            with self._interruption.held():
+                job.wait(self._interruption.check)
         finally:
             if job.is_overdue:
                 self._abandon()
-            self._surroundings.restore()
+            restore_descriptors()
         return job.result()
 
     def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
@@ -84,6 +85,14 @@ class Stage:
             if job.is_overdue:
                 raise Abandoned(f"{name} did not end within {in_words(round(job.seconds, 1))}") from None
             raise
+
+    def close(self) -> None:
+        """Clean up after a phase for which an interrupted run waits no longer."""
+        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+            self._abandon()
+            cleaning = threading.Thread(target=self._job.clean, name="healthchecks-clean", daemon=True)
+            cleaning.start()
+            cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
         """One job, and for how many seconds at most."""

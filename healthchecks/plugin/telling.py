@@ -13,6 +13,7 @@ from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
 from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.bounded import bounded
+from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks import history
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
 _SUPPRESSED = {
-    Action.QUIET: "{} told before",
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
 }
@@ -99,6 +99,8 @@ class Telling:
                 memories.change_resolutions(decided.recovered, [])
 
     def _suppressed(self) -> Iterator[str]:
+        if count := sum(each.told.actions[Action.QUIET] for each in self._rounds):
+            yield handed_over_before(count, self._run.directory)
         for action, text in _SUPPRESSED.items():
             if count := sum(each.told.actions[action] for each in self._rounds):
                 yield text.format(count)

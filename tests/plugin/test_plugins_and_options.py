@@ -84,7 +84,7 @@ def test_workers_are_refused(suite, greeter, text, arguments):
     suite.environment["PYTHONPATH"] = str(suite.folder)
     outcome = suite.run(*arguments, *([] if "--pyargs" in arguments else ["mine"]))
     assert outcome.status == 4, outcome.output
-    assert "ERROR: health checks run side by side already: run them without" in outcome.output
+    assert "ERROR: health checks run side by side already: run them without -n" in outcome.output
     assert "Traceback" not in outcome.output
     assert greeter.contacts == 0
 

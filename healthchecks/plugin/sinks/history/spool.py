@@ -11,7 +11,7 @@ from typing import Any
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history.records import FinishedRun
 from healthchecks.plugin.sinks.history.store import History
-from servermonitoring.files import private_directory, write_whole
+from servermonitoring.files import private_directory, remove_abandoned, write_whole
 
 DIRECTORY = "unstored"
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
@@ -22,6 +22,7 @@ _LARGEST = 50_000_000  # bytes of one file that is read
 def keep(directory: Path, run: FinishedRun) -> None:
     """Raises OSError where this cannot be kept either."""
     folder = private_directory(directory / DIRECTORY)
+    remove_abandoned(folder)
     document = {
         "started": run.started.isoformat(), "seconds": run.seconds, "interrupted": run.interrupted, "name": run.name,
         "results": [_document(each) for each in run.results],
