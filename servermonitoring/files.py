@@ -3,7 +3,13 @@
 import contextlib
 import errno
 import os
+import re
+import stat
+import time
 from pathlib import Path
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{12}")  # a name of write_whole's, before it is renamed
+_ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
 
 
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -28,6 +34,34 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes, and never wait for a FIFO or a device.
+
+    Raises OSError, also for a link; ValueError for what is no regular file of this user or root, or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
+            raise ValueError(f"it belongs to user {status.st_uid}")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return content
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the hidden files that writers who were killed left in a private directory, once they are an hour old."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if _LEFTOVER.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                        os.unlink(entry.path)  # noqa: PTH108 - thousands of names need no Path each
 
 
 def append_line(path: Path, line: str) -> None:

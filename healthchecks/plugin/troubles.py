@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.sinks.history import History
 from healthchecks.plugin.verdict import describe
 from servermonitoring.scrubbing import scrub
 
@@ -41,8 +40,3 @@ class InternalErrors:
 
     def pytest_internalerror(self, excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
         self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
-
-
-def tell_put_aside(run: Run, history: History) -> None:
-    if history.put_aside:
-        run.trouble("history", f"the history was damaged: put aside as {history.put_aside}, begun anew")

@@ -21,7 +21,7 @@ import pytest
 
 from servermonitoring.envelope import Origin
 from servermonitoring.sentry import Sentry
-from servermonitoring.spool import Tally
+from servermonitoring.tally import Tally
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until
 

@@ -61,4 +61,5 @@ LOG = "log"
 
 def event_id(*parts: object) -> str:
     """A UUID in hex, as Sentry wants it, made of what tells this event from all others."""
-    return uuid.uuid5(_NAMESPACE, "\0".join(map(str, parts))).hex
+    text = "\0".join(map(str, parts)).encode(errors="backslashreplace")  # a name of anything may hold anything
+    return uuid.uuid5(_NAMESPACE, text.decode()).hex

@@ -1,8 +1,9 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
-from healthchecks.plugin.sinks.history.database import NAME, Unusable
+from healthchecks.plugin.sinks.history.database import NAME, Unusable, connect_beside, is_damaged, look
 from healthchecks.plugin.sinks.history.records import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime
-from healthchecks.plugin.sinks.history.remembering import Memory, remember
+from healthchecks.plugin.sinks.history.remembering import Memory, keep, remember
+from healthchecks.plugin.sinks.history.repair import renew
 from healthchecks.plugin.sinks.history.store import NAMES, WELL, History, opened
 
 __all__ = [
@@ -19,6 +20,11 @@ __all__ = [
     "RunRecord",
     "Unusable",
     "Uptime",
+    "connect_beside",
+    "is_damaged",
+    "keep",
+    "look",
     "opened",
     "remember",
+    "renew",
 ]
