@@ -1,7 +1,9 @@
 """What the project's own tests share: real servers, and a count of what missing programs cost."""
 
+import random
 import signal
 from collections import Counter
+from collections.abc import Generator
 from typing import Any
 
 import hypothesis
@@ -11,6 +13,7 @@ from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
+_LONGEST = 400  # characters of a failure's reason in the summary
 
 # How long an example takes says more about the machine than about its subject.
 hypothesis.settings.register_profile("servermonitoring", deadline=None)
@@ -20,17 +23,48 @@ hypothesis.settings.load_profile("servermonitoring")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle-files", metavar="SEED", help="run the files of tests in a random order of this seed")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "reliability(area, fault, promise): a row of docs/reliability.md")
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle whole files, since a file is what one worker runs; every worker gets the same order."""
+    if seed := config.getoption("shuffle_files"):
+        files = list({item.path: None for item in items})
+        random.Random(seed).shuffle(files)
+        items.sort(key=lambda item: files.index(item.path))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
+    """Name each failed test and its reason in the last lines, in place of pytest's list, which cuts reasons off."""
+    if terminalreporter.config.option.reportchars == "fE":  # nothing else was asked for
+        terminalreporter.reportchars = ""
+    yield
+    _write_missing(terminalreporter)
+    for report in [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]:
+        terminalreporter.write_line(f"FAILED {report.nodeid}", red=True)
+        terminalreporter.write_line(f"    {_failure(report)}")
+
+
+def _write_missing(terminalreporter: Any) -> None:
     """One line for each missing program: how many tests could not run without it."""
     lost = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
     for reason, count in sorted(lost.items()):
         if reason.startswith(MISSING):
             tests = "1 test" if count == 1 else f"{count} tests"
             terminalreporter.write_line(f"{reason} ({tests} skipped)", yellow=True)
+
+
+def _failure(report: Any) -> str:
+    """The message of the exception, or the last words of whatever there is, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    line = " ".join((crash.message if crash else str(report.longrepr)[-_LONGEST:]).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -178,9 +177,10 @@ class Bugsink(Server):
             tags.setdefault(event, {})[key] = value
         return tags
 
-    def _rows(self, sql: str, *values: Any) -> Iterator[Any]:
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows, read now: a generator would read events later than the tags that are asked for after them."""
         with contextlib.closing(sqlite3.connect(self._database, timeout=20)) as connection:
-            yield from connection.execute(sql, values).fetchall()
+            return connection.execute(sql, values).fetchall()
 
 
 def _title(kind: str, value: str) -> str:

@@ -38,6 +38,20 @@ def test_bugsink_shows_issues_events_tags_and_texts(bugsink, sdk):
     assert bugsink.issues()[0].resolved
 
 
+def test_bugsink_shows_no_event_without_its_tags(bugsink, sdk, monkeypatch):
+    """Also one that comes between the reading of events and of tags."""
+    read_tags = bugsink._tags
+
+    def tags_and_then_an_event():
+        found = read_tags()
+        sdk(bugsink.dsn, {"message": "one", "tags": {"check": "website"}})
+        return found
+
+    monkeypatch.setattr(bugsink, "_tags", tags_and_then_an_event)
+    assert bugsink.events() == []
+    assert [event.tags["check"] for event in bugsink.events()] == ["website"]
+
+
 def test_bugsink_keeps_what_it_has_while_it_is_stopped(bugsink, sdk):
     sdk(bugsink.dsn, {"message": "one"})
     bugsink.stop()
