@@ -1,6 +1,7 @@
 """The file itself: opened, brought to the present schema, looked through now and then."""
 
 import contextlib
+import os
 import sqlite3
 import stat
 import time
@@ -14,7 +15,7 @@ _CHECK_EVERY = 86400  # seconds between two looks through the whole file
 _WAIT = 1  # seconds for another process that is writing
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)  # by a damaged index
-_DAMAGED_SCHEMA = ("no such column", "no such table", "Could not decode to UTF-8")
+_DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Could not decode to UTF-8")
 _TABLES = {"checks", "runs", "results"}  # that every version has
 _BESIDE = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
 
@@ -83,7 +84,7 @@ def connect(path: Path) -> sqlite3.Connection:
 def connect_beside(path: Path) -> sqlite3.Connection:
     """For tables of one's own in the same file. Raises OSError, sqlite3.Error."""
     _refuse_what_is_no_file(path)
-    path.touch(mode=0o600)
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
     return sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
 
 
@@ -116,11 +117,11 @@ def _refuse_what_is_no_file(path: Path) -> None:
         raise Unusable("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
 
 
-def is_damaged(error: sqlite3.Error) -> bool:
+def is_damaged(error: sqlite3.Error | ValueError) -> bool:
     """Whether it tells of a file that is not as it was written, and not of one that is locked, full or foreign."""
     code = getattr(error, "sqlite_errorcode", 0)
-    in_words = str(error).startswith(_DAMAGED_SCHEMA)
-    return isinstance(error, Damaged) or (code & 0xFF) in _DAMAGED or code in _DOUBLED or in_words
+    in_words = any(each in str(error) for each in _DAMAGED_SCHEMA)
+    return isinstance(error, (Damaged, UnicodeDecodeError)) or (code & 0xFF) in _DAMAGED or code in _DOUBLED or in_words
 
 
 def _refuse_others(database: sqlite3.Connection) -> None:

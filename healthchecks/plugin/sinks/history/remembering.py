@@ -28,7 +28,7 @@ def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
     """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
     try:
         return _store(directory, days, run)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, ValueError) as error:
         troubles = [f"history {directory / database.NAME}: {error}", keep(directory, run)]
     return _read_only(directory, run, troubles)
 
@@ -44,12 +44,12 @@ def keep(directory: Path, run: FinishedRun) -> str:
 
 def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
     """A damaged file is put aside; if what was saved of it is damaged, too, so is the new one."""
-    renew = partial(repair.renew, directory / database.NAME)
+    renew = partial(repair.renew, directory / database.NAME, without=run.name)
     aside: list[str] = []
     for salvage in (True, False):
         try:
             return _into_opened(directory, days, run, aside)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             if not database.is_damaged(error):
                 raise
         aside.append(str(renew(salvage=salvage)))

@@ -11,22 +11,24 @@ from pathlib import Path
 from healthchecks.plugin.sinks.history.database import VERSION, connect, connect_unchanged
 
 _BUDGET = 1.0  # seconds for what can still be read
+_UNREADABLE = (sqlite3.Error, OSError, ValueError)  # names of columns, too, may be no UTF-8
 _RECENT = 8 * 86400  # seconds: what the page shows of each check goes first
 _SOME = 500  # rows between two looks at the clock
 _RESULTS = "SELECT * FROM results WHERE check_id = ? AND time {} ? ORDER BY time DESC"
 _TABLES = ("checks", "runs", "reports", "numbers")
 
 
-def renew(path: Path, *, salvage: bool = True) -> Path:
-    """Rename the file, make a new one with what can be read of it; give back its new name. Raises OSError.
+def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
+    """Rename the file, make a new one with what can be read of it; give back its new name.
 
-    Raises sqlite3.Error, too, where the new one cannot be made.
+    `without` names a run that is stored anew. Raises OSError; sqlite3.Error where the new one cannot be made.
     """
     aside = _put_aside(path)
     with closing(connect(path)) as database:
         if salvage:
-            with contextlib.suppress(sqlite3.Error, OSError), closing(connect_unchanged(aside)) as old:
+            with contextlib.suppress(*_UNREADABLE), closing(connect_unchanged(aside)) as old:
                 _salvage(old, database, time.monotonic() + _BUDGET)
+                _forget(database, without)
     return aside
 
 
@@ -55,10 +57,16 @@ def _salvage(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> No
             _copy(old, new, "results", _RESULTS.format(comparison), (check, recent), end)
 
 
+def _forget(database: sqlite3.Connection, name: str) -> None:
+    with database:
+        database.execute("DELETE FROM results WHERE time = (SELECT time FROM runs WHERE name = ?)", (name,))
+        database.execute("DELETE FROM runs WHERE name = ?", (name,))
+
+
 def _copy(  # noqa: PLR0913, PLR0917 - from where, where to, and how long
     old: sqlite3.Connection, new: sqlite3.Connection, table: str, query: str, values: tuple[int, ...], end: float
 ) -> None:
-    with contextlib.suppress(sqlite3.Error), new:
+    with contextlib.suppress(*_UNREADABLE), new:
         for rows in _some(old.execute(query, values)):
             marks = ", ".join("?" * len(rows[0]))
             new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
@@ -69,7 +77,7 @@ def _copy(  # noqa: PLR0913, PLR0917 - from where, where to, and how long
 def _some(rows: sqlite3.Cursor) -> Iterator[list[tuple[object, ...]]]:
     """Up to the first one that cannot be read."""
     found: list[tuple[object, ...]] = []
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*_UNREADABLE):
         for row in rows:
             found.append(row)
             if len(found) == _SOME:
