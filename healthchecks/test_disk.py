@@ -6,7 +6,7 @@ Without a [disk.NAME] table every local file system of this machine is checked.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from healthchecks import Share, Target, Unhealthy, measurement
 from servermonitoring.values import size_in_words
@@ -28,6 +28,8 @@ _LOCAL = {
 
 
 class Disk(Target):
+    local: ClassVar[bool] = True
+
     path: str
     """A directory on the file system."""
     used: Share = 0.9

@@ -109,7 +109,7 @@ class Spool:
         with self._changing:
             waiting = [*self._in_memory, *there.deliveries]
         lost = self._tally.refused or self._tally.dropped
-        error = (self._tally.error if waiting or lost else "") or self._unwritable
+        error = "; ".join(filter(None, [self._tally.error if waiting or lost else "", self._unwritable]))
         oldest = max(0.0, time.time() - min(each.time for each in waiting) / 1e9) if waiting else None
         return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error, odd=there.odd)
 

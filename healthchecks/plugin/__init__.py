@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "healthcheck(deadline, slow, after, retries, needs, group, maintenance): a test that is a health check",
+        "healthcheck(deadline, slow, after, retries, needs, group, maintenance, local): a test that is a health check",
     )
 
 

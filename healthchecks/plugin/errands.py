@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from healthchecks.plugin.alerting.alert_state import AlertState
 from healthchecks.plugin.alerting.state_file import StateFile
+from healthchecks.plugin.slug import monitor_slug
 from servermonitoring.scrubbing import scrub
 from servermonitoring.tally import Tally
 
@@ -71,6 +72,7 @@ class CheckIn:
 
     def __init__(self, sentry: "Sentry", settings: "MonitorSettings") -> None:
         self._sentry, self._settings = sentry, settings
+        self._slug = monitor_slug(settings.monitor, sentry.origin.host)
         self._id = ""
 
     def begin(self) -> None:
@@ -90,7 +92,7 @@ class CheckIn:
             "checkin_margin": round(settings.margin / _MINUTE),
             "max_runtime": round(settings.max_runtime / _MINUTE),
         }
-        return self._sentry.check_in(settings.monitor, status, self._id, monitor_config=config, timeout=timeout)
+        return self._sentry.check_in(self._slug, status, self._id, monitor_config=config, timeout=timeout)
 
 
 class Resolutions:

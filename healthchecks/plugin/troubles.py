@@ -29,6 +29,7 @@ def results(run: Run) -> Iterator[Result]:
             seconds=0.0,
             started=run.started,
             host=run.host,
+            local=True,
         )
 
 

@@ -50,9 +50,13 @@ class Alert:
 
     @property
     def fingerprint(self) -> list[str]:
-        """What belongs to one issue: the check of a target; a message of its own is one of its own."""
+        """What belongs to one issue: the check of a target, wherever it runs, unless it is about the machine itself.
+
+        A message of its own is an issue of its own.
+        """
         check, target, topic = self.key
-        return [check, target] if topic in ("", LOG) else [check, target, topic]
+        of_host = [f"on {self.host}"] if self.result is None or self.result.local else []
+        return [check, target, *([] if topic in ("", LOG) else [topic]), *of_host]
 
 
 LOG = "log"
