@@ -148,6 +148,15 @@ def test_hangs_up(run, relay, bugsink):
     met.is_as_documented()
 
 
+def test_a_captive_portal(run, relay, bugsink):
+    """Somebody else answers, and has taken nothing."""
+    ids = put(sentry := run())
+    relay.answer(200, body=b"<html>Please accept the terms of use</html>")
+    met = outcome("a captive portal answers 200", sentry)
+    the_next_run_delivers(run, relay, bugsink, ids)
+    met.is_as_documented()
+
+
 def test_429_for_a_second(run, relay, bugsink):
     """The pause fits into the budget: it is kept, and then all goes through."""
     ids = put(sentry := run())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.alerting.alert_state import AlertState, state_of
+from healthchecks.plugin.alerting.policy import LONGEST_KIND
 from healthchecks.plugin.sinks.history.database import NAME, connect_unchanged
 
 _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kinds, suppressed, event"
@@ -45,4 +46,9 @@ def _content(database: sqlite3.Connection) -> dict[str, Any]:
 def _memory(row: tuple[Any, ...]) -> dict[str, Any]:
     memory = dict(zip(_FIELDS, row[3:], strict=True))
     seen = memory["since"] if memory["told"] is None else memory["told"]
-    return {"key": row[:3], "seen": seen, **memory, "kinds": json.loads(memory["kinds"])}
+    return {
+        "key": row[:3],
+        "seen": seen,
+        **memory,
+        "kinds": [each[:LONGEST_KIND] for each in json.loads(memory["kinds"])],
+    }

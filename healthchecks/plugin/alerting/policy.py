@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, replace
 
 REMINDERS = (3600.0, 6 * 3600.0)  # seconds after the first alert; then again every day
+LONGEST_KIND = 200  # characters of a class of error
 _DAY = 24 * 3600.0
 
 Key = tuple[str, str, str]
