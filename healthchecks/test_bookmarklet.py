@@ -10,11 +10,14 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, measurement
 from healthchecks.clients.addresses import Url
+from servermonitoring.files import at_home, read_regular
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
     from healthchecks.clients.browser import Browser
 
+_LARGEST = 1_000_000  # bytes of a bookmarklet
 _SCHEME = "javascript:"
 _AHEAD = 300  # seconds that the clock of who wrote the log may be ahead
 _TEXT = "return document.body ? document.body.innerText : ''"
@@ -26,7 +29,7 @@ def _script(text: str) -> str:
     """The JavaScript of a javascript: URL, or of a file that holds one or the script itself."""
     if not text.lower().startswith(_SCHEME):
         try:
-            text = Path(text).expanduser().read_text(encoding="utf-8").strip()
+            text = read_regular(at_home(text), _LARGEST).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"neither a javascript: URL nor a file that can be read: {reason}") from None
@@ -104,7 +107,7 @@ def run(bookmarklet: Bookmarklet) -> Run:
         from healthchecks.clients import logfile
 
         line = logfile.newest(bookmarklet.log, bookmarklet.ok, bookmarklet.fail)
-        return Run(line.ok, line.text[:300], line.age)
+        return Run(line.ok, scrub_and_cut(line.text, 300), line.age)
     from healthchecks.clients.browser import Browser
 
     with Browser(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:

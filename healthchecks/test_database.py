@@ -1,10 +1,12 @@
 """Databases: PostgreSQL lets us in and answers, has connections left, and neither lags nor hangs."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Share, Target, measurement
+from healthchecks.clients.keys import certificates
 from healthchecks.clients.postgresql import Access, parse, session
 from healthchecks.clients.postgresql_figures import Figures, figures_of
 from servermonitoring.values import in_words
@@ -34,6 +36,13 @@ class Database(Target):
     """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
     oldest_transaction: Duration | None = None
     """Longest time that a transaction may be open. Needs the role pg_monitor."""
+
+    @field_validator("sslrootcert")
+    @classmethod
+    def _holds_authorities(cls, name: str) -> str:
+        if name not in {"", "system"}:  # libpq's word for the authorities of the system
+            certificates(Path(name))
+        return name
 
     @field_validator("dsn")
     @classmethod

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, measurement
 from healthchecks.clients.amqp import Access, Broker, session
+from healthchecks.clients.keys import Authorities
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -36,7 +37,7 @@ class Rabbitmq(Target):
     """Virtual host."""
     tls: bool = False
     """Whether to speak TLS; the server's certificate must then be valid."""
-    ca: str = ""
+    ca: Authorities | None = None
     """File of the authority to trust instead of the public ones; with tls only."""
     queues: dict[str, Queue] = Field(default_factory=dict)
     """Queues that have to be there, with their limits; never created, never read from."""
@@ -49,7 +50,7 @@ class Rabbitmq(Target):
 
     def access(self) -> Access:
         port = self.port or (_TLS_PORT if self.tls else _PORT)
-        return Access(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, self.ca)
+        return Access(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or ""))
 
 
 @dataclass(frozen=True)

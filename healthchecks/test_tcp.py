@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
+from servermonitoring.scrubbing import scrub_and_cut
 
 _LONGEST_GREETING = 4096  # bytes
 
@@ -36,7 +37,7 @@ def greeting(tcp: Tcp) -> Greeting:
 
 
 def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
-    shown = greeting.text[:80]
+    shown = scrub_and_cut(greeting.text, 80)
     assert tcp.greeting in greeting.text, f"greets with {shown!r} at {tcp.host}:{tcp.port} instead of {tcp.greeting!r}"
 
 

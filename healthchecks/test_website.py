@@ -9,6 +9,7 @@ from healthchecks.clients.addresses import Url, is_at, shown
 from healthchecks.clients.http import Answer, Client, Question
 from healthchecks.clients.keys import SecretByName, Texts, WebKeys
 from healthchecks.clients.values import unlike
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 
@@ -95,7 +96,7 @@ def _judge_headers(website: Website, response: Answer, here: str) -> None:
     for name, text in website.headers.items():
         found = response.headers.get(name)
         assert found is not None, f"sends no header {name} at {here}"
-        assert text in found, f"sends {name}: {found[:200]} without {text} at {here}"
+        assert text in found, f"sends {name}: {scrub_and_cut(found, 200)} without {text} at {here}"
 
 
 def _judge_certificate(website: Website, response: Answer) -> None:

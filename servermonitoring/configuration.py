@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.files import at_home
+from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in
 
 NAME = "servermonitoring.toml"
 VARIABLE = "SERVERMONITORING_CONFIG"
+_LARGEST = 5_000_000  # bytes
 _REFERENCE = re.compile(r"\$(?:\$(?=\{)|\{(?P<name>[^}]*)\})")  # ${NAME}; $${ is a literal ${
 
 
@@ -53,7 +54,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     Raises ConfigurationError for a file that cannot be read at all.
     """
     try:
-        tables = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        tables = tomllib.loads(read_regular(path, _LARGEST).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:

@@ -7,9 +7,36 @@ import re
 import stat
 import time
 from pathlib import Path
+from typing import Literal
+
+from servermonitoring.values import size_in_words
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{12}")  # a name of write_whole's, before it is renamed
 _ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
+_OTHERS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"] = "whole") -> bytes:
+    """Return what a regular file holds: the whole of it, or at most `most` bytes from its start or its end.
+
+    Never waits, as a pipe would, and never reads without end, as a device would. Raises OSError, with a `strerror`
+    that says what is wrong, also where the path leads to something else, or the whole is more than `most` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = next((words for fits, words in _OTHERS if fits(status.st_mode)), "a device")
+            raise OSError(errno.EINVAL, f"is {what}, not a file", str(path))
+        if part == "end":
+            os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + (part == "whole"))
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"is larger than {size_in_words(most)}", str(path))
+    return content
 
 
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -34,24 +61,6 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
-
-
-def read_regular(path: Path, most: int) -> bytes:
-    """Return the content of a regular file of at most `most` bytes, and never wait for a FIFO or a device.
-
-    Raises OSError, also for a link; ValueError for what is no regular file of this user or root, or too large.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is no regular file")
-        if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
-            raise ValueError(f"it belongs to user {status.st_uid}")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"it has more than {most} bytes")
-    return content
 
 
 def remove_leftovers(directory: Path) -> None:

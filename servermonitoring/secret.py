@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from servermonitoring.files import at_home
+from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import remember
 
+_LARGEST = 65_536  # bytes of a secret's file
 FILE_PREFIX = "file:"
 
 
@@ -25,7 +26,7 @@ class Secret:
             return cls(text)
         path = at_home(text.removeprefix(FILE_PREFIX))
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_regular(path, _LARGEST).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"cannot read the secret file {path}: {reason}") from None

@@ -133,7 +133,7 @@ class Spool:
     # What the draining needs.
 
     def read(self, delivery: Delivery) -> bytes:
-        """Raises OSError; ValueError for what is no file of a delivery."""
+        """Raises OSError."""
         if delivery.content is not None:
             return delivery.content
         return read_regular(self.directory / delivery.name, LARGEST)

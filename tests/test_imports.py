@@ -18,8 +18,12 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
-    ("healthchecks.plugin.result", ("healthchecks.plugin.attachments", "servermonitoring.*")),
-    ("healthchecks.plugin.attachments", ()),
+    ("healthchecks.plugin.text", ("servermonitoring.*",)),
+    ("healthchecks.plugin.attachments", ("healthchecks.plugin.text", "servermonitoring.*")),
+    (
+        "healthchecks.plugin.result",
+        ("healthchecks.plugin.attachments", "healthchecks.plugin.text", "servermonitoring.*"),
+    ),
     (
         "healthchecks.plugin.alerting.*",
         (

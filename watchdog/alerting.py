@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.envelope import Origin
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.sentry import Sentry
 from servermonitoring.tally import Tally
 from servermonitoring.values import in_words, size_in_words
@@ -135,7 +136,7 @@ def _of_error(record: logging.LogRecord) -> dict[str, Any]:
         "fingerprint": ["watchdog", record.name, str(record.msg)],
     }
     if record.exc_info and record.exc_info[1]:
-        text = "".join(traceback.format_exception(record.exc_info[1]))[-_LONGEST:]
+        text = scrub_and_cut("".join(traceback.format_exception(record.exc_info[1])), _LONGEST, keep_end=True)
         event["message"] += f": {record.exc_info[1]}"
         event["contexts"] = {"error": {"traceback": text}}
     return event

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from servermonitoring.scrubbing import scrub
+from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
 from watchdog.memory import Scale
 from watchdog.processes import Process
@@ -30,7 +30,7 @@ class Family:
 
     @property
     def command(self) -> str:
-        return scrub(" ".join(self.arguments))[:_LONGEST_COMMAND]
+        return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
 
     def facts(self, excused: float = 0.0) -> Facts:
         return Facts(self.main.started, self.memory, self.validated, excused)

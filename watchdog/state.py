@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.files import append_line, write_whole
+from servermonitoring.files import append_line, read_regular, write_whole
 
 HEARTBEAT = "watchdog.json"
 KILLS = "kills.jsonl"
+_LARGEST_HEARTBEAT = 10_000  # bytes
 _LONGEST_LINE = 100_000  # bytes; a kill's own line is at most a few thousand
 _MOST_READ = 20_000_000  # bytes of kills.jsonl, from its end: 40,000 kills
 
@@ -43,7 +44,7 @@ class Kill:
 def heartbeat(directory: Path) -> Heartbeat | None:
     """The last sign of life; None if no watchdog was ever started here, or the file cannot be read."""
     try:
-        value = json.loads((directory / HEARTBEAT).read_bytes())
+        value = json.loads(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT))
         return Heartbeat(
             int(value["pid"]), float(value["time"]), float(value["poll_interval"]), float(value["started"])
         )
@@ -54,7 +55,7 @@ def heartbeat(directory: Path) -> Heartbeat | None:
 def kills(directory: Path, since: float) -> list[Kill]:
     """The kills at or after a time (unix seconds), oldest first; lines that are rubbish are passed over."""
     try:
-        lines = _tail(directory / KILLS).split(b"\n")
+        lines = read_regular(directory / KILLS, _MOST_READ, part="end").split(b"\n")
     except OSError:
         return []
     found = [kill for line in lines if line.strip() and (kill := _kill(line)) is not None]
@@ -69,13 +70,6 @@ def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
 def record_kill(directory: Path, kill: Kill) -> None:
     """Raises OSError."""
     append_line(directory / KILLS, json.dumps(asdict(kill)))
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _MOST_READ))
-        return file.read(_MOST_READ)
 
 
 def _kill(line: bytes) -> Kill | None:

@@ -23,6 +23,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 
 from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, remaining
 from healthchecks.clients.processes import Family
+from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 T = TypeVar("T")
@@ -120,7 +121,7 @@ class Browser:
             if found := _PORT.search(said):
                 return int(found[1])
             if not self._family.is_running:
-                raise Unhealthy(f"{self._driver_path} ended at once: {said.strip()[-200:]}")
+                raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
                 raise NoAnswer("the driver did not come up in time")
             time.sleep(_INTERVAL)  # it tells by its output only

@@ -7,8 +7,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 
 from healthchecks import Secret, Size
 from healthchecks.clients.addresses import Url
+from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import is_sensitive
 from servermonitoring.secret import FILE_PREFIX
+
+_LARGEST = 10_000_000  # bytes of a file of authorities
 
 
 def _secrets(value: object) -> object:
@@ -26,10 +29,12 @@ def _plain(text: str) -> Secret:
     return Secret(text, remembered=False)
 
 
-def _certificates(path: Path) -> Path:
+def certificates(path: Path) -> Path:
+    """Return the path of a file of authorities. Raises ValueError for one that cannot be read, or holds none."""
     import ssl
 
     try:
+        read_regular(path, _LARGEST)  # OpenSSL would wait for a pipe
         ssl.create_default_context(cafile=str(path))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
@@ -46,6 +51,9 @@ def _texts(value: object) -> object:
 
 SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets)]
 """Names with values that do not show; `file:/path` reads a value from a file."""
+
+Authorities = Annotated[Path, AfterValidator(certificates)]
+"""A file of authorities to trust, in PEM form."""
 
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -66,7 +74,7 @@ class WebKeys(BaseModel):
     """Largest body, unpacked; a larger one is a failure."""
     verify: bool = True
     """Whether the server's certificate must be valid."""
-    ca: Annotated[Path, AfterValidator(_certificates)] | None = None
+    ca: Authorities | None = None
     """File of the authority to trust instead of the public ones."""
     proxy: Url | None = None
     """Proxy to go through; proxies of the environment are never used."""

@@ -1,12 +1,12 @@
 """The newest line of a log that tells of success or failure, and how old it is."""
 
 import re
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from healthchecks import Unhealthy
+from servermonitoring.files import read_regular
 
 _TAIL = 262_144  # bytes
 _TIME = re.compile(r"\W{0,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?\s?(?:Z|[+-]\d\d:?\d\d)?)")
@@ -34,15 +34,11 @@ def newest(path: Path, ok: str, fail: str) -> Line:
 
 def _tail(path: Path) -> tuple[str, datetime]:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for somebody to write
-            raise Unhealthy(f"{path} is not a file")
-        with path.open("rb") as file:
-            file.seek(max(0, status.st_size - _TAIL))
-            text = file.read(_TAIL).decode(errors="replace")
+        text = read_regular(path, _TAIL, part="end").decode(errors="replace")
+        written = path.stat().st_mtime
     except OSError as error:
         raise Unhealthy(f"{path}: {error.strerror}") from None
-    return text, datetime.fromtimestamp(status.st_mtime, UTC)
+    return text, datetime.fromtimestamp(written, UTC)
 
 
 def _time_of(line: str) -> datetime | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks.clients.postgresql_authentication import required
 from healthchecks.clients.postgresql_failures import in_words
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _connect(access: Access) -> "Connection":
         "keepalives_interval": 1,
         "keepalives_count": 3,
     }
-    options = {"application_name": "healthchecks", **limits, **access.options}
+    options = {"application_name": "healthchecks", **limits, **required(access.known), **access.options}
     connection: Connection = psycopg2.connect(access.dsn, **options)
     return connection
 

@@ -9,9 +9,15 @@ if TYPE_CHECKING:
 _ATTEMPT = re.compile(r"(?:connection to server (?:at|on) [^\n]*? failed: |could not connect to server: )")
 _SEVERITY = re.compile(r"^(?:FATAL|ERROR|PANIC): +")
 
+_CLEARTEXT = (
+    "the server asks for the password in clear text and did not get it, since TLS is not verified, at ADDRESS: "
+    'let it ask for scram-sha-256 (pg_hba.conf), or write sslmode = "verify-full"'
+)
 # The first that is found; {} takes the pattern's group. None says that the address adds nothing.
 _WORDS: list[tuple[str, str]] = [
     (r'(password authentication failed for user "[^"]*")', "{} at ADDRESS"),
+    (r"server requested a cleartext password", _CLEARTEXT),
+    (r'invalid connection option "require_auth"', "libpq is older than 16, use psycopg2-binary, to ask at ADDRESS"),
     (r"no password supplied", "USER needs a password at ADDRESS"),
     (r'database "([^"]*)" does not exist', 'no database "{}" at ADDRESS'),
     (r'role "([^"]*)" does not exist', 'no role "{}" at ADDRESS'),

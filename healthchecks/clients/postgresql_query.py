@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from healthchecks import Broken, Unhealthy, remaining
 from healthchecks.clients.postgresql import Access, session
 from healthchecks.clients.postgresql_query_failures import lock_failure, told
+from servermonitoring.scrubbing import scrub
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
 
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
+_FETCHED_CELL = 1_500  # characters: what follows the cut tells whether a secret stands at it
 _LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answers must still open on a phone
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
@@ -161,7 +163,7 @@ def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str |
     block = _READ.format(
         variables=" ".join(f"{name} text;" for name in names),
         names=", ".join(names),
-        cells=", ".join(f"left({name}, {LONGEST_CELL}), octet_length({name})::text" for name in names),
+        cells=", ".join(f"left({name}, {_FETCHED_CELL}), octet_length({name})::text" for name in names),
         limit=query.limit,
         largest=_LARGEST_ANSWER,
         counted=query.counted,
@@ -178,6 +180,6 @@ def _row(cells: list[Any]) -> tuple[str | None, ...]:
 
 def _cell(text: str | None, size: int) -> str | None:
     """One that the server has cut is told to be, with its whole size."""
-    if text is None or len(text) < LONGEST_CELL or len(text.encode()) == size:
+    if text is None or len(text) <= LONGEST_CELL:
         return text
-    return f"{text}… ({size_in_words(size)} in all)"
+    return f"{scrub(text)[:LONGEST_CELL]}… ({size_in_words(size)} in all)"

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from servermonitoring.scrubbing import scrub_and_cut
+
 _LONGEST = 100  # characters of a value in a message
 
 
@@ -57,5 +59,4 @@ def _equal(found: Any, expected: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return scrub_and_cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST)

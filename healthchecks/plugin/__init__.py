@@ -131,13 +131,23 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    run = _run(item.config)
+    if run is not None and checks.is_check(item):
+        from healthchecks.plugin.judging import prepare
+
+        prepare(item, run)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     run = _run(pyfuncitem.config)
     if run is None or not checks.is_check(pyfuncitem):
         return None
     from healthchecks.plugin.judging import judge
 
-    return judge(pyfuncitem, run) or None
+    judge(pyfuncitem, run)
+    return True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -187,6 +197,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from healthchecks.plugin.finishing import summarize
 
         summarize(run, terminalreporter)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session: Any = config.pluginmanager.get_plugin("session")
+    if session is not None and _run(config) is not None:
+        from healthchecks.plugin.leaving import leave
+
+        leave(session.exitstatus)
 
 
 def _run(config: pytest.Config) -> "Run | None":

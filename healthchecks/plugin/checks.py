@@ -39,6 +39,7 @@ class CheckItem(pytest.Item):
 
 
 _SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
+_DEADLINE = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -126,6 +127,12 @@ def target_of(item: pytest.Item) -> "Target | None":
             return value
     marker = item.get_closest_marker(MARKER)
     return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+
+
+def deadline_of(item: pytest.Item) -> float:
+    """Seconds that each phase of this check may take."""
+    target = target_of(item)
+    return target.deadline if target else _DEADLINE
 
 
 def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from healthchecks.plugin.attachments import LARGEST, Attachment
 from healthchecks.plugin.job import current_job
+from healthchecks.plugin.text import valid
 
 
 def remaining() -> float:
@@ -31,10 +32,11 @@ def on_timeout(clean: Callable[[], object]) -> None:
 def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
     """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement.
 
-    Cut at 2 MB; a picture larger than that is left out. Does nothing outside of a measurement.
+    Cut at 2 MB; a picture larger than that is left out, and so is what exceeds 10 MB of one check. Does nothing
+    outside of a measurement.
     """
     job = current_job()
-    data = content.encode() if isinstance(content, str) else content
+    data = valid(content).encode() if isinstance(content, str) else content
     if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
         return
-    job.attachments.append(Attachment(name, data[:LARGEST], media_type))
+    job.attachments.append(Attachment(name, data, media_type))

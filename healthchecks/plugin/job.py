@@ -1,12 +1,17 @@
-"""One measurement of one target: under way, or done."""
+"""One measurement of one target, or one phase of a test: under way, or done."""
 
 import contextlib
+import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.result import NoAnswer
+import pytest
+
+from healthchecks.plugin.result import Broken, NoAnswer
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 
     from healthchecks.plugin.attachments import Attachment
 
+_ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
 
 
@@ -23,11 +29,14 @@ class Job:
     def __init__(self, name: str, call: Callable[[], Any], deadline: float, lane: tuple[object, int]) -> None:
         self.name, self.call, self.deadline = name, call, deadline
         self.lane, self.concurrent = lane
+        self.is_ahead = True
+        """Of a test that may not have its turn yet: what it logs is held back until then."""
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None
         self.value: Any = None
         self.error: BaseException | None = None
+        self.is_overdue = False
         self.done = threading.Event()
         self.records: list[logging.LogRecord] = []
         self.attachments: list[Attachment] = []
@@ -54,10 +63,13 @@ class Job:
     def run(self) -> None:
         """Measure, in a thread of its own."""
         _local.job = self
+        process = os.getpid()
         try:
             value, error = self.call(), None
         except BaseException as raised:  # noqa: BLE001 - whatever it is, it is raised again in the test
             value, error = None, raised
+        if os.getpid() != process:
+            os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
         late = self.ends_at is not None and time.monotonic() > self.ends_at
         self.end(value, self._overdue() if late else error)
 
@@ -71,6 +83,14 @@ class Job:
             with contextlib.suppress(Exception):  # one that fails must not keep the others
                 self.cleanups.pop()()
 
+    def result(self) -> Any:
+        """Its value. Raises what the call raised; of what would end pytest itself, Broken with the place."""
+        if isinstance(self.error, _ENDS_PYTEST):
+            raise Broken(f"{self.name} raised {_with_place(self.error)}, which ends this check only") from self.error
+        if self.error is not None:
+            raise self.error
+        return self.value
+
     def end(self, value: Any, error: BaseException | None) -> bool:
         """Set what came of it; False if that was decided already."""
         with self._lock:
@@ -81,6 +101,7 @@ class Job:
             return True
 
     def _overdue(self) -> NoAnswer:
+        self.is_overdue = True
         if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
             return NoAnswer("no answer before the run's own deadline")
         return NoAnswer(f"no answer within {in_words(self.deadline)}")
@@ -89,3 +110,9 @@ class Job:
 def current_job() -> Job | None:
     """The job that this thread measures for."""
     return getattr(_local, "job", None)
+
+
+def _with_place(error: BaseException) -> str:
+    """SystemExit (test_backup.py, line 12)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} ({PurePath(frames[-1].filename).name}, line {frames[-1].lineno})"

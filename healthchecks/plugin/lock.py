@@ -15,7 +15,12 @@ class AnotherRun(Exception):  # noqa: N818 - it names what was found
 
 
 class RunLock:
-    """Held from the first measurement to the end of the process; children do not inherit it."""
+    """Held from the first measurement to the end of the process; no child of a check inherits it.
+
+    flock() belongs to every process that holds the open file: a child that a check forks gives it up at once, one
+    that executes a program does by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon
+    as anything in this process opens and closes the file.
+    """
 
     def __init__(self, directory: Path, name: str = "run.lock") -> None:
         self.path = directory / name
@@ -34,8 +39,10 @@ class RunLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()} {time.time():.0f}".encode())
         self._descriptor = descriptor
+        os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
+        """Close this process's descriptor; the lock goes with the last one of the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -3,12 +3,13 @@
 A measuring thread's records are kept with its job, and replayed in the call of the test that waits for it.
 """
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.job import Job, current_job
 from healthchecks.plugin.result import LogLine
-from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
+from healthchecks.plugin.text import clean, text_of
 
 if TYPE_CHECKING:
     import pytest
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 MESSAGES = "healthchecks.message"  # the logger of capture_message()
 DATA = "healthchecks_data"  # the attribute of its records
 _MOST = 1000  # records of one measurement
-_LONGEST = 8000  # characters of one that is kept
-_READ = 100_000  # characters of it that are looked at for secrets
+_LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
 _KEPT = "healthchecks_kept"
 
 
@@ -31,10 +31,10 @@ class Collector(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         job = current_job()
         try:
-            if job is None and len(self._lines) < _MOST:
+            if job is not None and job.is_ahead:
+                job.records += [record][: _MOST - len(job.records)]
+            elif _is_of_this_test(job) and len(self._lines) < _MOST:
                 self._lines.append(_line(record))
-            elif job is not None and len(job.records) < _MOST:
-                job.records.append(record)
         except Exception:  # noqa: BLE001 - a record whose text cannot be made harms no check
             self.handleError(record)
 
@@ -48,9 +48,9 @@ class _HoldBack(logging.Filter):
     """On pytest's handlers: keeps a measuring thread's records out until they are replayed, and secrets always."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if current_job() is not None:
+        if not _is_of_this_test(current_job()):
             return False
-        record.msg, record.args = scrub(record.getMessage()), None
+        record.msg, record.args = clean(_message(record), _LONGEST_SHOWN), None
         return True
 
 
@@ -83,27 +83,37 @@ def divert(config: "pytest.Config") -> Collector:
 def replay(job: Job) -> None:
     """Hand the records of a measurement to the loggers again, now in the main thread."""
     for record in job.records:
-        logging.getLogger(record.name).handle(record)
+        with contextlib.suppress(Exception):  # of a handler of the user, which has raised in the measurement already
+            logging.getLogger(record.name).handle(record)
+
+
+def _is_of_this_test(job: Job | None) -> bool:
+    """Whether what this thread logs is of the test that runs now: not so ahead of it, nor once it was abandoned."""
+    return job is None or not (job.is_ahead or job.done.is_set())
 
 
 def _line(record: logging.LogRecord) -> LogLine:
     repeated = hasattr(record, _KEPT)
     setattr(record, _KEPT, True)
-    text = record.getMessage()
+    text = _message(record)
     data: dict[str, Any] | None = getattr(record, DATA, None)
     if record.exc_info and record.exc_info[1] is not None:  # log.exception()
-        text = f"{text}: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        text = f"{text}: {type(record.exc_info[1]).__name__}: {text_of(record.exc_info[1])}"
     return LogLine(
         time=record.created,
         level=record.levelno,
         logger=record.name,
-        text=_clean(text),
-        template=_clean(str(record.msg)),
+        text=text,
+        template=text_of(record.msg),
         is_message=data is not None,
-        data={key: FILTERED if is_sensitive(key) else _clean(str(value)) for key, value in (data or {}).items()},
+        data=data or {},
         is_repeated=repeated,
     )
 
 
-def _clean(text: str) -> str:
-    return scrub(text[:_READ])[:_LONGEST]
+def _message(record: logging.LogRecord) -> str:
+    """Its text; also of one whose arguments do not fit."""
+    try:
+        return text_of(record.getMessage())
+    except Exception as error:  # noqa: BLE001 - whatever the arguments raise
+        return f"{text_of(record.msg)} (its arguments do not fit: {text_of(error)})"

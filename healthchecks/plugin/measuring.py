@@ -10,12 +10,12 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from healthchecks.plugin.execution import execute
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.limits import Limits
 from healthchecks.plugin.result import NotMeasured
@@ -60,22 +60,11 @@ class Pool:
             self._jobs.pop((measurement.function, target.kind(), target.name), None)
         self.submit(measurement, target)
 
-    def call(self, name: str, function: Callable[[], Any], deadline: float) -> Job:
-        """Run a function that is no measurement under the same hard deadline."""
-        with self._changed:
-            return self._enqueue(Job(name, function, deadline, (None, _UNBOUNDED)))
-
     def wait(self, job: Job) -> Any:
         """Its value; raises what the measurement raised, NoAnswer, or NotMeasured."""
         if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
             job.end(None, NotMeasured("the measuring thread of this run died"))
-        if job.error is not None:
-            raise job.error
-        return job.value
-
-    def is_open(self) -> bool:
-        """Whether a measurement may still end by itself: before the run's deadline."""
-        return time.monotonic() < self.ends_at
+        return job.result()
 
     def waiting(self) -> tuple[int, float]:
         """How many jobs are still awaited, and for how many seconds at most."""
@@ -101,7 +90,7 @@ class Pool:
         )
         return Job(
             f"{measurement.name}[{target.reference}]",
-            partial(measurement.function, target),
+            partial(execute, partial(measurement.function, target)),
             target.deadline,
             lane,
         )

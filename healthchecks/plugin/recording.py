@@ -9,12 +9,11 @@ import pytest
 from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import checks
-from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.verdict import Verdict, is_broken, printable, verdict
-from servermonitoring.scrubbing import scrub
+from healthchecks.plugin.text import clean
+from healthchecks.plugin.verdict import Verdict, describe, is_broken, printable, verdict
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
@@ -29,7 +28,20 @@ def spare_traceback(call: pytest.CallInfo[None]) -> None:
 
 
 def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
-    """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report."""
+    """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report.
+
+    Raises nothing: a check that leaves behind what nobody can make a result of is an error, and the others go on.
+    """
+    try:
+        _record(item, call, report, run)
+    except Exception as error:  # noqa: BLE001 - whatever a check may have done to its report
+        report.outcome, report.sections, report.user_properties = "failed", [], []
+        judged = Verdict(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
+        report.longrepr = judged.message
+        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
+
+
+def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
     jobs = item.stash.get(JOBS, [])
     _keep_log(item, report.when, run)
     if report.when == "call" and jobs:
@@ -43,16 +55,16 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.longrepr = printable(error.details) if isinstance(error, Broken) else _traceback(call.excinfo)
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
-        attachments = _attachments(item)
+        attachments = [each for job in jobs for each in job.attachments]
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
-        vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(attachments)]  # what pytest-html reads
+        vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 
 def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
     """A file of checks that could not even be collected, as one broken check."""
-    details = scrub(str(report.longrepr)[-_LONGEST:])
+    details = clean(report.longrepr, _LONGEST, keep_end=True)
     last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
     return Result(
         check=PurePath(report.nodeid).stem.removeprefix("test_"),
@@ -71,7 +83,7 @@ def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
 def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
     target = checks.target_of(item)
     check, name = checks.check_name(item), checks.target_name(item)
-    log: list[LogLine] = item.stash[_LOG]
+    log: list[LogLine] = item.stash.get(_LOG, [])
     named = target is not None and target.name == name != ""
     return Result(
         check=check,
@@ -112,28 +124,21 @@ def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    report.sections = [(name, scrub(text[-_LONGEST:])) for name, text in report.sections]
-    report.user_properties = [(name, scrub(str(value))) for name, value in report.user_properties]
+    report.sections = [(name, clean(text, _LONGEST, keep_end=True)) for name, text in report.sections]
+    report.user_properties = [(clean(name, _LONGEST), clean(value, _LONGEST)) for name, value in report.user_properties]
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = clean(report.wasxfail, _LONGEST)
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
-        report.longrepr = (path, line, scrub(reason))
+        report.longrepr = (path, line, clean(reason, _LONGEST))
     elif judged.status is Status.FAILED:
         report.longrepr = judged.message
     elif report.longrepr is not None:
-        report.longrepr = scrub(str(report.longrepr)[-_LONGEST:])
+        report.longrepr = clean(report.longrepr, _LONGEST, keep_end=True)
 
 
-def _attachments(item: pytest.Item) -> list[Attachment]:
-    attached = [each for job in item.stash.get(JOBS, []) for each in job.attachments]
-    return [each if each.is_picture else _scrubbed(each) for each in attached]
-
-
-def _scrubbed(text: Attachment) -> Attachment:
-    return replace(text, content=scrub(text.content.decode(errors="replace")).encode())
-
-
-def _extras(attachments: list[Attachment]) -> list[dict[str, object]]:
-    if not attachments:
+def _extras(result: Result) -> list[dict[str, object]]:
+    if not result.attachments:
         return []
     import base64
 
@@ -143,5 +148,5 @@ def _extras(attachments: list[Attachment]) -> list[dict[str, object]]:
         extras.image(base64.b64encode(each.content).decode(), each.name)
         if each.is_picture
         else extras.text(each.content.decode(), each.name)
-        for each in attachments
+        for each in result.attachments
     ]

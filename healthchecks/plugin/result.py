@@ -1,12 +1,23 @@
 """What came of one check: the record that every sink receives."""
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from healthchecks.plugin.attachments import Attachment
+from healthchecks.plugin.attachments import Attachment, fitting
+from healthchecks.plugin.text import clean, name_of, valid
+from servermonitoring.scrubbing import FILTERED, is_sensitive
+
+_LONGEST_NAME = 500  # characters
+_LONGEST_LINE = 2_000  # of a message
+_LONGEST_LOG = 8_000  # of one line of the log
+_LONGEST_DETAILS = 100_000
+_MOST_LINES = 1_000  # of the log of one check
+_MOST_DATA = 50  # values of one message
 
 
 class Status(enum.StrEnum):
@@ -66,6 +77,18 @@ class LogLine:
     is_repeated: bool = False
     """Logged by a measurement that several checks share, and kept for another of them already."""
 
+    def __post_init__(self) -> None:
+        set_clean = partial(object.__setattr__, self)
+        set_clean("logger", name_of(self.logger, _LONGEST_NAME))
+        set_clean("text", clean(self.text, _LONGEST_LOG))
+        set_clean("template", clean(self.template, _LONGEST_LOG))
+        set_clean("data", dict(_datum(*each) for each in [*self.data.items()][:_MOST_DATA]))
+
+
+def _datum(key: object, value: object) -> tuple[str, str]:
+    name = name_of(key, _LONGEST_NAME)
+    return name, FILTERED if is_sensitive(name) else clean(value, _LONGEST_LOG)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -98,6 +121,18 @@ class Result:
     log: Sequence[LogLine] = ()
     attachments: Sequence[Attachment] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_clean = partial(object.__setattr__, self)
+        for name in ("check", "target", "label", "host", "group", "kind"):
+            set_clean(name, name_of(getattr(self, name), _LONGEST_NAME))
+        set_clean("message", clean(self.message, _LONGEST_LINE))
+        set_clean("details", clean(self.details, _LONGEST_DETAILS, keep_end=True))
+        set_clean("seconds", float(self.seconds) if math.isfinite(self.seconds) else 0.0)
+        set_clean("log", tuple(self.log)[:_MOST_LINES])
+        set_clean("attachments", fitting(self.attachments))
+        extras = {key: valid(value) if isinstance(value, str) else value for key, value in self.extras.items()}
+        set_clean("extras", extras)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import socket
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from healthchecks.plugin.limits import limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.stage import Stage
+from healthchecks.plugin.text import clean
 from servermonitoring import state
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from healthchecks.plugin.sinks.history import Course, Memory
     from healthchecks.plugin.telling import Telling
 
+_LONGEST = 2_000  # characters of what is told of the suite itself
+
 
 class Run:
     """Made when collection has found health checks; the hooks work on it."""
@@ -30,6 +35,7 @@ class Run:
     def __init__(self, configuration: Configuration, rootdir: Path) -> None:
         self.configuration = configuration
         self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.stage = Stage(self.pool.ends_at)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
         self.directory = state.location(configuration.settings.state.directory)
@@ -63,8 +69,13 @@ class Run:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def record(self, result: Result) -> None:
-        """Keep what came of a check; a later failure of the same check (in its teardown) wins."""
+        """Keep what came of a check; a later failure of the same check (in its teardown) wins.
+
+        But that the service is bad is not hidden by a teardown that fails as well: it is said, too.
+        """
         before = self.results.get(result.key)
+        if before is not None and before.status is Status.FAILED and result.status is Status.ERROR:
+            result = replace(before, message=f"{before.message}; {result.message}", details=result.details)
         if before is None or result.status.is_failure or not before.status.is_failure:
             self.results[result.key] = result
         if result.status.is_failure or result.status is Status.BLOCKED:
@@ -72,6 +83,7 @@ class Run:
 
     def trouble(self, name: str, text: str) -> None:
         """What went wrong in the suite itself: shown at the end, and told like a failing check."""
+        text = clean(text, _LONGEST)
         self.notices.append(text)
         self.troubles.setdefault(name, text)
 

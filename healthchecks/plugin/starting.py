@@ -9,10 +9,12 @@ import pytest
 
 from healthchecks.plugin import checks, logs
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
+from healthchecks.plugin.phases import bound_phases
 from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.target import Target
@@ -38,7 +40,9 @@ def start(session: pytest.Session) -> None:
     config.stash[POOL] = run.pool
     _set_options(session)
     _end_on_sigterm(config)
+    config.add_cleanup(interrupt_when_late(run).cancel)
     run.log = logs.divert(config)
+    bound_phases(session, run.stage)
     _wire(session, run)
     for report in _broken_files(session):
         run.record(result_of_file(report, run))

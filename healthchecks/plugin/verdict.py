@@ -1,13 +1,15 @@
 """What a test's report says about the service: a status, and one line that a person understands."""
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.outcomes import OutcomeException
 
 from healthchecks.plugin.result import Broken, NotMeasured, Status, Unhealthy
-from servermonitoring.scrubbing import scrub
+from healthchecks.plugin.text import clean, text_of
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ _BROKEN = (
     RecursionError, SyntaxError, TypeError, MemoryError,
 )  # fmt: skip
 """What a mistake in the check raises, not a bad service."""
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,10 @@ class Verdict:
 def verdict(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> Verdict:
     """From one phase's report; `error` is what was raised in it."""
     if report.outcome == "skipped":
-        return Verdict(Status.SKIPPED, _skip_reason(report))
-    if error is not None and report.outcome == "failed":
+        return Verdict(Status.SKIPPED, _skip_reason(report, error))
+    if report.outcome == "failed":
+        if error is None:  # pytest's own judgement: an xfail that is strict, and passes
+            return Verdict(Status.ERROR, _one_line(report.longrepr))
         broken = report.when != "call" or is_broken(error)
         return Verdict(Status.ERROR if broken else Status.FAILED, describe(error))
     slow = target.slow if target else None
@@ -42,19 +47,19 @@ def verdict(report: pytest.TestReport, error: BaseException | None, target: "Tar
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether this is a fault of the check itself."""
-    return isinstance(error, _BROKEN)
+    """Whether this is a fault of the check itself, or of the machine that it runs on."""
+    ends_process = not isinstance(error, Exception | OutcomeException)
+    return ends_process or isinstance(error, _BROKEN) or getattr(error, "errno", None) in _NO_DESCRIPTORS
 
 
 def describe(error: BaseException) -> str:
     """One line, without secrets: the check's own words, or the kind of error with its text."""
-    text = str(error)
+    text = text_of(error)
     if isinstance(error, AssertionError):
         text = _assertion(text)
     elif not isinstance(error, Unhealthy | Broken | NotMeasured | pytest.fail.Exception):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    line = printable(" ".join(scrub(text).split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return _one_line(text)
 
 
 def printable(text: str) -> str:
@@ -68,6 +73,15 @@ def _assertion(text: str) -> str:
     return message if comparison else text or "assertion failed, without a message"
 
 
-def _skip_reason(report: pytest.TestReport) -> str:
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
-    return scrub(reason.removeprefix("Skipped: "))
+def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
+    """Why it was skipped, or is expected to fail: not pytest's view of it, which is the test's source."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        why = _one_line(expected) or (describe(error) if error else "")
+        return f"expected to fail: {why}" if why else "expected to fail"
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr or ""
+    return clean(text_of(reason).removeprefix("Skipped: "), _LONGEST)
+
+
+def _one_line(text: object) -> str:
+    return printable(" ".join(clean(text, _LONGEST).split()))

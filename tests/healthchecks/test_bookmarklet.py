@@ -198,7 +198,7 @@ def test_log_of_another_program(run_suite, tmp_path):
     assert " in the future: " in message(outcome, "future")
     assert message(outcome, "silent").startswith(f"no line of {logs['silent']} says how it went")
     assert message(outcome, "missing") == f"{logs['missing']}: No such file or directory"
-    assert message(outcome, "directory") == f"{tmp_path} is not a file"
+    assert message(outcome, "directory") == f"{tmp_path}: is a directory, not a file"
     assert message(outcome, "own") == f"{own} says: broken"
 
 

@@ -80,7 +80,7 @@ def test_percent_without_parameters_is_left_alone(tmp_path):
     ("text", "problem"),
     [
         ("select 1", ': "-- title:" is missing'),
-        ("", ": is empty, or larger than 1 MB"),
+        ("", ": is empty"),
         ("-- title: a\nselect '\0'", ", line 2: holds a NUL character"),
         ("-- title:\nselect 1", ", line 1: title: '': is empty"),
         ("-- title: a\n-- expct: rows == 0", ', line 2: unknown key "expct"; did you mean "expect"?'),

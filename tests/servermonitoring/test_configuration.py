@@ -41,7 +41,7 @@ def test_what_is_not_toml_is_one_clear_error(write, content, what):
 def test_a_file_that_cannot_be_read_says_why(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read(tmp_path / "missing.toml")
-    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match="cannot be read: is a directory, not a file"):
         read(tmp_path)
 
 

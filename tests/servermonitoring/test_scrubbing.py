@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub
+from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub, scrub_and_cut
+from tests.reliability import reliability
 
 HARD = "p@ss \"w:rd'/50%ü\\&<x>"  # every character that somebody escapes
 
@@ -64,16 +65,16 @@ def test_parts_of_a_secret_url_are_no_secrets():
     assert scrub("cannot reach hooks.example.net/status") == "cannot reach hooks.example.net/status"
 
 
-@given(secret=st.text(min_size=4), before=st.text(), after=st.text())
+@given(secret=st.text(min_size=8), before=st.text(), after=st.text())
 def test_any_known_secret_is_gone(secret, before, after):
-    assume(len(secret.strip()) >= 4)
+    assume(len(secret.strip()) >= 8)
     assume(secret not in FILTERED)
     remember(secret)
     assume(secret not in before + FILTERED + after)
     assert secret not in scrub(before + secret + after).replace(FILTERED, "\0")
 
 
-@given(secrets=st.lists(st.text("ab", min_size=4, max_size=8), min_size=1, max_size=20), text=st.text("abc"))
+@given(secrets=st.lists(st.text("ab", min_size=8, max_size=12), min_size=1, max_size=20), text=st.text("abc"))
 def test_of_secrets_that_overlap_the_longest_is_taken(secrets, text):
     """No piece of one is left because another was found inside it."""
     for secret in secrets:
@@ -90,6 +91,55 @@ def test_too_short_a_secret_does_not_blank_out_ordinary_words(secret):
     assert scrub(text) == text
 
 
+@reliability(
+    "Secrets",
+    fault="a password is short, or an ordinary word",
+    promise="messages keep their words, and no gap in them tells the password",
+)
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("pass", 'password authentication failed for user "monitor"; 2 of 3 checks pass'),
+        ("word", "password authentication failed"),
+        ("fives", "took fivescore seconds"),
+        ("password", 'password authentication failed for user "monitor"'),
+        ("monitor", 'password authentication failed for user "monitor"'),
+        ("3306", "43306 rows, 33061 of them old"),
+    ],
+)
+def test_a_short_secret_leaves_no_gap_in_words(secret, text):
+    remember(secret, "password")
+    assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["kite", "(kite)", "'kite'", "user:kite@host", r"a\nkite", "a%20kite", "/kite/", "kite.", "kite-1", "x=kite&y"],
+)
+def test_a_short_secret_is_gone_as_a_word(written):
+    remember("kite")
+    assert "kite" not in scrub(written)
+
+
+@reliability(
+    "Secrets",
+    fault="a PIN of three digits stands in a log, a page or a message",
+    promise="it does not show beside its name",
+)
+@pytest.mark.parametrize("secret", ["007", "monitor"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "pin={}", "?a=b&pin={}&c=d", "pin: {}", '{{"pin": "{}"}}', '{{"pin":"{}"}}', "{{'pin': '{}'}}", "pin='{}'",
+        r"{{\"pin\": \"{}\"}}", '<input name="pin" value="{}">', "{{&quot;pin&quot;: &quot;{}&quot;}}", "pin%3D{}",
+    ],
+)  # fmt: skip
+def test_the_shortest_secrets_do_not_show_under_their_key(secret, written):
+    remember(secret, "pin")
+    assert secret not in scrub(written.format(secret))
+    assert scrub(f"{secret} of 900") == f"{secret} of 900"
+
+
 @pytest.mark.parametrize(
     ("text", "secrets"),
     [
@@ -102,6 +152,8 @@ def test_too_short_a_secret_does_not_blank_out_ordinary_words(secret):
         ("host=db password=plainly user=x", ["plainly"]),
         ("Bearer abcdef123", ["abcdef123"]),
         ("Token tik-tok-tak", ["tik-tok-tak"]),
+        ('{"user": "me", "password": "in a body"}', ["in a body"]),
+        ("user=me&passwd=in-a-form", ["in-a-form"]),
     ],
 )
 def test_the_secret_inside_a_configured_text_is_known_by_itself(text, secrets):
@@ -149,6 +201,12 @@ def test_host_path_and_port_of_a_url_are_no_secrets(text):
         ("Set-Cookie: session=abc; Path=/\nnext", f"Set-Cookie: {FILTERED}\nnext"),
         ("{'Cookie': 'a=b; c=d'}", f"{{'Cookie': '{FILTERED}'}}"),
         ("alter role a PASSWORD 'two words' login", f"alter role a PASSWORD '{FILTERED}' login"),
+        ("password: abc-123", f"password: {FILTERED}"),
+        ("password: what@ever", f"password: {FILTERED}"),
+        ("token: 123456", f"token: {FILTERED}"),
+        ("password=b'abc'", f"password=b'{FILTERED}'"),
+        ("assert token == 'abc'", f"assert token == '{FILTERED}'"),
+        ("token=" + "k3" * 1500 + " end", f"token={FILTERED} end"),
         ("client_secret=abc&refresh_token=def", f"client_secret={FILTERED}&refresh_token={FILTERED}"),
     ],
 )
@@ -164,6 +222,16 @@ def test_credentials_are_told_by_their_form(text, clean):
         "no answer within 10 s from https://app.example.com:8443/login?next=/members",
         "http://[::1]:8080/ answered 500",
         "The token expired. The secret is out. Basic rules apply.",
+        "/srv/app/secrets: No such file",
+        "backup of passwords: 3 days old, at most 1",
+        "login token: 45 s",
+        "login token: 0.25 s, at most 200ms",
+        "password: required",
+        "access token: expired",
+        "basic authentication failed",
+        "cookie: missing",
+        "/run/secrets: PermissionError",
+        "{'password': None, 'tokens': 45}",
         "ssh://git@host:22/repo",
         "see mail to admin@example.com: 3 of 14 checks are failing",
         "Grüße, 日本語, 🦊",
@@ -179,6 +247,35 @@ def test_messages_without_secrets_stay_as_they_are(text):
 def test_scrubbing_twice_is_scrubbing_once(text):
     once = scrub(text)
     assert scrub(once) == once
+
+
+@reliability(
+    "Secrets",
+    fault="a long text is cut in the middle of a secret",
+    promise="no half of the secret is shown: texts are scrubbed first and cut afterwards",
+)
+@given(
+    lead=st.integers(0, 9_000),
+    rest=st.integers(0, 9_000),
+    limit=st.integers(1, 3_000),
+    keep_end=st.booleans(),
+    written=st.sampled_from(["0123456789abcdefghijklmnopqrstuv", "password=qrstuvwxyz01234567"]),
+)
+def test_no_half_of_a_secret_is_left_by_a_cut(lead, rest, limit, keep_end, written):
+    remember("0123456789abcdefghijklmnopqrstuv")
+    cut = scrub_and_cut("." * lead + " " + written + " " + "." * rest, limit, keep_end=keep_end)
+    assert len(cut) <= limit
+    assert not any(piece in cut for piece in ("0123", "cdefg", "qrst", "4567"))
+
+
+@given(text=st.text(max_size=50), limit=st.integers(150, 200))
+def test_a_short_text_is_not_cut(text, limit):
+    assert scrub_and_cut(text, limit) == scrub(text)
+
+
+@pytest.mark.parametrize(("keep_end", "shown"), [(False, "x" * 99 + "…"), (True, "…" + "y" * 99)])
+def test_the_beginning_or_the_end_is_kept(keep_end, shown):
+    assert scrub_and_cut("x" * 100_000 + "y" * 100_000, 100, keep_end=keep_end) == shown
 
 
 def test_many_secrets_of_many_threads_are_all_found():

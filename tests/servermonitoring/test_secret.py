@@ -67,7 +67,7 @@ def test_a_file_below_the_home(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("missing", "No such file"), ("", "Is a directory"), ("empty", "is empty"), ("blank", "is empty"),
+        ("missing", "No such file"), ("", "is a directory, not a file"), ("empty", "is empty"), ("blank", "is empty"),
         ("binary", "not UTF-8"), ("~nosuchuser/x", "No such file"),
     ],
 )  # fmt: skip

@@ -59,7 +59,7 @@ def needed(name):
     return path
 
 
-def wait_for(condition, seconds=20.0, what=lambda: "it"):
+def wait_for(condition, seconds=60.0, what=lambda: "it"):
     """The first true value of the condition, or a failure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -117,7 +117,7 @@ class Kennel:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         for process in self.started:
-            process.wait(20)
+            process.wait(60)
             for stream in (process.stdout, process.stderr):
                 if stream:
                     stream.close()
@@ -150,14 +150,14 @@ class Watching:
     def text(self):
         return self.log.read_text()
 
-    def said(self, pattern, seconds=20.0):
+    def said(self, pattern, seconds=60.0):
         return wait_for(lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in\n{self.text()}\n")
 
     def kills(self, *, none=False):
         """The kills on record; the line comes a moment after the signal."""
         path = self.state / "kills.jsonl"
         if not none:
-            wait_for(lambda: path.exists() and path.read_text().endswith("\n"), 5, self.text)
+            wait_for(lambda: path.exists() and path.read_text().endswith("\n"), what=self.text)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

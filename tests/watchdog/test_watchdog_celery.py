@@ -96,7 +96,7 @@ def test_the_task_fails_and_the_worker_takes_the_next(kennel, watching, site, br
         "CHROMIUM": needed("chromium"), "CHROMEDRIVER": needed("chromedriver"),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    watch = watching('process = "chromium"\nvalidated_within = 20\nrevalidated_every = 2')
+    watch = watching('process = "chromium"\nvalidated_within = 60\nrevalidated_every = 10')
     log = (kennel.home / "worker.log").open("wb")
     worker = kennel.start(
         [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-c", "1", "--without-mingle"],
@@ -106,8 +106,8 @@ def test_the_task_fails_and_the_worker_takes_the_next(kennel, watching, site, br
     send = "import sys, tasks; [tasks.scrape.delay(n, u, sys.argv[2:]) for n, u in eval(sys.argv[1])]"
     jobs = repr([("first", site.url + "never"), ("second", site.url)])
     sender = kennel.start([sys.executable, "-c", send, jobs, *CHROMIUM_OPTIONS])
-    assert sender.wait(30) == 0
-    wait_for(lambda: len(notes.read_text().splitlines()) == 2, 60, (kennel.home / "worker.log").read_text)
+    assert sender.wait(60) == 0
+    wait_for(lambda: len(notes.read_text().splitlines()) == 2, 150, (kennel.home / "worker.log").read_text)
     (first, failed, one), (second, loaded, other) = (line.split() for line in notes.read_text().splitlines())
     assert (first, failed, second, loaded) == ("first", "failed", "second", "loaded")
     assert one == other  # the very same worker process

@@ -14,7 +14,7 @@ from kennel import PREFERENCES, family, living, megabytes, needed, wait_for
 from watchdog import processes
 from watchdog.validation import validate_process
 
-HUNG = 'validated_within = "{}s"\nrevalidated_every = 2\ngrace = 2'
+HUNG = 'validated_within = "{}s"\nrevalidated_every = 8\ngrace = 2'
 
 
 def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, site):
@@ -36,8 +36,8 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     process.wait(60)
     (kill,) = watch.kills()
     assert kill["reason"] == "memory"
-    assert limit * 1e6 < kill["memory"] < limit * 1.05e6
-    wait_for(lambda: not living(pids), 3)
+    assert limit * 1e6 < kill["memory"] < limit * 1.5e6
+    wait_for(lambda: not living(pids))
 
 
 @pytest.mark.parametrize("way", ["never validated", "silent", "main stopped", "family stopped"])
@@ -46,14 +46,14 @@ def test_hung_firefox_dies_whole(kennel, watching, site, way):
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - processes.look(process.pid).started
     if way != "never validated":
         validate_process(process.pid)
-    watch = watching(HUNG.format(round(age) + 2))
+    watch = watching(HUNG.format(round(age) + 8))
     watch.said("watching firefox")
     pids = family(process.pid)
     for pid in pids if way == "family stopped" else [process.pid] if way == "main stopped" else []:
         os.kill(pid, signal.SIGSTOP)
     watch.said("killed firefox")
-    wait_for(lambda: not living(pids | family(process.pid)), 2.5)
-    process.wait(1)
+    wait_for(lambda: not living(pids | family(process.pid)))
+    process.wait(60)
     (kill,) = watch.kills()
     assert kill["reason"] == ("never validated" if way == "never validated" else "silent")
     assert kill["pid"] == process.pid
@@ -92,7 +92,7 @@ def test_firefox_driven_by_marionette(kennel, watching, site):
     """
     pytest.importorskip("marionette_driver", reason="missing: marionette-driver")
     (kennel.home / "tmp").mkdir()
-    watch = watching(HUNG.format(20) + "\nautomated_only = true")
+    watch = watching(HUNG.format(60) + "\nautomated_only = true")
     program = kennel.start(
         [sys.executable, "-c", MARIONETTE, needed("firefox-esr"), site.url, repr(PREFERENCES)],
         stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=kennel.home,
@@ -101,10 +101,10 @@ def test_firefox_driven_by_marionette(kennel, watching, site):
     pid, profile = program.stdout.readline().split()
     assert re.search(r"mozrunner$", profile)
     assert program.stdout.readline() == "loaded\n"
-    watch.said("killed firefox", 30)
+    watch.said("killed firefox", 90)
     assert watch.kills()[0]["reason"] == "silent"
     assert watch.kills()[0]["pid"] == int(pid)
     assert program.stdout.readline().startswith("failed")
-    assert program.wait(10) == 0
+    assert program.wait(60) == 0
     watch.said("removed the profile")
     assert not os.path.lexists(profile)

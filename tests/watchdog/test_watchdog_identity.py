@@ -34,17 +34,17 @@ REUSE = textwrap.dedent("""
         return process
 
     first = browser()
-    watch = Watch([Rule(command=sys.argv[1], validated_within=2, grace=0.1)], None)
+    watch = Watch([Rule(command=sys.argv[1], validated_within=8, grace=0.1)], None)
     watch.look()
     family = watch.families.by_main[first.pid]
     validate_process(first.pid)
-    time.sleep(1)
+    time.sleep(4)
     first.kill(); first.wait()
     with open("/proc/sys/kernel/ns_last_pid", "w") as last:
         last.write(str(first.pid - 1))
     second = browser()
     assert second.pid == first.pid, (first.pid, second.pid)
-    time.sleep(2.05 - (time.clock_gettime(time.CLOCK_BOOTTIME) - family.main.started))
+    time.sleep(max(0, 8.05 - (time.clock_gettime(time.CLOCK_BOOTTIME) - family.main.started)))
     from watchdog.killing import Killing
     try:
         Killing(family, 0, hurried=False)
@@ -78,7 +78,7 @@ def test_pid_reused_between_look_and_kill(kennel):
         REUSE,
         program,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.stdout.split("\n")[:2] == ["told apart", "lives"], done.stderr
 
 
@@ -125,7 +125,7 @@ def test_a_step_of_the_clock_in_either_program(kennel, watching, step):
     faketime = needed("faketime")
     process = kennel.stand_in()
     watch = watching(
-        "validated_within = 2\nrevalidated_every = 1.5", start=[faketime, "-f", step],
+        "validated_within = 8\nrevalidated_every = 5", start=[faketime, "-f", step],
         env={"FAKETIME_DONT_FAKE_MONOTONIC": "1"},
     )  # fmt: skip
     validate = [
@@ -136,13 +136,11 @@ def test_a_step_of_the_clock_in_either_program(kennel, watching, step):
         "validate",
         str(process.pid),
     ]
-    for _ in range(4):
+    for _ in range(5):
         subprocess.run(validate, check=True, env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
-        time.sleep(0.7)
+        time.sleep(1.2)
     assert process.poll() is None
-    silent = time.monotonic()
-    process.wait(5)
-    assert time.monotonic() - silent < 3
+    process.wait(60)  # not an hour later
     assert watch.kills()[0]["reason"] == "silent"
 
 
@@ -155,7 +153,7 @@ def test_a_record_on_disk_of_an_hour_before_the_step(kennel):
         os.utime(record, (time.time() + shift, time.time() + shift))
         watch = Watch([Rule(command=str(kennel.home), validated_within=0.01, revalidated_every=60)], None)
         watch.look()
-        assert abs(watch.families.by_main[process.pid].validated - uptime()) < 5
+        assert abs(watch.families.by_main[process.pid].validated - uptime()) < 50
         assert watch.killings == []
 
 
@@ -173,7 +171,7 @@ def test_record_format_can_be_written_by_a_shell(kennel):
         capture_output=True, text=True, check=False, cwd=kennel.home,
     )  # fmt: skip
     (browser,) = [each for each in json.loads(answer.stdout)["browsers"] if each["pid"] == process.pid]
-    assert browser["validated"] < 5
+    assert browser["validated"] < 60
     assert is_named(process.pid, "firefox")
     wait_for(lambda: processes.alive(process.pid, processes.look(process.pid).start))
 

@@ -1,10 +1,10 @@
 """The kills of the watchdog, as its `kills.jsonl` in the state directory tells them: text from outside."""
 
 import json
-import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
+
+from servermonitoring.files import read_regular
 
 NAME = "kills.jsonl"
 _MOST_READ = 1_000_000  # bytes, from the end: some two thousand kills
@@ -21,21 +21,11 @@ class Kill(NamedTuple):
 def kills(directory: Path, since: float, until: float) -> list[Kill]:
     """Those between two moments (unix seconds), oldest first; what cannot be read is none."""
     try:
-        lines = _tail(directory / NAME).splitlines()
+        lines = read_regular(directory / NAME, _MOST_READ, part="end").splitlines()
     except OSError:
         return []
     found = (_kill(line) for line in lines)
     return sorted(each for each in found if each and since <= each.time <= until)
-
-
-def _tail(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return b""
-        file.seek(max(0, status.st_size - _MOST_READ))
-        return file.read(_MOST_READ)
 
 
 def _kill(line: bytes) -> Kill | None:

@@ -1,11 +1,11 @@
 """The page of the SQL reports, which is made by runs of its own: how old it is, and what it says."""
 
 import html
-import os
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
+
+from servermonitoring.files import read_regular
 
 NAME = "database.html"
 _HEAD = 4096  # bytes in which its description stands, as base.html.j2 writes it
@@ -23,12 +23,9 @@ def other_page(directory: Path | None) -> OtherPage | None:
     if directory is None:
         return None
     try:
-        descriptor = os.open(directory / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        head = read_regular(directory / NAME, _HEAD, part="start").decode(errors="replace")
+        written = (directory / NAME).stat().st_mtime
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        match = _DESCRIPTION.search(file.read(_HEAD).decode(errors="replace"))
-        return OtherPage(NAME, status.st_mtime, html.unescape(match[1]) if match else "")
+    match = _DESCRIPTION.search(head)
+    return OtherPage(NAME, written, html.unescape(match[1]) if match else "")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from healthchecks.plugin.result import Result, Status
-from servermonitoring.files import write_whole
+from servermonitoring.files import read_regular, write_whole
 
 NAME = "metrics.json"  # what is known of each check, in the state directory
+_LARGEST = 20_000_000  # bytes of a file that is read: 40,000 kills
 _MODE = 0o644  # node_exporter is another user, and what stands here is for all who look at its port
 _KEPT = 2 * 86400.0  # seconds
 _JUDGED = tuple(status for status in Status if status is not Status.SKIPPED)
@@ -84,8 +85,8 @@ def _known(result: Result, course: Course | None) -> Known:
 def _remembered(directory: Path) -> list[Known]:
     """Nothing where it cannot be read: the next whole run knows all again."""
     try:
-        return [Known(**each) for each in json.loads((directory / NAME).read_bytes())]
-    except (OSError, ValueError, TypeError):
+        return [Known(**each) for each in json.loads(read_regular(directory / NAME, _LARGEST))]
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
 
 
@@ -141,22 +142,18 @@ def _of_watchdog(directory: Path) -> Iterator[str]:
 
 def _seen(path: Path) -> float | None:
     try:
-        return float(json.loads(path.read_bytes())["time"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return float(json.loads(read_regular(path, _LARGEST))["time"])
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
 def _kills(path: Path) -> Counter[tuple[str, str]]:
-    """How many by rule and reason; lines that are rubbish are passed over."""
-    kills: Counter[tuple[str, str]] = Counter()
+    """How many by rule and reason, of the newest; lines that are rubbish are passed over."""
     try:
-        with path.open("rb") as file:
-            for line in file:
-                if kind := _kind_of_kill(line):
-                    kills[kind] += 1
+        lines = read_regular(path, _LARGEST, part="end").splitlines()
     except OSError:
-        pass
-    return kills
+        return Counter()
+    return Counter(kind for line in lines if (kind := _kind_of_kill(line)))
 
 
 def _kind_of_kill(line: bytes) -> tuple[str, str] | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
+from servermonitoring.files import read_regular
+
 _KEY = re.compile(r"--\s?(?P<key>[a-z_]+):(?:\s+(?P<value>.*))?")
 _MORE = re.compile(r"--\s{2,}(?P<value>\S.*)")  # goes on with the value above
 _TITLE = re.compile(r"--\s?title:")
@@ -41,8 +43,7 @@ class Header:
 def has_title(path: Path) -> bool:
     """Whether the comments at the head of a file say that it is a report; False for one that cannot be read."""
     try:
-        with path.open("rb") as file:
-            start = file.read(_LONGEST).decode("utf-8-sig", errors="replace")
+        start = read_regular(path, _LONGEST, part="start").decode("utf-8-sig", errors="replace")
     except OSError:
         return False
     return any(_TITLE.match(line) for line in _comments(start.splitlines()))
@@ -51,15 +52,16 @@ def has_title(path: Path) -> bool:
 def read(path: Path) -> tuple[str, Header]:
     """The whole text, and its header. What cannot be read is one of the header's problems."""
     header = Header()
+    data = b""
     try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        data = read_regular(path, _LARGEST)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        return "", Header(problems=[(0, f"cannot be read: {error.strerror}")])
+        return "", Header(problems=[(0, f"cannot be read: {error.strerror or error}")])
     except UnicodeDecodeError as error:
         return "", Header(problems=[(data.count(b"\n", 0, error.start) + 1, f"is not UTF-8 (byte {error.start})")])
     if not data:
-        return "", Header(problems=[(0, "is empty, or larger than 1 MB")])
+        return "", Header(problems=[(0, "is empty")])
     if "\0" in text:
         return "", Header(problems=[(text.count("\n", 0, text.index("\0")) + 1, "holds a NUL character")])
     text = text.replace("\r\n", "\n")

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from healthchecks.plugin.result import Broken, Unhealthy
+from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
     from healthchecks.clients.postgresql_query import Answer
@@ -78,6 +79,6 @@ def _first_numeric(answer: "Answer") -> str:
 def _rows(answer: "Answer") -> str:
     """How many there are, and which: "2 rows (public.orders, public.customers)"."""
     more = "" if answer.exact else " or more"
-    names = [textwrap.shorten(row[0] or "", _NAME, placeholder="…") for row in answer.rows[:_NAMED]]
+    names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in answer.rows[:_NAMED]]
     which = f" ({', '.join(names)}{', …' if answer.count > _NAMED else ''})" if any(names) else ""
     return f"{answer.count} row{'s' if answer.count != 1 or more else ''}{more}{which}"

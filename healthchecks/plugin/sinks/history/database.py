@@ -63,7 +63,7 @@ class Damaged(sqlite3.DatabaseError):
 def look(path: Path) -> None:
     """Read its beginning, as an SQLite file or not: with a limit of time, this tells a disk that does not answer."""
     with contextlib.suppress(OSError, ValueError):
-        read_regular(path, 0)
+        read_regular(path, 1, part="start")
 
 
 def connect(path: Path) -> sqlite3.Connection:

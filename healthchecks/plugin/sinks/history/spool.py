@@ -16,6 +16,7 @@ from servermonitoring.files import private_directory, read_regular, remove_lefto
 DIRECTORY = "unstored"
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
 _FIELDS = ("check", "target", "label", "status", "message", "seconds", "host", "group", "maintenance")
+_TEXTS = ("check", "target", "label", "message", "host", "group")
 _LARGEST = 50_000_000  # bytes of one file that is read
 _NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are kept for a person to look at
@@ -83,4 +84,6 @@ def _document(result: Result) -> dict[str, Any]:
 
 def _result(document: dict[str, Any]) -> Result:
     status, started = Status(document.pop("status")), datetime.fromisoformat(document.pop("started"))
+    if not all(isinstance(document[name], str) for name in _TEXTS):
+        raise TypeError("a result has a text that is none")
     return Result(**document, status=status, started=started)

@@ -1,0 +1,98 @@
+"""Where tests run: one after another in a thread of their own, so that none can hold the run.
+
+A phase of a check (setup, call, teardown) that does not end in time is left to itself with its thread, and the next
+one gets a new thread. All phases of one check run in the same thread, since clients such as sqlite3 and
+greenlets are bound to the thread that made them.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from healthchecks.plugin.job import Job
+from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
+from healthchecks.plugin.surroundings import Surroundings
+from servermonitoring.values import in_words
+
+_NO_LANE = (None, 1)
+_PATIENCE = 2.0  # seconds that a phase may take after the run's deadline; halved for each that takes all of it
+_LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
+
+
+class Abandoned(Broken):
+    """A phase did not end in time: its thread goes on, and nobody waits for it."""
+
+
+class _Worker:
+    """A thread that does one job after another until it is retired."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="healthchecks-stage", daemon=True).start()
+
+    def do(self, job: Job | None) -> None:
+        """Hand it a job; None retires it."""
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+
+
+class Stage:
+    """`ends_at`: the run's deadline, monotonic."""
+
+    def __init__(self, ends_at: float) -> None:
+        self._ends_at = ends_at
+        self._patience = _PATIENCE
+        self._worker: _Worker | None = None
+        self._job: Job | None = None
+        self._surroundings = Surroundings()
+
+    def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
+        """Start a phase; `finish` must follow."""
+        if self._job is not None and not self._job.done.is_set():
+            self._abandon()  # the run was interrupted while it waited for that one
+        self._job = job = Job(name, call, deadline, _NO_LANE)
+        job.is_ahead = False
+        job.begin(max(self._ends_at, time.monotonic() + self._patience))
+        try:
+            self._worker = self._worker or _Worker()
+            self._worker.do(job)
+        except RuntimeError as error:  # the system gives no more threads
+            job.end(None, NotMeasured(f"not run: {error}"))
+        return job
+
+    def finish(self, job: Job) -> Any:
+        """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
+        try:
+            if not job.done.wait(max(0.0, (job.ends_at or 0.0) - time.monotonic())):
+                job.expire()
+        finally:
+            if job.is_overdue:
+                self._abandon()
+            self._surroundings.restore()
+        return job.result()
+
+    def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
+        """Both at once, for a phase in which only the check itself can be slow: Abandoned when it takes too long."""
+        job = self.begin(name, call, deadline)
+        try:
+            return self.finish(job)
+        except NoAnswer:
+            if job.is_overdue:
+                raise Abandoned(f"{name} did not end within {in_words(round(job.seconds, 1))}") from None
+            raise
+
+    def waiting(self, job: Job) -> tuple[int, float]:
+        """One job, and for how many seconds at most."""
+        return 1, max(0.0, (job.ends_at or 0.0) - time.monotonic())
+
+    def _abandon(self) -> None:
+        if self._worker is not None:
+            self._worker.do(None)
+            self._worker = None
+        if time.monotonic() > self._ends_at:
+            self._patience = max(_LEAST, self._patience / 2)

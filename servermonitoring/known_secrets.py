@@ -1,0 +1,149 @@
+"""The secrets of this process, word for word, however those who log them write them: raw, in URLs, JSON, HTML, reprs.
+
+A short secret is looked for as a whole word only; an ordinary word, and what has less than four characters, only where
+its key stands before it: gaps in a message would tell what it is.
+"""
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from urllib.parse import quote, quote_plus, unquote
+
+from servermonitoring.credentials import values
+
+_SHORTEST_PIECE = 6
+_SHORTEST = 4  # a shorter secret would blank out ordinary words
+_SHORT = 8  # a shorter one that is all letters, or all digits, is part of ordinary words: "pass" of "password"
+_ORDINARY = {
+    "admin", "changeme", "default", "fail", "failed", "false", "guest", "login", "monitor", "none", "null", "pass",
+    "passwd", "password", "postgres", "public", "rabbitmq", "root", "secret", "server", "status", "test", "token",
+    "true", "user", "username",
+}  # fmt: skip
+
+# In the configuration, where the text is the user's own. First: a URL whose password nobody has quoted.
+_CARELESS_URL = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?![^\s/@:]*:[^\s/@?#]*@[^\s/@]*(?:[/?#]|$))[^\s/@:]*:(?!\d{1,5}/)(.+)@", re.IGNORECASE
+)
+_URL_TOKEN = re.compile(r"://([\w-]{20,})@")  # longer than the name of a user: a key, as Sentry's DSN holds one
+_DSN_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:[^'\\]|\\.)+)'|([^\s'&]+))", re.IGNORECASE)
+_DELIMITERS = re.compile(r"[\s/@:?#&'\"]")
+_SCHEME = re.compile(r"(?:bearer|basic|token)\s+(\S+)\s*", re.IGNORECASE)
+
+
+class Words:
+    """A set of words that only grows, as one pattern; any thread may add to it."""
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+        self._words: set[str] = set()
+        self._compiled: tuple[int, re.Pattern[str]] = (0, re.compile(r"(?!)"))  # how many, and one pattern for all
+
+    def add(self, words: set[str]) -> None:
+        self._words |= words
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest word."""
+        return max(map(len, list(self._words)), default=0)
+
+    def replace(self, text: str, instead: str) -> str:
+        """Put another text in place of each word, of those that overlap the longest."""
+        words, compiled = list(self._words), self._compiled
+        if not words:
+            return text
+        if compiled[0] != len(words):
+            compiled = self._compiled = len(words), re.compile(self.form.format(_any_of(words)))
+        return compiled[1].sub(instead, text)
+
+
+_anywhere = Words("{}")
+# A word also begins after an escape sequence: \npass, %20pass.
+_alone = Words(r"(?:(?<!\w)|(?<=\\[a-z])|(?<=%[0-9A-Fa-f]{{2}}))(?:{})(?!\w)")
+
+
+def remember(secret: str, key: str = "") -> None:
+    """From now on this text, and the password inside it if it is a URL or a DSN, is scrubbed everywhere.
+
+    An ordinary word and what has less than four characters are scrubbed where the key stands before them.
+    """
+    if secret.strip().lower() in _ORDINARY or len(secret.strip()) < _SHORTEST:
+        pairs = _pairs(key, secret) if key and secret.strip() else ()
+        _anywhere.add({form for pair in pairs for form in _forms(pair)})
+        return
+    forms = {form for part in (secret, *_passwords_in(secret), *_pieces(secret)) for form in _forms(part)}
+    forms = {form for form in forms if len(form.strip()) >= _SHORTEST}
+    alone = {form for form in forms if len(form) < _SHORT and (form.isalpha() or form.isdigit())}
+    _alone.add(alone)
+    _anywhere.add(forms - alone)
+
+
+def remember_passwords_in(text: str) -> None:
+    """Remember the passwords of URLs and other credentials in a text that is not itself a secret."""
+    for password in _passwords_in(text):
+        remember(password)
+
+
+def replace(text: str, instead: str) -> str:
+    """Return the text with another in place of every secret."""
+    return _alone.replace(_anywhere.replace(text, instead), instead)
+
+
+def longest() -> int:
+    """Return how many characters the longest form of a secret has."""
+    return max(_anywhere.longest, _alone.longest)
+
+
+def _any_of(words: list[str]) -> str:
+    """A pattern for all of them that branches letter by letter: a thousand cost hardly more than ten."""
+    start = os.path.commonprefix(words)  # noqa: RUF071 - letters are what is wanted
+    rests = sorted({word.removeprefix(start) for word in words})
+    if rests == [""]:
+        return re.escape(start)
+    branches = [_any_of(list(group)) for _, group in groupby(filter(None, rests), key=lambda rest: rest[0])]
+    return f"{re.escape(start)}(?:{'|'.join(branches)}){'?' if rests[0] == '' else ''}"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret is written by those who log it."""
+    for text in (secret, unquote(secret)):
+        yield text
+        yield from (quote(text, safe="", errors="replace"), quote_plus(text, errors="replace"))
+        yield quote(text, errors="replace")
+        yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])
+        yield html.escape(text)
+        yield text.replace("\\", r"\\").replace("'", r"\'")  # as libpq wants it
+
+
+def _pairs(key: str, secret: str) -> Iterator[str]:
+    """How a secret is written behind its key."""
+    for equals in ("=", ": ", ":"):
+        yield f"{key}{equals}{secret}"
+        for mark in "\"'":
+            yield f"{key}{equals}{mark}{secret}{mark}"
+            yield f"{mark}{key}{mark}{equals}{mark}{secret}{mark}"
+    yield f'name="{key}" value="{secret}"'
+
+
+def _pieces(secret: str) -> Iterator[str]:
+    """What is left of a password that nobody has quoted, where a client takes a URL or a DSN apart."""
+    if "://" in secret or "=" in secret:  # itself a URL or a DSN: its parts are no secrets
+        return
+    for delimiter in _DELIMITERS.finditer(secret):
+        for piece in (secret[: delimiter.start()], secret[delimiter.end() :]):
+            if len(piece) >= _SHORTEST_PIECE:
+                yield piece
+
+
+def _passwords_in(text: str) -> list[str]:
+    found = [*values(text)]
+    found += _URL_TOKEN.findall(text)
+    found += [re.sub(r"\\(.)", r"\1", match[1] or match[2]) for match in _DSN_PASSWORD.finditer(text)]
+    if careless := _CARELESS_URL.match(text.strip()):
+        # Clients take such a URL apart in the wrong place, and complain of a piece.
+        found += [careless[1], *re.split(r"[\s/@:?#]+", careless[1])]
+    if scheme := _SCHEME.fullmatch(text):
+        found.append(scheme[1])
+    return found
