@@ -1,5 +1,6 @@
 """What was alerted is in a file of its own: whatever becomes of that, alerting goes on."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -66,6 +67,22 @@ def test_it_is_private_and_the_one_before_it_is_kept(runs, tmp_path):
     assert [decoded((tmp_path / name).read_bytes()).memories[KEY].failures for name in (NAME, OLDER)] == [3, 2]
 
 
+@reliability("Alerts", fault="the disk is full", promise="what was alerted before and meanwhile is not alerted again")
+def test_a_full_disk_repeats_no_alert(small_disk):
+    runs = Runs(small_disk)
+    assert len(runs.run(result())) == 1
+    with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    assert len(runs.run(*(result(f"new{number}") for number in range(20)))) == 20
+    for _ in range(2):
+        assert runs.run(result(), *(result(f"new{number}") for number in range(20))) == []
+    (small_disk / "fill").unlink()
+    assert runs.run(result(), *(result(f"new{number}") for number in range(20))) == []
+    assert {path.name for path in small_disk.iterdir()} == {NAME, OLDER}
+    assert StateFile(small_disk).read().state.memories["website_access", "new7", ""].failures == 4
+
+
 def survives(directory: Path, content: bytes, *, copy: bytes | None) -> None:
     """With this content in its place: the copy is used, else all is alerted; said in words either way."""
     (directory / NAME).write_bytes(content)
@@ -92,7 +109,7 @@ def survives(directory: Path, content: bytes, *, copy: bytes | None) -> None:
 def test_each_byte_of_it_may_be_damaged(runs, tmp_path, has_copy):
     for _ in range(2):
         runs.run(result())
-    whole, copy = (tmp_path / NAME).read_bytes(), (tmp_path / OLDER).read_bytes() if has_copy else None
+    whole, copy = (tmp_path / NAME).read_bytes().rstrip(), (tmp_path / OLDER).read_bytes() if has_copy else None
     for place in range(len(whole)):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8

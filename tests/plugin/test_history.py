@@ -189,19 +189,6 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
     assert len(list(tmp_path.glob("history-damaged-*.sqlite"))) == 1
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own, of 1 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("missing: root, to mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", folder], check=False).returncode:
-        pytest.skip("missing: mount, to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
     for minute in range(3):
         remember(small_disk, 400, run(minute, Status.OK))

@@ -1,12 +1,15 @@
 """The file of what was alerted, apart from the history: whatever becomes of that, nobody is alerted twice.
 
-`alerts.json` is written whole; `alerts.old.json` is the one before it, read when the newer one cannot be. Where there
+`alerts.json` is written whole; `alerts.old.json` is the one before it, read when the newer one cannot be. On a full
+disk, where no file can be made, the older one is overwritten: else each run would send every alert again. Where there
 is neither, what was alerted is taken over from the history, where it was once kept.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +20,12 @@ from healthchecks.plugin.alerting.migration import from_history
 from servermonitoring.files import read_regular, write_whole
 
 NAME, OLDER = "alerts.json", "alerts.old.json"
+_COMING = "alerts.new.json"  # the next one, until it is whole
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _WAIT = 2.0  # seconds for another run that is writing: one of reports may be alive beside one of checks
 _LOOK_AGAIN = 0.02  # seconds
+_ROOM = 32_768  # bytes of spaces at the end: what fails while the disk is full has to find a place
+_BLOCK = 512  # bytes, of st_blocks
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,14 @@ class StateFile:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._newer, self._older = directory / NAME, directory / OLDER
+        self._newer, self._older, self._coming = (directory / name for name in (NAME, OLDER, _COMING))
 
     def read(self) -> Reading:
         """Raise nothing: whatever is wrong with a file means that it cannot be read."""
-        newer, why = _read(self._newer)
+        (newer, why), (older, why_older) = _read(self._newer), _read(self._older)
         if newer:
-            return Reading(newer)
-        older, why_older = _read(self._older)
+            is_later = older and older.id == newer.id and older.saves > newer.saves
+            return Reading(older if is_later else newer)
         if older:  # a run that is killed while it writes leaves this one only
             copy = f"{why}; the copy before it is used" if why else ""
             return Reading(older, copy, is_whole=False)
@@ -71,11 +78,23 @@ class StateFile:
             state = reading.state or AlertState()
             change(state)
             state.saves += 1
-            for path in (self._newer, self._older):
+            for path in (self._newer, self._older, self._coming):
                 _move_directory(path)
-            if reading.is_whole:
-                self._newer.replace(self._older)
-            write_whole(self._newer, encoded(state))
+            content = encoded(state).encode()
+            self._write(content.ljust(len(content) + _ROOM), is_whole=reading.is_whole)
+
+    def _write(self, content: bytes, *, is_whole: bool) -> None:
+        try:
+            write_whole(self._coming, content)
+        except OSError as error:
+            if is_whole and error.errno in _FULL and _overwrite(self._older, content.rstrip()):
+                return
+            raise
+        if is_whole:
+            self._newer.replace(self._older)
+        self._coming.replace(self._newer)
+        if not self._older.exists():
+            write_whole(self._older, content)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -90,6 +109,20 @@ class StateFile:
             yield
         finally:
             os.close(descriptor)
+
+
+def _overwrite(path: Path, content: bytes) -> bool:
+    """Write where this file has its place on the disk already; False if that is too small. Raise OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        status = os.fstat(descriptor)
+        room = min(status.st_size, status.st_blocks * _BLOCK)
+        if not stat.S_ISREG(status.st_mode) or len(content) > room:
+            return False
+        file.write(content.ljust(status.st_size))
+        file.flush()
+        os.fsync(descriptor)
+    return True
 
 
 def _move_directory(path: Path) -> None:
