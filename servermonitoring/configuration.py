@@ -70,6 +70,11 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     return expanded, problems
 
 
+def beside(path: Path | None, text: str) -> Path:
+    """Return the file or folder that a value of the configuration names: relative to its file; ~ is a home."""
+    return (path.absolute().parent if path else Path()) / at_home(text)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean "url"?', or the known names where none is near."""
     names = sorted(known)

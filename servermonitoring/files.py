@@ -6,14 +6,15 @@ import os
 import re
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from servermonitoring.values import size_in_words
 
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{12}")  # a name of write_whole's, before it is renamed
-_ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
 _OTHERS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+_BESIDE = re.compile(r"\.servermonitoring\.[0-9a-f]{12}")  # what is being written, until it is renamed
+_ABANDONED = 3600.0  # seconds after which nobody writes to it any longer
 
 
 def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"] = "whole") -> bytes:
@@ -45,14 +46,23 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
     Raises OSError; the old file is then still there, and nothing is left beside it. What need not survive
     a power cut is not `durable`: it never waits for the disk.
     """
-    data = _encoded(content) if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    with replacement(path, mode=mode, durable=durable) as file:
+        file.write(_encoded(content) if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacement(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of the old one at the end of the block, if nothing is raised in it.
+
+    No link is followed, and no file that is there is written to: the new one is another. Raise OSError.
+    """
+    beside = path.with_name(f".servermonitoring.{os.urandom(6).hex()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
             _give_to_owner(file.fileno(), path.parent)
-            file.write(data)
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -63,14 +73,31 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
         raise
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove the hidden files that writers who were killed left in a private directory, once they are an hour old."""
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            if _LEFTOVER.fullmatch(entry.name):
-                with contextlib.suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
-                        os.unlink(entry.path)  # noqa: PTH108 - thousands of names need no Path each
+def remove_abandoned(directory: Path, older_than: float = _ABANDONED) -> int:
+    """Remove what writers that were killed left half-written in the directory; return how many files.
+
+    `older_than` is their least age in seconds. Only files of this user go (of any user, if this is root), and a
+    directory that cannot be read holds none.
+    """
+    count = 0
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in filter(_BESIDE.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - a descriptor
+                count += _remove_abandoned(descriptor, name, older_than)
+        finally:
+            os.close(descriptor)
+    return count
+
+
+def _remove_abandoned(directory: int, name: str, older_than: float) -> bool:
+    with contextlib.suppress(OSError):  # also one that its writer has just renamed
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        is_ours = stat.S_ISREG(status.st_mode) and os.geteuid() in (0, status.st_uid)
+        if is_ours and time.time() - status.st_mtime >= older_than:
+            os.unlink(name, dir_fd=directory)
+            return True
+    return False
 
 
 def append_line(path: Path, line: str) -> None:
@@ -103,17 +130,32 @@ def private_directory(path: Path, *, root_may_share: bool = False) -> Path:
     Raises PermissionError for one that another user owns (root may share one, if told so: what the functions here
     make in it is its owner's), OSError for others that cannot be used.
     """
-    for each in (*reversed(path.parents), path):
-        if each.is_symlink() and each.lstat().st_uid not in (0, os.geteuid()):
-            raise PermissionError(f"{each} is a link made by user {each.lstat().st_uid}")
-        if not each.is_dir():
-            _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read
+    make_directory(path)
     for status in (path.lstat(), path.stat()):  # a link, and what it points to
         if status.st_uid != os.geteuid() and not (root_may_share and os.geteuid() == 0):
             raise PermissionError(f"{path} belongs to user {status.st_uid}, not to this one ({os.geteuid()})")
     if status.st_mode & 0o077:
         path.chmod(0o700)
     return path
+
+
+def make_directory(path: Path) -> Path:
+    """Make the directory, and those above it that are missing, with mode 0700 whatever the umask; give it back.
+
+    One that is there stays as it is: it may be shared on purpose. Raises PermissionError where the path leads
+    through a link of another user, OSError where it cannot be made.
+    """
+    for each in (*reversed(path.parents), path):
+        refuse_foreign_link(each)
+        if not each.is_dir():
+            _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read and write
+    return path
+
+
+def refuse_foreign_link(path: Path) -> None:
+    """Raise PermissionError for a symbolic link that another user made, and who is not root."""
+    if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid()):
+        raise PermissionError(f"{path} is a link made by user {path.lstat().st_uid}")
 
 
 def _give_to_owner(descriptor: int, directory: Path) -> None:

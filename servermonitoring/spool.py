@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from servermonitoring.delivery import Delivery
-from servermonitoring.files import private_directory, read_regular, remove_leftovers, write_whole
+from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
 from servermonitoring.spool_listing import LARGEST, PAUSE, REASON, REFUSED, listing, names
 from servermonitoring.tally import Tally
@@ -184,8 +184,8 @@ class Spool:
         for each in listing(self.directory).deliveries:
             if now - each.time / 1e9 > OLDEST:
                 self._drop(each, f"older than {in_words(OLDEST)}")
-        remove_leftovers(self.directory)
-        remove_leftovers(self.directory / REFUSED)
+        remove_abandoned(self.directory)
+        remove_abandoned(self.directory / REFUSED)
 
     def pause(self) -> float:
         """Seconds for which the other side wants nothing more, as it has said to any process."""

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from servermonitoring.files import at_home, private_directory
+from servermonitoring.files import at_home, private_directory, remove_abandoned
 
 
 def directory(configured: str | None = None, *, root_may_share: bool = False) -> Path:
@@ -13,7 +13,9 @@ def directory(configured: str | None = None, *, root_may_share: bool = False) ->
     tells the suite of another user what it did.
     Raises OSError where it cannot be made.
     """
-    return private_directory(location(configured), root_may_share=root_may_share)
+    found = private_directory(location(configured), root_may_share=root_may_share)
+    remove_abandoned(found)
+    return found
 
 
 def location(configured: str | None = None) -> Path:

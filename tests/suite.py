@@ -21,7 +21,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = "SUITE_FOLDER"
-_LIMIT = 90  # seconds; a run that takes longer hangs
+IN_TIME = 45  # seconds for a run with a deadline of a few, however busy the machine; ci/benchmarks/outage measures it
+_LIMIT = 180  # seconds; a run that takes longer hangs
 
 
 @dataclass

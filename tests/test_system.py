@@ -1,13 +1,13 @@
 """One target of each kind on real servers: all well; then each server fails in turn, and only its own checks do."""
 
 import json
-import time
 
 import pytest
 
 from tests.servers.pages import PASSWORD, USER
 from tests.servers.postgresql import MONITOR as ROLE
 from tests.servers.rabbitmq import ADMIN
+from tests.servers.server import until
 from tests.suite import table
 
 ALL = "healthchecks"
@@ -108,9 +108,7 @@ def test_full_queue_and_wrong_text(everything, rabbitmq, website):
     channel = rabbitmq.connect().channel()
     for _ in range(6):
         channel.basic_publish("", "celery", b"waits")
-    deadline = time.monotonic() + 10
-    while rabbitmq.waiting("celery") < 6 and time.monotonic() < deadline:
-        pass
+    until(lambda: rabbitmq.waiting("celery") == 6, what="six messages")
     channel.connection.close()
     assert everything()[0] == {"rabbitmq_access[main]": "6 messages wait in queue celery, at most 5"}
     website.answer("/", "Oops")

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from servermonitoring import owner
+
 _TEMPORARY = re.compile(
     r"rust_mozprofile\w{1,40}"  # geckodriver
     r"|tmp[\w-]{1,40}\.mozrunner"  # marionette
@@ -18,8 +20,8 @@ _OPTION = re.compile(r"--?(?:profile|user-data-dir)(?:=(?P<path>.+))?")
 
 
 def temporary(name: str) -> bool:
-    """Whether drivers and browsers give such names to what they ought to remove themselves."""
-    return _TEMPORARY.fullmatch(name) is not None
+    """Whether drivers, browsers and health checks give such names to what they ought to remove themselves."""
+    return _TEMPORARY.fullmatch(name) is not None or owner.is_directory_name(name)
 
 
 def named_in(arguments: list[str]) -> Iterator[Path]:

@@ -43,7 +43,7 @@ def load(given: str | None = None) -> Rulebook:
         raise ConfigurationError(path, problems)
     sentry = tables.get("sentry", {})
     to = addressee(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
-    return Rulebook(rules, path, state, to)
+    return Rulebook(rules, path, str(configuration.beside(path, state)) if state else None, to)
 
 
 def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:

@@ -1,5 +1,5 @@
 """Which entries of a directory living processes use: by command line, open files, working directory, sockets,
-and by the browsers' own locks.
+by the browsers' own locks, and by the run that is named as owner.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from servermonitoring import owner
 from watchdog import processes
 
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
@@ -28,13 +29,14 @@ def used_entries(directory: Path) -> set[str]:
 
 
 def locked(parent: int, name: str) -> bool:
-    """Whether the locks in a profile directory say that a browser uses it."""
+    """Whether what is in a profile directory says that a browser, or the run that made it, uses it."""
     try:
         profile = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except OSError:
         return False
     try:
-        return _firefox_lives(profile) or _chromium_lives(profile)
+        run = owner.owner_of(profile)
+        return _firefox_lives(profile) or _chromium_lives(profile) or (run is not None and not run.is_dead)
     finally:
         os.close(profile)
 

@@ -1,7 +1,8 @@
 """A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
 
 Selenium's own time limits do not end a page that is busy for ever, nor a browser or driver that stands still: the
-client has one for each command, and at the deadline all is killed. Nothing is ever downloaded.
+client has one for each command, and at the deadline all is killed. Chromium downloads nothing; what Firefox
+downloads is bounded, and is removed with all else.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 
 from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, remaining
 from healthchecks.clients.processes import Family
+from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
@@ -33,11 +35,13 @@ _BINARIES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "firefox": ("firefox", "firefox-esr"),
 }
+_CACHE = 16_000_000  # bytes on the disk
 _CHROMIUM = (
     "--headless=new", "--window-size=1280,1024", "--no-first-run", "--no-default-browser-check",
     "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--disable-dev-shm-usage", "--mute-audio",
+    "--disable-sync", "--disable-dev-shm-usage", "--mute-audio", f"--disk-cache-size={_CACHE}",
 )  # fmt: skip
+_NO_DOWNLOADS = 3  # of the policy DownloadRestrictions: all are blocked
 _PORT = re.compile(r"(?:on port |Listening on 127\.0\.0\.1:)([1-9]\d*)")
 _INTERVAL = 0.05  # seconds between two looks
 _EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
@@ -62,8 +66,8 @@ class Browser:
         on_timeout(self._family.end)
         try:
             self._family.start([self._driver_path, "--port=0"])
+            self._keep_trust()
             self._driver = self._command(self._connect, "the browser does not start")
-            self._family.remember()
         except BaseException:
             self._family.end()
             raise
@@ -103,6 +107,12 @@ class Browser:
             with contextlib.suppress(WebDriverException, urllib3.exceptions.HTTPError, OSError):
                 get(driver)
 
+    def _keep_trust(self) -> None:
+        """Authorities that the user has added for Chromium count, although its home is an empty one."""
+        added = at_home("~/.pki")
+        if added.is_dir():
+            (self._family.directory / added.name).symlink_to(added)
+
     def _connect(self) -> Remote:
         port = self._port()
         config = ClientConfig(
@@ -127,20 +137,28 @@ class Browser:
             time.sleep(_INTERVAL)  # it tells by its output only
 
     def _options(self) -> ArgOptions:
-        options = ChromeOptions() if self.kind == "chromium" else FirefoxOptions()
-        options.binary_location = self._binary
+        options = self._of_chromium() if self.kind == "chromium" else self._of_firefox()
         options.unhandled_prompt_behavior = "dismiss"
-        for argument in (*self._own_arguments(), *self._arguments):
+        for argument in self._arguments:
             options.add_argument(argument)
-        if self.kind == "chromium":
-            options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         return options
 
-    def _own_arguments(self) -> tuple[str, ...]:
-        if self.kind == "firefox":
-            return ("-headless",)
+    def _of_chromium(self) -> ChromeOptions:
+        options = ChromeOptions()
+        options.binary_location = self._binary
         sandbox = () if os.geteuid() else ("--no-sandbox",)  # as root Chromium does not start with it
-        return (*_CHROMIUM, *sandbox, f"--user-data-dir={self._family.directory / 'profile'}")
+        for argument in (*_CHROMIUM, *sandbox, f"--user-data-dir={self._family.directory / 'profile'}"):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.add_experimental_option("prefs", {"download_restrictions": _NO_DOWNLOADS})
+        return options
+
+    def _of_firefox(self) -> FirefoxOptions:
+        options = FirefoxOptions()
+        options.binary_location = self._binary
+        options.add_argument("-headless")
+        options.set_preference("browser.cache.disk.enable", value=False)
+        return options
 
     def _command(self, command: Callable[[], T], what: str) -> T:
         if self._config:

@@ -1,106 +1,114 @@
 """A program with everything that it starts, in a temporary directory of its own: ended and removed whole.
 
-What leaves the tree of processes, as crash handlers do, is still found: by its session, and by a mark in the
-environment that every descendant inherits.
+A guardian stands in between: a small process that ends all of it when the run says so, or dies. See guardian.py.
 """
 
 import contextlib
 import os
 import secrets
+import select
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
-import psutil
+from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks.clients import guardian, leftovers
+from servermonitoring import owner
 
-from healthchecks import Unhealthy
-
-_MARK = "SERVERMONITORING_FAMILY"
-_LONGEST = 32  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
-_PATIENCE = 0.5  # seconds between a kill and the next look at who is left
-_ATTEMPTS = 20  # what forks while it is killed is found by the next look
+_LONGEST = 24  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
+_PATIENCE = 15.0  # seconds for the guardian, which gives up after 10
+_OF_A_DESKTOP = ("XDG_", "DBUS_", "DISPLAY", "WAYLAND_")  # variables that lead out of the directory
 
 
 class Family:
     """Ended from any thread, at any time, more than once; what is ended never starts anything again."""
 
     def __init__(self) -> None:
-        short = len(tempfile.gettempdir()) <= _LONGEST
-        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-", dir=None if short else "/tmp"))  # noqa: S108 - made by mkdtemp
+        token = secrets.token_hex(6)
+        self.directory = _base() / f"{owner.PREFIX}{token}"
         self.output = self.directory / "output"
-        self._mark = secrets.token_hex(16)
-        self._known: set[psutil.Process] = set()
-        self._main: subprocess.Popen[bytes] | None = None
+        self._owner = str(owner.this_process())
+        self._mark = f"{self._owner}.{token}"
+        self._guardian: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._ended = False
 
     def start(self, command: list[str]) -> None:
-        """Raises Unhealthy where it cannot be."""
-        environment = {**os.environ, "TMPDIR": str(self.directory), _MARK: self._mark}
-        with self._lock, self.output.open("wb") as output:
+        """Raises Unhealthy where it cannot be started, NoAnswer where that takes too long."""
+        leftovers.remove_once()
+        with self._lock:
             if self._ended:
                 raise Unhealthy("ended before it began")
-            try:
-                self._main = subprocess.Popen(  # noqa: S603 - the program that the target names
-                    command, env=environment, cwd=self.directory, start_new_session=True,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                )  # fmt: skip
-            except OSError as error:
-                raise Unhealthy(f"{command[0]} cannot be started: {error.strerror}") from None
+            self._guardian = self._guard(command)
+        if not _is_readable(self._guardian, remaining()):
+            raise NoAnswer(f"{command[0]} did not start in time")
+        answer = _output(self._guardian)
+        if answer != "0":
+            raise Unhealthy(f"cannot be started: {answer or command[0]}")
 
     @property
     def is_running(self) -> bool:
-        return self._main is not None and self._main.poll() is None
-
-    def remember(self) -> None:
-        """Note who belongs to it now, for when the tree has fallen apart."""
-        if self._main is not None:
-            with contextlib.suppress(psutil.Error):
-                main = psutil.Process(self._main.pid)
-                self._known |= {main, *main.children(recursive=True)}
+        """Whether the program that was started is alive."""
+        with self._lock:
+            return self._guardian is not None and not self._ended and not _is_readable(self._guardian, 0)
 
     def end(self) -> None:
         """Kill all of it, stopped ones too, and remove its directory; return when that is done."""
         with self._lock:
+            if self._guardian is not None and not self._ended and not _end(self._guardian):  # it was killed
+                leftovers.end_marked(lambda mark: mark == self._mark)
+                shutil.rmtree(self.directory, ignore_errors=True)
             self._ended = True
-            if self._main is not None:
-                self._kill()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._main.wait(1)
-            shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _kill(self) -> None:
-        for _ in range(_ATTEMPTS):
-            self.remember()
-            self._known |= {each for each in psutil.process_iter() if self._owns(each)}
-            alive = [each for each in self._known if _is_alive(each)]
-            if not alive:
-                return
-            for each in alive:
-                with contextlib.suppress(psutil.Error):
-                    each.kill()  # psutil looks at the start time first: a pid may be somebody else's by now
-            _await_end(alive)
-
-    def _owns(self, process: psutil.Process) -> bool:
+    def _guard(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        arguments = [guardian.__file__, str(self.directory), self._owner, *command]
         try:
-            in_session = self._main is not None and os.getsid(process.pid) == self._main.pid
-            return in_session or process.environ().get(_MARK) == self._mark
-        except (psutil.Error, OSError):
-            return False
+            return subprocess.Popen(  # noqa: S603 - the program that the target names
+                [sys.executable, "-I", "-S", *arguments], env=self._environment(), start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            )  # fmt: skip
+        except OSError as error:
+            raise Unhealthy(f"{command[0]} cannot be started: {error.strerror}") from None
+
+    def _environment(self) -> dict[str, str]:
+        """All that a browser writes goes into its directory, whatever it takes for its home."""
+        directory = str(self.directory)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_A_DESKTOP)}
+        return {**kept, "TMPDIR": directory, "HOME": directory, leftovers.MARK: self._mark}
 
 
-def _await_end(processes: list[psutil.Process]) -> None:
-    """Not psutil.wait_procs, which would go on until somebody collects the dead, which nobody may ever do."""
-    end = time.monotonic() + _PATIENCE
-    while any(map(_is_alive, processes)) and time.monotonic() < end:
-        time.sleep(0.01)
-
-
-def _is_alive(process: psutil.Process) -> bool:
+def _base() -> Path:
+    """Where temporary directories go. Raise Unhealthy where there is no such place."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+        usual = tempfile.gettempdir()
+    except OSError as error:
+        raise Unhealthy(f"no directory for temporary files: {error.strerror}") from None
+    return Path(usual if len(usual) <= _LONGEST else "/tmp")  # noqa: S108 - the guardian makes a new one in it
+
+
+def _end(process: "subprocess.Popen[bytes]") -> bool:
+    """End a guardian; whether it has done its work."""
+    with contextlib.suppress(OSError):
+        process.stdin.write(b"\n")  # type: ignore[union-attr]  # a byte, since forks of this run hold the pipe open, too
+    process.send_signal(signal.SIGCONT)
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    for each in (process.stdin, process.stdout):
+        each.close()  # type: ignore[union-attr]
+    return process.wait() == 0
+
+
+def _is_readable(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    events = select.poll()
+    events.register(process.stdout, select.POLLIN)  # type: ignore[arg-type]
+    return bool(events.poll(seconds * 1000))
+
+
+def _output(process: "subprocess.Popen[bytes]") -> str:
+    return process.stdout.read(1000).decode(errors="replace").strip()  # type: ignore[union-attr]

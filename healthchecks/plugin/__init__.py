@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin import checks
+from healthchecks.plugin import check_files, checks
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -77,6 +77,14 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
         raise pytest.UsageError("health checks are measured side by side already: run them without -n")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    if check_files.are_all_named(session.config):
+        from healthchecks.plugin.own_checks import add
+
+        add(session.config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
     if file_path.suffix != ".sql":
@@ -90,6 +98,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """sys.exit() at the import of one file would end all."""
+    try:
+        return (yield)
+    except SystemExit as error:
+        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
+            raise
+        return checks.report_of_exit(collector, error)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if checks.asks_for_targets(metafunc):
         from healthchecks.plugin.run import configuration_of
@@ -97,15 +118,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         checks.parametrize(metafunc, configuration_of(metafunc.config))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Names are given before any test is deselected; the order is what others leave of it."""
+    if any(checks.is_check(item) for item in items):
+        checks.give_names(items)
+    yield
     if any(checks.is_check(item) for item in items):
         items[:] = checks.in_order_of_need(items)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(checks.is_check(item) for item in session.items):
+    if any(checks.is_check(item) for item in session.items) or check_files.are_broken(session):
         from healthchecks.plugin.starting import start
 
         start(session)
@@ -128,6 +153,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     from healthchecks.plugin.retrying import run_with_retries
 
     return run_with_retries(item, nextitem, run)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
+        from healthchecks.plugin.result import Broken
+
+        raise Broken(problem)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -155,13 +188,19 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     run = _run(item.config)
-    if run is None or not checks.is_check(item):
+    if run is None:
         return (yield)
+    from healthchecks.plugin.faults import is_beside_checks
     from healthchecks.plugin.recording import record, spare_traceback
 
+    beside = is_beside_checks(item, run)
+    if not beside and not checks.is_check(item):
+        return (yield)
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
+    if beside and not report.failed:
+        vars(report).pop("keep", None)
     return report
 
 

@@ -6,10 +6,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.mark import ParameterSet
+from _pytest.reports import CollectErrorRepr
+
+from healthchecks.plugin import names
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
+FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
 REPORTS = "reports"  # the folder of .sql files that may be reports
+PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
 UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
@@ -30,7 +35,10 @@ class CheckItem(pytest.Item):
     measurement: "Measurement"
 
     def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
-        """Look up what its settings name, before anything is measured; what is wrong with them."""
+        """Look up what its settings name, before anything is measured; what is wrong with the configuration.
+
+        What is wrong with its own file is its PROBLEM.
+        """
         raise NotImplementedError
 
     def extras(self) -> dict[str, Any]:
@@ -59,6 +67,22 @@ def are_in_files(paths: Iterable[Path]) -> bool:
     """Whether there are health checks in these files, or in the test files of these folders, by their text."""
     files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
     return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
+
+
+def is_mentioned_in(path: Path) -> bool:
+    """Whether the text of a file speaks of health checks at all."""
+    try:
+        return b"healthcheck" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
+    """A file that ends the process when it is imported, as one that cannot be collected."""
+    from healthchecks.plugin.text import with_place
+
+    text = f"{with_place(error)}: a file of checks must not end the process"
+    return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -147,7 +171,8 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
         return kind(**settings)
     except ValidationError as error:
         problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
-        raise pytest.UsageError(f"@pytest.mark.{MARKER} of {item.nodeid}: {problems}") from None
+        item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"
+        return Target()
 
 
 def kind_is_absent(item: pytest.Item) -> bool:
@@ -168,12 +193,23 @@ def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
                 yield measured
 
 
+def give_names(items: Iterable[pytest.Item]) -> None:
+    """Tell all collected checks apart, before any of them is deselected."""
+    found = [item for item in items if is_check(item)]
+    names.assign(item for item in found if not isinstance(item, CheckItem))
+    functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
+    names.assign_labels((item, target) for item, target in functions if target is not None and target.name)
+    taken: dict[str, pytest.Item] = {}
+    for item in found:
+        if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
+            item.target.called(clean_id(item.nodeid))
+
+
 def check_name(item: pytest.Item) -> str:
     """What the check is called in history and alerts: the test's name without `test_`."""
     if isinstance(item, CheckItem):
         return item.check
-    name = cast("str", getattr(item, "originalname", None) or item.name)
-    return name.removeprefix("test_")
+    return item.stash.get(names.NAME, None) or names.plain_name(item)
 
 
 def target_name(item: pytest.Item) -> str:
@@ -186,13 +222,13 @@ def target_name(item: pytest.Item) -> str:
     target = target_of(item)
     if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
         return target.name
-    return clean_id(callspec.id)
+    return names.readable_id(callspec.id)
 
 
 def label(item: pytest.Item) -> str:
-    """Check and target for people: website[home]."""
+    """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
     target, check, name = target_of(item), check_name(item), target_name(item)
-    if target is not None and target.name == name != "":
+    if target is not None and target.name == name != "" and not item.stash.get(names.SHARES_TARGET, False):
         return target.label
     return f"{check}[{name}]" if name else check
 

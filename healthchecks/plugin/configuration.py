@@ -1,5 +1,6 @@
 """The configuration of one run: its file, its targets, its settings, and everything that is wrong with them."""
 
+import difflib
 import importlib
 import pkgutil
 import re
@@ -12,10 +13,10 @@ import healthchecks
 from healthchecks.plugin.problems import problems_of
 from healthchecks.plugin.settings import Settings
 from healthchecks.plugin.target import Target
-from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read, table
+from servermonitoring.configuration import ConfigurationError, Problem, beside, find, nearest, place, read, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 T = TypeVar("T", bound=Target)
 M = TypeVar("M", bound=BaseModel)
@@ -67,18 +68,43 @@ class Configuration:
         known = [each.reference for kind in self._targets.values() for each in kind]
         return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
 
-    def check(self) -> None:
-        """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known."""
+    def target_tables(self) -> set[str]:
+        """The tables in which targets are."""
+        return {name for name, keys in self._tables.items() if name not in Settings.model_fields and keys}
+
+    @property
+    def state_directory(self) -> str | None:
+        """`[state] directory`, as a whole path; None where none is configured."""
+        text = self.settings.state.directory
+        return str(self.beside(text)) if text else None
+
+    def page_directory(self, rootdir: Path) -> Path:
+        """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
+        dashboard = self.settings.dashboard
+        return (self.beside if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(dashboard.directory)
+
+    def beside(self, text: str) -> Path:
+        """The file or folder that a setting names: relative to the configuration file."""
+        return beside(self.path, text)
+
+    def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:
+        """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known.
+
+        `elsewhere`: kinds of files that are not in this run; in a part of the checks there may be more of them.
+        Return a notice of the tables that nothing in this run knows.
+        """
         kinds = self._all_kinds()
         for kind in kinds.values():
             self.targets(kind)
-        known = {*kinds, *Settings.model_fields, *built_in_kinds()}
-        for name in self._tables:
-            if name not in known:
-                self._problems.append(Problem(table([name]), f"unknown table{nearest(name, known)}"))
+        unknown = [name for name in self._tables if name not in {*kinds, *Settings.model_fields, *elsewhere}]
+        for name in unknown:
+            if not is_part or difflib.get_close_matches(name, kinds.keys() - built_in_kinds()):
+                self._problems.append(Problem(table([name]), _unknown(name, {*kinds, *built_in_kinds()})))
         self._check_needs()
         if self._problems:
             raise ConfigurationError(self.path or Path(_FILE), self._problems)
+        passed_over = " ".join(table([name]) for name in unknown)
+        return [f"of kinds that no file of this run has, so not looked at: {passed_over}"] if unknown else []
 
     def _settings(self) -> Settings:
         tables = {key: value for key, value in self._tables.items() if key in Settings.model_fields}
@@ -127,6 +153,13 @@ class Configuration:
             self._problems += [Problem(where, what) for what in self.unknown_needs(target)]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    """What is said of a table that no check is for."""
+    hint = nearest(name, known) if difflib.get_close_matches(name, known) else ""
+    own = "a kind of your own is known by its file: name that, or its folder, in [run] checks or on the command line"
+    return f"unknown table{hint or ';'} {own[:1].upper() + own[1:] if hint else own}"
 
 
 def built_in_kinds() -> set[str]:

@@ -12,7 +12,7 @@ from servermonitoring import state
 
 def export_history(config: pytest.Config, file: str) -> int:
     """The exit status: 0. Raises pytest.UsageError that says what is wrong."""
-    directory = state.location(configuration_of(config).settings.state.directory)
+    directory = state.location(configuration_of(config).state_directory)
     try:
         count = export(directory, config.invocation_params.dir / Path(file).expanduser())
     except (OSError, ValueError, sqlite3.Error) as error:

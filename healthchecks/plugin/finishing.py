@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin import summary, troubles
+from healthchecks.plugin import faults, summary, troubles
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
-from servermonitoring.files import at_home
 
 _PATIENCE = 2  # seconds for the history, on a disk that does not answer
 _PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought to the present schema, once
@@ -24,7 +23,7 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
     run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    run.pool.close()
+    run.end_checks()
     with _sink(run, "history"):
         run.memory = _remember(run)
         run.courses = run.memory.courses
@@ -37,7 +36,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "metrics"):
         _export(run)
     with _sink(run, "alerts"):
-        _tell(run, troubles.results(run))
+        _tell(run, [*troubles.results(run), *faults.over(run)])
         if run.telling:
             run.telling.deliver(int(exitstatus))
     run.lock.release()
@@ -86,7 +85,8 @@ def _tell_broken(run: Run, terminal: pytest.TerminalReporter) -> None:
 
 def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
-    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted)
+    name = history.run_name(is_part=bool(run.part))
+    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
         bounded(lambda: history.look(path), _PATIENCE)
@@ -115,16 +115,24 @@ def _publish(run: Run) -> None:
     if run.page is None:
         return
     seen = situation(run)
-    try:
+    with _written(run, "the page could not be written, the old one is still there"):
         run.page.publish(seen)
-    except OSError as error:
-        run.trouble("page", f"the page could not be written, the old one is still there: {error}")
-    try:
+    with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
         checks = status_json.entries(run.results.values(), run.courses)
         status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
-        run.page.accompany(seen)
-    except OSError as error:
-        run.trouble("page", f"not all that belongs to the page could be written: {error}")
+    with _written(run, "the page could not be kept among those of earlier runs"):
+        run.page.keep(seen)
+    with _written(run, "not all badges could be written"):
+        run.page.write_badges()
+
+
+@contextlib.contextmanager
+def _written(run: Run, failure: str) -> Iterator[None]:
+    """A file that cannot be written costs no other one."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - also what nobody thought of
+        run.trouble("page", f"{failure}: {error if isinstance(error, OSError) else describe(error)}")
 
 
 def _export(run: Run) -> None:
@@ -134,6 +142,6 @@ def _export(run: Run) -> None:
     kinds = run.configuration.kinds()
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
-        metrics.write(at_home(textfile), run.directory, run.results.values(), run.courses, configured)
+        metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.courses, configured)
     except OSError as error:
         run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

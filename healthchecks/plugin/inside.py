@@ -26,7 +26,7 @@ def on_timeout(clean: Callable[[], object]) -> None:
     """
     job = current_job()
     if job is not None:
-        job.cleanups.append(clean)
+        job.clean_with(clean)
 
 
 def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:

@@ -4,14 +4,13 @@ import contextlib
 import os
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from healthchecks.plugin.result import Broken, NoAnswer
+from healthchecks.plugin.text import with_place
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -83,10 +82,16 @@ class Job:
             with contextlib.suppress(Exception):  # one that fails must not keep the others
                 self.cleanups.pop()()
 
+    def clean_with(self, cleanup: Callable[[], object]) -> None:
+        """Have this called when the job is overdue: now, if it is already."""
+        self.cleanups.append(cleanup)
+        if self.done.is_set():
+            self.clean()
+
     def result(self) -> Any:
         """Its value. Raises what the call raised; of what would end pytest itself, Broken with the place."""
         if isinstance(self.error, _ENDS_PYTEST):
-            raise Broken(f"{self.name} raised {_with_place(self.error)}, which ends this check only") from self.error
+            raise Broken(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
         if self.error is not None:
             raise self.error
         return self.value
@@ -110,9 +115,3 @@ class Job:
 def current_job() -> Job | None:
     """The job that this thread measures for."""
     return getattr(_local, "job", None)
-
-
-def _with_place(error: BaseException) -> str:
-    """SystemExit (test_backup.py, line 12)."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} ({PurePath(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -41,9 +41,10 @@ def _leave(exitstatus: int) -> None:
 
 
 def interrupt_when_late(run: "Run") -> threading.Timer:
-    """Interrupt the run, as SIGTERM does, when something that has no limit of its own makes it late; `cancel()` it.
+    """Interrupt the run, as SIGTERM does, when something that has no limit of its own makes it late.
 
-    That is a hook or a plugin of others: checks are bounded on the stage.
+    That is a hook or a plugin of others: checks are bounded on the stage. Gives the timer, to be cancelled when all
+    have been judged.
     """
 
     def interrupt() -> None:

@@ -1,5 +1,6 @@
 """Maintenance windows: what is checked and shown meanwhile, but alerts nobody."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Self
@@ -41,6 +42,11 @@ class Maintenance(BaseModel):
     def covers(self, reference: str, now: datetime) -> bool:
         """Whether the target so referred to (website.home) is in maintenance at this moment."""
         return any(fnmatchcase(reference, pattern) for pattern in self.checks) and self._is_open(now)
+
+    def idle_patterns(self, references: Collection[str]) -> list[str]:
+        """Return the patterns that match none of these; reports are known to their own runs only."""
+        ours = [each for each in self.checks if not each.startswith("report.")]
+        return [each for each in ours if not any(fnmatchcase(reference, each) for reference in references)]
 
     def _is_open(self, now: datetime) -> bool:
         if self.start and self.end:

@@ -21,8 +21,7 @@ def measurement(function: F | None = None, *, concurrent: int | None = None) -> 
     """Make a function of one target a measurement, and a fixture of the function's name.
 
     A test that asks for it gets the returned value; what the function raises is the test's failure.
-    `concurrent` bounds how many of it run at a time. Raises TypeError for a function whose one parameter
-    is not annotated with a Target.
+    `concurrent` bounds how many of it run at a time. Raises TypeError for a function of anything but one Target.
     """
     if function is None:
         return lambda each: _fixture(each, concurrent)
@@ -47,14 +46,18 @@ def _fixture(function: F, concurrent: int | None) -> F:
 
 
 def _parameter(function: Callable[..., Any]) -> tuple[str, type[Target]]:
-    parameters = list(inspect.signature(function).parameters)
-    if len(parameters) == 1:
-        target = inspect.get_annotations(function).get(parameters[0])
-        if isinstance(target, str):  # under `from __future__ import annotations`
-            target = function.__globals__.get(target)
-        if isinstance(target, type) and issubclass(target, Target):
-            return parameters[0], target
-    raise TypeError(
-        f"measurement {function.__name__}() needs exactly one parameter, annotated with its Target: "
-        f"def {function.__name__}(website: Website)"
-    )
+    name, parameters = function.__name__, list(inspect.signature(function).parameters)
+    if len(parameters) != 1:
+        raise TypeError(
+            f"measurement {name}({', '.join(parameters)}) needs exactly one parameter, its target: it runs before any "
+            "fixture is made. Let the test ask for fixtures; for two targets, write two measurements that it asks for"
+        )
+    target = inspect.get_annotations(function).get(parameters[0])
+    if isinstance(target, str):  # under `from __future__ import annotations`
+        target = function.__globals__.get(target)
+    if not isinstance(target, type) or not issubclass(target, Target):
+        raise TypeError(
+            f"measurement {name}({parameters[0]}) needs the class of its target, a healthchecks.Target: "
+            f"def {name}({parameters[0]}: {parameters[0].title()})"
+        )
+    return parameters[0], target

@@ -19,6 +19,7 @@ from healthchecks.plugin.execution import execute
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.limits import Limits
 from healthchecks.plugin.result import NotMeasured
+from healthchecks.plugin.surroundings import restore_descriptors
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ class Pool:
 
     def _measure(self, job: Job) -> None:
         job.run()
+        restore_descriptors()
         self._ended(job)
 
     def _ended(self, job: Job) -> None:

@@ -1,7 +1,5 @@
 """The page: pytest-html gathers the rows and makes the report, with our template and what the history says."""
 
-import contextlib
-import time
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,9 @@ from healthchecks.plugin.dashboard.overview import Overview, overview
 from healthchecks.plugin.dashboard.rendering import taken
 from healthchecks.plugin.dashboard.situation import Situation
 from healthchecks.plugin.sinks import sharing
+from servermonitoring.files import make_directory, remove_abandoned
 
 NAME = "index.html"
-_LEFT_BEHIND = 3600  # seconds after which a half-written file is nobody's
 
 
 class Report(SelfContainedReport):  # type: ignore[misc]
@@ -54,14 +52,14 @@ class Page:
 
     def __init__(self, config: pytest.Config, directory: Path) -> None:
         """Raises OSError where the directory cannot be made."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
+        remove_abandoned(directory)
         self.path = directory / NAME
         self.session: pytest.Session | None = None
         self.environment: dict[str, str] = {}
         self._config = config
         self._report = Report(self.path, config)
         config.pluginmanager.register(self._report)
-        _clean(directory)
 
     @property
     def overview(self) -> Overview:
@@ -81,13 +79,15 @@ class Page:
         self._config.pluginmanager.unregister(self._report)
         self._report.publish(situation)
 
-    def accompany(self, situation: Situation) -> None:
-        """Write what belongs to the page: the same among those that are kept, and badges. Raises OSError."""
-        directory = self.path.parent
+    def keep(self, situation: Situation) -> None:
+        """Write the page once more, to be kept, if something changed in this run. Raises OSError."""
         page, runs = self._report.pages.kept, situation.memory.runs
         if page and runs and changes.is_eventful(situation):
-            archive.keep(directory, runs[-1].time, page)
-        badges.write(directory, self._report.overview)
+            archive.keep(self.path.parent, runs[-1].time, page)
+
+    def write_badges(self) -> None:
+        """Raises OSError."""
+        badges.write(self.path.parent, self._report.overview)
 
 
 def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
@@ -101,11 +101,3 @@ def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
     if hasattr(report, "duration"):
         words = taken(report.duration)
         cells[2] = f'<td class="col-duration" data-value="{report.duration:.4f}">{words}</td>'
-
-
-def _clean(directory: Path) -> None:
-    """Remove what a run that was killed left half-written."""
-    for path in directory.glob(f".{NAME}.*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - _LEFT_BEHIND:
-                path.unlink()

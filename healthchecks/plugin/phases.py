@@ -15,6 +15,7 @@ from _pytest.runner import SetupState
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.stage import Abandoned, Stage
+from healthchecks.plugin.surroundings import WorkingDirectory
 
 
 class Fixtures:
@@ -46,6 +47,7 @@ class Phases(SetupState):
     def __init__(self, session: pytest.Session, stage: Stage, fixtures: Fixtures) -> None:
         super().__init__()
         self._session, self._stage, self._fixtures = session, stage, fixtures
+        self._directory = WorkingDirectory()
         self._check: pytest.Item | None = None
 
     def setup(self, item: pytest.Item) -> None:
@@ -65,6 +67,9 @@ class Phases(SetupState):
         except Abandoned:
             self._copy().teardown_exact(nextitem)
             raise
+        finally:
+            if self._check is not None:
+                self._directory.restore()
 
     def _run(self, phase: str, call: Callable[[], None]) -> None:
         if self._check is None:
@@ -75,7 +80,7 @@ class Phases(SetupState):
     def _copy(self) -> "Phases":
         """The state without what the abandoned thread is at, as pytest's from now on."""
         copy = Phases(self._session, self._stage, self._fixtures)
-        copy.stack, copy._check = dict(self.stack), self._check
+        copy.stack, copy._check, copy._directory = dict(self.stack), self._check, self._directory
         self._session._setupstate = copy  # noqa: SLF001 - pytest has no public way
         return copy
 

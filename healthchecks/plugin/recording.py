@@ -4,16 +4,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import checks
+from healthchecks.plugin.fixture_hint import explained
 from healthchecks.plugin.judging import JOBS, Blocked
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.text import clean
 from healthchecks.plugin.verdict import Verdict, describe, is_broken, printable, verdict
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.target import Target
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LONGEST = 100_000  # characters of a traceback or of captured output
@@ -46,13 +51,16 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     _keep_log(item, report.when, run)
     if report.when == "call" and jobs:
         report.duration = max(job.seconds for job in jobs)
-    error = call.excinfo.value if call.excinfo else None
+    error = explained(call.excinfo.value if call.excinfo else None, item)
     judged = verdict(report, error, checks.target_of(item))
     if isinstance(error, Blocked):
         judged = Verdict(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, Broken) else _traceback(call.excinfo)
+    if judged.status.is_well and (saved := run.saved_by_retry(item)):
+        judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
+        report.sections.append(("Retries", saved))
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments]
@@ -84,7 +92,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
     target = checks.target_of(item)
     check, name = checks.check_name(item), checks.target_name(item)
     log: list[LogLine] = item.stash.get(_LOG, [])
-    named = target is not None and target.name == name != ""
+    reference = _reference(item, check, target, named=target is not None and target.name == name != "")
     return Result(
         check=check,
         target=name,
@@ -95,17 +103,23 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         started=datetime.now(UTC) - timedelta(seconds=report.duration),
         host=run.host,
         group=target.group if target else "",
-        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference)),
+        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
         local=target is not None and target.local,
         log=log,
         extras={
-            "reference": target.reference if target and (named or target.single) else check,
+            "reference": reference,
             "nodeid": item.nodeid,
             **(item.extras() if isinstance(item, checks.CheckItem) else {}),
         },
     )
+
+
+def _reference(item: pytest.Item, check: str, target: "Target | None", *, named: bool) -> str:
+    if not checks.is_check(item):
+        return f"{checks.FAULT}{check}"
+    return target.reference if target and (named or target.single) else check
 
 
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:

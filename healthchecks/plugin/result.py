@@ -102,7 +102,7 @@ class Result:
     """Check and target for people: website[home]."""
     status: Status
     message: str
-    """One line that a person on call understands; empty when all is well."""
+    """One line that a person on call understands; of a check that is well only what a retry saved it from."""
     seconds: float
     """What the measurement took."""
     started: datetime

@@ -18,13 +18,20 @@ def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) 
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(report.failed for report in reports):
+    failed = [report for report in reports if report.failed]
+    if failed:
+        run.first_failures.setdefault(item, _message(failed[0]))
         _defer(item, run)
     else:
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _message(report: pytest.TestReport) -> str:
+    """Of the result that `recording` has put on the report."""
+    return str(vars(report)["keep"].args[0].message)
 
 
 def _defer(item: pytest.Item, run: Run) -> None:

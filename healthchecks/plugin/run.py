@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin.configuration import Configuration
-from healthchecks.plugin.limits import limits
+from healthchecks.plugin.limits import lift, limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
@@ -20,6 +20,7 @@ from servermonitoring import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Timer
 
     from healthchecks.plugin.logs import Collector
     from healthchecks.plugin.page import Page
@@ -38,8 +39,8 @@ class Run:
         self.stage = Stage(self.pool.ends_at)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
-        self.directory = state.location(configuration.settings.state.directory)
-        self.page_directory = rootdir / Path(configuration.settings.dashboard.directory).expanduser()
+        self.directory = state.location(configuration.state_directory)
+        self.page_directory = configuration.page_directory(rootdir)
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
@@ -52,8 +53,14 @@ class Run:
         self.alerts = "none are sent (--no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
+        self.has_parameters = False  # of reports, for this run only
+        self.part = ""  # why this is not a run of all checks; empty if it is
+        self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
+        self.folders: set[Path] = set()  # where checks are
         self.interrupted = False
+        self.late_timer: Timer | None = None
         self.retries: Counter[pytest.Item] = Counter()
+        self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
 
     def lock_out_others(self) -> None:
         """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it.
@@ -63,10 +70,18 @@ class Run:
         if self.of_reports:
             self.lock = RunLock(self.directory, "reports.lock")
         try:
-            state.directory(self.configuration.settings.state.directory)
+            state.directory(self.configuration.state_directory)
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
+
+    def end_checks(self) -> None:
+        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        if self.late_timer is not None:
+            self.late_timer.cancel()
+        lift(last=True)
+        self.pool.close()
+        self.stage.close()
 
     def record(self, result: Result) -> None:
         """Keep what came of a check; a later failure of the same check (in its teardown) wins.
@@ -81,15 +96,21 @@ class Run:
         if result.status.is_failure or result.status is Status.BLOCKED:
             self._bad[result.extras.get("reference")] = result.label
 
+    def saved_by_retry(self, item: pytest.Item) -> str:
+        """Return what there is to say of a check that passes now; empty if it did at once."""
+        tries = self.retries[item] + 1
+        return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
+
     def trouble(self, name: str, text: str) -> None:
         """What went wrong in the suite itself: shown at the end, and told like a failing check."""
         text = clean(text, _LONGEST)
         self.notices.append(text)
         self.troubles.setdefault(name, text)
 
-    def in_maintenance(self, reference: str) -> bool:
-        windows = self.configuration.settings.maintenance.values()
-        return any(window.covers(reference, datetime.now(UTC)) for window in windows)
+    def in_maintenance(self, *references: str) -> bool:
+        """Whether one of these names of a check's target is in a window that is open."""
+        windows, now = self.configuration.settings.maintenance.values(), datetime.now(UTC)
+        return any(window.covers(each, now) for window in windows for each in references)
 
     def behind(self, needs: tuple[str, ...]) -> str:
         """The first needed target that is not well, as website[home]; empty if all are, or were not selected."""

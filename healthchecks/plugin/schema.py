@@ -14,15 +14,17 @@ import pytest
 from pydantic import BaseModel
 
 from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
+from healthchecks.plugin.own_checks import places
 from healthchecks.plugin.settings import Settings
 
 
 def print_schema(config: pytest.Config) -> int:
-    """Write it to standard output; kinds of checks in files that the command line names are in it too."""
+    """Write it to standard output; kinds in files that the command line or `[run] checks` names are in it, too."""
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
-    for argument in config.args:
-        _load(config.invocation_params.dir / argument.split("::")[0])
+    named = [config.invocation_params.dir / argument.split("::")[0] for argument in config.args]
+    for path in [*named, *places(config)]:
+        _load(path)
     print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
     return 0
 

@@ -20,11 +20,13 @@ class Table(BaseModel):
 class RunSettings(Table):
     deadline: Duration = Field(default=300.0, gt=0)
     """Seconds after which the whole run is over, whatever is still awaited."""
+    checks: tuple[str, ...] = ()
+    """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
 
 
 class StateSettings(Table):
     directory: str | None = None
-    """Where history, spools and the run lock are kept; default ~/.local/state/servermonitoring."""
+    """Where history, spools and the run lock are kept, relative to this file; ~/.local/state/servermonitoring."""
 
 
 class HistorySettings(Table):
@@ -34,7 +36,8 @@ class HistorySettings(Table):
 
 class DashboardSettings(Table):
     directory: str = "reports/html"
-    """Where index.html, status.json, runs/ and badges/ are written."""
+    """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
+    relative to the checkout."""
     interval: Duration | None = Field(default=None, gt=0)
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
@@ -112,7 +115,7 @@ class ReportsSettings(Table):
 
 class MetricsSettings(Table):
     textfile: str | None = None
-    """File for node_exporter's textfile collector, its name ending in .prom; none is written without it."""
+    """File for node_exporter's textfile collector, its name ending in .prom, relative to this file; default none."""
 
     @field_validator("textfile")
     @classmethod

@@ -13,7 +13,7 @@ from typing import Any
 
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
-from healthchecks.plugin.surroundings import Surroundings
+from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
@@ -49,12 +49,11 @@ class Stage:
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
         self._job: Job | None = None
-        self._surroundings = Surroundings()
 
     def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
         """Start a phase; `finish` must follow."""
-        if self._job is not None and not self._job.done.is_set():
-            self._abandon()  # the run was interrupted while it waited for that one
+        protect_streams()
+        self.close()
         self._job = job = Job(name, call, deadline, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
@@ -73,7 +72,7 @@ class Stage:
         finally:
             if job.is_overdue:
                 self._abandon()
-            self._surroundings.restore()
+            restore_descriptors()
         return job.result()
 
     def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
@@ -85,6 +84,14 @@ class Stage:
             if job.is_overdue:
                 raise Abandoned(f"{name} did not end within {in_words(round(job.seconds, 1))}") from None
             raise
+
+    def close(self) -> None:
+        """Clean up after a phase for which an interrupted run waits no longer."""
+        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+            self._abandon()
+            cleaning = threading.Thread(target=self._job.clean, name="healthchecks-clean", daemon=True)
+            cleaning.start()
+            cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
         """One job, and for how many seconds at most."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import checks, logs
+from healthchecks.plugin import checks, faults, logs, names, own_checks, selection
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
@@ -15,10 +15,11 @@ from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
-from healthchecks.plugin.recording import result_of_file
 from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target
 from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 
@@ -28,24 +29,34 @@ def start(session: pytest.Session) -> None:
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     configuration = configuration_of(config)
-    _refuse_mistakes(session, configuration)
-    _refuse_namesakes(session)
+    elsewhere = _kinds_elsewhere(session)
+    passed_over = _refuse_mistakes(session, configuration, elsewhere)
     if config.option.collectonly:
         return
     run = Run(configuration, config.rootpath)
-    run.of_reports = all(isinstance(item, checks.CheckItem) for item in session.items if checks.is_check(item))
-    run.notices += _passed_over(session)
+    found = [item for item in session.items if checks.is_check(item)]
+    run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
+    run.part = selection.missing_part(session, configuration, elsewhere)
+    run.folders, run.faultless = faults.folders(found), faults.keys(session)
+    run.has_parameters = bool(config.getoption("report_param"))
+    run.notices += [
+        *passed_over,
+        *_idle_windows(found, run),
+        *names.notices(session),
+        *faults.hints(session, run),
+        *_passed_over(session),
+    ]
     _lock(run)
     config.stash[RUN] = run
     config.stash[POOL] = run.pool
     _set_options(session)
+    keep_streams(config)
     _end_on_sigterm(config)
-    config.add_cleanup(interrupt_when_late(run).cancel)
+    run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
     _wire(session, run)
-    for report in _broken_files(session):
-        run.record(result_of_file(report, run))
+    faults.record(session, run)
     _begin_page(session, run)
     _measure(session, run)
 
@@ -61,40 +72,50 @@ def header(run: Run) -> list[str]:
     ]
 
 
-def _refuse_mistakes(session: pytest.Session, configuration: Configuration) -> None:
-    """Everything that is wrong with the configuration and with checks that have settings of their own, at once."""
-    wrong = []
+def _kinds_elsewhere(session: pytest.Session) -> set[str]:
+    """The kinds whose file is not in this run: broken, or among the user's own that were not chosen."""
+    broken = [session.config.rootpath / report.nodeid for report in faults.broken_files(session)]
+    return own_checks.kinds_in([*broken, *own_checks.places(session.config)])
+
+
+def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
+    """Everything that is wrong with the configuration and with checks that have settings of their own, at once.
+
+    Gives back notices of what could not be looked at.
+    """
+    wrong, notices = [], []
     try:
-        configuration.check()
+        notices = configuration.check(elsewhere, is_part=bool(selection.part(session)))
     except ConfigurationError as error:
         wrong.append(str(error))
     own = [item for item in session.items if isinstance(item, checks.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
+    _look_up_needs(session, configuration)
     if session.config.getoption("report_param"):
         from healthchecks.plugin.sql.parameters import unknown_parameters
 
         wrong += unknown_parameters(session.config, own)
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
+    return notices
+
+
+def _look_up_needs(session: pytest.Session, configuration: Configuration) -> None:
+    """Those that a mark names; those of the configuration's targets are looked up with it."""
+    for item in session.items:
+        marker = item.get_closest_marker(checks.MARKER)
+        target = checks.target_of(item) if marker and marker.kwargs.get("needs") else None
+        if target and (unknown := configuration.unknown_needs(target)):
+            item.stash[checks.PROBLEM] = f"@pytest.mark.{checks.MARKER}: needs: {'; '.join(unknown)}"
 
 
 def _wire(session: pytest.Session, run: Run) -> None:
     session.config.pluginmanager.register(InternalErrors(run))
+    session.config.pluginmanager.register(WarningText())
     if not session.config.getoption("no_alerts"):
         run.alerts = wire(run)
     if run.telling:
         run.telling.begin()
-
-
-def _refuse_namesakes(session: pytest.Session) -> None:
-    """Checks are known by name and target: history and alerts could not tell two of the same apart."""
-    seen: dict[tuple[str, str], str] = {}
-    for item in session.items:
-        if checks.is_check(item) and not checks.kind_is_absent(item):
-            key = checks.check_name(item), checks.target_name(item)
-            other = seen.setdefault(key, item.nodeid)
-            if other != item.nodeid:
-                raise pytest.UsageError(f"two checks have the same name, rename one: {other} and {item.nodeid}")
 
 
 def _passed_over(session: pytest.Session) -> list[str]:
@@ -103,6 +124,19 @@ def _passed_over(session: pytest.Session) -> list[str]:
     if not untitled or not any(isinstance(item, checks.CheckItem) for item in session.items):
         return []
     return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
+
+
+def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
+    """Patterns of maintenance that match nothing, perhaps by a slip: only a whole run knows."""
+    if run.part or run.of_reports:
+        return []
+    known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
+    known |= {checks.check_name(item) for item in found}
+    return [
+        f'[maintenance.{name}] checks: "{pattern}" matches no target'
+        for name, window in run.configuration.settings.maintenance.items()
+        for pattern in window.idle_patterns(known)
+    ]
 
 
 def _lock(run: Run) -> None:
@@ -140,7 +174,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
         environment = dict(line.split(": ", 1) for line in header(run))
-        page.begin(session, {"host": run.host, **environment}, _broken_files(session))
+        page.begin(session, {"host": run.host, **environment}, faults.broken_files(session))
     except OSError as error:
         run.trouble("page", f"no page: {error}")
         return
@@ -156,7 +190,7 @@ def _measure(session: pytest.Session, run: Run) -> None:
     """Everything that a selected test needs, now; what is skipped is never contacted."""
     for item in session.items:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
-        if checks.is_check(item) and not skipped:
+        if checks.is_check(item) and not skipped and checks.PROBLEM not in item.stash:
             for measured in checks.measurements_of(item):
                 run.pool.submit(measured, _parameter(item, measured))
 

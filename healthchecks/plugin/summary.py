@@ -40,16 +40,17 @@ def in_one_line(judged: int, failing: int, blocked: int, in_maintenance: int) ->
 def lines(
     results: Iterable[Result], courses: Mapping[tuple[str, str], Course], *, verbose: bool
 ) -> list[tuple[Status, str]]:
-    """A line for each check that is not simply well; with `verbose` for all."""
-    shown = [each for each in results if verbose or each.status not in (Status.OK, Status.SKIPPED)]
+    """A line for each check that is not simply well; with `verbose` for all. Several that are alike share one."""
+    shown = [each for each in results if verbose or _is_worth_a_line(each)]
     shown.sort(key=lambda each: _ORDER.index(each.status))
     alike: dict[tuple[str, ...], list[Result]] = {}
     for each in shown:
         alone = each.target if verbose or each.status is not Status.FAILED else ""
-        alike.setdefault((each.status, each.check, each.message, alone), []).append(each)
-    named = [(_names(group), group[0]) for group in alike.values()]
-    width = min(_WIDEST, max((len(name) for name, _ in named), default=0))
-    return [(each.status, _line(name, each, courses.get(each.key), width)) for name, each in named]
+        notes = _notes(each, courses.get(each.key))
+        alike.setdefault((each.status, each.check, each.message, notes, alone), []).append(each)
+    named = [(_names(group), group[0], key[3]) for key, group in alike.items()]
+    width = min(_WIDEST, max((len(name) for name, _, _ in named), default=0))
+    return [(each.status, _line(name, each, notes, width)) for name, each, notes in named]
 
 
 def skipped(results: Iterable[Result]) -> str:
@@ -70,11 +71,19 @@ def _names(group: list[Result]) -> str:
     return f"{kind}[{', '.join(each.target for each in group[:_SHOWN])}{more}]"
 
 
-def _line(name: str, result: Result, course: Course | None, width: int) -> str:
-    words = f"{_WORDS[result.status]:<8}{name:<{width}}  {result.message or in_words(result.seconds)}"
+def _is_worth_a_line(result: Result) -> bool:
+    """A check that is well has something to say if a retry saved it."""
+    return result.status not in (Status.OK, Status.SKIPPED) or (result.status is Status.OK and result.message != "")
+
+
+def _line(name: str, result: Result, notes: str, width: int) -> str:
+    return f"{_WORDS[result.status]:<8}{name:<{width}}  {result.message or in_words(result.seconds)}{notes}"
+
+
+def _notes(result: Result, course: Course | None) -> str:
     notes = [_since(course)] if course and result.status.is_failure else []
     notes += ["maintenance"] if result.maintenance else []
-    return f"{words}  ({', '.join(notes)})" if notes else words
+    return f"  ({', '.join(notes)})" if notes else ""
 
 
 def _since(course: Course) -> str:

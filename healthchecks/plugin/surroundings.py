@@ -1,28 +1,92 @@
-"""What all checks share with the whole process, and one may change: working directory, descriptors 0 to 2."""
+"""What all checks share with the whole process, and one may change: directory, standard streams, descriptors."""
 
 import contextlib
+import errno
 import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin.limits import lift
 
 _STANDARD = (0, 1, 2)
+_kept: dict[int, int] = {}  # where the standard streams went when the run began
 
 
-class Surroundings:
-    """As they were when this was made."""
+class WorkingDirectory:
+    """As it was when this was made."""
 
     def __init__(self) -> None:
-        self._directory: int | None = None
+        self._path: Path | None = None
         with contextlib.suppress(OSError):  # it may have been deleted
-            self._directory = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._path = Path.cwd()
 
     def restore(self) -> None:
-        """Undo what a check did to them. A standard stream that was closed is /dev/null from now on."""
-        if self._directory is not None:
+        if self._path is not None:
             with contextlib.suppress(OSError):
-                os.fchdir(self._directory)
-        for descriptor in _STANDARD:
+                os.chdir(self._path)
+
+
+class SteadyStream:
+    """A stream whose descriptor a check may close at any time, in another thread."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._do(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._do(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _do(self, call: Any, *arguments: str) -> None:
+        try:
+            call(*arguments)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            restore_descriptors()
+
+
+def keep_streams(config: pytest.Config) -> None:
+    """Until the end of pytest a standard stream that a check closes is opened again, and the terminal lives with it."""
+    for descriptor in _STANDARD:
+        with contextlib.suppress(OSError):  # it was closed from the start
+            _kept[descriptor] = os.dup(descriptor)
+    config.add_cleanup(_let_go)
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter._tw._file is not None:  # noqa: SLF001 - pytest has no public way
+        reporter._tw._file = SteadyStream(reporter._tw._file)  # noqa: SLF001
+
+
+def protect_streams() -> None:
+    """Have close() of the standard streams do nothing: pytest and all later checks write to them."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, TypeError):  # something of a user's takes its place
+            stream.close = lambda: None  # type: ignore[method-assign]
+
+
+def restore_descriptors() -> None:
+    """Open standard streams that a check has closed; make room when it has left no descriptor."""
+    for descriptor, kept in [*_kept.items()]:
+        if not _is_open(descriptor):
             with contextlib.suppress(OSError):
-                if not _is_open(descriptor):
-                    _open_null(descriptor)
+                os.dup2(kept, descriptor)
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            lift()
+
+
+def _let_go() -> None:
+    while _kept:
+        os.close(_kept.popitem()[1])
 
 
 def _is_open(descriptor: int) -> bool:
@@ -31,10 +95,3 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _open_null(descriptor: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, descriptor)  # dup2 of a descriptor to itself makes it inheritable, as these are
-    if null != descriptor:
-        os.close(null)

@@ -1,6 +1,6 @@
 """A target: one table of the configuration, what a check is about."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -35,6 +35,17 @@ class Target(BaseModel):
     """Being worked on: checked and shown, but nobody is alerted."""
 
     _name: str = PrivateAttr(default="")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Raise TypeError for a field that every target has by itself: a check would get that in its place."""
+        own = {name for name in vars(Target) if not name.startswith("_")} - Target.model_fields.keys()
+        if taken := sorted(own & cls.model_fields.keys()):
+            cls.configured = False  # it stays among the subclasses for a while
+            raise TypeError(
+                f'{cls.__name__}: no key may be called "{taken[0]}", since every target has a {taken[0]} of its own: '
+                f"give it another name (taken are {', '.join(sorted(own))})"
+            )
 
     @classmethod
     def kind(cls) -> str:

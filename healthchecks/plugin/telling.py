@@ -13,6 +13,7 @@ from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
 from healthchecks.plugin.alerting.policy import Action, Key, Memory
 from healthchecks.plugin.alerting.state_file import NAME, Reading, StateFile
 from healthchecks.plugin.bounded import bounded
+from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
 _PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not answer
 _PAST = 10  # runs of a check that its alert shows
 _SUPPRESSED = {
-    Action.QUIET: "{} told before",
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
 }
@@ -128,6 +128,8 @@ class Telling:
             self._run.trouble("alerts", f"what was alerted cannot be kept, so it is alerted again: {error}")
 
     def _suppressed(self) -> Iterator[str]:
+        if count := sum(each.told.actions[Action.QUIET] for each in self._rounds):
+            yield handed_over_before(count, self._run.directory)
         for action, text in _SUPPRESSED.items():
             if count := sum(each.told.actions[action] for each in self._rounds):
                 yield text.format(count)

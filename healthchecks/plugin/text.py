@@ -1,6 +1,8 @@
 """Text of checks and of what they speak to: valid UTF-8, bounded, and without secrets."""
 
 import re
+import traceback
+from pathlib import PurePath
 
 from servermonitoring.scrubbing import scrub_and_cut
 
@@ -29,3 +31,9 @@ def clean(value: object, longest: int, *, keep_end: bool = False) -> str:
 def name_of(value: object, longest: int) -> str:
     """Return the value as a text by which things are known, and which is therefore never scrubbed."""
     return valid(text_of(value))[:longest]
+
+
+def with_place(error: BaseException) -> str:
+    """Return the kind of an error that has no text, and where it was raised: SystemExit (test_backup.py, line 12)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} ({PurePath(frames[-1].filename).name}, line {frames[-1].lineno})"

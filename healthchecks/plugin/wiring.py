@@ -53,12 +53,14 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         return sentry.put(event(alert), files)
 
     outlets.append(Outlet("Sentry", sentry, put))
-    if settings.check_in and (monitor := settings.check_in.reports if run.of_reports else settings.check_in):
+    monitor = settings.check_in and (settings.check_in.reports if run.of_reports else settings.check_in)
+    if monitor and not run.part:
         errands.append(CheckIn(sentry, monitor))
     if settings.token:
         resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
         errands.append(Resolutions(resolver, run.directory))
-    return [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
+    told = [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
+    return [*told, f"no check-in, since this is a part of the checks ({run.part})"] if monitor and run.part else told
 
 
 def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[str]:  # noqa: ARG001 - as _sentry

@@ -39,16 +39,17 @@ def slow(website, seconds):
     return table("website", "shop", url=website.url(f"/slow?seconds={seconds}"))
 
 
-def test_a_website_made_three_times_slower_is_found(regression, website, tmp_path):
+def test_a_website_made_slower_is_found(regression, website, tmp_path):
+    """Slower than anything that a busy machine adds to the times of the baseline."""
     baseline = tmp_path / "baseline.json"
     status, output = regression(slow(website, 0.1), f"--record-baseline={baseline}", "--samples=5")
     assert (status, "recorded the times of 1 checks" in output) == (0, True), output
     seconds = json.loads(baseline.read_text())["seconds"]["website_access[shop]"]
     assert len(seconds) == 5
-    assert all(0.1 <= each < 2 for each in seconds)
-    status, output = regression(slow(website, 0.3), f"--baseline={baseline}", "--samples=5")
+    assert all(0.1 <= each < 60 for each in seconds)
+    status, output = regression(slow(website, min(8, 8 * max(seconds))), f"--baseline={baseline}", "--samples=5")
     assert status == 7, output
-    assert re.search(r"^website_access\[shop\] +\d+\.\d ms +\d+\.\d ms +\d\.\d\d  SLOWER$", output, re.MULTILINE)
+    assert re.search(r"^website_access\[shop\] +\d+\.\d ms +\d+\.\d ms +\d+\.\d\d  SLOWER$", output, re.MULTILINE)
     assert "more than 1.5 times as slow as before, beyond noise: website_access[shop]" in output
 
 
@@ -58,7 +59,7 @@ def test_an_environment_that_comes_up_is_waited_for(regression, website, tmp_pat
     website.answer("/", "not yet", status=503)
 
     def come_up():
-        until(lambda: len(website.paths) >= 2, 30)
+        until(lambda: len(website.paths) >= 2, 120)
         website.forget()
 
     thread = threading.Thread(target=come_up)

@@ -78,7 +78,7 @@ def test_what_a_killed_run_left_beside_the_page_goes_later(tmp_path):
     """Not at once: it could be another run's, which is just being written."""
     SMALL.lay_out(tmp_path)
     SMALL.run(tmp_path)
-    old, new = (tmp_path / "html" / f".index.html.{name}" for name in ("0123456789ab", "ba9876543210"))
+    old, new = (tmp_path / "html" / f".servermonitoring.{name}" for name in ("0123456789ab", "ba9876543210"))
     for path in (old, new):
         path.write_text("half a pa")
     os.utime(old, (time.time() - 4000,) * 2)

@@ -125,7 +125,7 @@ class Machine:
 
     def stop(self) -> None:
         os.kill(self._init, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(60)
         assert self._process.stdout
         self._process.stdout.close()
 
@@ -153,7 +153,7 @@ class Machine:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         return [int(each) for each in done.stdout.split()]
 
-    def until(self, command: str, seconds: float = 30) -> str:
+    def until(self, command: str, seconds: float = 120) -> str:
         """Wait until a shell command in it succeeds; gives what it wrote."""
 
         def succeeded() -> str:

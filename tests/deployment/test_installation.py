@@ -146,7 +146,7 @@ def test_cron_runs_the_suite_by_itself(installed):
     until(lambda: len(runs(server)) >= before + 3, 60, what="three runs")
     assert server.run("stat -c %U /var/lib/servermonitoring/history.sqlite") == "servermonitoring\n"
     server.run("kill $(cat /run/crond.pid)")
-    until(lambda: not server.pids("bin/pytest healthchecks"), 30, what="the end of the last run")
+    until(lambda: not server.pids("bin/pytest healthchecks"), 120, what="the end of the last run")
 
 
 def test_cron_has_nothing_to_mail_but_a_suite_that_cannot_run(installed):
@@ -206,7 +206,7 @@ def test_the_watchdog_comes_back_when_killed(installed):
     server, _ = installed
     (pid,) = server.pids("watchdog watch")
     server.run(f"kill -KILL {pid}")
-    again = until(lambda: [each for each in server.pids("watchdog watch") if each != pid], 20, what="a new watchdog")
+    again = until(lambda: [each for each in server.pids("watchdog watch") if each != pid], 120, what="a new watchdog")
     assert len(again) == 1
 
 

@@ -8,11 +8,13 @@ import pika
 import psycopg2
 import pytest
 
+from tests.reliability import reliability
 from tests.servers.postgresql import Role
 from tests.servers.rabbitmq import User
 from tests.suite import table
 
 DEPLOY = Path(__file__).parents[2] / "ci/deploy"
+REPORTS = Path(__file__).parents[2] / "reports/postgresql"
 PASSWORD = "of the deployment's test"
 
 
@@ -52,6 +54,31 @@ def test_the_role_takes_no_more_than_its_connections(role, postgresql):
         postgresql.connect(role)
     for each in connections:
         each.close()
+
+
+@pytest.fixture
+def reporting(role, postgresql):
+    """The same role, with what the reports need, in a database with sequences of two owners."""
+    postgresql.execute("create sequence public.numbers")
+    postgresql.execute((DEPLOY / "postgresql-reports.sql").read_text().replace("monitor;", "deployed;").replace(
+        "TO monitor'", "TO deployed'"))  # fmt: skip
+    postgresql.execute("create sequence public.more_numbers")
+    yield role
+    postgresql.execute("drop sequence public.numbers, public.more_numbers")
+    postgresql.execute(f"drop owned by {role.name}")
+
+
+@reliability(
+    "Configuration",
+    fault="the reports that ship are run as the role that ships, which may have five connections",
+    promise="they ask so few at a time, and have the rights, that all are well",
+)
+def test_the_role_is_enough_for_the_reports(reporting, postgresql, run_suite):
+    toml = table("database", "main", dsn=postgresql.url(reporting))
+    with contextlib.closing(postgresql.connect(reporting)), contextlib.closing(postgresql.connect(reporting)):
+        outcome = run_suite(toml, str(REPORTS))  # beside two checks
+    assert outcome.status == 0, outcome.output
+    assert len(outcome.checks) == len(list(REPORTS.glob("*.sql")))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.suite import table
+from tests.suite import IN_TIME, table
 
 CHECK = "tcp_access[port]"
 
@@ -33,7 +33,7 @@ def test_no_greeting_in_time(run_suite, bad, name):
     outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port(name), greeting="220", deadline=1))
     assert outcome.status == 1
     assert outcome.message(CHECK).startswith("no answer")
-    assert outcome.seconds < 20
+    assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize(("name", "text"), [("closes", ""), ("garbage", "\\x00\\x01GARBAGE")])

@@ -79,6 +79,6 @@ def test_real_watchdog(run_suite, state, tmp_path):
         outcome = run_suite(RULES)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
     assert outcome.status == 0, outcome.output
     assert outcome.checks[CHECK]["status"] == "ok"

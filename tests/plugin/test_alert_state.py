@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ from healthchecks.plugin.alerting.deciding import Alerting, Limits
 from healthchecks.plugin.alerting.policy import Action, Memory
 from healthchecks.plugin.alerting.state_file import NAME, OLDER, StateFile
 from healthchecks.plugin.result import Status
-from servermonitoring.files import remove_leftovers
 from tests.plugin.test_alerting import START, Runs, line, result
 from tests.reliability import reliability
 
@@ -279,14 +278,3 @@ def test_what_is_written_is_what_is_read():
     state = AlertState(memories={KEY: memory}, seen={KEY: 3.0}, sent=[(2.5, KEY)], resolutions={"id": 4.0})
     assert decoded(encoded(state).encode()) == state
     assert state_of(json.loads(encoded(state))["state"]) == state
-
-
-@reliability("Files", fault="a run is killed while it writes", promise="a later run removes the half written file")
-def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path):
-    old, new, other = (tmp_path / name for name in (f".{NAME}.0123456789ab", f".{NAME}.ba9876543210", ".profile"))
-    for each in (old, new, other):
-        each.touch()
-    for each in (old, other):
-        os.utime(each, (1, datetime.now().timestamp() - 7200))  # noqa: DTZ005 - the age is all that matters
-    remove_leftovers(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([new, other])

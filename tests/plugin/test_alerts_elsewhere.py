@@ -1,6 +1,7 @@
 """Alerts beyond events for Sentry: issues that are resolved, the webhook, attachments, and no secret in any of it."""
 
 import json
+import os
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from servermonitoring.envelope import Origin
 from servermonitoring.sentry import Sentry
 from tests.plugin.shops import Shops, age_alerts
 from tests.plugin.test_alerting import Runs, result
+from tests.reliability import reliability
 from tests.servers.sentry_api import TOKEN, SentryApi
 from tests.suite import table
 
@@ -18,6 +20,23 @@ from tests.suite import table
 @pytest.fixture
 def shops(tmp_path):
     return Shops(tmp_path, "a", "b")
+
+
+@reliability(
+    "Alerts",
+    fault="the receiver refused the alert of a check that goes on failing",
+    promise="the next run does not say that it was told before, but where the refused alert is",
+)
+def test_what_was_refused_was_not_told(shops, website):
+    shops.configure(f'[shop.a]\n[alerts]\nwebhook = "{website.url("/status/400")}"\n')
+    shops.say(a="closed")
+    assert "webhook: 1 refused" in shops.run().output
+    output = shops.run().output
+    folder = shops.state / "spool" / "webhook" / "refused"
+    assert f"alerts not sent: 1 handed over before, but of the last day 1 was refused: see {folder}" in output
+    for each in folder.iterdir():
+        os.utime(each, (0, 0))
+    assert "alerts not sent: 1 told before" in shops.run().output
 
 
 def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink):

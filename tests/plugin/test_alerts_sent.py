@@ -120,7 +120,7 @@ def test_a_silent_sentry_holds_up_the_run_for_five_seconds_at_most(shops, hole):
     shops.alert(f"http://key@127.0.0.1:{hole.port}/1")
     started = time.monotonic()
     outcome = shops.run()
-    assert time.monotonic() - started - alone < 5 + 7, "and some for a busy machine"
+    assert time.monotonic() - started - alone < 5 + 30, "and some for a busy machine"
     assert "1 waiting" in outcome.output
 
 
@@ -235,8 +235,9 @@ def test_a_run_of_reports_has_a_monitor_of_its_own(checking_in, kent, monitor, s
     checking_in.configure(
         f"[database.main]\nhost = '127.0.0.1'\nport = 9\n[sentry.check_in]\nmonitor = 'shops'\n{monitor}"
     )
-    checking_in.write("numbers.sql", "-- title: Numbers\nselect 1\n")
-    checking_in.run("numbers.sql")
+    (checking_in.folder / "reports").mkdir()
+    checking_in.write("reports/numbers.sql", "-- title: Numbers\nselect 1\n")
+    checking_in.run("reports")
     assert {each["monitor_slug"] for each in kent.check_ins()} == slugs
 
 
@@ -261,7 +262,7 @@ def test_a_run_that_is_ended_says_error_and_one_that_is_killed_says_nothing(chec
     until((checking_in.folder / "hanging").exists, what="the hanging test")
     until(kent.check_ins, what="the first check-in")
     getattr(process, signal)()
-    process.wait(30)
+    process.wait(60)
     assert [each["status"] for each in kent.check_ins()] == said
 
 

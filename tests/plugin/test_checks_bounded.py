@@ -1,6 +1,7 @@
 """Setup, call and teardown of a check are bounded by its deadline, and all of them by the run's."""
 
 import json
+import signal
 import time
 
 import pytest
@@ -324,3 +325,39 @@ def test_status_json_is_complete(job):
     document = json.loads((job.page / "status.json").read_text())
     assert document["status"] == "failed"
     assert "setup did not end within 0.5 s" in (job.page / "index.html").read_text()
+
+
+@reliability(
+    "Signals",
+    fault="a run is interrupted while a check without a measurement is at work",
+    promise="what that check has named for it is cleaned up, and the fixtures are torn down",
+)
+def test_interrupted_test_is_cleaned_up(suite):
+    suite.write(
+        "test_mine.py",
+        """
+        import threading
+        from pathlib import Path
+        import pytest
+        from healthchecks import on_timeout
+
+        @pytest.fixture
+        def connection():
+            yield
+            Path("torn down").touch()
+
+        @pytest.mark.healthcheck(deadline="600s")
+        def test_it(connection):
+            on_timeout(Path("cleaned up").touch)
+            Path("begun").touch()
+            threading.Event().wait()
+        """,
+    )
+    process = suite.start("test_mine.py")
+    while not (suite.folder / "begun").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    outcome = suite.finish(process)
+    assert outcome.status == 2, outcome.output
+    assert (suite.folder / "cleaned up").exists()
+    assert (suite.folder / "torn down").exists()

@@ -210,7 +210,7 @@ def test_all_outputs_agree(cases, website):
     assert shown == {name: EXPECTED[name][0] for name in shown}
     assert shown.keys() >= BAD - {"failed_measurement"}, "a measured check has its target's label"
     for name, (status, message) in EXPECTED.items():
-        label = "job[one]" if name.endswith("_measurement") else name
+        label = f"{name}[one]" if name.endswith("_measurement") else name  # several checks of one target
         line = rf"^{WORDS[status]} +{re.escape(label)} +{re.escape(message)}"
         assert re.search(line, outcome.output, re.MULTILINE), name
 

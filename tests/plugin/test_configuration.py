@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.reliability import reliability
+
 CHECKS = """
     from typing import ClassVar
     from pydantic import BaseModel, ConfigDict, Field
@@ -91,7 +93,7 @@ def test_all_errors_at_once(suite):
     """All that is wrong is told in one run."""
     suite.write("test_mine.py", CHECKS)
     suite.configure("\n".join(f"[shop.n{number}]\nstatus = 'x{number}'" for number in range(3)) + "\n[nothing.a]\n")
-    output = suite.run().output
+    output = suite.run(".").output  # the whole folder: in a part of it the table may be of another file
     for number in range(3):
         assert f'[shop.n{number}]: "url" is missing' in output
         assert f"[shop.n{number}] status: 'x{number}': input should be a valid integer" in output
@@ -147,12 +149,23 @@ def test_without_configuration(suite):
     assert not (suite.folder / "contacted").exists()
 
 
-def test_wrong_marker(suite):
-    """A misspelt setting of a marked test is a clear error, too."""
-    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck(deadlin=5)\ndef test_x():\n    pass\n")
+MARKERS = {
+    "deadlin=5": 'unknown key "deadlin"; did you mean "deadline"?',
+    "needs=['shop.bad']": 'needs: no target "shop.bad"; did you mean "shop.good"?',
+}
+
+
+@reliability("Authors", fault="a setting of a marked test is misspelt", promise="it is one error; other checks run")
+@pytest.mark.parametrize(("settings", "told"), MARKERS.items(), ids=MARKERS)
+def test_wrong_marker(suite, settings, told):
+    marked = f"    @pytest.mark.healthcheck({settings})\n    def test_x():\n        pass\n"
+    suite.write("test_mine.py", f"{CHECKS}\n    import pytest\n{marked}")
+    suite.configure(GOOD)
     outcome = suite.run()
-    assert outcome.status == 4
-    assert 'test_mine.py::test_x: unknown key "deadlin"; did you mean "deadline"?' in outcome.output
+    assert (outcome.status, outcome.checks["shop[good]"]["status"]) == (1, "ok")
+    assert outcome.checks["x[]"]["status"] == "error"
+    assert outcome.checks["x[]"]["message"] == f"@pytest.mark.healthcheck: {told}"
+    assert "Traceback" not in outcome.output
 
 
 def test_schema(suite):

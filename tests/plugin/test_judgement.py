@@ -5,6 +5,8 @@ import sqlite3
 
 import pytest
 
+from tests.reliability import reliability
+
 COUNTED = """
     import logging
     from pathlib import Path
@@ -49,6 +51,23 @@ def test_retry_recovers(jobs):
     assert {name: each["status"] for name, each in outcome.checks.items()} == {"job[shaky]": "ok", "job[steady]": "ok"}
     assert (attempts(jobs, "shaky"), attempts(jobs, "steady")) == (3, 1)
     assert "2 passed" in outcome.output
+
+
+@reliability(
+    "Checks",
+    fault="a check fails, and a retry saves it",
+    promise="terminal, page and status.json say at which try it passed, and what the first one said",
+)
+def test_retry_leaves_a_trace(jobs):
+    jobs.configure("[job.shaky]\nretries = 2\nsucceed_at = 3\n[job.steady]\nretries = 2\n")
+    outcome = jobs.run()
+    saved = "passed at try 3; at first: attempt 1 is too early"
+    assert outcome.checks["job[shaky]"]["message"] == saved
+    assert outcome.checks["job[steady]"]["message"] == ""
+    assert f"ok      job[shaky]  {saved}" in outcome.output
+    page = (jobs.page / "index.html").read_text()
+    assert f'<p class="why"><bdi>{saved}</bdi></p>' in page
+    assert page.count(saved) >= 2, "the log of the test has it, too"
 
 
 def test_retries_run_out(jobs):

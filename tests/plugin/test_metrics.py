@@ -160,11 +160,11 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
     textfiles = metered.suite.textfile.parent
     with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
-        raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 20)
+        raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
         assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} is failing"
         metered(first="well", second="well")
-        until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 20, what="its end")
-        raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 20)
+        until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
+        raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
         assert re.search(r"have not run for [4-9]\.\d", raised["HealthChecksHaveNotRun"])
 
 

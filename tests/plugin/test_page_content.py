@@ -8,6 +8,8 @@ import sqlite3
 import lxml.html
 import pytest
 
+from tests.reliability import reliability
+
 CHECKS = """
     import os, signal, time
     from healthchecks import Target, measurement
@@ -191,9 +193,28 @@ def test_an_interval_is_told_from_the_configuration_or_the_last_runs(jobs):
     assert document(jobs).find("body").get("data-late") == "600"
     jobs.configure("[job.a]\n")
     for _ in range(3):
-        age_history(jobs, 120)
+        age_history(jobs, 420)
         jobs.run()
-    assert 238 <= int(document(jobs).find("body").get("data-late")) <= 250
+    assert 838 <= int(document(jobs).find("body").get("data-late")) <= 860
+
+
+@reliability(
+    "Checks",
+    fault="checks are run by hand, quickly one after another, whole or in part",
+    promise="the page calls neither itself late nor a failing check stale",
+)
+def test_quick_runs_tell_no_interval(jobs):
+    jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
+    for _ in range(2):
+        jobs.run()
+    for _ in range(3):
+        age_history(jobs, 70)
+        outcome = jobs.run("test_mine.py::test_job[a]")
+    assert "failing disk on fire" in cards(jobs)["job[b]"]
+    assert outcome.document["status"] == "failed"
+    assert int(document(jobs).find("body").get("data-late")) == 2 * 86400, "two whole runs tell no interval"
+    jobs.run()
+    assert int(document(jobs).find("body").get("data-late")) == 600, "five minutes are the least"
 
 
 def test_a_history_that_cannot_be_opened_takes_nothing_from_the_page(jobs):

@@ -4,10 +4,13 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import stat
 
 import pytest
+
+from tests.reliability import reliability
 
 PORTS = """
     import socket
@@ -75,6 +78,20 @@ def test_outage_costs_one_deadline(ports, hole):
     began = {each["since"] for each in outcome.checks.values()}
     assert len(began) == 1, "they were measured one after another"
     assert "port[n0, n1, n2 and 97 more]" in outcome.output
+
+
+@reliability(
+    "Checks",
+    fault="some of several targets that fail alike are in maintenance, or fail for longer",
+    promise="the terminal groups only what is alike",
+)
+def test_only_what_is_alike_shares_a_line(ports):
+    ports.configure(table(1, "old"))
+    ports.run()
+    ports.configure(table(1, "old") + table(1, "new") + table(1, "moved", maintenance=True))
+    outcome = ports.run()
+    for name, notes in {"old": "for .*, 2 runs", "new": "new", "moved": "new, maintenance"}.items():
+        assert re.search(rf"FAILED  port\[{name}\] .*refused.*  \({notes}\)", outcome.output), outcome.output
 
 
 def test_run_deadline(ports, hole):
@@ -243,16 +260,6 @@ def test_skipped_in_the_test(suite):
     assert outcome.status == 0, outcome.output
     assert outcome.checks["tape[]"]["status"] == "skipped"
     assert "no tape drive here" in outcome.output
-
-
-def test_namesakes_are_refused(suite):
-    """Two checks of one name could not be told apart in history and alerts."""
-    text = "import pytest\n@pytest.mark.healthcheck\ndef test_same():\n    pass\n"
-    suite.write("test_mine.py", text)
-    suite.write("test_other.py", text)
-    outcome = suite.run("test_mine.py", "test_other.py")
-    assert outcome.status == 4
-    assert "two checks have the same name, rename one" in outcome.output
 
 
 def test_files_are_private(ports, greeter):

@@ -21,6 +21,7 @@ class Reports:
     folder: Path
     postgresql: PostgreSQL
     role: Role = READER
+    page_name: str = "database"
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / "reports" / f"{name}.sql"
@@ -59,7 +60,7 @@ class Reports:
 
     @property
     def page(self) -> lxml.html.HtmlElement:
-        return lxml.html.fromstring((self.folder / "html" / "database.html").read_text())
+        return lxml.html.fromstring((self.folder / "html" / f"{self.page_name}.html").read_text())
 
     def section(self, name: str) -> lxml.html.HtmlElement:
         return self.page.get_element_by_id(name.replace("/", "."))
@@ -69,7 +70,7 @@ class Reports:
         return [[cell.text_content() for cell in row.xpath("td")] for row in rows]
 
     def csv(self, name: str) -> list[list[str]]:
-        text = (self.folder / "html" / "database" / f"{name}.csv").read_bytes().decode("utf-8-sig")
+        text = (self.folder / "html" / self.page_name / f"{name}.csv").read_bytes().decode("utf-8-sig")
         return list(csv.reader(io.StringIO(text, newline="")))
 
 

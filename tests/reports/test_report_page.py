@@ -1,5 +1,6 @@
 """database.html and its CSV files: everything is there, readable, and runs nothing."""
 
+import re
 import stat
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from healthchecks.plugin.sql import page
 from healthchecks.plugin.sql.csv_text import csv_text
 from healthchecks.plugin.sql.store import State, Table
+from tests.reliability import reliability
 from tests.servers.browsers import Browser
 
 HOSTILE = "<script>document.title='run'</script>\"'&amp;<img src=x onerror=\"document.title='run'\">"
@@ -185,3 +187,23 @@ def chromium_dom(browser: Browser, path):
                  "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
         command = [browser.binary, *flags, f"--user-data-dir={profile}", path.as_uri()]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+@reliability(
+    "Files",
+    fault="one report's CSV file cannot be written, and names of reports differ by a dot only",
+    promise="the page and all other tables are written, each with a link of its own",
+)
+def test_a_table_that_cannot_be_written(reports):
+    reports.report("one", "select 1")
+    reports.report("a.b", "select 2")
+    (reports.folder / "html" / "database" / "one.csv").mkdir(parents=True)
+    outcome = reports.run()
+    assert "not all tables could be written as CSV: " in outcome.output
+    assert (reports.folder / "html" / "database" / "a.b.csv").is_file()
+    assert (reports.folder / "html" / "database.html").is_file()
+
+
+def test_anchors_of_names_that_differ_by_a_dot():
+    shown = page.html([state(name="a/b"), state(name="a.b")], {}, "host")
+    assert len(set(re.findall(r'<section class="report ok" id="([^"]+)"', shown))) == 2

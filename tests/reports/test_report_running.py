@@ -3,6 +3,7 @@
 import sqlite3
 
 from tests.plugin.conftest import suite  # noqa: F401 - a fixture
+from tests.reliability import reliability
 from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
 from tests.suite import table
@@ -25,22 +26,60 @@ def test_foreign_sql_is_none_of_our_business(suite):  # noqa: F811 - the fixture
     assert not suite.state.exists()
 
 
-def test_mistakes_are_told_all_at_once(reports):
-    """Before anything is asked, with status 4; of the selected reports only."""
+@reliability(
+    "Authors",
+    fault="a report's settings are wrong",
+    promise="each such file is one error that names file and line; all other reports run",
+)
+def test_mistakes_of_single_reports(reports):
     reports.report("one", "select 1", expct="rows == 0")
     reports.report("shop/two", "select 1", database="mian", needs="tcp.nothing")
-    outcome = reports.run(toml=reports.toml + "[websit.home]\nurl = 'http://a'\n")
+    reports.report("three", "select 3")
+    outcome = reports.run()
+    assert outcome.status == 1
+    assert {name: each["status"] for name, each in outcome.checks.items()} == {
+        "report[one]": "error", "report[shop/two]": "error", "report[three]": "ok",
+    }  # fmt: skip
+    message = outcome.checks["report[one]"]["message"]
+    assert message.endswith('reports/one.sql, line 2: unknown key "expct"; did you mean "expect"?')
+    assert outcome.checks["report[shop/two]"]["message"] == (
+        'needs: no target "tcp.nothing"; known: database.main; '
+        'there is no [database.mian] in servermonitoring.toml; did you mean "main"?'
+    )
+    assert reports.cells("three") == [["3"]]
+
+
+def test_mistakes_of_the_configuration(reports):
+    """End the run with status 4, before anything is asked."""
+    reports.report("one", "select 1")
+    outcome = reports.run(toml=reports.toml + "[websit.home]\nurl = 'http://a'\n[reports]\ndatabase = 'mian'\n")
     assert outcome.status == 4
     assert "[websit]: unknown table" in outcome.output
-    assert 'reports/one.sql, line 2: unknown key "expct"; did you mean "expect"?' in outcome.output
-    assert (
-        'reports/shop/two.sql: there is no [database.mian] in servermonitoring.toml; did you mean "main"?'
-        in outcome.output
-    )
-    assert 'reports/shop/two.sql: needs: no target "tcp.nothing"; known: database.main' in outcome.output
+    assert 'there is no [database.mian] in servermonitoring.toml; did you mean "main"?' in outcome.output
     assert not (reports.folder / "html" / "database.html").exists()
-    (reports.folder / "reports" / "one.sql").write_text("-- title: one\nselect 1")
-    assert reports.run("-kone").status == 0, "what is not selected need not be right"
+
+
+@reliability(
+    "Authors",
+    fault="the chart of a report is misspelt",
+    promise="its expectation is judged all the same, and the message has both",
+)
+def test_a_wrong_chart_hides_no_failure(reports):
+    for name, chart in {"one": "baar n", "two": "bar m"}.items():
+        path = reports.report(name, "select 5 as n", expect="value < 5", chart=chart)
+        assert reports.run(str(path)).message(f"report[{name}]").startswith("5 in n; expected value < 5; ")
+        path = reports.report(name, "select 4 as n", expect="value < 5", chart=chart)
+        entry = reports.run(str(path)).checks[f"report[{name}]"]
+        assert (entry["status"], "chart: " in entry["message"]) == ("error", True)
+
+
+def test_reports_of_one_name(reports):
+    """Two folders called reports may have the same: both are asked."""
+    reports.report("one", "select 1")
+    reports.write("shop/reports/one", "-- title: the other\nselect 2")
+    outcome = reports.run()
+    assert outcome.status == 0, outcome.output
+    assert len(outcome.checks) == 2
 
 
 def test_without_a_database(reports):
@@ -160,6 +199,7 @@ def test_parameters(reports):
     assert reports.cells("one") == [["1 day", "x", "1"]]
     hostile = "a'; drop table b; --%\\' $$ %(since)s"
     outcome = reports.run(str(path), "--report-param=since=7 days", f"--report-param=name={hostile}")
+    reports.page_name = "database-once"
     outcome.assert_well("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
     assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--report-param=sinc=1").output
@@ -184,13 +224,13 @@ def test_a_long_run_of_reports_keeps_no_check_waiting(reports, postgresql):
     process = reports.start()
     try:
         sleeps = "select count(*) from pg_stat_activity where application_name = 'healthchecks long'"
-        until(lambda: postgresql.execute(sleeps) == [(1,)], 20, what="the report's query")
+        until(lambda: postgresql.execute(sleeps) == [(1,)], 120, what="the report's query")
         assert reports.run().status == 6
         disks = reports.run(str(ROOT / "healthchecks" / "test_disk.py"), toml=DISK)
         assert disks.status == 0, disks.output
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_part_of_the_reports(reports):
@@ -221,3 +261,23 @@ def test_xdist_is_refused(reports):
     """Every worker would ask the database everything."""
     reports.report("one", "select 1")
     assert "run them without -n" in reports.run("-n2", str(reports.folder / "reports")).output
+
+
+@reliability(
+    "Authors",
+    fault="a run of reports has parameters of its own",
+    promise="it has a page of its own; the kept report and the course of its number stay as they were",
+)
+def test_parameters_of_one_run_leave_what_is_kept(reports):
+    path = reports.report("one", "select %(age)s::int as age", param="age = 1")
+    reports.run(str(path))
+    before = (reports.folder / "html" / "database.html").read_bytes()
+    outcome = reports.run(str(path), "--report-param=age=22")
+    assert f"reports: {reports.folder}/html/database-once.html (with the parameters of this run" in outcome.output
+    assert (reports.folder / "html" / "database.html").read_bytes() == before
+    with sqlite3.connect(reports.folder / "state" / "history.sqlite") as database:
+        assert database.execute(NUMBERS).fetchall() == [("one", 1.0)]
+    assert reports.cells("one") == [["1"]]
+    reports.page_name = "database-once"
+    assert reports.cells("one") == [["22"]]
+    assert reports.csv("one") == [["age"], ["22"]]

@@ -157,7 +157,7 @@ def test_query_that_takes_too_long(reports):
     assert outcome.message("report[long]") == "no answer within 2 s"
     assert outcome.checks["report[other]"]["status"] == "ok"
     left = "select count(*) from pg_stat_activity where application_name like 'healthchecks%'"
-    until(lambda: reports.postgresql.execute(left) == [(0,)], 20, what="end of the session")
+    until(lambda: reports.postgresql.execute(left) == [(0,)], 120, what="end of the session")
 
 
 def test_cell_of_100_megabytes(reports):
@@ -179,7 +179,7 @@ def test_server_stopped_midway_and_away(reports, postgresql, owned):
         cursor.execute("begin; lock table shop.orders")
         process = reports.start()
         waiting = "select count(*) from pg_locks where not granted"
-        until(lambda: postgresql.execute(waiting) == [(1,)], 20, what="the report's query")
+        until(lambda: postgresql.execute(waiting) == [(1,)], 120, what="the report's query")
         postgresql.pause()
         outcome = finish_suite(reports.folder, process, 0)
     assert outcome.message("report[orders]") == "no answer within 4 s"

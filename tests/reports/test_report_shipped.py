@@ -78,6 +78,7 @@ def troubled(postgresql, pgbench, owned):
 def test_on_a_database_in_trouble(reports):
     """Each shows what it is there for."""
     outcome = reports.run(str(SHIPPED), "--report-param=longest=0 s")
+    reports.page_name = "database-once"
     found = {name: reports.cells(f"postgresql/{name}") for name in NAMES}
     assert found["largest-tables"][0][0] == "public.pgbench_accounts"
     assert found["unused-indexes"][0][0] == "public.unused"

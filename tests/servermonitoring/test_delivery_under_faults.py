@@ -26,7 +26,8 @@ from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until
 
 BUDGET = 5.0  # seconds
-LONGEST = 7.0  # the budget, and what a loaded machine may need besides
+LONGEST = 30.0  # the budget, and what a busy machine may need besides
+PLENTY = 60.0  # seconds, for what is not held up: it ends by itself
 EVENTS = 12
 
 
@@ -65,13 +66,19 @@ class Outcome:
 
     def is_as_documented(self) -> None:
         """Its row in the docs; how long it was held up is in words there."""
-        table = (ROOT / "docs/alerts-delivery.md").read_text().splitlines()
-        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if line.startswith("| ")]
-        found = next((row for row in rows if row[0] == self.fault), [])
         said = self.tally.error or "nothing"
-        held_up = found[1] if found else "?"
-        assert found == [self.fault, held_up, str(self.lost), str(self.doubled), self.where, said]
-        assert self.seconds < (LONGEST if held_up == "5 s" else BUDGET - 1)
+        held_up = documented(self.fault)[1]
+        assert documented(self.fault) == [
+            self.fault, held_up, str(self.lost), str(self.doubled), self.where, said,
+        ]  # fmt: skip
+        assert self.seconds < (LONGEST if held_up == "5 s" else PLENTY - 1)
+
+
+def documented(fault: str) -> list[str]:
+    """The row of the docs' table; the second cell is how long the run is held up."""
+    table = (ROOT / "docs/alerts-delivery.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if line.startswith("| ")]
+    return next(row for row in rows if row[0] == fault)
 
 
 def put(sentry: Sentry, count: int = EVENTS, message: str = "website[home]: gone") -> list[str]:
@@ -79,14 +86,15 @@ def put(sentry: Sentry, count: int = EVENTS, message: str = "website[home]: gone
     return [sentry.capture({"message": f"{message} {number}", "fingerprint": [str(number)]}) for number in range(count)]
 
 
-def timed_drain(sentry: Sentry, budget: float = BUDGET) -> tuple[Tally, float]:
+def timed_drain(sentry: Sentry, budget: float) -> tuple[Tally, float]:
     began = time.monotonic()
     tally = sentry.drain(budget)
     return tally, time.monotonic() - began
 
 
 def outcome(fault: str, sentry: Sentry, **others) -> Outcome:
-    return Outcome(fault, *timed_drain(sentry), **others)
+    budget = BUDGET if documented(fault)[1] == "5 s" else PLENTY
+    return Outcome(fault, *timed_drain(sentry, budget), **others)
 
 
 def delivered_once(bugsink, ids: list[str]) -> bool:
@@ -365,7 +373,7 @@ def test_killed_at_random_moments(run, relay, bugsink, spool, tmp_path):
     for go in range(10):
         senders = [start_sender(relay, spool, tmp_path / f"{go}-{number}") for number in range(2)]
         for sender, said in senders:
-            until(said.read_text, 30, what="the first event")
+            until(said.read_text, 120, what="the first event")
             time.sleep(random.uniform(0, 0.15))
             sender.send_signal(signal.SIGKILL)
             sender.wait()

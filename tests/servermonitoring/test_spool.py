@@ -108,7 +108,7 @@ def test_a_disk_that_takes_no_more_names_loses_nothing(kept, monkeypatch):
 
 def test_what_is_no_delivery_is_left_alone_and_what_was_half_written_goes(kept, place):
     kept.put(b"1")
-    half, new = ".1-2-3.0.0123456789ab", ".1-2-3.0.ba9876543210"
+    half, new = ".servermonitoring.0123456789ab", ".servermonitoring.ba9876543210"
     for name in ("README", "a-b-c.0", "1-2.0", "1-2-3.x", ".hidden", half, new):
         (place / name).write_text("")
     for name in (half, ".hidden"):

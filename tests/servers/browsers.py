@@ -1,8 +1,13 @@
 """Where the browsers are that tests drive, or the reason why a test is skipped."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tests.servers.server import program
+from tests.servers.website import BOOKMARKLET, BOOKMARKLET_TEXT, Website
+from tests.suite import table
+
+DEADLINE = 20  # seconds; a browser on a busy machine takes some to start
 
 
 @dataclass(frozen=True)
@@ -24,3 +29,9 @@ def firefox() -> str:
 
 def firefox_with_geckodriver() -> Browser:
     return Browser(firefox(), program("geckodriver"))
+
+
+def bookmarklet(name: str, website: Website, path: str = "/bookmarklet", **keys: Any) -> str:
+    """A table that runs a bookmarklet on a page of the test website."""
+    given = {"bookmarklet": BOOKMARKLET, "deadline": DEADLINE, "expect": BOOKMARKLET_TEXT, **keys}
+    return table("bookmarklet", name, url=website.url(path), **given)

@@ -126,12 +126,12 @@ class Bugsink(Server):
         return super().start()
 
     def await_ready(self) -> None:
-        until(self._answers, 30, what="an answer of Bugsink")
+        until(self._answers, 120, what="an answer of Bugsink")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:
             raise RuntimeError("Bugsink ended before it was ready")
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/ready", timeout=10):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/ready", timeout=60):
             return True
         return False
 
@@ -163,7 +163,7 @@ class Bugsink(Server):
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def _tags(self) -> dict[str, dict[str, str]]:
@@ -179,7 +179,7 @@ class Bugsink(Server):
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows, read now: a generator would read events later than the tags that are asked for after them."""
-        with contextlib.closing(sqlite3.connect(self._database, timeout=20)) as connection:
+        with contextlib.closing(sqlite3.connect(self._database, timeout=60)) as connection:
             return connection.execute(sql, values).fetchall()
 
 

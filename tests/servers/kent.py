@@ -81,7 +81,7 @@ class Kent(Server):
         return [*ends_with_parent("KILL"), self.python, "-c", _MAIN.format(host=HOST, port=self.port)]
 
     def await_ready(self) -> None:
-        until(self._answers, 30, what="an answer of kent")
+        until(self._answers, 120, what="an answer of kent")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:
@@ -103,5 +103,5 @@ class Kent(Server):
         found[-1].items.append((payload["header"], payload["body"]))
 
     def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}/api/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/{path}", timeout=60) as answer:
             return json.load(answer)

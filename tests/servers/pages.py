@@ -142,6 +142,13 @@ def bookmarklet_text(_visit: Visit) -> Answer:
     return Answer(BOOKMARKLET_TEXT.encode(), headers={"Content-Type": "text/plain"})
 
 
+@page("/attachment")
+def attachment(_visit: Visit) -> Answer:
+    """What browsers keep as a file: 60 MB, as long as they take it."""
+    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment; filename=file.bin"}
+    return Answer(itertools.repeat(bytes(1_000_000), 60), headers=headers)
+
+
 @page("/json")
 def json_page(_visit: Visit) -> Answer:
     content = {"status": "ok", "workers": {"busy": 2, "idle": 6}, "queues": [{"name": "mail", "waiting": 3}]}

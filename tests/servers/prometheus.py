@@ -47,18 +47,18 @@ class Prometheus(Server):
                 f"--storage.tsdb.path={self.directory}/data", f"--web.listen-address={HOST}:{self.port}"]  # fmt: skip
 
     def await_ready(self) -> None:
-        until(self._is_ready, 30, what="prometheus")
+        until(self._is_ready, 120, what="prometheus")
 
     def firing(self) -> dict[str, str]:
         """The alerts that are raised now: their summaries by name."""
-        with urllib.request.urlopen(f"http://{HOST}:{self.port}/api/v1/alerts", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{HOST}:{self.port}/api/v1/alerts", timeout=60) as answer:
             alerts: list[dict[str, Any]] = json.load(answer)["data"]["alerts"]
         raised = [each for each in alerts if each["state"] == "firing"]
         return {each["labels"]["alertname"]: each["annotations"]["summary"] for each in raised}
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=60) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

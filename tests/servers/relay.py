@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _hand_on(self, relay: Relay, body: bytes) -> tuple[int, bytes]:
-        with contextlib.closing(http.client.HTTPConnection(HOST, relay.target.port, timeout=30)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(HOST, relay.target.port, timeout=60)) as connection:
             connection.request("POST", self.path, body, dict(self.headers))
             response = connection.getresponse()
             return response.status, response.read()

@@ -81,7 +81,7 @@ def give_to(user: str, path: Path) -> None:
         shutil.chown(path, user)
 
 
-def until(condition: Callable[[], Any], seconds: float = 10, *, what: str = "condition") -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60, *, what: str = "condition") -> Any:
     """Wait for what no event tells; gives back the first true value, raises TimeoutError."""
     end = time.monotonic() + seconds
     while not (value := condition()):

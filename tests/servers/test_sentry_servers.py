@@ -15,7 +15,7 @@ def sdk():
     def capture(dsn, event, **hint):
         client = sentry_sdk.Client(dsn=dsn, default_integrations=False, auto_enabling_integrations=False)
         client.capture_event(event, hint=hint)
-        client.close(timeout=10)
+        client.close(timeout=60)
 
     return capture
 
@@ -85,4 +85,4 @@ def test_a_wrong_key_is_refused_by_bugsink(bugsink):
         {"X-Sentry-Auth": f"Sentry sentry_key={'0' * 32}"},
     )
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)

@@ -138,7 +138,7 @@ def test_paused_it_accepts_and_does_not_answer(website):
     with pytest.raises(requests.ReadTimeout):
         requests.get(website.url("/"), timeout=0.3)
     website.resume()
-    assert requests.get(website.url("/"), timeout=5).ok
+    assert requests.get(website.url("/"), timeout=60).ok
 
 
 def test_stopped_it_leaves_nothing_and_starts_again_where_it_was():
@@ -150,7 +150,7 @@ def test_stopped_it_leaves_nothing_and_starts_again_where_it_was():
         with pytest.raises(requests.ConnectionError):
             requests.get(website.url("/"), timeout=1)
         website.start()
-        assert requests.get(website.url("/"), timeout=5).ok
+        assert requests.get(website.url("/"), timeout=60).ok
     assert not website.directory.exists()
 
 
@@ -173,5 +173,5 @@ def test_it_ends_with_a_test_run_that_is_killed(tmp_path):
     ) as run:
         server = psutil.Process(int(run.stdout.readline()))
         run.kill()
-    psutil.wait_procs([server], timeout=5)
+    psutil.wait_procs([server], timeout=60)
     assert not server.is_running()

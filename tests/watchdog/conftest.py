@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from kennel import Kennel, Site, Watching, records
+from kennel import Kennel, Site, Watching, records, wait_for
 
 
 @pytest.fixture
@@ -50,4 +50,4 @@ def shared():
     directory = Path(tempfile.mkdtemp(prefix="watchdog-test-"))
     directory.chmod(0o1777)
     yield directory
-    shutil.rmtree(directory)
+    wait_for(lambda: shutil.rmtree(directory, ignore_errors=True) or not directory.exists())  # a browser may still end

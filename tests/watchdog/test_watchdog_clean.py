@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 from kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
 
-from watchdog import cleaning
+from tests.reliability import reliability
+from watchdog import cleaning, processes, profiles, usage
 
 
 def clean(directory, *more):
@@ -29,8 +29,11 @@ LEFT = [
     "rust_mozprofileAbC123", "tmpab_c1.mozrunner",
     "org.chromium.Chromium.AbC123", ".org.chromium.Chromium.AbC123",
     "com.google.Chrome.AbC123", ".com.google.Chrome.AbC123", "scoped_dir123_456", ".scoped_dir.AbC123",
+    "servermonitoring-browser-0123456789ab",
 ]  # fmt: skip
-OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x"]
+OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x",
+    "servermonitoring-browser-download", "servermonitoring-0123456789ab",
+]  # fmt: skip
 
 
 def test_names(tmp_path):
@@ -89,6 +92,33 @@ def test_used_ones_stay(tmp_path, kennel):
         server.bind(str(tmp_path / LEFT[5] / "s"))
         clean(tmp_path)
         assert {name for name in LEFT if (tmp_path / name).exists()} == {*LEFT[:4], LEFT[5]}
+
+
+@reliability(
+    "Browsers",
+    fault="a health check's browser directory is left after its run was killed",
+    promise="`watchdog clean` removes it once that run is dead, and never that of a living one",
+)
+def test_directory_of_a_health_check(tmp_path, kennel):
+    """The run is named in it by pid and start time; the browser itself may not have started yet."""
+    run = kennel.start([needed("sleep"), "600"])
+    start = processes.look(run.pid).start
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    owners = {
+        "servermonitoring-browser-00000000000a": f"{run.pid}.{start}.{namespace}",
+        "servermonitoring-browser-00000000000b": f"{run.pid}.{start - 1}.{namespace}",  # an earlier one, of this pid
+        "servermonitoring-browser-00000000000c": f"{run.pid}.{start - 1}.{namespace + 1}",  # of a container
+        "servermonitoring-browser-00000000000d": "rubbish",
+    }
+    for name, owner in owners.items():
+        (tmp_path / name).mkdir(mode=0o700)
+        (tmp_path / name / "owner").write_text(owner)
+    clean(tmp_path)
+    assert [name[-1] for name in names(tmp_path)] == ["a", "c"]
+    run.kill()
+    run.wait()
+    clean(tmp_path)
+    assert [name[-1] for name in names(tmp_path)] == ["c"]
 
 
 def test_firefox_lock(tmp_path, kennel):
@@ -152,7 +182,12 @@ CRASHING = textwrap.dedent("""
 """)
 
 
-def test_crashed_chromium_and_a_living_one(kennel, shared):
+def profiles_of(driver):
+    """The profile directories in the command lines of a driver's browser."""
+    return {path for pid in family(driver) for path in profiles.named_in(processes.arguments(pid))}
+
+
+def test_crashed_chromium_and_a_living_one(shared, kennel):
     """Real leftovers, made by SIGKILL; the living browser keeps its profile at any age."""
     directory = shared  # Chromium's socket wants a short path
     programs = [
@@ -162,28 +197,20 @@ def test_crashed_chromium_and_a_living_one(kennel, shared):
         )
         for _ in range(2)
     ]  # fmt: skip
-    drivers = [int(program.stdout.readline()) for program in programs]
-    everything = set(names(directory))
-    crashed = family(drivers[0])
-    for pid in crashed:
+    crashed, alive = [int(program.stdout.readline()) for program in programs]
+    left, kept = profiles_of(crashed), profiles_of(alive)
+    killed = family(crashed)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not living(crashed))
-    time.sleep(0.2)
-    assert set(names(directory)) == everything
-    before = {name for name in everything if name.startswith((".org.chromium", "org.chromium", ".com.google"))}
-    done = clean(directory)
-    left = set(names(directory))
-    assert done.returncode == 0
-    assert left < everything, everything
-    assert before - left, (everything, left)
-    profiles = [
-        argument.removeprefix("--user-data-dir=")
-        for pid in family(drivers[1])
-        for argument in open(f"/proc/{pid}/cmdline").read().split("\0")  # noqa: PTH123, SIM115 - /proc
-        if argument.startswith("--user-data-dir=")
-    ]
-    assert profiles
-    assert all(Path(profile).is_dir() for profile in profiles)
+    wait_for(lambda: not living(killed))
+    assert left
+    assert kept
+    assert all(profile.is_dir() for profile in left | kept)
+    names_left = {profile.name for profile in left}
+    wait_for(lambda: not names_left & usage.used_entries(directory))  # the crash handler ends a little later
+    assert clean(directory).returncode == 0
+    assert not any(os.path.lexists(profile) for profile in left)
+    assert all(profile.is_dir() for profile in kept)
     for program in programs:
         program.stdin.close()
 
@@ -218,5 +245,6 @@ def test_crashed_firefox_of_marionette(kennel):
         os.kill(each, signal.SIGKILL)
     wait_for(lambda: not living(pids))
     assert Path(profile).is_dir()  # left behind
+    wait_for(lambda: Path(profile).name not in usage.used_entries(directory))  # the crash helper ends a little later
     clean(directory)
     assert not os.path.lexists(profile)

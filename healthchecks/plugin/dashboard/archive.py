@@ -1,5 +1,6 @@
 """`runs/`: the pages of the runs in which something changed, kept by number, age and size."""
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,12 +30,12 @@ def kept(directory: Path) -> set[str]:
 
 def keep(directory: Path, time: float, page: str) -> None:
     """Write the page of one run, and remove those that are too many, too old or too large. Raises OSError."""
-    folder = directory / DIRECTORY
-    sharing.folder(folder)
+    folder = sharing.folder(directory / DIRECTORY)
     sharing.publish(folder / name_of(time), page)
     oldest, size = name_of(time - DAYS * 86400), 0
     for place, name in enumerate(sorted(kept(directory), reverse=True)):
         path = folder / name
-        size += path.stat().st_size
-        if place >= MOST or size > _LARGEST or name < oldest:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what has their name need not be a page
+            size += path.stat().st_size
+            if place >= MOST or size > _LARGEST or name < oldest:
+                path.unlink()

@@ -1,6 +1,6 @@
 """A badge for each check, and one over all: static SVG, for wikis and READMEs."""
 
-import re
+import contextlib
 from pathlib import Path
 
 from markupsafe import escape
@@ -9,6 +9,7 @@ from healthchecks.plugin.dashboard.card import Card
 from healthchecks.plugin.dashboard.overview import Overview
 from healthchecks.plugin.dashboard.rendering import clean
 from healthchecks.plugin.sinks import sharing
+from servermonitoring.files import read_regular
 
 DIRECTORY = "badges"
 ALL = "all.svg"
@@ -17,6 +18,7 @@ _COLOURS = {
 }  # fmt: skip
 _GREY = "#59626f"
 _LONGEST = 40  # characters
+_LARGEST = 10_000  # bytes of a badge
 _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{name}: {word}">\
 <title>{name}: {word}</title><clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath>\
 <g clip-path="url(#r)"><rect width="{left}" height="20" fill="#3d4553"/>\
@@ -27,21 +29,38 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" ro
 
 
 def write(directory: Path, overview: Overview) -> None:
-    """Write them beside and rename; those of checks that are no more are removed. Raises OSError."""
-    folder = directory / DIRECTORY
-    sharing.folder(folder)
+    """Write them beside and rename; those of checks that are no more are removed.
+
+    Raises OSError after all others are written, where one could not be.
+    """
+    folder = sharing.folder(directory / DIRECTORY)
     wanted = {ALL: _of_all(overview)} | {file_of(each): _of_one(each) for each in overview.cards}
+    failed = []
     for name, content in wanted.items():
-        path = folder / name
-        if not path.exists() or path.read_bytes() != content.encode():
-            sharing.publish(path, content)
+        try:
+            _write(folder / name, content)
+        except OSError as error:
+            failed.append(error)
     for path in folder.glob("*.svg"):
         if path.name not in wanted:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
+    if failed:
+        raise failed[0]
 
 
 def file_of(card: Card) -> str:
-    return re.sub(r"[^\w.@+-]", "_", card.id.removeprefix("check-"))[:120] + ".svg"
+    """Its name, which is no other check's, and not that of all checks."""
+    name = f"{card.id.removeprefix('check-')}.svg"
+    return name if name != ALL else f"-{name}"
+
+
+def _write(path: Path, content: str) -> None:
+    """Unless it is there: most stay as they were."""
+    with contextlib.suppress(OSError):
+        if read_regular(path, _LARGEST) == content.encode():
+            return
+    sharing.publish(path, content)
 
 
 def badge(name: str, word: str, colour: str) -> str:

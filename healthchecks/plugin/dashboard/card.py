@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from healthchecks.plugin.dashboard.situation import Situation, Unjudged
+from healthchecks.plugin.dashboard.situation import UNKNOWN_INTERVAL, Situation, Unjudged
 from healthchecks.plugin.dashboard.state import State
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import Course, Past, Point, Uptime
 from healthchecks.plugin.sinks.history.looking_back import UPTIME_DAYS
 from healthchecks.plugin.sinks.history.records import kind_of
 
-_LONGEST_ID = 100  # characters
+_LONGEST_ID = 100  # bytes, since it is the name of a file, too
+_WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 CUT_OFF = "the run was cut off"
 _FINE = 0.9  # an uptime above which hundredths of a per cent tell something
 
@@ -46,6 +47,8 @@ class Card:
     """Over how long, and in per cent."""
     node: str = ""
     """Pytest's id of the test in this run."""
+    reference: str = ""
+    """As `needs` names its target: website.home."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -53,15 +56,21 @@ class Card:
 
     @property
     def id(self) -> str:
-        """For links that are sent to colleagues: readable, and another one for each check."""
-        name = f"{self.check}-{self.target}".rstrip("-")
-        readable = re.sub(r"[^\w.-]+", "-", name)[:_LONGEST_ID]
-        return f"check-{readable}" + (f"-{zlib.crc32(name.encode()):08x}" if readable != name else "")
+        """For links that are sent to colleagues, and names of files: readable, and another one for each check.
+
+        Only of a name that could be no other's, CHECK-TARGET, it is all; else a sum makes it the check's own.
+        """
+        name = f"{self.check}-{self.target}" if self.target else self.check
+        readable = re.sub(r"[^\w.-]+", "-", name).encode()[:_LONGEST_ID].decode(errors="ignore")
+        if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
+            return f"check-{name}"
+        return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
 
     @property
     def heading(self) -> str:
         """The group it stands in: its own, or its kind."""
-        return self.group or re.split(r"[\[:/]", self.label)[0].replace("_", " ")
+        kind, dot, _ = self.reference.partition(".")
+        return self.group or (kind if dot else re.split(r"[\[:/]", self.label)[0]).replace("_", " ")
 
     @property
     def subject(self) -> str:
@@ -95,6 +104,7 @@ def of_result(result: Result, past: Past | None, course: Course | None) -> Card:
         runs=course.runs if course else 0,
         measured=None,
         node=str(result.extras.get("nodeid", "")),
+        reference=str(result.extras.get("reference", "")),
         **_of_past(past),
     )
 
@@ -103,8 +113,8 @@ def of_past(past: Past, situation: Situation) -> Card:
     """A check that was not in this run, or was cut off: its last state, with its age."""
     last = past.recent[-1] if past.recent else None
     age = situation.now - last.time if last else 0.0
-    interval = max(past.interval or 0.0, situation.usual_interval or 0.0)
-    stale = last is not None and age > 2 * interval + situation.seconds + 60 and interval > 0
+    interval = max(past.interval or 0.0, situation.usual_interval or UNKNOWN_INTERVAL)
+    stale = last is not None and age > 2 * interval + situation.seconds + 60
     cut = any(each.key == past.key for each in situation.unjudged)
     return Card(
         check=past.check,
@@ -120,6 +130,7 @@ def of_past(past: Past, situation: Situation) -> Card:
         measured=datetime.fromtimestamp(last.time, UTC) if last else None,
         note=CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
+        reference=past.reference,
         **_of_past(past),
     )
 

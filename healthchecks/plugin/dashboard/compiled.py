@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
-from servermonitoring.files import write_whole
+from servermonitoring.files import remove_abandoned, write_whole
 
 DIRECTORY = "templates"
 
@@ -29,6 +29,7 @@ class CompiledTemplates(BytecodeCache):
         with contextlib.suppress(OSError):
             if _is_ours(self._folder.parent):
                 self._folder.mkdir(mode=0o700, exist_ok=True)
+                remove_abandoned(self._folder)
                 write_whole(self._folder / bucket.key, bucket.bytecode_to_string(), durable=False)
 
 

@@ -9,7 +9,8 @@ from healthchecks.plugin.result import Result
 from healthchecks.plugin.sinks.history import Memory
 from healthchecks.plugin.sinks.history.looking_back import interval_of
 
-_UNKNOWN_INTERVAL = 86400.0  # seconds: what is taken where too few runs are known
+_SHORTEST_INTERVAL = 300.0  # seconds: quicker runs are somebody's, by hand
+UNKNOWN_INTERVAL = 86400.0  # seconds: what is taken where too few runs are known
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Situation:
 
     @property
     def usual_interval(self) -> float | None:
-        """Seconds from one run to the next: as configured, else as it was lately; None for too few runs."""
-        return self.interval or interval_of([each.time for each in self.memory.runs])
+        """Seconds from one whole run to the next: as configured, else as it was lately; None for too few runs."""
+        lately = interval_of([each.time for each in self.memory.runs if not each.is_part])
+        return self.interval or (max(lately, _SHORTEST_INTERVAL) if lately else None)
 
     @property
     def late_after(self) -> float:
         """Age in seconds from which the page is too old: two intervals."""
-        return 2 * (self.usual_interval or _UNKNOWN_INTERVAL)
+        return 2 * (self.usual_interval or UNKNOWN_INTERVAL)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from healthchecks.plugin.result import Result, Status
-from servermonitoring.files import read_regular, write_whole
+from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
 NAME = "metrics.json"  # what is known of each check, in the state directory
 _LARGEST = 20_000_000  # bytes of a file that is read: 40,000 kills
@@ -64,6 +64,7 @@ def write(
             known[result.key] = _known(result, courses.get(result.key))
     ordered = [known[key] for key in sorted(known)]
     write_whole(directory / NAME, json.dumps([asdict(each) for each in ordered]))
+    remove_abandoned(textfile.parent)
     write_whole(textfile, "".join(f"{line}\n" for line in _lines(ordered, directory)), mode=_MODE)
 
 

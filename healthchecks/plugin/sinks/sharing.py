@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from servermonitoring.files import write_whole
+from servermonitoring.files import refuse_foreign_link, remove_abandoned, write_whole
 
 
 def publish(path: Path, content: bytes | str) -> None:
@@ -12,7 +12,11 @@ def publish(path: Path, content: bytes | str) -> None:
 
 
 def folder(path: Path) -> Path:
-    """A folder of pages for the same readers as the one it is in, made where there is none. Raises OSError."""
+    """A folder of pages for the same readers as the one it is in, made where there is none. Raises OSError.
+
+    What a run that was killed left half-written in it is removed.
+    """
+    refuse_foreign_link(path)
     if not path.is_dir():
         # By the umask: a chmod by who is not in the group would take away the setgid bit, and the group from its files.
         before = os.umask(0o777 & ~_mode(path.parent))
@@ -20,6 +24,7 @@ def folder(path: Path) -> Path:
             path.mkdir(exist_ok=True)
         finally:
             os.umask(before)
+    remove_abandoned(path)
     return path
 
 

@@ -1,11 +1,13 @@
 """From .sql files to pytest items."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from healthchecks import Unhealthy, remaining
 from healthchecks.clients.postgresql_query import Answer, Query, ask
 from healthchecks.plugin import checks
 from healthchecks.plugin.judging import stop_if_blocked, value_of
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
 
 CHECK = "report"
-_AT_A_TIME = 10  # connections that the morning's reports take of a database
+_AT_A_TIME = 2  # connections; the role of ci/deploy/postgresql.sql may have 5, and the checks ask meanwhile
+_FULL = "connections"  # is in what is said of a role, or a server, that may have no more of them
+_PAUSE = 0.2  # seconds; a server counts a session for a moment after its end
 
 
 class ReportFile(pytest.File):
@@ -47,9 +51,8 @@ class ReportItem(checks.CheckItem):
         self.add_marker(checks.MARKER)
 
     def prepare(self, configuration: "Configuration") -> Iterable[Problem]:
-        yield from self._problems
-        for what in configuration.unknown_needs(self.target):
-            yield Problem(self._shown, f"needs: {what}")
+        wrong = [*map(str, self._problems), *(f"needs: {each}" for each in configuration.unknown_needs(self.target))]
+        wrong = [each for each in wrong if each != self.target.chart_problem]
         databases = configuration.targets_of("database")
         if not databases:
             self.add_marker(pytest.mark.skip(reason=f"no [database.NAME] in {configuration.name}"))
@@ -58,8 +61,12 @@ class ReportItem(checks.CheckItem):
         if name in databases:
             self._database = name
             self.target.connect(databases[name].access(), given_parameters(self.config))
+        elif self.target.database:
+            wrong.append(_no_database(name, databases, configuration.name))
         else:
             yield Problem(self._shown, _no_database(name, databases, configuration.name))
+        if wrong:
+            self.stash[checks.PROBLEM] = "; ".join(wrong)
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
@@ -100,7 +107,7 @@ def report_name(path: Path, root: Path) -> str:
 
 
 def answer(report: Report) -> Answer:
-    """The measurement of a report."""
+    """The measurement of a report. A connection that is not to be had is tried again until half of the time is over."""
     query = Query(
         text=report.sql,
         parameters=report.parameters,
@@ -109,7 +116,13 @@ def answer(report: Report) -> Answer:
         role=report.requires,
         name=report.name,
     )
-    return ask(report.access, query)
+    while True:
+        try:
+            return ask(report.access, query)
+        except Unhealthy as error:
+            if _FULL not in str(error) or remaining() < report.deadline / 2:
+                raise
+        time.sleep(_PAUSE)
 
 
 MEASUREMENT = Measurement(answer, "report", Report, _AT_A_TIME)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from healthchecks.clients.postgresql_query import Answer
 from healthchecks.plugin.result import Result
@@ -21,10 +22,21 @@ def finish(run: Run) -> None:
         return
     _warn_of_rights(run, results)
     try:
+        if run.has_parameters:
+            path = _publish(run, [_state(each) for each in results], {}, page.ONCE)
+            run.notices.append(f"reports: {path} (with the parameters of this run: nothing of it is kept)")
+            return
         states, numbers = _remember(run, results)
-        run.notices.append(f"reports: {page.write(run.page_directory, states, numbers, run.host)}")
+        run.notices.append(f"reports: {_publish(run, states, numbers, page.NAME)}")
     except OSError as error:
         run.trouble("reports", f"the page of the reports could not be written, the old one is still there: {error}")
+
+
+def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Course], name: str) -> Path:
+    """The page, after the files that it links to; one of these that fails costs no other."""
+    if failed := page.write_tables(run.page_directory, states, name):
+        run.trouble("reports", f"not all tables could be written as CSV: {failed[0]}")
+    return page.write(run.page_directory, states, numbers, run.host, name)
 
 
 def _remember(

@@ -16,19 +16,16 @@ _NAME = 40  # characters of each
 
 
 def judge(report: "Report", answer: "Answer") -> None:
-    """Raises Unhealthy for an expectation that is not met, Broken for one that cannot be."""
-    if report.chart:
-        chart_column(report, answer)
-    expect = report.expect
-    if expect is None:
-        return
-    if expect.what == "rows":
-        if not expect.is_met_by(Decimal(answer.count)):
-            raise Unhealthy(f"{_rows(answer)}; expected {expect.text}")
-        return
-    number = _value(answer)
-    if not expect.is_met_by(number):
-        raise Unhealthy(f"{number:f} in {_first_numeric(answer)}; expected {expect.text}")
+    """Raise Unhealthy for an expectation that is not met, Broken for one that cannot be, or for a chart that cannot."""
+    wrong = report.chart_problem or chart_problem(report, answer)
+    try:
+        _judge(report, answer)
+    except (Unhealthy, Broken) as error:
+        if not wrong:
+            raise
+        raise type(error)(f"{error}; {wrong}") from None
+    if wrong:
+        raise Broken(wrong)
 
 
 def number_of(report: "Report", answer: "Answer") -> Decimal | None:
@@ -41,15 +38,16 @@ def number_of(report: "Report", answer: "Answer") -> Decimal | None:
         return Decimal(answer.count) if not report.expect and answer.exact else None
 
 
-def chart_column(report: "Report", answer: "Answer") -> int:
-    """Where the column of the chart is. Raises Broken where there is none, or it holds no numbers."""
+def chart_problem(report: "Report", answer: "Answer") -> str:
+    """Return why the column of the chart cannot be drawn; empty where it can, or no chart is asked for."""
     wanted = report.chart.column if report.chart else ""
     names = [each.name for each in answer.columns]
+    if not wanted:
+        return ""
     if wanted not in names:
-        raise Broken(f'chart: there is no column "{wanted}"; there are {", ".join(names)}')
-    if not answer.columns[names.index(wanted)].numeric:
-        raise Broken(f'chart: the column "{wanted}" holds no numbers')
-    return names.index(wanted)
+        return f'chart: there is no column "{wanted}"; there are {", ".join(names)}'
+    is_numeric = answer.columns[names.index(wanted)].numeric
+    return "" if is_numeric else f'chart: the column "{wanted}" holds no numbers'
 
 
 def decimal(text: str | None) -> Decimal | None:
@@ -58,6 +56,19 @@ def decimal(text: str | None) -> Decimal | None:
         return None if text is None else Decimal(text)
     except InvalidOperation:
         return None
+
+
+def _judge(report: "Report", answer: "Answer") -> None:
+    expect = report.expect
+    if expect is None:
+        return
+    if expect.what == "rows":
+        if not expect.is_met_by(Decimal(answer.count)):
+            raise Unhealthy(f"{_rows(answer)}; expected {expect.text}")
+        return
+    number = _value(answer)
+    if not expect.is_met_by(number):
+        raise Unhealthy(f"{number:f} in {_first_numeric(answer)}; expected {expect.text}")
 
 
 def _value(answer: "Answer") -> Decimal:

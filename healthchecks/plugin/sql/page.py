@@ -1,6 +1,7 @@
 """database.html, with a CSV file for each table: what is on it, and where it goes."""
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,8 +15,8 @@ from healthchecks.plugin.sql.csv_text import csv_text
 from healthchecks.plugin.sql.store import State
 
 NAME = "database.html"
+ONCE = "database-once.html"  # of a run with parameters of its own
 DAYS = 90  # of the course of a report's number
-_FOLDER = "database"  # of the CSV files
 _TALL = 15  # rows; a longer table scrolls in its frame
 _WORDS = {
     "ok": "well", "slow": "slow", "failed": "failing", "error": "broken", "blocked": "blocked", "skipped": "not run",
@@ -51,20 +52,29 @@ class Shown:
         return self.state.table is not None and len(self.state.table.rows) > _TALL
 
 
-def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str) -> Path:
-    """Write the page beside and rename it, after the files that it links to. Raises OSError."""
+def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> Path:
+    """Write the page beside and rename it. Raises OSError."""
+    sharing.publish(directory / name, html(states, numbers, host, name))
+    return directory / name
+
+
+def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OSError]:
+    """Write the files that the page of this name links to, each for itself; return what went wrong."""
+    failed = []
     for state in states:
-        if state.table:
-            path = _csv_path(directory, state.name)
-            for each in reversed(path.relative_to(directory).parents[:-1]):
-                sharing.folder(directory / each)
-            sharing.publish(path, csv_text(state.table))
-    sharing.publish(directory / NAME, html(states, numbers, host))
-    return directory / NAME
+        try:
+            if state.table:
+                path = _csv_path(directory, name, state.name)
+                for each in reversed(path.relative_to(directory).parents[:-1]):
+                    sharing.folder(directory / each)
+                sharing.publish(path, csv_text(state.table))
+        except OSError as error:
+            failed.append(error)
+    return failed
 
 
-def html(states: Sequence[State], numbers: Mapping[str, Course], host: str) -> str:
-    shown = [_shown(each, numbers.get(each.name, ())) for each in states]
+def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> str:
+    shown = [_shown(each, numbers.get(each.name, ()), name) for each in states]
     shown.sort(key=lambda each: (each.state.group, each.state.name))
     failing = [each for each in shown if each.is_failing]
     return render(
@@ -89,12 +99,12 @@ def headline(count: int, failing: int) -> str:
     return f"All {reports} are well" if count > 1 else "The one report is well"
 
 
-def _shown(state: State, course: Course) -> Shown:
+def _shown(state: State, course: Course, page: str) -> Shown:
     return Shown(
         state=state,
-        anchor=state.name.replace("/", "."),
+        anchor=_anchor(state.name),
         word=_WORDS.get(state.status, state.status),
-        csv=quote(os.fspath(_csv_path(Path(), state.name))) if state.table else "",
+        csv=quote(os.fspath(_csv_path(Path(), page, state.name))) if state.table else "",
         course=charts.course(course, DAYS),
         bars=charts.bars(state.table, state.chart[1])
         if state.table and state.chart and state.chart[0] == "bar"
@@ -105,7 +115,13 @@ def _shown(state: State, course: Course) -> Shown:
     )
 
 
-def _csv_path(directory: Path, name: str) -> Path:
-    """A name may hold dots and slashes, but leads nowhere else."""
+def _anchor(name: str) -> str:
+    """Another one for each report: "a/b" and "a.b" are two."""
+    anchor = name.replace("/", ".")
+    return anchor if "." not in name else f"{anchor}-{zlib.crc32(name.encode()):08x}"
+
+
+def _csv_path(directory: Path, page: str, name: str) -> Path:
+    """In a folder called as the page; a name may hold dots and slashes, but leads nowhere else."""
     parts = [part for part in name.split("/") if part.strip(".")] or ["report"]
-    return directory.joinpath(_FOLDER, *parts[:-1], f"{parts[-1]}.csv")
+    return directory.joinpath(Path(page).stem, *parts[:-1], f"{parts[-1]}.csv")

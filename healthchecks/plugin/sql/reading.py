@@ -18,15 +18,26 @@ def read_report(path: Path, name: str, shown: str) -> tuple[Report, list[Problem
     """The report, and what is wrong with it; `shown` is how messages name the file."""
     text, header = read(path)
     problems = [_problem(shown, line, what) for line, what in header.problems]
-    try:
-        report = Report.model_validate(header.values)
-    except ValidationError as error:
-        problems += [] if header.problems and not header.values else _told(error, header, shown)
+    report, wrong = _validated(header, shown)
+    problems += wrong
+    if report is None:
         return Report(title=name).called(name), problems
     parameters = _parameters(header, shown, problems)
     report = report.called(name).asking(text, parameters)
     problems += _unknown_references(report, shown)
     return report, problems
+
+
+def _validated(header: Header, shown: str) -> tuple[Report | None, list[Problem]]:
+    """None for one that cannot be asked; one whose chart alone is wrong can."""
+    try:
+        return Report.model_validate(header.values), []
+    except ValidationError as error:
+        wrong = [] if header.problems and not header.values else list(_told(error, header, shown))
+        if {detail["loc"][0] for detail in error.errors()} != {"chart"}:
+            return None, wrong
+    values = {key: value for key, value in header.values.items() if key != "chart"}
+    return Report.model_validate(values).without_chart(str(wrong[0])), wrong
 
 
 def _told(error: ValidationError, header: Header, shown: str) -> Iterable[Problem]:

@@ -58,9 +58,15 @@ class Report(Target):
     deadline: Duration = Field(default=30.0, gt=0)
     needs: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
+    _chart_problem: str = PrivateAttr(default="")
     _sql: str = PrivateAttr(default="")
     _parameters: dict[str, str] = PrivateAttr(default_factory=dict)
     _access: Any = PrivateAttr(default=None)
+
+    def without_chart(self, problem: str) -> "Report":
+        """The same report, whose chart is wrong: that is told once its expectation has been judged."""
+        self._chart_problem = problem
+        return self
 
     def asking(self, sql: str, parameters: Mapping[str, str]) -> "Report":
         """The same report, with its query and the defaults of its parameters."""
@@ -76,6 +82,11 @@ class Report(Target):
     def access(self) -> "Access":
         access: Access = self._access
         return access
+
+    @property
+    def chart_problem(self) -> str:
+        """What is wrong with `-- chart:` itself; empty for a right one."""
+        return self._chart_problem
 
     @property
     def parameters(self) -> Mapping[str, str]:

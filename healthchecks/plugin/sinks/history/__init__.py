@@ -1,7 +1,16 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
 from healthchecks.plugin.sinks.history.database import NAME, Unusable, connect_beside, is_damaged, look
-from healthchecks.plugin.sinks.history.records import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime
+from healthchecks.plugin.sinks.history.records import (
+    Change,
+    Course,
+    FinishedRun,
+    Past,
+    Point,
+    RunRecord,
+    Uptime,
+    run_name,
+)
 from healthchecks.plugin.sinks.history.remembering import Memory, keep, remember
 from healthchecks.plugin.sinks.history.repair import renew
 from healthchecks.plugin.sinks.history.store import NAMES, WELL, History, opened
@@ -27,4 +36,5 @@ __all__ = [
     "opened",
     "remember",
     "renew",
+    "run_name",
 ]

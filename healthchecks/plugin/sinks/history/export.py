@@ -12,6 +12,7 @@ from typing import Any
 
 from healthchecks.plugin.sinks.history import database
 from healthchecks.plugin.sinks.history.store import point
+from servermonitoring.files import remove_abandoned, replacement
 
 FORMATS = (".csv", ".jsonl")
 COLUMNS = ("time", "check", "target", "label", "group", "status", "seconds", "message", "maintenance", "interrupted")
@@ -27,17 +28,19 @@ ORDER BY results.time, check_id
 def export(directory: Path, target: Path) -> int:
     """Write every result as a line of CSV or JSON, by the file's suffix; give back how many.
 
-    Raises ValueError for another suffix, OSError, sqlite3.Error. The file is for this user only (mode 0600).
+    Raises ValueError for another suffix, OSError, sqlite3.Error. The file is a new one that
+    takes the place of what has its name, for this user only (mode 0600): a link is replaced, never followed.
     """
     if target.suffix not in FORMATS:
         raise ValueError(f"{target}: the name ends in neither {' nor '.join(FORMATS)}")
     if not (directory / database.NAME).exists():
         raise FileNotFoundError(f"there is no history yet: {directory / database.NAME}")
-    with closing(database.connect(directory / database.NAME)) as connection:
-        rows = _rows(connection)
-        target.touch(mode=0o600)
-        with target.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            return _write_csv(file, rows) if target.suffix == ".csv" else _write_lines(file, rows)
+    remove_abandoned(target.parent)
+    with closing(database.connect(directory / database.NAME)) as connection, replacement(target) as new:
+        file = io.TextIOWrapper(new, encoding="utf-8", errors="backslashreplace", newline="")
+        count = (_write_csv if target.suffix == ".csv" else _write_lines)(file, _rows(connection))
+        file.detach()  # it is for `replacement` to close
+        return count
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from healthchecks.plugin.sinks.history import records
 from healthchecks.plugin.sinks.history.records import Change, Course, Kind, Past, Point, RunRecord, Uptime, kind_of
 from healthchecks.plugin.sinks.history.store import WELL, point
 
@@ -43,10 +44,13 @@ def pasts(database: sqlite3.Connection, now: int) -> list[Past]:
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
     """Of the last days, oldest first."""
     rows = database.execute(
-        "SELECT time, seconds, interrupted FROM runs WHERE time > ? AND time <= ? ORDER BY time",
+        "SELECT time, seconds, interrupted, name FROM runs WHERE time > ? AND time <= ? ORDER BY time",
         (now - CHANGES_DAYS * DAY, now),
     )
-    return [RunRecord(time, _finite(seconds), bool(interrupted)) for time, seconds, interrupted in rows]
+    return [
+        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(records.PART))
+        for time, seconds, interrupted, name in rows
+    ]
 
 
 def uptimes(database: sqlite3.Connection, check: int, now: int) -> dict[int, Uptime]:

@@ -30,6 +30,14 @@ def kind_of(status: Status) -> Kind | None:
     return _KINDS.get(status)
 
 
+PART = "part-"  # what the name of a run begins with that checked a part only
+
+
+def run_name(*, is_part: bool = False) -> str:
+    """Return a name unlike that of any other run, so that it is stored once whatever happens."""
+    return f"{PART if is_part else ''}{os.getpid()}-{secrets.token_hex(8)}"
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """One run, as it goes into the history."""
@@ -38,8 +46,7 @@ class FinishedRun:
     started: datetime
     seconds: float
     interrupted: bool = False
-    name: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(8)}")
-    """Unlike that of any other run, so that it is stored once whatever happens."""
+    name: str = field(default_factory=run_name)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class RunRecord(NamedTuple):
     time: int  # unix seconds
     seconds: float
     interrupted: bool
+    is_part: bool = False  # of the checks, chosen by hand
 
 
 class Change(NamedTuple):

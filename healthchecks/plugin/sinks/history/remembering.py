@@ -9,7 +9,6 @@ from pathlib import Path
 from healthchecks.plugin.sinks.history import database, looking_back, repair, spool
 from healthchecks.plugin.sinks.history.records import Course, FinishedRun, Past, RunRecord
 from healthchecks.plugin.sinks.history.store import History, UnstorableError, opened
-from servermonitoring.files import remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Memory:
 
 def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
     """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
-    remove_leftovers(directory)
     try:
         return _store(directory, days, run)
     except (OSError, sqlite3.Error, ValueError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history.records import FinishedRun
 from healthchecks.plugin.sinks.history.store import History
-from servermonitoring.files import private_directory, read_regular, remove_leftovers, write_whole
+from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 
 DIRECTORY = "unstored"
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
@@ -25,6 +25,7 @@ _UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are kept for a 
 def keep(directory: Path, run: FinishedRun) -> None:
     """Raises OSError where this cannot be kept either."""
     folder = private_directory(directory / DIRECTORY)
+    remove_abandoned(folder)
     document = {
         "started": run.started.isoformat(), "seconds": run.seconds, "interrupted": run.interrupted, "name": run.name,
         "results": [_document(each) for each in run.results],
@@ -42,7 +43,7 @@ def store_all(directory: Path, history: History) -> tuple[int, int]:
     to look at, so that it keeps no later one waiting. Raises sqlite3.Error, OSError.
     """
     stored = odd = 0
-    remove_leftovers(directory / DIRECTORY)
+    remove_abandoned(directory / DIRECTORY)
     for path in sorted((directory / DIRECTORY).glob("*.json")):
         try:
             stored += history.add(_run(path))

@@ -1,0 +1,165 @@
+"""Stands between a run and a program that it started, and leaves nothing of the program when the run ends.
+
+A program of its own, of the standard library only: `python -I -S guardian.py DIRECTORY OWNER COMMAND…`, with a pipe
+from the run as its standard input. It makes the directory, and says "0" on its standard output when the command has
+started, or why it has not. When the pipe brings a byte or its end, or the run is dead, however it died, all that the
+command has started is killed and the directory is removed. Standard output ends when the command does.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import select
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
+_INTERVAL = 500  # milliseconds between two looks whether the run lives, if its end of the pipe is held by another
+_LARGEST = 100_000_000  # bytes of a file that the command writes: a page may start downloads without end
+_PATIENCE = 10.0  # seconds for what does not die
+_DEAF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def main(directory: Path, owner: str, command: list[str]) -> None:
+    """Start the command, and end it with all that is below it when the run ends."""
+    run = int(owner.partition(".")[0])
+    children = _hear_of_children()
+    for number in _DEAF:
+        signal.signal(number, _nothing)  # not ignored: that the command would inherit
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+    try:
+        directory.mkdir(mode=0o700)
+    except OSError as error:
+        _say(f"{directory}: {error.strerror}")
+        return
+    try:
+        (directory / "owner").write_text(owner)
+        _wait(run, children, _start(command, directory))
+    except OSError as error:
+        _say(f"{command[0]}: {error.strerror}")
+    finally:
+        _end_all()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _hear_of_children() -> int:
+    """A descriptor that can be read when a child has ended."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    signal.signal(signal.SIGCHLD, _nothing)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
+
+
+def _start(command: list[str], directory: Path) -> int:
+    """Start it in a session of its own; return its pid. Raise OSError."""
+    reading, writing = os.pipe()  # closed by exec
+    guardian, pid = os.getpid(), os.fork()
+    if pid == 0:
+        number = errno.EINVAL
+        try:
+            _become(command, directory, guardian)
+        except OSError as error:
+            number = error.errno or number
+        finally:
+            os.write(writing, bytes([number]))
+            os._exit(127)
+    os.close(writing)
+    answer = os.read(reading, 1)
+    os.close(reading)
+    if answer:
+        raise OSError(answer[0], os.strerror(answer[0]))
+    _say("0")
+    return pid
+
+
+def _become(command: list[str], directory: Path, guardian: int) -> None:
+    """Whoever kills the guardian ends the command, too. A thread's end would as well: here is but one."""
+    os.setsid()
+    _prctl(_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != guardian:
+        os._exit(127)
+    most = min(_LARGEST, resource.getrlimit(resource.RLIMIT_FSIZE)[1] & sys.maxsize)  # no limit is -1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # an error, and no signal: Python ignores SIGXFSZ
+    output = os.open(directory / "output", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, number in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(descriptor, number)
+    os.chdir(directory)
+    os.execvp(command[0], command)  # noqa: S606 - the program that the target names
+
+
+def _wait(run: int, children: int, command: int) -> None:
+    """Until the run ends this, or is dead. Orphans come here, and are collected."""
+    events = select.poll()
+    events.register(0, select.POLLIN)
+    events.register(children, select.POLLIN)
+    while os.getppid() == run:
+        if 0 in dict(events.poll(_INTERVAL)):
+            return
+        with contextlib.suppress(BlockingIOError):
+            os.read(children, 4096)
+        with contextlib.suppress(ChildProcessError):
+            if command in _collect():
+                os.dup2(2, 1)  # nothing more is said
+
+
+def _collect() -> list[int]:
+    """Return the pids of children that have ended meanwhile. Raise ChildProcessError where no child is left."""
+    ended = []
+    while pid := os.waitpid(-1, os.WNOHANG)[0]:
+        ended.append(pid)
+    return ended
+
+
+def _end_all() -> None:
+    """Kill children until the kernel says that there are none.
+
+    What loses its parent becomes a child of this process, so that nothing is left below when no child is. Children
+    only: until they are collected, which is done here, their pids are nobody else's.
+    """
+    end = time.monotonic() + _PATIENCE
+    with contextlib.suppress(OSError):  # ChildProcessError; without /proc the command dies with this process
+        while time.monotonic() < end:
+            _collect()
+            for pid in _children():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+
+def _children() -> list[int]:
+    """May miss some while others end: whoever asks, asks again."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:  # a kernel without these files
+        return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit() and _is_child(each)]
+
+
+def _is_child(process: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return process.joinpath("stat").read_bytes().rpartition(b") ")[2].split()[1] == str(os.getpid()).encode()
+    return False
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody may hear it any longer
+        os.write(1, f"{text}\n".encode())
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

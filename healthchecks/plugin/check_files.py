@@ -1,0 +1,27 @@
+"""Which files have to do with health checks, told without loading what an unrelated test run does not need."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+_MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
+
+
+def are_broken(session: pytest.Session) -> bool:
+    """Whether one of the files that could not be collected has to do with health checks, by its text."""
+    if not session.testsfailed:
+        return False
+    from healthchecks.plugin.faults import broken_files
+
+    files = [session.config.rootpath / report.nodeid for report in broken_files(session)]
+    return any(_MENTION.search(file.read_bytes()) for file in files if file.is_file())
+
+
+def are_all_named(config: pytest.Config) -> bool:
+    """Whether the command line names the folder of the checks that ship."""
+    folder, pyargs = Path(__file__).parents[1], config.getoption("pyargs")
+    return any(
+        (pyargs and each == folder.name) or (config.invocation_params.dir / each).resolve() == folder
+        for each in config.args
+    )

@@ -1,0 +1,90 @@
+"""Faults of single files of an author, each told as one error: what cannot be collected, and tests beside checks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin import checks
+from healthchecks.plugin.own_checks import MISSING
+from healthchecks.plugin.recording import result_of_file
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.run import Run
+
+_NAMED = 3  # tests that a hint names
+
+
+def broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
+    """Return pytest's reports of the files that could not be collected."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    return list(reporter.stats.get("error", ())) if reporter else []
+
+
+def record(session: pytest.Session, run: Run) -> None:
+    """Record one error for each file that could not be collected, and for each that `[run] checks` names in vain."""
+    for report in broken_files(session):
+        _record(result_of_file(report, run), run)
+    for path in session.config.stash.get(MISSING, ()):
+        _record(_of_missing(path, run), run)
+        session.testsfailed += 1  # pytest's exit status tells of it
+
+
+def is_beside_checks(item: pytest.Item, run: Run) -> bool:
+    """Whether a test that is no check lies in a folder of checks: what fails there is shown and alerted as well."""
+    return not checks.is_check(item) and item.path.parent in run.folders
+
+
+def folders(items: Iterable[pytest.Item]) -> set[Path]:
+    """Return the folders in which checks are."""
+    return {item.path.parent for item in items if checks.is_check(item)}
+
+
+def hints(session: pytest.Session, run: Run) -> list[str]:
+    """Return a line about tests beside the checks that lack what would make them one."""
+    tests = {item.nodeid.partition("[")[0]: item for item in session.items if is_beside_checks(item, run)}
+    if not tests:
+        return []
+    more = f" and {len(tests) - _NAMED} more" if len(tests) > _NAMED else ""
+    return [f"not checked under a deadline, for want of @pytest.mark.healthcheck: {', '.join([*tests][:_NAMED])}{more}"]
+
+
+def keys(session: pytest.Session) -> set[tuple[str, str]]:
+    """Return the keys under which faults of the files in this run would be recorded."""
+    found = {(checks.check_name(item), checks.target_name(item)) for item in session.items if not checks.is_check(item)}
+    names = {name for item in session.items for name in (checks.check_name(item), _file_name(item.path))}
+    return found | {(name, "") for name in names}
+
+
+def over(run: Run) -> Iterator[Result]:
+    """Yield, for the alerts, that faults of earlier runs are over: only a whole run can say so."""
+    for check, target in sorted(run.faultless - run.results.keys() if not run.part else ()):
+        yield Result(check, target, check, Status.OK, "", 0.0, run.started, run.host)
+
+
+def _record(result: Result, run: Run) -> None:
+    """Under a name of its own, where two files have the same."""
+    if result.key in run.results:
+        result = replace(result, check=result.label)
+    run.record(replace(result, extras={"reference": f"{checks.FAULT}{result.label}"}))
+
+
+def _file_name(path: Path) -> str:
+    return path.stem.removeprefix("test_")
+
+
+def _of_missing(path: Path, run: Run) -> Result:
+    message = f"[run] checks names {path}, and there is no such file or folder"
+    return Result(
+        _file_name(path),
+        "",
+        str(path),
+        Status.ERROR,
+        message,
+        0.0,
+        run.started,
+        run.host,
+        details=message,
+        kind="Missing",
+    )

@@ -1,0 +1,140 @@
+"""What a browser could leave on the machine, with real browsers: processes, directories, downloads."""
+
+import signal
+import stat
+import sys
+
+import pytest
+
+from tests.reliability import reliability
+from tests.servers.browsers import bookmarklet
+from tests.servers.server import until
+from tests.suite import start_suite, table
+
+DOWNLOADS = """
+    import os
+
+    from healthchecks import Target, measurement
+    from healthchecks.clients.browser import Browser
+
+    SCRIPT = '''
+        const click = (href, name) => {
+            const link = document.createElement("a");
+            link.href = href; link.download = name; document.body.append(link); link.click();
+        };
+        const frame = document.createElement("iframe");
+        frame.src = "/attachment/frame"; document.body.append(frame);
+        click("/attachment/link", "link.bin");
+        click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
+        click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
+        window.open("/attachment/window");
+        setTimeout(() => { location = "/attachment/location"; }, 500);
+        setTimeout(() => { document.title = "over"; }, 5000);
+    '''
+
+
+    class Page(Target):
+        url: str
+
+
+    @measurement
+    def large(page: Page) -> list[str]:
+        with Browser("chromium") as browser:
+            browser.open(page.url)
+            browser.run(SCRIPT, "the downloads cannot be started")
+            browser.wait(lambda: browser.run("return document.title", "no title") == "over", "not over")
+            own = browser._family.directory
+            found = [each for each in (*own.rglob("*"), *own.parent.glob("*")) if each.is_file()]
+            return [str(each) for each in found if each.stat().st_size > 900_000]
+
+
+    def test_downloads(page: Page, large: list[str]) -> None:
+        assert not large
+"""
+SECURE = (
+    "javascript:(()=>{const show=()=>{document.getElementById('result').textContent='The bookmarklet works'};"
+    "fetch('URL',{mode:'no-cors'}).then(show,show)})()"
+)  # a certificate is verified, with whatever result
+WAYS = ("frame", "link", "window", "location")
+
+
+@reliability(
+    "Browsers",
+    fault="a page starts downloads",
+    promise="nothing of them is stored on the disk",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_downloads_are_not_stored(run_suite, website, tmp_path):
+    (tmp_path / "test_downloads.py").write_text("\n".join(line[4:] for line in DOWNLOADS.splitlines()))
+    toml = table("page", "downloads", url=website.url("/bookmarklet"), deadline=60)
+    outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
+    assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
+    outcome.assert_well("downloads[downloads]")
+
+
+@reliability(
+    "Browsers",
+    fault="a browser keeps settings, caches and databases in its user's home",
+    promise="nothing is written there; but authorities that the user trusts count",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize("has_authorities", [False, True])
+def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authorities):
+    home = tmp_path / "home"
+    home.mkdir()
+    if has_authorities:
+        (home / ".pki" / "nssdb").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    script = SECURE.replace("URL", website.url("/", tls="good"))
+    run_suite(bookmarklet("home", website, bookmarklet=script, deadline=60)).assert_well("bookmarklet_status[home]")
+    assert [each.name for each in home.iterdir()] == [".pki"] * has_authorities
+    assert (home / ".pki" / "nssdb" / "cert9.db").exists() == has_authorities
+
+
+@reliability(
+    "Browsers",
+    fault="the run is killed, or its terminal closes, while Chromium loads a page",
+    promise="no process and no directory of it is left",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
+def test_run_that_is_killed(tmp_path, website, number):
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
+    until(lambda: website.paths, 60, what="the page was asked for")
+    run.send_signal(number)
+    run.communicate(timeout=60)
+
+
+@reliability(
+    "Browsers",
+    fault="the timeout passes while the driver or the browser is still starting",
+    promise="no process and no directory is left",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+@pytest.mark.parametrize("milliseconds", [1, 20, 50, 100, 150, 200, 250, 500])
+def test_timeout_while_it_starts(run_suite, website, milliseconds):
+    outcome = run_suite(bookmarklet("short", website, deadline=milliseconds / 1000))
+    assert outcome.checks["bookmarklet_status[short]"]["status"] == "failed"
+
+
+@reliability(
+    "Browsers",
+    fault="a driver starts and never says on which port",
+    promise="the check fails in time, and the driver ends with it",
+)
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_driver_that_never_tells_its_port(run_suite, website, tmp_path):
+    driver = tmp_path / "driver"
+    driver.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
+    driver.chmod(stat.S_IRWXU)
+    outcome = run_suite(bookmarklet("silent", website, driver=driver, deadline=3))
+    message = outcome.message("bookmarklet_status[silent]")
+    assert message.startswith(("the driver did not come up in time", "no answer within 3 s"))
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_program_that_cannot_be_started(run_suite, website, tmp_path):
+    driver = tmp_path / "driver"
+    driver.write_text("no program")
+    outcome = run_suite(bookmarklet("none", website, driver=driver))
+    assert outcome.message("bookmarklet_status[none]") == f"cannot be started: {driver}: Permission denied"

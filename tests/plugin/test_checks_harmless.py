@@ -1,0 +1,208 @@
+"""Whatever one check does, every other one is recorded, shown and alerted."""
+
+import json
+import os
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.reliability import reliability
+
+HEAD = """
+    import logging, os, subprocess, sys, threading, time
+    from pathlib import Path
+    import resource
+    import pytest
+    from healthchecks import Target, Unhealthy, attach, capture_message, measurement
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))  # before the run begins
+
+    class Job(Target):
+        pass
+
+    @measurement
+    def word(job: Job) -> str:
+        return "bad"
+
+    class Odd(Exception):
+        def __str__(self): raise ValueError("no text")
+        __repr__ = __str__
+
+    class Worse(Exception):
+        def __str__(self): raise SystemExit
+        __repr__ = __str__
+
+    class Number(Exception):
+        def __str__(self): return 42
+
+    class Loud(logging.Handler):
+        def emit(self, record): raise ValueError("handler")
+"""
+NEIGHBOUR = """
+    def test_neighbour(job: Job, word: str):
+        assert word == "good", "judged"
+"""
+
+
+def measured(body):
+    return f"""
+    @measurement
+    def harm(job: Job):
+        {body}
+
+    def test_harm(job: Job, harm):
+        pass
+"""
+
+
+def plain(body):
+    return f"""
+    @pytest.mark.healthcheck
+    def test_harm(request, record_property):
+        {body}
+"""
+
+
+def fixture(body):
+    return f"""
+    @pytest.fixture
+    def harm():
+        {body}
+
+    @pytest.mark.healthcheck
+    def test_harm(harm):
+        pass
+"""
+
+
+HARM = {
+    "text-raises": plain("raise Odd"),
+    "text-raises-in-measurement": measured("raise Odd"),
+    "text-ends-process": plain("raise Worse"),
+    "text-is-a-number": measured("raise Number"),
+    "assertion-holds-odd-object": plain("assert Odd() == Number(), Odd()"),
+    "interrupt-in-measurement": measured("raise KeyboardInterrupt"),
+    "exit-in-measurement": measured("pytest.exit('enough', 0)"),
+    "exit-in-test": plain("pytest.exit('enough', 0)"),
+    "sys-exit-in-measurement": measured("sys.exit(0)"),
+    "sys-exit-in-test": plain("sys.exit(0)"),
+    "sys-exit-in-fixture": fixture("sys.exit(0)"),
+    "interrupt-in-fixture": fixture("raise KeyboardInterrupt"),
+    "interrupt-in-teardown": fixture("yield; raise KeyboardInterrupt"),
+    "directory": plain("os.chdir('/')"),
+    "directory-in-measurement": measured("os.chdir('/')"),
+    "removed-directory": plain("os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')"),
+    "closes-descriptors": plain("[os.close(each) for each in (0, 1, 2)]"),
+    "closes-descriptors-in-measurement": measured("[os.close(each) for each in (0, 1, 2)]"),
+    "closes-streams": plain("sys.stdout.close(); sys.stderr.close()"),
+    "prints-much": plain("[print('x' * 1_000_000) for _ in range(100)]"),
+    "huge-message": plain("raise Exception('x' * 50_000_000)"),
+    "logs-much": plain("[logging.error('x' * 100_000) for _ in range(2000)]"),
+    "log-arguments": measured("logging.error('%d', 'word')"),
+    "log-handler": plain("logging.getLogger().addHandler(Loud()); logging.error('word')"),
+    "log-handler-in-measurement": measured("logging.getLogger().addHandler(Loud()); logging.error('word')"),
+    "surrogate-message": plain(r"raise Unhealthy('\\ud800')"),
+    "surrogate-log": plain(r"logging.error('\\udcff %s', '\\ud800')"),
+    "surrogate-capture": measured(r"capture_message('\\udcff', key='\\ud800', **{'\\ud800': 1})"),
+    "surrogate-attachment": measured(r"attach('\\ud800', '\\udcff', '\\udcff'); raise Unhealthy('bad')"),
+    "surrogate-property": plain(r"record_property('\\ud800', '\\ud800')"),
+    "surrogate-print": plain(r"print('\\ud800'); assert 0"),
+    "odd-property": plain("record_property('name', Odd())"),
+    "broken-property": plain("request.node.user_properties.append(1)"),
+    "odd-capture": measured("capture_message(Odd(), key=Odd())"),
+    "descriptors": plain("[os.open('/dev/null', 0) for _ in range(100_000_000)]"),
+    "descriptors-in-measurement": measured("[os.open('/dev/null', 0) for _ in range(100_000_000)]"),
+    "forks": plain("os.fork() or [os.close(each) for each in (0, 1, 2)]"),
+    "forks-in-measurement": measured("os.fork() or [os.close(each) for each in (0, 1, 2)]"),
+    "skips-module": plain("pytest.skip('no', allow_module_level=True)"),
+    "warns": plain("import warnings; warnings.warn(Odd('x'))"),
+    "thread-raises": plain("thread = threading.Thread(target=sys.exit); thread.start(); thread.join()"),
+    "environment": plain("os.environ.clear()"),
+}
+
+
+@pytest.fixture
+def hooked(suite, website):
+    website.answer("/hook", "ok")
+    suite.configure(f"[job.one]\ndeadline = '20s'\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
+    return suite
+
+
+@reliability(
+    "Checks",
+    fault="a check raises, prints, logs, closes, leaks or forks whatever it likes",
+    promise="every other check is judged, recorded, shown and alerted",
+)
+@pytest.mark.parametrize("harm", HARM)
+def test_neighbour_is_judged(hooked, website, harm):
+    hooked.write("test_mine.py", HEAD + HARM[harm] + NEIGHBOUR)
+    outcome = hooked.run("test_mine.py")
+    assert outcome.status == 1, outcome.output
+    assert outcome.checks["neighbour[one]"]["message"] == "judged"
+    assert not outcome.document["interrupted"]
+    assert {each["check"] for each in outcome.document["checks"]} == {"harm", "neighbour"}
+    assert "neighbour" in (hooked.page / "index.html").read_text()
+    with closing(sqlite3.connect(hooked.state / "history.sqlite")) as database:
+        rows = database.execute("SELECT name, message FROM results JOIN checks ON id = check_id").fetchall()
+    assert ("neighbour", "judged") in rows
+    assert len(rows) == 2
+    assert "neighbour" in {json.loads(request.body)["check"] for request in website.requests}, outcome.output
+    assert "FAILED  job[one]  judged" in outcome.output
+
+
+@reliability(
+    "Checks",
+    fault="a file of checks calls sys.exit() or pytest.exit() when it is imported",
+    promise="it is one error with its place, and all other checks run",
+)
+@pytest.mark.parametrize("exits", ["import sys; sys.exit(0)", "raise SystemExit", "pytest.exit('no', 0)"])
+def test_exit_at_import(hooked, website, exits):
+    hooked.write("test_mine.py", HEAD + NEIGHBOUR)
+    hooked.write("test_gone.py", f"import healthchecks\nimport pytest\n{exits}\n")
+    outcome = hooked.run("test_gone.py", "test_mine.py")
+    assert outcome.status == 1, outcome.output
+    assert outcome.checks["neighbour[one]"]["message"] == "judged"
+    assert outcome.checks["gone[]"]["status"] == "error"
+    assert {json.loads(request.body)["check"] for request in website.requests} == {"gone", "neighbour"}
+
+
+@reliability(
+    "Checks",
+    fault="a check forks a process that lives on",
+    promise="the next run is not taken for a second one at the same time",
+)
+@pytest.mark.parametrize("kind", [plain, measured])
+def test_forked_child_does_not_hold_the_lock(hooked, kind):
+    fork = "pid = os.fork(); Path('child').write_text(str(pid)) if pid else time.sleep(600)"
+    hooked.write("test_mine.py", HEAD + kind(fork) + NEIGHBOUR)
+    child, children = hooked.folder / "child", []
+    try:
+        for number in range(2):
+            with (hooked.folder / f"output{number}").open("w") as output:  # a pipe would wait for the child
+                outcome = hooked.finish(hooked.start("test_mine.py", stdout=output))
+            assert outcome.status == 1, outcome.output
+            assert outcome.checks["neighbour[one]"]["message"] == "judged"
+            children.append(int(child.read_text()))
+            os.kill(children[-1], 0)  # it is still alive
+    finally:
+        for each in children:
+            os.kill(each, signal.SIGKILL)
+
+
+@reliability(
+    "Checks",
+    fault="a check keeps more than 20 MB of attachments, which no alert can carry",
+    promise="its alert arrives without what is too much, and says so",
+)
+def test_alert_with_too_many_attachments(suite, bugsink):
+    attach = "[attach(f'picture {number}', os.urandom(1_900_000), 'image/png') for number in range(15)]"
+    suite.write("test_mine.py", HEAD + measured(f"{attach}; raise Unhealthy('bad')"))
+    suite.configure(f"[job.one]\n[sentry]\ndsn = '{bugsink.dsn}'\n")
+    outcome = suite.run("test_mine.py")
+    assert "Sentry: 1 sent" in outcome.output
+    assert [issue.title for issue in bugsink.issues()] == ["job[one]: bad"]
+    raw = bugsink.raw()
+    assert "picture 4" in raw
+    assert "10 attachments left out: 10 MB are the most for one check" in raw

@@ -1,0 +1,98 @@
+"""docs/checks-own.md: its files run as they stand, and its tables and names are true."""
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import suite  # noqa: F401 - a fixture
+
+TEXT = (Path(__file__).parent.parent / "docs" / "checks-own.md").read_text()
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", TEXT, re.DOTALL))
+TOKEN = "token-of-the-test"
+
+
+class Shop(BaseHTTPRequestHandler):
+    def do_GET(self):
+        allowed = self.headers["Authorization"] == f"Bearer {TOKEN}"
+        self.send_response(200 if allowed else 403)
+        self.end_headers()
+        self.wfile.write(json.dumps({"waiting": 7}).encode())
+        self.server.visits.append(self.path)
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture
+def shop():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        server.visits = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def documented(suite, shop):  # noqa: F811 - the fixture
+    """The files of the page, and a second one that asks for the shared measurement."""
+    (suite.folder / "mychecks").mkdir()
+    for name, text in FILES.items():
+        (suite.folder / name).write_text(text)
+    (suite.folder / "mychecks" / "test_more.py").write_text(
+        FILES["mychecks/test_orders.py"].replace("test_orders_waiting", "test_orders_paid")
+    )
+    url = f"http://127.0.0.1:{shop.server_port}/"
+    tables = f'[orders.shop]\nurl = "{url}"\ntoken = "{TOKEN}"\n[orders.small]\nurl = "{url}small"\ntoken = "{TOKEN}"\n'
+    suite.configure(f'[run]\nchecks = ["mychecks"]\n{tables}max_waiting = 2\n')
+    return suite
+
+
+def test_the_files_run_as_they_stand(documented, shop):
+    outcome = documented.run("--pyargs", "healthchecks", "-k", "orders or version")
+    assert {name: each["status"] for name, each in outcome.checks.items()} == {
+        "orders_waiting[shop]": "ok", "orders_paid[shop]": "ok",
+        "orders_waiting[small]": "failed", "orders_paid[small]": "failed",
+        "version[git]": "ok", "version[tar]": "ok",
+    }  # fmt: skip
+    assert outcome.checks["orders_waiting[small]"]["message"] == "7 orders wait, at most 2"
+    assert sorted(shop.visits) == ["/", "/small"], "a shared measurement is made once"
+    assert TOKEN not in outcome.output
+
+
+RAISED = """
+    import pytest
+    from healthchecks import Broken, Unhealthy
+
+    def broken():
+        raise Broken("why")
+
+    def unhealthy():
+        raise Unhealthy("why")
+
+    CALLS = {
+        "Unhealthy": unhealthy, "OSError": lambda: open("/no/such"), "ValueError": lambda: int("x"),
+        "pytest.fail": lambda: pytest.fail("why"), "Broken": broken, "TypeError": lambda: len(5),
+        "AttributeError": lambda: (5).nothing, "NameError": lambda: nothing, "LookupError": lambda: {}["x"],
+        "ImportError": lambda: __import__("nothing_of_that_name"), "ArithmeticError": lambda: 1 / 0,
+        "pytest.skip": lambda: pytest.skip("why"),
+    }
+
+    @pytest.mark.healthcheck
+    @pytest.mark.parametrize("name", CALLS)
+    def test_raises(name):
+        CALLS[name]()
+"""
+
+
+def test_the_table_of_what_happens(suite):  # noqa: F811 - the fixture
+    """What is in a row of it has the status of that row."""
+    suite.write("test_mine.py", RAISED)
+    found = suite.run().checks
+    rows = re.findall(r"^\| (.*?) \| (failed|error|skipped) \|$", TEXT, re.MULTILINE)
+    names = {name: status for row, status in rows for name in re.findall(r"`([\w.]+)[`(]", row)}
+    told = {key: each["status"] for key, each in found.items()}
+    assert {f"raises[{name}]": names[name] for name in re.findall(r'"([\w.]+)": ', RAISED)} == told
