@@ -109,6 +109,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
+        local=target is not None and target.local,
         log=log,
         extras={
             "reference": reference,
