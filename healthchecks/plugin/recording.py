@@ -68,6 +68,8 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
+        if checks.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
+            run.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 

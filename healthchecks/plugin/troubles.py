@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from _pytest._code.code import TerminalRepr
 
 CHECK = "suite"
-_PARTS = ("state", "history", "page", "metrics", "alerts", "pytest")
+PYTEST = "pytest"
+_PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 
 def results(run: Run) -> Iterator[Result]:
@@ -45,7 +46,7 @@ class InternalErrors:
     @pytest.hookimpl(tryfirst=True)  # before the terminal prints it
     def pytest_internalerror(self, excrepr: "TerminalRepr", excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
         scrub_repr(excrepr)
-        self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
+        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")
 
 
 def tell_put_aside(run: Run, history: History) -> None:
