@@ -3,6 +3,7 @@
 In a test run without health checks it does nothing: no output, no files, no import but this one.
 """
 
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -24,6 +25,19 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
     from servermonitoring import state
 
     return state.location(configuration_of(pytestconfig).state_directory)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    from healthchecks.plugin import streams, temporary
+
+    streams.secure()
+    temporary.secure(early_config)
+    if "SERVERMONITORING_COMPLETION" in os.environ:
+        from servermonitoring import completion
+
+        completion.claim()
+    return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,13 +78,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """sys.exit() at the import of one file would end all."""
+    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
     try:
-        return (yield)
+        report = yield
     except SystemExit as error:
         if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
             raise
-        return checks.report_of_exit(collector, error)
+        report = checks.report_of_exit(collector, error)
+    if report.failed and checks.is_mentioned_in(collector.path):
+        from healthchecks.plugin.outputs import scrub_collect_report
+
+        scrub_collect_report(report, collector.config)
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -98,6 +117,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         leave_worker(session.config)
         prepare(session)
+    elif "healthchecks.plugin.streams" in sys.modules:
+        sys.modules["healthchecks.plugin.streams"].insist()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -175,7 +196,11 @@ def pytest_runtest_makereport(
 
     beside = is_beside_checks(item, run)
     if not beside and not checks.is_check(item):
-        return (yield)
+        from healthchecks.plugin.outputs import scrub_report
+
+        report = yield
+        scrub_report(report)
+        return report
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
@@ -206,6 +231,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if run is None:
         return (yield)
     from healthchecks.plugin.finishing import conclude, finish
+    from healthchecks.plugin.outputs import scrub_outputs
+
+    scrub_outputs(session.config)
 
     finish(run, exitstatus)
     try:

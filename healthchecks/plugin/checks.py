@@ -46,6 +46,7 @@ class CheckItem(pytest.Item):
         return {}
 
 
+_LARGEST = 5_000_000  # bytes of a file of checks
 _DEADLINE = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
@@ -64,8 +65,10 @@ def is_report(path: Path) -> bool:
 
 def is_mentioned_in(path: Path) -> bool:
     """Whether the text of a file speaks of health checks at all."""
+    from servermonitoring.files import read_regular
+
     try:
-        return b"healthcheck" in path.read_bytes()
+        return b"healthcheck" in read_regular(path, _LARGEST)
     except OSError:
         return False
 
@@ -221,14 +224,18 @@ def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         if target := target_of(item):
             by_reference.setdefault(target.reference, []).append(item)
 
-    def place(item: pytest.Item, above: frozenset[pytest.Item]) -> None:
+    def missing(item: pytest.Item) -> "pytest.Item | None":
         target = target_of(item)
-        for need in target.needs if target else ():
-            for needed in by_reference.get(need, ()):
-                if needed not in ordered and needed not in above:
-                    place(needed, above | {item})
-        ordered.setdefault(item)
+        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
+        return next((each for each in needed if each not in ordered and each not in above), None)
 
     for item in items:
-        place(item, frozenset())
+        above = {item: None}  # the item, what it needs, what that needs …
+        while above:
+            last = next(reversed(above))
+            if (needed := missing(last)) is not None:
+                above[needed] = None
+            else:
+                ordered.setdefault(last)
+                above.popitem()
     return list(ordered)

@@ -14,6 +14,7 @@ from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
+from servermonitoring import completion
 
 _PATIENCE = 30  # seconds for the history, on a disk that does not answer
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
@@ -55,6 +56,7 @@ def conclude(run: Run) -> None:
         with _sink(run, "page"):
             _publish(run)
     run.lock.release()
+    completion.announce(_exit_status(run), run.troubles)
 
 
 def settle(run: Run) -> int:

@@ -135,4 +135,8 @@ def configuration_of(config: pytest.Config) -> Configuration:
     """The configuration, read when the first health check asks for it."""
     if CONFIGURATION not in config.stash:
         config.stash[CONFIGURATION] = Configuration(config.getoption("monitoring_config"))
+        if config.getoption("debug"):
+            from healthchecks.plugin.outputs import scrub_trace
+
+            scrub_trace(config)
     return config.stash[CONFIGURATION]

@@ -15,6 +15,7 @@ from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
@@ -61,8 +62,8 @@ class Stage:
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
-        except RuntimeError as error:  # the system gives no more threads
-            job.end(None, NotMeasured(f"not run: {error}"))
+        except RuntimeError:
+            job.end(None, NotMeasured("not run: the system gives no more threads"))
         return job
 
     def finish(self, job: Job) -> Any:
@@ -90,9 +91,8 @@ class Stage:
         """Clean up after a phase for which an interrupted run waits no longer."""
         if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
             self._abandon()
-            cleaning = threading.Thread(target=self._job.clean, name="healthchecks-clean", daemon=True)
-            cleaning.start()
-            cleaning.join(_PATIENCE)
+            if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
+                cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
         """One job, and for how many seconds at most."""

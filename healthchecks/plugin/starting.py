@@ -16,6 +16,7 @@ from healthchecks.plugin.measured import Measurement
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
+from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse_optimized
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target
@@ -23,6 +24,7 @@ from healthchecks.plugin.troubles import PYTEST, InternalErrors
 from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.scrubbing import scrub
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
 
@@ -36,6 +38,7 @@ def leave_worker(config: pytest.Config) -> None:
 
 def prepare(session: pytest.Session) -> None:
     """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
+    refuse_optimized()
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
     _refuse_plugins(config)
@@ -44,7 +47,9 @@ def prepare(session: pytest.Session) -> None:
     passed_over = _refuse_mistakes(session, configuration, elsewhere)
     if _only_shows(config):
         return
-    run = config.stash[RUN] = Run(configuration, session)
+    run = Run(configuration, session)
+    refuse_foreign_directories(run, config)
+    config.stash[RUN] = run
     found = [item for item in session.items if checks.is_check(item)]
     run.items = [each for each in found if not checks.kind_is_absent(each)]
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
@@ -88,11 +93,12 @@ def header(run: Run) -> list[str]:
     """What is in force: the configuration file, how many targets of which kind, where alerts go."""
     kinds = {kind.kind(): len(targets) for kind, targets in run.configuration.kinds().items() if targets}
     targets = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return [
+    lines = [
         f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
         f"targets: {targets or 'none'}",
         f"alerts: {run.alerts}",
     ]
+    return [scrub(line) for line in lines]
 
 
 def _only_shows(config: pytest.Config) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.errands import Errand, Outlet
 
-VARIABLE = "HEALTHCHECKS_SENTRY_DSN"
+VARIABLE = dsn.HEALTHCHECKS
 
 
 def wire(run: Run) -> str:
