@@ -6,7 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Share, Target, measurement
-from healthchecks.clients.keys import Host, certificates
+from healthchecks.clients.addresses import Host
+from healthchecks.clients.keys import certificates
 from healthchecks.clients.postgresql import Access, parse, session
 from healthchecks.clients.postgresql_figures import Figures, figures_of
 from servermonitoring.values import in_words
@@ -32,9 +33,9 @@ class Database(Target):
     """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
     connections_used: Share = 0.9
     """Most connections that may be in use, of those that are not reserved for superusers."""
-    replication_lag: Duration | None = None
+    replication_lag: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
-    oldest_transaction: Duration | None = None
+    oldest_transaction: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a transaction may be open. Needs the role pg_monitor."""
 
     @field_validator("sslrootcert")

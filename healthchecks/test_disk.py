@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from healthchecks import Broken, Share, Target, Unhealthy, measurement
 from servermonitoring.values import size_in_words
@@ -29,6 +29,8 @@ _LOCAL = {
 
 
 class Disk(Target):
+    local: ClassVar[bool] = True
+
     path: str
     """A directory on the file system."""
     mounted: bool = False
@@ -90,18 +92,24 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
 
 def _is_mount_point(path: str) -> bool:
     """Also of a directory that is mounted within its own file system, where device numbers tell nothing."""
+    real = os.path.realpath(path)
+    return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())
+
+
+def _mounts() -> list[Any]:
+    """What is mounted, as far as /proc says it."""
     import psutil
 
-    real = os.path.realpath(path)
-    return os.path.ismount(real) or any(mount.mountpoint == real for mount in psutil.disk_partitions(all=True))
+    try:
+        return psutil.disk_partitions(all=True)
+    except OSError:
+        return []
 
 
 def _local_file_systems() -> list[str]:
     """Mount points with a device of their own, the shortest of each device; always at least /."""
-    import psutil
-
     by_device: dict[str, str] = {}
-    for mount in psutil.disk_partitions(all=True):
+    for mount in _mounts():
         writable = "ro" not in mount.opts.split(",")
         if mount.fstype in _LOCAL and writable and Path(mount.mountpoint).is_dir():
             known = by_device.setdefault(mount.device, mount.mountpoint)

@@ -7,8 +7,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, measurement
+from healthchecks.clients.addresses import Host
 from healthchecks.clients.amqp import Access, Broker, session
-from healthchecks.clients.keys import Authorities, Host
+from healthchecks.clients.keys import Authorities
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -18,9 +19,9 @@ class Queue(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_messages: int | None = Field(default=None, ge=0)
+    max_messages: int | None = Field(default=None, ge=0, le=1_000_000_000)
     """Most messages that may be waiting."""
-    min_consumers: int = Field(default=0, ge=0)
+    min_consumers: int = Field(default=0, ge=0, le=1_000_000)
     """Fewest consumers that must be connected."""
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
+from healthchecks.clients.addresses import Host
 from healthchecks.clients.connection import connect
 from healthchecks.clients.excerpt import first_bytes
-from healthchecks.clients.keys import Host
 from healthchecks.clients.progress import Progress, Step
 
 

@@ -39,9 +39,9 @@ class Website(WebKeys, Target):
     """Headers that must come, each with text that must be in it."""
     ends_at: Url | None = None
     """URL where the redirects must lead."""
-    time: Duration | None = Field(default=None, gt=0)
+    time: Duration | None = Field(default=None, gt=0, le=86400)
     """Seconds above which it fails; `slow` only marks it."""
-    certificate_days: float = Field(default=14, ge=0)
+    certificate_days: float = Field(default=14, ge=0, le=3660)
     """Fewest days that the certificate must still be valid; with `verify = false` only where it is given."""
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 _PORTS = {"http": 80, "https": 443}
 _NOWHERE = re.compile(r"[\s\\\x00-\x1f\x7f]")
@@ -36,6 +36,21 @@ def _only_origin(url: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_only_origin), WithJsonSchema({"type": "string", "format": "uri"})]
 """What stands before the path of a URL."""
+
+
+def host_name(host: str) -> str:
+    """The name or address itself. Raises ValueError for a URL, and for one with a port."""
+    if "://" in host:
+        raise ValueError('is a URL: write the host alone, as in "db.example.com"')
+    if any(each.isspace() for each in host) or "@" in host[1:]:
+        raise ValueError('is no host: write its name or address, as in "db.example.com"')
+    if host.count(":") == 1:
+        raise ValueError("holds a port: write it below, as in port = 5432")
+    return host
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(host_name)]
+"""Name or address of a machine."""
 
 
 def address(url: str) -> tuple[str, int]:

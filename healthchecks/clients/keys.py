@@ -9,35 +9,35 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 from healthchecks import Secret, Size
 from healthchecks.clients.addresses import Origin, Url
 from servermonitoring.files import read_regular
-from servermonitoring.scrubbing import is_sensitive
+from servermonitoring.scrubbing import remember
 from servermonitoring.secret import FILE_PREFIX
 
+_HARMLESS = re.compile(
+    r"(?:sec-fetch|if|x-forwarded)-.*|accept(?:-.*)?|cache-control|connection|content-(?:language|type)|date|dnt|expect"
+    r"|forwarded|from|host|origin|pragma|range|referer|te|upgrade-insecure-requests|user-agent|via|x-requested-with"
+    r"|(?:user|account|login|e-?mail|mail)(?:[_-]?(?:name|address|id))?|name|lang|language|locale|country|remember"
+    r"|remember[_-]?me|submit|action|next",
+    re.IGNORECASE,
+)
 _LARGEST = 10_000_000  # bytes of a file of authorities
 
 
-def _host(text: str) -> str:
-    if "://" in text or any(each.isspace() for each in text):
-        raise ValueError("is not a host: write its name or address, such as db.example.com")
-    return text
-
-
-Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
-"""Name or address, without a scheme."""
-
-
 def _secrets(value: object) -> object:
-    """What is no secret by its name is not remembered as one: "text/html" must not be blanked out everywhere."""
+    """All are secret but those of harmless names: "text/html" must not be blanked out everywhere."""
     if not isinstance(value, dict):
         return value
-    return {key: _plain(text) if _is_plain(key, text) else text for key, text in value.items()}
+    return {key: Secret(text, remembered=False) if _is_plain(text) else text for key, text in value.items()}
 
 
-def _is_plain(key: object, text: object) -> bool:
-    return isinstance(text, str) and not is_sensitive(str(key)) and not text.startswith(FILE_PREFIX)
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and not text.startswith(FILE_PREFIX)
 
 
-def _plain(text: str) -> Secret:
-    return Secret(text, remembered=False)
+def _remember(secrets: dict[str, Secret]) -> dict[str, Secret]:
+    for name, secret in secrets.items():
+        if not _HARMLESS.fullmatch(name):
+            remember(secret.reveal(), name)
+    return secrets
 
 
 def certificates(path: Path) -> Path:
@@ -60,7 +60,7 @@ def _texts(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets)]
+SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets), AfterValidator(_remember)]
 """Names with values that do not show; `file:/path` reads a value from a file."""
 
 Authorities = Annotated[Path, AfterValidator(certificates)]
@@ -112,7 +112,7 @@ class WebKeys(BaseModel):
     """Most redirects to follow; 0 follows none, and the redirect itself is judged."""
     allowed_origins: tuple[Origin, ...] = ()
     """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
-    max_body: Size = Field(default=5_000_000, gt=0)
+    max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)
     """Largest body, unpacked; a larger one is a failure."""
     verify: bool = True
     """Whether the server's certificate must be valid."""

@@ -11,6 +11,7 @@ import pytest
 
 from healthchecks.plugin.result import Broken, NoAnswer
 from healthchecks.plugin.text import with_place
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
 _PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
+_SLICE = 0.5  # seconds
 
 
 class Job:
@@ -75,10 +77,17 @@ class Job:
         nameless = isinstance(error, NoAnswer) and not str(error)
         self.end(value, self._overdue() if late or nameless else error)
 
+    def wait(self, look: Callable[[], None]) -> None:
+        """Until it has ended or its time is over, and call `look` now and then: for what else may end the wait."""
+        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
+            if time.monotonic() >= (self.ends_at or 0.0):
+                self.expire()
+            look()
+
     def expire(self) -> None:
         """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
-            threading.Thread(target=self.clean, name="healthchecks-clean", daemon=True).start()
+            threads.start(self.clean, name="healthchecks-clean")
 
     def clean(self) -> None:
         while self.cleanups:

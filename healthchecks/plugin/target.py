@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from healthchecks.plugin.fields import Duration
 
+_DAY = 86400.0  # seconds
+
 
 class Target(BaseModel):
     """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
@@ -16,12 +18,14 @@ class Target(BaseModel):
     """True for a kind that is one table, `[kind]`, such as [host]."""
     configured: ClassVar[bool] = True
     """False for a kind that has no tables: a report has its settings in its own file."""
+    local: ClassVar[bool] = False
+    """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
-    deadline: Duration = Field(default=10.0, gt=0)
+    deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
     """Seconds that the whole measurement may take."""
-    slow: Duration | None = Field(default=None, gt=0)
+    slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""
-    after: int = Field(default=1, ge=1)
+    after: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is measured again at once before it is called failing."""
@@ -74,3 +78,10 @@ class Target(BaseModel):
     def reference(self) -> str:
         """How `needs` names it: website.home, host."""
         return f"{self.kind()}.{self._name}" if self._name else self.kind()
+
+
+class LocalTarget(Target):
+    """Of a marked test without a table that is about this machine: `@pytest.mark.healthcheck(local=True)`."""
+
+    configured: ClassVar[bool] = False
+    local: ClassVar[bool] = True
