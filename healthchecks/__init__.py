@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from healthchecks.plugin.fields import Duration, Share, Size
-    from healthchecks.plugin.inside import attach, on_timeout, remaining
+    from healthchecks.plugin.inside import attach, on_timeout, phase, remaining
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.measurement import measurement
     from healthchecks.plugin.result import Broken, NoAnswer, Unhealthy
@@ -29,6 +29,7 @@ __all__ = [
     "capture_message",
     "measurement",
     "on_timeout",
+    "phase",
     "remaining",
 ]
 
@@ -45,6 +46,7 @@ _HOMES = {
     "capture_message": "healthchecks.plugin.logs",
     "measurement": "healthchecks.plugin.measurement",
     "on_timeout": "healthchecks.plugin.inside",
+    "phase": "healthchecks.plugin.inside",
     "remaining": "healthchecks.plugin.inside",
 }
 

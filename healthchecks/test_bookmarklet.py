@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, measurement
 from healthchecks.clients.addresses import Url
+from servermonitoring import credentials
 from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -50,8 +51,17 @@ def _pattern(text: str) -> str:
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 
 
+def _public(argument: str) -> str:
+    if any(credentials.values(argument)):
+        raise ValueError("holds a password or token, which every user of this machine would see among the processes")
+    return argument
+
+
+Argument = Annotated[str, AfterValidator(_public)]
+
+
 class Bookmarklet(Target):
-    deadline: Duration = Field(default=30.0, gt=0)
+    deadline: Duration = Field(default=30.0, gt=0, le=86400)
     """Seconds that the whole measurement may take, the start of the browser included."""
     url: Url | None = None
     """Page to run it on."""
@@ -67,7 +77,7 @@ class Bookmarklet(Target):
     """Its program; default: found on PATH."""
     driver: FilePath | None = None
     """Its driver, chromedriver or geckodriver; default: found on PATH."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[Argument, ...] = ()
     """More arguments for the browser."""
     log: Path | None = None
     """Instead of a browser: file in which another program tells how it went."""
@@ -75,7 +85,7 @@ class Bookmarklet(Target):
     """Regular expression of a line that tells of success."""
     fail: Pattern = r"(?i)\bfail(ed|ure)?\b"
     """Regular expression of a line that tells of failure."""
-    fresh_within: Duration | None = Field(default=None, gt=0)
+    fresh_within: Duration | None = Field(default=None, gt=0, le=366 * 86400)
     """Seconds that the newest such line may be old."""
 
     @model_validator(mode="after")

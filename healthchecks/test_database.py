@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Share, Target, measurement
+from healthchecks.clients.addresses import Host
 from healthchecks.clients.keys import certificates
 from healthchecks.clients.postgresql import Access, parse, session
 from healthchecks.clients.postgresql_figures import Figures, figures_of
@@ -15,7 +16,7 @@ _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootc
 
 
 class Database(Target):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Name or address, or the directory of its Unix socket."""
     port: int = Field(default=5432, ge=1, le=65535)
     user: str = ""
@@ -32,9 +33,9 @@ class Database(Target):
     """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
     connections_used: Share = 0.9
     """Most connections that may be in use, of those that are not reserved for superusers."""
-    replication_lag: Duration | None = None
+    replication_lag: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
-    oldest_transaction: Duration | None = None
+    oldest_transaction: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a transaction may be open. Needs the role pg_monitor."""
 
     @field_validator("sslrootcert")

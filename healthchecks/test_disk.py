@@ -4,11 +4,12 @@ Without a [disk.NAME] table every local file system of this machine is checked.
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from healthchecks import Share, Target, Unhealthy, measurement
+from healthchecks import Broken, Share, Target, Unhealthy, measurement
 from servermonitoring.values import size_in_words
 
 _LOCAL = {
@@ -32,6 +33,8 @@ class Disk(Target):
 
     path: str
     """A directory on the file system."""
+    mounted: bool = False
+    """Whether the path itself has to be a mount point; else the file system below it is judged."""
     used: Share = 0.9
     """Most space that may be used, of what users other than root may use."""
     inodes: Share = 0.9
@@ -53,11 +56,15 @@ class Usage:
     total: int
     inodes: float
     read_only: bool
+    mounted: bool
 
 
 @measurement
 def usage(disk: Disk) -> Usage:
     try:
+        if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
+            # Not looked at with the configuration: a file system that hangs would hold up the start of the run.
+            raise Broken(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None
@@ -69,24 +76,40 @@ def usage(disk: Disk) -> Usage:
         total=status.f_blocks * status.f_frsize,
         inodes=1 - status.f_ffree / status.f_files if status.f_files else 0.0,
         read_only=bool(status.f_flag & os.ST_RDONLY),
+        mounted=not disk.mounted or _is_mount_point(disk.path),
     )
 
 
 def test_disk_space(disk: Disk, usage: Usage) -> None:
     free = f"{size_in_words(usage.free)} of {size_in_words(usage.total)} free"
-    assert usage.used <= disk.used, f"{disk.path} is {usage.used:.1%} full, at most {disk.used:.0%} ({free})"
+    assert usage.mounted, f"{disk.path} is not a mount point: nothing is mounted there"
+    assert usage.used <= disk.used, f"{disk.path} is {usage.used:.1%} full, at most {disk.used:.1%} ({free})"
     assert usage.inodes <= disk.inodes, (
-        f"{disk.path} has {usage.inodes:.1%} of its inodes used, at most {disk.inodes:.0%}"
+        f"{disk.path} has {usage.inodes:.1%} of its inodes used, at most {disk.inodes:.1%}"
     )
     assert not (disk.writable and usage.read_only), f"{disk.path} is mounted read-only"
 
 
-def _local_file_systems() -> list[str]:
-    """Mount points with a device of their own, the shortest of each device; always at least /."""
+def _is_mount_point(path: str) -> bool:
+    """Also of a directory that is mounted within its own file system, where device numbers tell nothing."""
+    real = os.path.realpath(path)
+    return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())
+
+
+def _mounts() -> list[Any]:
+    """What is mounted, as far as /proc says it."""
     import psutil
 
+    try:
+        return psutil.disk_partitions(all=True)
+    except OSError:
+        return []
+
+
+def _local_file_systems() -> list[str]:
+    """Mount points with a device of their own, the shortest of each device; always at least /."""
     by_device: dict[str, str] = {}
-    for mount in psutil.disk_partitions(all=True):
+    for mount in _mounts():
         writable = "ro" not in mount.opts.split(",")
         if mount.fstype in _LOCAL and writable and Path(mount.mountpoint).is_dir():
             known = by_device.setdefault(mount.device, mount.mountpoint)

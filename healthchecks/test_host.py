@@ -18,7 +18,7 @@ class Host(Target):
     """Least memory that must be available, of all: what programs can get without swapping."""
     swap: Share = 0.9
     """Most swap space that may be used, where there is any."""
-    load: float = Field(default=4.0, gt=0)
+    load: float = Field(default=4.0, gt=0, le=10_000)
     """Highest load for each core, averaged over 15 minutes."""
 
     @classmethod

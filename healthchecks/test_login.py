@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, measurement
 from healthchecks.clients import forms
-from healthchecks.clients.addresses import Url, shown
+from healthchecks.clients.addresses import Url
 from healthchecks.clients.http import Answer, Client, Question
 from healthchecks.clients.keys import SecretByName, Texts, WebKeys
 
@@ -47,15 +47,15 @@ class Arrival:
 
 @measurement
 def arrival(login: Login) -> Arrival:
-    with Client(login, login.deadline) as client:
+    with Client(login) as client:
         page = client.ask(Question(login.url))
         if page.status >= _FIRST_ERROR:
-            raise Unhealthy(f"login page answers {page.words} at {shown(page.url)}")
+            raise Unhealthy(f"login page answers {page.words} at {page.here}")
         form = forms.find(page, login.fields, login.form)
         sent = forms.filled(form, page, login.dict_of(login.fields), login.submit)
         page = client.ask(sent)
         if page.status >= _FIRST_ERROR:
-            raise Unhealthy(f"the login is answered by {page.words} at {shown(page.url)}")
+            raise Unhealthy(f"the login is answered by {page.words} at {page.here}")
         asked_again = forms.is_on(page, login.fields)
         if login.then and not asked_again:
             page = client.ask(Question(login.then))
@@ -64,7 +64,7 @@ def arrival(login: Login) -> Arrival:
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
-    page, here = arrival.page, shown(arrival.page.url)
+    page, here = arrival.page, arrival.page.here
     assert not arrival.asked_again, f"login failed: {here} asks for {', '.join(login.fields)} again"
     assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"
     for text in login.contains:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, measurement
+from healthchecks.clients.addresses import Host
 from healthchecks.clients.amqp import Access, Broker, session
 from healthchecks.clients.keys import Authorities
 
@@ -18,14 +19,14 @@ class Queue(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_messages: int | None = Field(default=None, ge=0)
+    max_messages: int | None = Field(default=None, ge=0, le=1_000_000_000)
     """Most messages that may be waiting."""
-    min_consumers: int = Field(default=0, ge=0)
+    min_consumers: int = Field(default=0, ge=0, le=1_000_000)
     """Fewest consumers that must be connected."""
 
 
 class Rabbitmq(Target):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Name or address."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """By default 5672, with tls 5671."""

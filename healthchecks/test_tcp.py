@@ -6,47 +6,54 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
-from servermonitoring.scrubbing import scrub_and_cut
-
-_LONGEST_GREETING = 4096  # bytes
+from healthchecks.clients.addresses import Host
+from healthchecks.clients.connection import connect
+from healthchecks.clients.excerpt import first_bytes
+from healthchecks.clients.progress import Progress, Step
 
 
 class Tcp(Target):
-    host: str
+    host: Host
     """Name or address."""
     port: int = Field(ge=1, le=65535)
-    greeting: str = ""
-    """Text that the server must send by itself after connecting, such as "220" or "SSH-2.0"."""
+    greeting: str = Field(default="", max_length=1_000)
+    """Text with which the server must begin by itself after connecting, such as "220" or "SSH-2.0"."""
 
 
 @dataclass(frozen=True)
 class Greeting:
-    text: str
+    """What came, as far as it is compared; `where` is the address."""
+
+    received: bytes
+    where: str
 
 
 @measurement
 def greeting(tcp: Tcp) -> Greeting:
-    where = f"{tcp.host}:{tcp.port}"
-    try:
-        with socket.create_connection((tcp.host, tcp.port), timeout=remaining()) as connection:
-            return Greeting(_read(connection, tcp.greeting.encode()))
-    except TimeoutError:
-        raise NoAnswer(f"no answer at {where} within {tcp.deadline:g} s") from None
-    except OSError as error:
-        raise Unhealthy(f"{error.strerror or error} at {where}") from None
+    progress = Progress(tcp.host, tcp.port)
+    with connect(progress, Step.GREETING) as connection:
+        try:
+            return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
+        except TimeoutError:
+            raise NoAnswer from None
+        except OSError:
+            raise Unhealthy(progress.closed) from None
 
 
 def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
-    shown = scrub_and_cut(greeting.text, 80)
-    assert tcp.greeting in greeting.text, f"greets with {shown!r} at {tcp.host}:{tcp.port} instead of {tcp.greeting!r}"
+    assert greeting.received or not tcp.greeting, f"closed the connection without a greeting at {greeting.where}"
+    assert greeting.received.startswith(tcp.greeting.encode()), (
+        f"greets with {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"
+    )
 
 
-def _read(connection: socket.socket, expected: bytes) -> str:
+def _read(connection: socket.socket, expected: bytes) -> bytes:
+    """Until the greeting is there, or cannot come any more; then what came with it."""
     received = b""
-    while expected not in received and len(received) < _LONGEST_GREETING:
+    while len(received) < len(expected) and expected.startswith(received):
         connection.settimeout(remaining())
-        part = connection.recv(_LONGEST_GREETING)
+        part = connection.recv(4096)
         if not part:
             break
         received += part
-    return received.decode(errors="replace")
+    return received

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from healthchecks import Duration, Secret, Target, measurement
 from healthchecks.clients.addresses import Url, is_at, shown
 from healthchecks.clients.http import Answer, Client, Question
-from healthchecks.clients.keys import SecretByName, Texts, WebKeys
+from healthchecks.clients.keys import SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.values import unlike
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -26,8 +26,8 @@ class Website(WebKeys, Target):
     """Its password."""
     token: Secret | None = None
     """Token to send instead, as Authorization: Bearer."""
-    status: int = Field(default=200, ge=100, le=599)
-    """Status that must come."""
+    status: Statuses = ("200",)
+    """Status that must come: 200, a class of them such as "2xx", or a list: [200, "3xx"]."""
     contains: Texts = ()
     """Text, or texts, that must be in the body."""
     lacks: Texts = ()
@@ -38,18 +38,16 @@ class Website(WebKeys, Target):
     """Headers that must come, each with text that must be in it."""
     ends_at: Url | None = None
     """URL where the redirects must lead."""
-    time: Duration | None = Field(default=None, gt=0)
+    time: Duration | None = Field(default=None, gt=0, le=86400)
     """Seconds above which it fails; `slow` only marks it."""
-    certificate_days: float = Field(default=14, ge=0)
-    """Fewest days that the certificate must still be valid."""
+    certificate_days: float = Field(default=14, ge=0, le=3660)
+    """Fewest days that the certificate must still be valid; with `verify = false` only where it is given."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
         secured = "https:" in f"{self.url} {self.ends_at}".lower()
         if not secured and (found := self.explicit("verify", "ca", "certificate_days")):
             raise ValueError(f"{found[0]} has no meaning for a URL that is not https")
-        if not self.verify and self.explicit("certificate_days"):
-            raise ValueError("certificate_days has no meaning with verify = false: leave one of them out")
         if self.password and not self.user:
             raise ValueError("password needs user")
         given = [name for name in self.request_headers if name.lower() == "authorization"]
@@ -69,15 +67,18 @@ def response(website: Website) -> Answer:
     password = website.password.reveal() if website.password else ""
     login = (website.user, password) if website.user else None
     body = {"data": website.body.encode()} if website.body else {}
-    with Client(website, website.deadline) as client:
+    with Client(website) as client:
         return client.ask(Question(website.url, website.method, headers, login, body))
 
 
 def test_website_access(website: Website, response: Answer) -> None:
-    here = shown(response.url)
-    assert response.status == website.status, f"answers {response.words} instead of {website.status} at {here}"
+    here = response.here
+    found = str(response.status)
+    assert {found, f"{found[0]}xx"}.intersection(website.status), (
+        f"answers {response.words} instead of {' or '.join(website.status)} at {here}"
+    )
     assert not website.ends_at or is_at(response.url, website.ends_at), (
-        f"ends at {here} instead of {shown(website.ends_at or '')}"
+        f"ends at {shown(response.url)} instead of {shown(website.ends_at or '')}"
     )
     _judge_headers(website, response, here)
     for text in website.contains:
@@ -100,9 +101,10 @@ def _judge_headers(website: Website, response: Answer, here: str) -> None:
 
 
 def _judge_certificate(website: Website, response: Answer) -> None:
-    if certificate := response.certificate:
+    if (certificate := response.certificate) and (website.verify or website.explicit("certificate_days")):
         days = certificate.left.total_seconds() / 86_400
+        assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"
         assert days >= website.certificate_days, (
             f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "
-            f"at least {website.certificate_days:g} must be left"
+            f"at least {website.certificate_days:.1f} must be left"
         )

@@ -3,18 +3,21 @@
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from servermonitoring.files import at_home, read_regular
-from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in
+from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in, scrub_and_cut
+from servermonitoring.toml_text import DEEPEST, TOO_DEEP, tables_of
 
 NAME = "servermonitoring.toml"
 VARIABLE = "SERVERMONITORING_CONFIG"
 _LARGEST = 5_000_000  # bytes
+_LONGEST_TEXT = 100_000  # characters of any value
+_LARGEST_NUMBER = 10**15  # of any value: a petabyte
+_LONGEST_PROBLEM, _MOST_PROBLEMS = 1_000, 100  # characters; problems that are shown
 _REFERENCE = re.compile(r"\$(?:\$(?=\{)|\{(?P<name>[^}]*)\})")  # ${NAME}; $${ is a literal ${
 
 
@@ -26,7 +29,7 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" if self.where else self.what
+        return scrub_and_cut(f"{self.where}: {self.what}" if self.where else self.what, _LONGEST_PROBLEM)
 
 
 class ConfigurationError(Exception):
@@ -34,7 +37,10 @@ class ConfigurationError(Exception):
 
     def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
         self.path, self.problems = path, list(problems)
-        super().__init__("\n".join([f"configuration {path} is wrong:", *(f"  {each}" for each in self.problems)]))
+        lines = [f"  {each}" for each in self.problems[:_MOST_PROBLEMS]]
+        more = len(self.problems) - len(lines)
+        lines += [f"  and {more} more"] if more else []
+        super().__init__(_printable("\n".join([f"configuration {path} is wrong:", *lines])))
 
 
 def find(given: str | None = None) -> Path | None:
@@ -54,20 +60,31 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     Raises ConfigurationError for a file that cannot be read at all.
     """
     try:
-        tables = tomllib.loads(read_regular(path, _LARGEST).decode("utf-8-sig"))
+        return expanded(tables_of(read_regular(path, _LARGEST)))
     except OSError as error:
-        raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(path, [Problem("", f"is not UTF-8 (byte {error.start})")]) from None
-    except ValueError as error:  # also a number of 5,000 digits
-        raise ConfigurationError(path, [Problem("", f"is not TOML: {error}")]) from None
-    except RecursionError:
-        raise ConfigurationError(path, [Problem("", "is nested too deeply")]) from None
+        raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror or error}")]) from None
+    except ValueError as error:
+        raise ConfigurationError(path, [Problem("", str(error))]) from None
+
+
+def expanded(tables: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The tables with ${NAME} replaced, and what is wrong with that or out of all bounds; remembers secrets.
+
+    Raises ValueError for what is nested too deeply.
+    """
     problems: list[Problem] = []
-    expanded = _expand(tables, (), problems)
-    for key, text in _strings(expanded):
-        (remember if is_sensitive(key) and not text.startswith("file:") else remember_passwords_in)(text)
-    return expanded, problems
+    complete = _expand(tables, (), problems)
+    for path, text in _strings(complete):
+        if not _holds_secrets(path) or text.startswith("file:"):
+            remember_passwords_in(text)
+        else:
+            remember(text, path[-1])
+    return complete, problems
+
+
+def _printable(text: str) -> str:
+    """Names of files and variables that are not UTF-8 arrive as lone surrogates, which no terminal takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def beside(path: Path | None, text: str) -> Path:
@@ -100,13 +117,25 @@ def table(path: Iterable[str | int]) -> str:
 
 
 def _expand(value: Any, path: tuple[str | int, ...], problems: list[Problem]) -> Any:
+    if len(path) > DEEPEST:
+        raise ValueError(TOO_DEEP)
     if isinstance(value, dict):
         return {key: _expand(each, (*path, key), problems) for key, each in value.items()}
     if isinstance(value, list):
         return [_expand(each, (*path, index), problems) for index, each in enumerate(value)]
     if isinstance(value, str):
-        return _REFERENCE.sub(lambda match: _variable(match, path, problems), value)
+        value = _REFERENCE.sub(lambda match: _variable(match, path, problems), value)
+    if what := _out_of_bounds(value):
+        problems.append(Problem(place(path), what))
     return value
+
+
+def _out_of_bounds(value: Any) -> str:
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"is a text of {len(value)} characters, at most {_LONGEST_TEXT}"
+    if isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # nan is in no range
+        return f"is out of range: write a number from -{_LARGEST_NUMBER} to {_LARGEST_NUMBER}"
+    return ""
 
 
 def _variable(match: re.Match[str], path: tuple[str | int, ...], problems: list[Problem]) -> str:
@@ -114,21 +143,35 @@ def _variable(match: re.Match[str], path: tuple[str | int, ...], problems: list[
     if name is None:
         return "$"
     if name in os.environ:
-        if is_sensitive(name):
-            remember(os.environ[name])
-        return os.environ[name]
+        return _text_of(name, path, problems)
     near = difflib.get_close_matches(name, os.environ, n=1)
     hint = f"; did you mean ${{{near[0]}}}?" if near else ""
     problems.append(Problem(place(path), f"the environment has no variable {name or '(no name)'}{hint}"))
     return match[0]
 
 
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _text_of(name: str, path: tuple[str | int, ...], problems: list[Problem]) -> str:
+    text = os.environ[name]
+    if is_sensitive(name):
+        remember(text, name)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python reads bytes that are not UTF-8
+        problems.append(Problem(place(path), f"the environment variable {name} is not UTF-8"))
+        return ""
+    return text
+
+
+def _holds_secrets(path: tuple[str, ...]) -> bool:
+    """Whether the key is called as secrets are, or what it is in; the names of targets mean nothing."""
+    return any(map(is_sensitive, (*path[2:], *path[-1:])))
+
+
+def _strings(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each text with the names above it; a list gives its texts its own name."""
     if isinstance(value, dict):
         for name, each in value.items():
-            yield from _strings(each, name)
+            yield from _strings(each, (*path, name))
     elif isinstance(value, list):
         for each in value:
-            yield from _strings(each, key)
+            yield from _strings(each, path)
     elif isinstance(value, str):
-        yield key, value
+        yield path, value

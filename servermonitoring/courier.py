@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable  # noqa: TC003 - no more to load
 
+from servermonitoring import threads
 from servermonitoring.spool import Spool
 from servermonitoring.tally import Tally
 
@@ -19,10 +20,10 @@ class Courier:
         self.tell: Callable[[Tally], object] = lambda _tally: None  # called after each go
         self._state = threading.Condition()
         self._news, self._stopped = True, False
-        self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = threads.start(self._work, name="courier")
 
     def wake(self) -> None:
         """Something was put in."""
@@ -37,7 +38,7 @@ class Courier:
             self._stopped = True
             self._state.notify_all()
         self._spool.hasten(0.9 * budget)  # so that its last word is heard
-        if self._thread.is_alive():
+        if self._thread and self._thread.is_alive():
             self._thread.join(budget)
         return self._spool.drain(end - time.monotonic())
 

@@ -5,7 +5,6 @@ up for as long as it likes, but not the caller. A lock on the directory keeps tw
 same; it stays until the last thread has ended.
 """
 
-import contextlib
 import fcntl
 import os
 import threading
@@ -13,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from servermonitoring import threads
 from servermonitoring.answers import Fate
 from servermonitoring.delivery import Delivery, Order
 from servermonitoring.spool import Spool
@@ -60,6 +60,11 @@ class Drain:
                 self._order = Order(self._deliverable())
                 self._pause(self.spool.pause(), remember=False)
                 self._open_lanes()
+                alone = not self._lanes and len(self._order) > 0
+                self._lanes += alone
+            if alone:  # no thread is to be had
+                self._work()
+            with self._state:
                 while self._lanes and (rest := self._rest()):
                     self._state.wait(rest)
         finally:
@@ -88,9 +93,9 @@ class Drain:
         most = self._lanes + _GROWTH if self._sent else _MOST_LANES // 2
         wanted = max(_LEAST_LANES, min(_MOST_LANES, most, waiting // _PER_LANE))
         for _ in range(min(wanted, waiting) - self._lanes):
-            with contextlib.suppress(RuntimeError):  # no more threads are to be had
-                threading.Thread(target=self._work, name="spool", daemon=True).start()
-                self._lanes += 1
+            self._lanes += 1
+            if threads.start(self._work, name="spool") is None:
+                self._lanes -= 1
 
     def _work(self) -> None:
         line = self.spool.recipient.line()

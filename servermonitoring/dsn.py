@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from servermonitoring.scrubbing import remember
 
+HEALTHCHECKS = "HEALTHCHECKS_SENTRY_DSN"  # the suite's own variable
 _LONG = 16  # letters of a key that are no ordinary word
 
 

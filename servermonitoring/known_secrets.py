@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus, unquote
 from servermonitoring.credentials import values
 
 _SHORTEST_PIECE = 6
+_LONGEST_PASSWORD = 200
 _SHORTEST = 4  # a shorter secret would blank out ordinary words
 _SHORT = 8  # a shorter one that is all letters, or all digits, is part of ordinary words: "pass" of "password"
 _ORDINARY = {
@@ -129,7 +130,8 @@ def _pairs(key: str, secret: str) -> Iterator[str]:
 
 def _pieces(secret: str) -> Iterator[str]:
     """What is left of a password that nobody has quoted, where a client takes a URL or a DSN apart."""
-    if "://" in secret or "=" in secret:  # itself a URL or a DSN: its parts are no secrets
+    # A URL's or a DSN's parts are no secrets; nor is what is too long for a password taken for a part of one.
+    if "://" in secret or "=" in secret or len(secret) > _LONGEST_PASSWORD:
         return
     for delimiter in _DELIMITERS.finditer(secret):
         for piece in (secret[: delimiter.start()], secret[delimiter.end() :]):

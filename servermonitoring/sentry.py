@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from servermonitoring import threads
 from servermonitoring.answers import Answer, Fate, UnansweredError, UnreachableError
 from servermonitoring.courier import Courier
 from servermonitoring.delivery import Delivery
@@ -128,9 +129,10 @@ class Sentry:
             "release": self.origin.release_name(),
             **({"monitor_config": monitor_config} if monitor_config else {}),
         }
-        thread = threading.Thread(target=self._send_check_in, args=[check_in, [*self._check_ins]], daemon=True)
-        thread.start()
-        self._check_ins.append(thread)
+        if thread := threads.start(self._send_check_in, check_in, [*self._check_ins], name="check-in"):
+            self._check_ins.append(thread)
+        else:
+            self._send_check_in(check_in, [])
         if timeout:
             self._await_check_ins(timeout)
         return str(check_in["check_in_id"])

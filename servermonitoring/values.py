@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
 _TOO_MUCH = 1e30  # of anything
+_LONGEST = 3660 * 86400.0  # seconds
+_LARGEST = 10**15  # bytes
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
     "": 1, "b": 1,
@@ -16,17 +18,25 @@ _BYTES = {
 
 def duration(value: object) -> float:
     """Seconds of 90, "90s", "3m", "1h" or "2d". Raises ValueError."""
-    return _measure(value, _SECONDS, "a duration", 'seconds, or "90s", "3m", "1h", "2d"')
+    number = _measure(value, _SECONDS, "a duration", 'seconds, or "90s", "3m", "1h", "2d"')
+    if number > _LONGEST:
+        raise ValueError(f"{value!r} is more than 3660d")
+    return number
 
 
 def size(value: object) -> int:
     """Bytes of 1200, "1.2GB" (decimal) or "1.2GiB" (binary). Raises ValueError."""
-    return round(_measure(value, _BYTES, "a size", 'bytes, or "500MB", "1.2GB", "1.2GiB"'))
+    number = round(_measure(value, _BYTES, "a size", 'bytes, or "500MB", "1.2GB", "1.2GiB"'))
+    if number > _LARGEST:
+        raise ValueError(f"{value!r} is more than 1000TB")
+    return number
 
 
 def share(value: object) -> float:
-    """A part of one, 0 to 1, of "90%" or 0.9. Raises ValueError."""
+    """A part of one, 0 to 1, of "90%" or 0.9; a bare 1 could mean 1 % as well as all. Raises ValueError."""
     number = _measure(value, {"": 1.0, "%": 0.01}, "a share", '"90%" or 0.9')
+    if number == 1 and not (isinstance(value, str) and "%" in value):
+        raise ValueError(f'{value!r} may mean 1 % or all: write "1%" or "100%"')
     if number > 1:
         raise ValueError(f'{value!r} is more than all: write "90%" or 0.9')
     return number

@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.scheduled import checkout  # noqa: F401 - a fixture
 from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite  # noqa: F401 - a fixture
 

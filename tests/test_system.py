@@ -25,7 +25,7 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
         table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
         table("disk", "work", path=folder, used="100%", inodes="100%"),
         table("bookmarklet", "log", log=folder / "bookmarklet.log", fresh_within="1h"),
-        "[host]\navailable = 0.0\nload = 1000.0\nswap = 1.0\n",
+        "[host]\navailable = 0.0\nload = 1000.0\nswap = '100%'\n",
     ))  # fmt: skip
 
 

@@ -24,12 +24,12 @@ def addressee(table: dict[str, Any], unresolved: str = "") -> Addressee:
     def configured() -> str:
         text = table.get("dsn", "")
         if unresolved or not isinstance(text, str):
-            raise ValueError(unresolved or f"[sentry] dsn: {text!r} is not a text")
+            raise ValueError(unresolved or "[sentry] dsn is not a text")
         return Secret.load(text).reveal() if text else ""
 
     environment = table.get("environment", Addressee.environment)
     if not isinstance(environment, str):
-        return Addressee(problem=f"[sentry] environment: {environment!r} is not a text")
+        return Addressee(problem="[sentry] environment is not a text")
     try:
         dsn = in_force(VARIABLE, configured)
         if dsn:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
 from servermonitoring.configuration import ConfigurationError, Problem, nearest, place
+from servermonitoring.echo import echo, told
 from watchdog.addressee import Addressee, addressee
 from watchdog.rules import DEFAULT, Rule
 
@@ -38,7 +39,7 @@ def load(given: str | None = None) -> Rulebook:
     rules = rules_of(tables, problems)
     state = _table(tables, "state", problems).get("directory")
     if state is not None and not isinstance(state, str):
-        problems.append(Problem("[state] directory", f"{state!r} is not a path"))
+        problems.append(Problem("[state] directory", f"{echo(state) or 'it'} is not a path"))
     if problems:
         raise ConfigurationError(path, problems)
     sentry = tables.get("sentry", {})
@@ -57,7 +58,7 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
             rules.append(_rule(name, content, problems))
         else:
             hint = nearest(name, _CHECK)
-            problems.append(Problem(place(["watchdog", name]), f"unknown key (value {content!r}){hint}"))
+            problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
 
 
@@ -65,7 +66,7 @@ def _table(tables: dict[str, Any], name: str, problems: list[Problem]) -> dict[s
     table = tables.get(name, {})
     if isinstance(table, dict):
         return table
-    problems.append(Problem(place([name]), f"{table!r} is not a table"))
+    problems.append(Problem(place([name]), f"{echo(table, [name]) or 'it'} is not a table"))
     return {}
 
 
@@ -74,13 +75,18 @@ def _rule(name: str, content: dict[str, Any], problems: list[Problem]) -> Rule:
     for key, value in content.items():
         where = place(["watchdog", name, key])
         if key not in _KEYS:
-            problems.append(Problem(where, f"unknown key (value {value!r}){nearest(key, _KEYS)}"))
+            problems.append(Problem(where, f"unknown key{_value(value, key)}{nearest(key, _KEYS)}"))
             continue
         try:
             settings[key] = _KEYS[key](value)
         except ValueError as error:
-            problems.append(Problem(where, str(error)))
+            problems.append(Problem(where, told(str(error), value, [key])))
     return Rule(name=name, **settings)
+
+
+def _value(value: Any, key: str) -> str:
+    shown = echo(value, [key])
+    return f" (value {shown})" if shown else ""
 
 
 def _expression(value: Any) -> str:

@@ -1,11 +1,14 @@
 """URLs: as keys of a target, and in messages."""
 
+import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 _PORTS = {"http": 80, "https": 443}
+_NOWHERE = re.compile(r"[\s\\\x00-\x1f\x7f]")
+"""Of a backslash parsers think differently: what urlsplit takes for the host must be what is connected to."""
 
 
 def http_url(url: str) -> str:
@@ -15,13 +18,39 @@ def http_url(url: str) -> str:
         complete = parts.scheme in _PORTS and parts.hostname and parts.port != 0
     except ValueError as error:  # a port that is no number, half an IPv6 address
         raise ValueError(f"is not a URL: {error}") from None
-    if not complete or any(each.isspace() for each in url):
+    if not complete or _NOWHERE.search(url):
         raise ValueError("is not a URL: write https://host/path")
     return url
 
 
 Url = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "format": "uri"})]
 """An http or https URL."""
+
+
+def _only_origin(url: str) -> str:
+    parts = urlsplit(http_url(url))
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("is not an origin: write https://host or https://host:port, without a path")
+    return origin(url)
+
+
+Origin = Annotated[str, AfterValidator(_only_origin), WithJsonSchema({"type": "string", "format": "uri"})]
+"""What stands before the path of a URL."""
+
+
+def host_name(host: str) -> str:
+    """The name or address itself. Raises ValueError for a URL, and for one with a port."""
+    if "://" in host:
+        raise ValueError('is a URL: write the host alone, as in "db.example.com"')
+    if any(each.isspace() for each in host) or "@" in host[1:]:
+        raise ValueError('is no host: write its name or address, as in "db.example.com"')
+    if host.count(":") == 1:
+        raise ValueError("holds a port: write it below, as in port = 5432")
+    return host
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(host_name)]
+"""Name or address of a machine."""
 
 
 def address(url: str) -> tuple[str, int]:
@@ -32,7 +61,11 @@ def address(url: str) -> tuple[str, int]:
 
 def peer(url: str) -> str:
     """Host and port for messages: 127.0.0.1:8080."""
-    host, port = address(url)
+    return peer_of(*address(url))
+
+
+def peer_of(host: str, port: int | str) -> str:
+    """Host and port for messages."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -50,13 +83,19 @@ def is_at(url: str, expected: str) -> bool:
     )
 
 
+def origin(url: str) -> str:
+    """Scheme, host and port, as browsers write it: https://app.example.com, http://127.0.0.1:8080."""
+    scheme, (host, port) = urlsplit(url).scheme, address(url)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != _PORTS[scheme] else "")
+
+
 def same_origin(url: str, other: str) -> bool:
-    """Whether two URLs lead to one server: what may see the same credentials."""
-    here, there = urlsplit(url), urlsplit(other)
-    return (here.scheme, *address(url)) == (there.scheme, *address(other)) or (
-        (*address(url), here.scheme) == (here.hostname, 80, "http")
-        and (*address(other), there.scheme) == (here.hostname, 443, "https")
-    )
+    """Whether what is meant for one URL may be sent to the other: one origin, or the same host's https instead of http.
+
+    Only from port 80 to 443: what answers on other ports may be another server.
+    """
+    here, there = origin(url), origin(other)
+    return there == here or (address(url)[1] == _PORTS["http"] and there == here.replace("http:", "https:", 1))
 
 
 def _without_login(parts: SplitResult) -> SplitResult:

@@ -11,6 +11,7 @@ from typing import Any
 
 from healthchecks import NoAnswer, Unhealthy, remaining
 from healthchecks.clients.amqp_failures import in_words
+from healthchecks.clients.progress import Progress, Step
 
 _POLL = 0.02  # seconds between two looks for the message
 
@@ -26,10 +27,6 @@ class Access:
     vhost: str = "/"
     tls: bool = False
     ca: str = ""
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 class Broker:
@@ -80,20 +77,25 @@ def session(access: Access) -> Iterator[Broker]:
     """An open connection. Raises Unhealthy, or NoAnswer at the deadline."""
     import pika
 
+    from healthchecks.clients.amqp_progress import traced
+
     _quieten()
     broker = None
+    progress = Progress(access.host, access.port)
+    progress.at(Step.RESOLVE)
     try:
-        with contextlib.closing(pika.BlockingConnection(_parameters(access))) as connection:
+        with contextlib.closing(pika.BlockingConnection(_parameters(access), traced(progress))) as connection:
+            progress.at(Step.LOGGED_IN)
             broker = Broker(connection)
             yield broker
     except Unhealthy:
         raise
     except Exception as error:  # noqa: BLE001 - to rubbish pika answers with a KeyError or worse, too
         if broker and broker.blocked:
-            raise Unhealthy(f"publishing is blocked: {broker.blocked} at {access.address}") from None
+            raise Unhealthy(f"publishing is blocked: {broker.blocked} at {progress.peer}") from None
         if "Timeout" in repr(error):  # of pika's own, of the socket, or wrapped in another
-            raise NoAnswer(f"no answer at {access.address}") from None
-        raise Unhealthy(in_words(error, access, connected=broker is not None)) from None
+            raise NoAnswer from None
+        raise Unhealthy(in_words(error, access, progress)) from None
 
 
 def _parameters(access: Access) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from healthchecks import remaining
 from healthchecks.clients.addresses import address
+from healthchecks.clients.x509 import expires
 
 _IGNORE_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
 _EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, (18, 19), 62, 64
@@ -23,15 +24,20 @@ class Certificate:
     """What was seen of it when the connection was made."""
 
     names: tuple[str, ...]
+    """Empty where the certificate was not verified."""
     expires: datetime
 
     @classmethod
-    def of(cls, seen: dict[str, Any] | None) -> "Certificate | None":
-        """From what `getpeercert()` gives: nothing, where the certificate was not verified."""
-        if not seen:
+    def of(cls, connection: ssl.SSLSocket) -> "Certificate | None":
+        """The one of this connection; None where it cannot be read."""
+        seen: dict[str, Any] | None = connection.getpeercert()
+        if seen:
+            names = tuple(name for _, name in seen.get("subjectAltName", ()))
+            return cls(names, datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC))
+        try:
+            return cls((), expires(connection.getpeercert(binary_form=True) or b""))
+        except ValueError:
             return None
-        names = tuple(name for _, name in seen.get("subjectAltName", ()))
-        return cls(names, datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC))
 
     @property
     def left(self) -> timedelta:
@@ -85,7 +91,7 @@ def _look(url: str, ca: Path | None) -> Certificate | None:
             socket.create_connection(host, timeout=remaining()) as connection,
             lenient.wrap_socket(connection, server_hostname=host[0]) as secured,
         ):
-            return Certificate.of(secured.getpeercert())
+            return Certificate.of(secured)
     except OSError:
         return None
 

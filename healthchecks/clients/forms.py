@@ -49,7 +49,8 @@ def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | Non
     base = form.getroottree().getroot().xpath("string(.//base/@href)")
     target = urljoin(urljoin(page.url, base), action.strip())
     try:
-        return Question(http_url(target), "POST" if method == "POST" else "GET", body=_body(form, method, values))
+        body = _body(form, method, values)
+        return Question(http_url(target), "POST" if method == "POST" else "GET", body=body, body_name="form fields")
     except ValueError:
         raise Unhealthy(f"the form at {shown(page.url)} leads to something that is no web page") from None
 

@@ -105,17 +105,23 @@ def _wait(run: int, children: int, command: int) -> None:
             return
         with contextlib.suppress(BlockingIOError):
             os.read(children, 4096)
+        if _has_ended(command):
+            os.dup2(2, 1)  # nothing more is said
         with contextlib.suppress(ChildProcessError):
-            if command in _collect():
-                os.dup2(2, 1)  # nothing more is said
+            _collect()
 
 
-def _collect() -> list[int]:
-    """Return the pids of children that have ended meanwhile. Raise ChildProcessError where no child is left."""
-    ended = []
-    while pid := os.waitpid(-1, os.WNOHANG)[0]:
-        ended.append(pid)
-    return ended
+def _has_ended(child: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # and was collected
+        return True
+
+
+def _collect() -> None:
+    """Collect children that have ended. Raise ChildProcessError where no child is left."""
+    while os.waitpid(-1, os.WNOHANG)[0]:
+        pass
 
 
 def _end_all() -> None:

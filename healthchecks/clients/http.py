@@ -1,32 +1,32 @@
 """Asks a web server, and comes back: in time, with a bounded answer, or with what is wrong in clear words.
 
 What requests leaves open is closed here: nothing of the environment is used (.netrc, proxies), a redirect is
-followed without its body being read, credentials go to no other server, and the body is read as it arrives.
+followed without its body being read, secrets go to no other origin, and the body is read as it arrives.
 """
 
-import socket
 import time
+import zlib
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from healthchecks import NoAnswer, Unhealthy, on_timeout, remaining
-from healthchecks.clients.addresses import http_url, same_origin, shown
-from healthchecks.clients.certificate import Certificate, context
+from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks.clients.addresses import http_url, origin, same_origin, shown
+from healthchecks.clients.certificate import Certificate
+from healthchecks.clients.charset import text_of
+from healthchecks.clients.content_encoding import Unpacker
+from healthchecks.clients.excerpt import first_bytes
 from healthchecks.clients.failures import CLIENT_ERRORS, told
 from healthchecks.clients.keys import WebKeys
-from servermonitoring.values import in_words, size_in_words
+from healthchecks.clients.transport import Trace, session_of
+from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time
 _KEEPS_METHOD = (307, 308)
-_PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,26 @@ class Question:
     headers: dict[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    body_name: str = "body"
+    """What the body is, for messages."""
+
+    @property
+    def confidential(self) -> list[str]:
+        """What of it is for the configured origin only."""
+        parts = {"password": self.login, "request headers": self.headers, self.body_name: self.body}
+        return [name for name, part in parts.items() if part]
 
     def redirected(self, status: int, url: str) -> "Question":
-        """The next one: as browsers ask it, and without credentials where it leads to another server."""
-        keeps = status in _KEEPS_METHOD or self.method == "HEAD"
-        next_one = self if keeps else replace(self, method="GET", body={}, headers=_of_no_body(self.headers))
-        if not same_origin(self.url, url):
-            next_one = replace(next_one, headers={}, login=None)
-        return replace(next_one, url=url)
+        """The next one, as browsers ask it."""
+        if status in _KEEPS_METHOD or self.method == "HEAD":
+            body = {way: part for way, part in self.body.items() if way != "params"}  # they are in the new URL
+            return replace(self, url=url, body=body)
+        return replace(self, url=url, method="GET", body={}, headers=_of_no_body(self.headers))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back in the end; `certificate` is None without TLS, or where it was not verified."""
+    """What came back in the end; `certificate` is None without TLS."""
 
     status: int
     reason: str
@@ -59,16 +66,18 @@ class Answer:
     body: bytes
     seconds: float
     certificate: Certificate | None
+    via: str = ""
+    """The URL that was asked first, where it redirected to this one."""
 
     @property
+    def here(self) -> str:
+        """The URL for messages, and where it came from."""
+        return shown(self.url) + (f" (redirected from {self.via})" if self.via else "")
+
+    @cached_property
     def text(self) -> str:
-        """By the charset that is given; else UTF-8, which requests would take for Latin-1."""
-        charset = requests.utils.get_encoding_from_headers(self.headers)
-        given = "charset" in self.headers.get("Content-Type", "").lower()
-        try:
-            return self.body.decode(charset if given and charset else "utf-8", errors="replace")
-        except (LookupError, UnicodeError):  # a charset that nobody knows, or that is none of text
-            return self.body.decode(errors="replace")
+        """The body as a browser reads it."""
+        return text_of(self.body, self.headers.get("Content-Type", ""))
 
     @property
     def words(self) -> str:
@@ -77,13 +86,12 @@ class Answer:
 
 
 class Client:
-    """`with Client(target, deadline) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
+    """`with Client(target) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
 
-    def __init__(self, keys: WebKeys, deadline: float) -> None:
+    def __init__(self, keys: WebKeys) -> None:
         self.keys = keys
-        self._late = f"no answer within {in_words(deadline)}"
-        self._adapter = _Adapter(keys)
-        self._session = _session(self._adapter, keys)
+        self._trace = Trace()
+        self._session = session_of(keys, self._trace)
 
     def __enter__(self) -> Self:
         return self
@@ -95,112 +103,63 @@ class Client:
         """Raises Unhealthy for everything that is not an answer; any status is one."""
         started = time.monotonic()
         question = replace(question, login=question.login or _login_in(question.url))
+        first, via = question.url, ""
         for _ in range(self.keys.redirects + 1):
             try:
-                with self._send(question) as response:
+                with self._send(question, via) as response:
                     target = _redirect(response)
                     if not target or not self.keys.redirects:
-                        return self._answer(response, question.url, started)
+                        return self._answer(response, question.url, via, started)
             except CLIENT_ERRORS as error:
-                raise told(error, question.url, self.keys.ca, self._late) from None
-            _look_at_the_clock(self._late)
+                raise told(error, self._trace.progress, question.url, self.keys.ca) from None
+            _look_at_the_clock()
+            via = shown(first)
             question = question.redirected(response.status_code, target)
         raise Unhealthy(f"redirected more than {self.keys.redirects} times, last to {shown(question.url)}")
 
-    def _send(self, question: Question) -> requests.Response:
+    def _send(self, question: Question, via: str) -> requests.Response:
+        self._keep_confidence(question)
+        self._trace.begin(question.url, via)
         return self._session.request(
             question.method, question.url, headers=question.headers, auth=_in_utf8(question.login),
             timeout=remaining(), allow_redirects=False, stream=True, **question.body,
         )  # fmt: skip
 
-    def _answer(self, response: requests.Response, url: str, started: float) -> Answer:
-        body = _read(response, self.keys.max_body, self._late)
-        certificate = self._adapter.certificates.get(urlsplit(url).hostname or "")
+    def _keep_confidence(self, question: Question) -> None:
+        """Raise Unhealthy, before anything is sent, where a form or a redirect would take secrets elsewhere."""
+        parts = question.confidential
+        known = same_origin(self.keys.url, question.url) or origin(question.url) in self.keys.allowed_origins
+        if parts and not known:
+            raise Unhealthy(
+                f"the {' and '.join(parts)} would go to {origin(question.url)} instead of {origin(self.keys.url)}: "
+                f"nothing was sent there; list it in allowed_origins if that is right"
+            )
+
+    def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
+        body = _read(response, self.keys.max_body, self._trace.progress.peer)
+        certificate = self._trace.certificate_of(url)
         seconds = time.monotonic() - started
-        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate)
+        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate, via)
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
-        """None: requests would read the whole body of a redirect, however long, before it lets us look."""
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that can be broken off, and that remember the certificate they have seen."""
-
-    def __init__(self, keys: WebKeys) -> None:
-        self.certificates: dict[str, Certificate | None] = {}
-        self._context = context(verify=keys.verify, ca=keys.ca)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **keys: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **keys)
-        self.poolmanager.pool_classes_by_scheme = _pools(self.certificates)
-
-    def proxy_manager_for(self, proxy: str, **keys: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **{"ssl_context": self._context, **keys})
-        manager.pool_classes_by_scheme = _pools(self.certificates)
-        return manager
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to do: the context says what is trusted, and was loaded once for all."""
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}
-
-
-def _pools(certificates: dict[str, Certificate | None]) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            on_timeout(partial(_break_off, self.sock))
-
-    class Secured(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            on_timeout(partial(_break_off, self.sock))
-            certificates[self.host] = Certificate.of(self.sock.getpeercert())  # type: ignore[union-attr]
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecuredPool(HTTPSConnectionPool):
-        ConnectionCls = Secured
-
-    return {"http": PlainPool, "https": SecuredPool}
-
-
-def _break_off(connection: Any) -> None:
-    """Let the thread that waits for this connection go on: no time limit ends a peer that sends a byte now and then."""
-    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
-
-
-def _session(adapter: _Adapter, keys: WebKeys) -> requests.Session:
-    session = _Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers.update(_PLAIN_HEADERS)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    if keys.proxy:
-        session.proxies = {"http": keys.proxy, "https": keys.proxy}
-    return session
-
-
-def _read(response: requests.Response, most: int, late: str) -> bytes:
+def _read(response: requests.Response, most: int, peer: str) -> bytes:
     """The body as it arrives: a read that waits until its part is full would never look at the clock."""
     too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
     if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
         raise too_large
+    unpacker = Unpacker(response.headers.get("Content-Encoding", ""), most)
     body = bytearray()
-    while part := response.raw.read1(_PART, decode_content=True):
-        body += part
+    while part := response.raw.read1(_PART, decode_content=False):
+        try:
+            body += unpacker.add(part)
+        except zlib.error:
+            raise Unhealthy(f"sends a body that cannot be unpacked at {peer}") from None
         if len(body) > most:
             body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
-        _look_at_the_clock(late)
+        _look_at_the_clock()
+    if unpacker.is_cut:
+        raise Unhealthy(f"sends a packed body whose end is missing at {peer}")
     return bytes(body)
 
 
@@ -213,7 +172,8 @@ def _redirect(response: requests.Response) -> str:
         target = urljoin(response.url, location.encode("latin-1").decode(errors="replace"))
         return http_url(requests.utils.requote_uri(target))
     except ValueError:  # requests' InvalidURL is one, too
-        raise Unhealthy(f"redirected to something that is no web page, by {shown(response.url)}") from None
+        where = first_bytes(location.encode("latin-1"), 200)
+        raise Unhealthy(f"redirected to something that is no web page, {where}, by {shown(response.url)}") from None
 
 
 def _login_in(url: str) -> tuple[str, str] | None:
@@ -230,6 +190,6 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
 
 
-def _look_at_the_clock(late: str) -> None:
+def _look_at_the_clock() -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
-        raise NoAnswer(late)
+        raise NoAnswer

@@ -1,32 +1,43 @@
 """Keys that several tables share."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import Secret, Size
-from healthchecks.clients.addresses import Url
+from healthchecks.clients.addresses import Origin, Url
 from servermonitoring.files import read_regular
-from servermonitoring.scrubbing import is_sensitive
+from servermonitoring.scrubbing import remember
 from servermonitoring.secret import FILE_PREFIX
 
+_HARMLESS = re.compile(
+    r"(?:sec-fetch|if|x-forwarded)-.*|accept(?:-.*)?|cache-control|connection|content-(?:language|type)|date|dnt|expect"
+    r"|forwarded|from|host|origin|pragma|range|referer|te|upgrade-insecure-requests|user-agent|via|x-requested-with"
+    r"|(?:user|account|login|e-?mail|mail)(?:[_-]?(?:name|address|id))?|name|lang|language|locale|country|remember"
+    r"|remember[_-]?me|submit|action|next",
+    re.IGNORECASE,
+)
 _LARGEST = 10_000_000  # bytes of a file of authorities
 
 
 def _secrets(value: object) -> object:
-    """What is no secret by its name is not remembered as one: "text/html" must not be blanked out everywhere."""
+    """All are secret but those of harmless names: "text/html" must not be blanked out everywhere."""
     if not isinstance(value, dict):
         return value
-    return {key: _plain(text) if _is_plain(key, text) else text for key, text in value.items()}
+    return {key: Secret(text, remembered=False) if _is_plain(text) else text for key, text in value.items()}
 
 
-def _is_plain(key: object, text: object) -> bool:
-    return isinstance(text, str) and not is_sensitive(str(key)) and not text.startswith(FILE_PREFIX)
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and not text.startswith(FILE_PREFIX)
 
 
-def _plain(text: str) -> Secret:
-    return Secret(text, remembered=False)
+def _remember(secrets: dict[str, Secret]) -> dict[str, Secret]:
+    for name, secret in secrets.items():
+        if not _HARMLESS.fullmatch(name):
+            remember(secret.reveal(), name)
+    return secrets
 
 
 def certificates(path: Path) -> Path:
@@ -49,7 +60,7 @@ def _texts(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets)]
+SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets), AfterValidator(_remember)]
 """Names with values that do not show; `file:/path` reads a value from a file."""
 
 Authorities = Annotated[Path, AfterValidator(certificates)]
@@ -63,6 +74,35 @@ Texts = Annotated[
 """A text, or a list of texts."""
 
 
+def _statuses(value: object) -> object:
+    given = value if isinstance(value, list | tuple) else (value,)
+    if not given:
+        raise ValueError('is empty: write a status such as 200, or a class such as "2xx"')
+    return tuple(_status(each) for each in given)
+
+
+def _status(value: object) -> str:
+    text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _STATUS.fullmatch(text):
+        raise ValueError(f'{value!r} is no status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]')
+    return text
+
+
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 100, "maximum": 599},
+        {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+    ]
+}
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+"""HTTP statuses and classes of them: "200", "2xx"."""
+
+
 class WebKeys(BaseModel):
     """How a web server is spoken to."""
 
@@ -70,7 +110,9 @@ class WebKeys(BaseModel):
     """Where to begin."""
     redirects: int = Field(default=10, ge=0, le=50)
     """Most redirects to follow; 0 follows none, and the redirect itself is judged."""
-    max_body: Size = Field(default=5_000_000, gt=0)
+    allowed_origins: tuple[Origin, ...] = ()
+    """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
+    max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)
     """Largest body, unpacked; a larger one is a failure."""
     verify: bool = True
     """Whether the server's certificate must be valid."""

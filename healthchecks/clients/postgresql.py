@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from healthchecks import NoAnswer, Unhealthy, remaining
 from healthchecks.clients.postgresql_authentication import required
-from healthchecks.clients.postgresql_failures import in_words
+from healthchecks.clients.postgresql_failures import in_words, is_timeout
+from healthchecks.clients.progress import Progress, Step
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - so is this
 
-_local = threading.local()  # of this thread: ends_at, in seconds of the monotonic clock
+_local = threading.local()  # of this thread: ends_at, in seconds of the monotonic clock, and progress
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Access:
         return {**parse(self.dsn), **self.options}
 
     @property
-    def address(self) -> str:
-        return f"{self.known.get('host') or 'localhost'}:{self.known.get('port') or 5432}"
+    def progress(self) -> Progress:
+        """Of a new session."""
+        return Progress(self.known.get("host") or "localhost", self.known.get("port") or 5432)
 
     @property
     def user(self) -> str:
@@ -65,13 +67,18 @@ def session(access: Access) -> Iterator["Cursor"]:
 
     set_wait_callback(_wait)
     _local.ends_at = time.monotonic() + remaining()
+    _local.progress = progress = access.progress
+    progress.at(Step.RESOLVE)
     try:
         with contextlib.closing(_connect(access)) as connection, connection.cursor() as cursor:
+            progress.at(Step.LOGGED_IN)
             cursor.execute("set transaction read only")
             cursor.execute("select set_config('statement_timeout', %s, true)", (str(_milliseconds()),))
             yield cursor
     except psycopg2.Error as error:
-        raise Unhealthy(in_words(error, access.address, access.user)) from None
+        if is_timeout(error):
+            raise NoAnswer from None
+        raise Unhealthy(in_words(error, progress, access.user)) from None
     finally:
         _local.ends_at = None
 
@@ -104,8 +111,18 @@ def _wait(connection: "Connection") -> None:
         poller = select.poll()  # select.select() fails for descriptors above 1023
         poller.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         ends_at = getattr(_local, "ends_at", None)
+        if ends_at is not None:
+            _keep_progress(_local.progress, is_reading=state == POLL_READ)
         left = None if ends_at is None else (ends_at - time.monotonic()) * 1000
         if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no answer
-            raise NoAnswer("no answer in time")
+            raise NoAnswer
         if left is None:
             poller.poll()
+
+
+def _keep_progress(progress: Progress, *, is_reading: bool) -> None:
+    """Until it is connected libpq waits to write, then for what the server answers; at each address of a host."""
+    if progress.step is not Step.LOGGED_IN:
+        step = Step.ANSWER if is_reading else Step.CONNECT
+        if step is not progress.step:
+            progress.at(step)

@@ -4,7 +4,6 @@ A guardian stands in between: a small process that ends all of it when the run s
 """
 
 import contextlib
-import os
 import secrets
 import select
 import shutil
@@ -17,11 +16,11 @@ from pathlib import Path
 
 from healthchecks import NoAnswer, Unhealthy, remaining
 from healthchecks.clients import guardian, leftovers
+from healthchecks.clients.environment import inherited
 from servermonitoring import owner
 
 _LONGEST = 24  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
 _PATIENCE = 15.0  # seconds for the guardian, which gives up after 10
-_OF_A_DESKTOP = ("XDG_", "DBUS_", "DISPLAY", "WAYLAND_")  # variables that lead out of the directory
 
 
 class Family:
@@ -77,8 +76,7 @@ class Family:
     def _environment(self) -> dict[str, str]:
         """All that a browser writes goes into its directory, whatever it takes for its home."""
         directory = str(self.directory)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_A_DESKTOP)}
-        return {**kept, "TMPDIR": directory, "HOME": directory, leftovers.MARK: self._mark}
+        return {**inherited(), "TMPDIR": directory, "HOME": directory, leftovers.MARK: self._mark}
 
 
 def _base() -> Path:

@@ -18,7 +18,7 @@ def unlike(text: str, expected: Mapping[str, Any]) -> str:
     if not expected:
         return ""
     try:
-        document = json.loads(text)
+        document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return "the body is not JSON"
     for path, value in expected.items():

@@ -1,8 +1,9 @@
 """A call that may hang, such as one to a file system that does not answer, under a limit of time."""
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from servermonitoring import threads
 
 T = TypeVar("T")
 
@@ -18,8 +19,9 @@ def bounded(call: Callable[[], T], seconds: float) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again in the caller
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="healthchecks-bounded", daemon=True)
-    thread.start()
+    thread = threads.start(run, name="healthchecks-bounded")
+    if thread is None:  # then without a limit: better than not at all
+        return call()
     thread.join(seconds)
     if thread.is_alive():
         raise TimeoutError(f"no answer within {seconds:g} s")

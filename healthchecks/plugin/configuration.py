@@ -4,6 +4,7 @@ import difflib
 import importlib
 import pkgutil
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ from healthchecks.plugin.problems import problems_of
 from healthchecks.plugin.settings import Settings
 from healthchecks.plugin.target import Target
 from servermonitoring.configuration import ConfigurationError, Problem, beside, find, nearest, place, read, table
+from servermonitoring.echo import echo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -116,7 +118,9 @@ class Configuration:
             return [target.called(name) for name, target in kind.defaults().items()]
         keys = self._tables[name]
         if not isinstance(keys, dict):
-            self._problems.append(Problem(table([name]), f"{keys!r} is not a table: write [{name}]"))
+            self._problems.append(
+                Problem(table([name]), f"{echo(keys, [name]) or 'it'} is not a table: write [{name}]")
+            )
             return []
         named = {"": keys} if kind.single else keys
         return [target for key, keys in named.items() if (target := self._read_target(kind, key, keys))]
@@ -183,14 +187,10 @@ def loaded_kinds() -> dict[str, type[Target]]:
 
 
 def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
-    def walk(reference: str, path: tuple[str, ...]) -> list[str]:
-        if reference in path:
-            return [*path[path.index(reference) :], reference]
-        if reference in done:
-            return []
-        found = next((loop for need in needs.get(reference, ()) if (loop := walk(need, (*path, reference)))), [])
-        done.add(reference)
-        return found
-
-    done: set[str] = set()
-    return next((loop for reference in needs if (loop := walk(reference, ()))), [])
+    """References that need each other, the first once more at the end; empty where none do."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle[::-1]
+    return []

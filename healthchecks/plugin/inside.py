@@ -19,6 +19,17 @@ def remaining() -> float:
     return max(0.001, job.ends_at - time.monotonic())
 
 
+def phase(text: str) -> None:
+    """Say what the measurement waits for from now on, as the beginning of its message if the deadline passes.
+
+    `phase("connected to db1:5432, no answer")` gives "connected to db1:5432, no answer within 4 s"; so does a
+    `NoAnswer` that is raised without a text. Without any phase it is "no answer".
+    """
+    job = current_job()
+    if job is not None:
+        job.phase = text
+
+
 def on_timeout(clean: Callable[[], object]) -> None:
     """Have `clean` called when the deadline passes or the run ends before this measurement does.
 

@@ -11,6 +11,7 @@ import pytest
 
 from healthchecks.plugin.result import Broken, NoAnswer
 from healthchecks.plugin.text import with_place
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
+_PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
+_SLICE = 0.5  # seconds
 
 
 class Job:
@@ -33,6 +36,7 @@ class Job:
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None
+        self.phase = "no answer"  # what to say if the time is over now
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_overdue = False
@@ -70,12 +74,20 @@ class Job:
         if os.getpid() != process:
             os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
         late = self.ends_at is not None and time.monotonic() > self.ends_at
-        self.end(value, self._overdue() if late else error)
+        nameless = isinstance(error, NoAnswer) and not str(error)
+        self.end(value, self._overdue() if late or nameless else error)
+
+    def wait(self, look: Callable[[], None]) -> None:
+        """Until it has ended or its time is over, and call `look` now and then: for what else may end the wait."""
+        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
+            if time.monotonic() >= (self.ends_at or 0.0):
+                self.expire()
+            look()
 
     def expire(self) -> None:
         """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
-            threading.Thread(target=self.clean, name="healthchecks-clean", daemon=True).start()
+            threads.start(self.clean, name="healthchecks-clean")
 
     def clean(self) -> None:
         while self.cleanups:
@@ -107,9 +119,11 @@ class Job:
 
     def _overdue(self) -> NoAnswer:
         self.is_overdue = True
+        if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
+            return NoAnswer(f"{self.phase} within {in_words(self.seconds)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
-            return NoAnswer("no answer before the run's own deadline")
-        return NoAnswer(f"no answer within {in_words(self.deadline)}")
+            return NoAnswer(f"{self.phase} before the run's own deadline")
+        return NoAnswer(f"{self.phase} within {in_words(self.deadline)}")
 
 
 def current_job() -> Job | None:

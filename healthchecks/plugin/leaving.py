@@ -9,6 +9,8 @@ import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from servermonitoring import threads
+
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
 
@@ -24,7 +26,7 @@ def leave(exitstatus: int) -> None:
     nothing where pytest is only a part of another program.
     """
     if PurePath(sys.argv[0]).name in _PROGRAMS and any(map(_is_foreign, threading.enumerate())):
-        threading.Thread(target=_leave, args=(exitstatus,), name="healthchecks-leave", daemon=True).start()
+        threads.start(_leave, exitstatus, name="healthchecks-leave")
 
 
 def _is_foreign(thread: threading.Thread) -> bool:
@@ -53,5 +55,6 @@ def interrupt_when_late(run: "Run") -> threading.Timer:
 
     timer = threading.Timer(run.pool.ends_at - time.monotonic() + _LATE, interrupt)
     timer.daemon, timer.name = True, "healthchecks-late"
-    timer.start()
+    with contextlib.suppress(RuntimeError):  # the system gives no more threads
+        timer.start()
     return timer

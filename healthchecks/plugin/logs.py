@@ -18,6 +18,7 @@ MESSAGES = "healthchecks.message"  # the logger of capture_message()
 DATA = "healthchecks_data"  # the attribute of its records
 _MOST = 1000  # records of one measurement
 _LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
+_EXCEPTIONS = logging.Formatter()
 _KEPT = "healthchecks_kept"
 
 
@@ -51,6 +52,10 @@ class _HoldBack(logging.Filter):
         if not _is_of_this_test(current_job()):
             return False
         record.msg, record.args = clean(_message(record), _LONGEST_SHOWN), None
+        if record.exc_info:  # a formatter takes the text that is there, and makes none
+            text = record.exc_text or _EXCEPTIONS.formatException(record.exc_info)
+            record.exc_text = clean(text, _LONGEST_SHOWN, keep_end=True)
+        record.stack_info = clean(record.stack_info or "", _LONGEST_SHOWN, keep_end=True)
         return True
 
 

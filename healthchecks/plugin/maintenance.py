@@ -3,10 +3,21 @@
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import Annotated, Self
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+_FIRST_YEAR, _LAST_YEAR = 1971, 2199  # with these every time zone can be computed
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"write a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return moment
+
+
+Moment = Annotated[datetime, AfterValidator(_in_range)]
 
 
 class Maintenance(BaseModel):
@@ -14,9 +25,9 @@ class Maintenance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start: datetime | None = None
+    start: Moment | None = None
     """First moment; a TOML time without offset is this machine's local time."""
-    end: datetime | None = None
+    end: Moment | None = None
     """Last moment."""
     cron: str | None = None
     """When a repeated window begins, as in a crontab, in local time: "0 3 * * 0"."""

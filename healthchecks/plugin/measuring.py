@@ -20,6 +20,7 @@ from healthchecks.plugin.job import Job
 from healthchecks.plugin.limits import Limits
 from healthchecks.plugin.result import NotMeasured
 from healthchecks.plugin.surroundings import restore_descriptors
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -99,8 +100,10 @@ class Pool:
     def _enqueue(self, job: Job) -> Job:
         self._queue.append(job)
         if self._dispatcher is None:
-            self._dispatcher = threading.Thread(target=self._dispatch, name="healthchecks", daemon=True)
-            self._dispatcher.start()
+            self._dispatcher = threads.start(self._dispatch, name="healthchecks")
+        if self._dispatcher is None:
+            self._queue.remove(job)
+            job.end(None, NotMeasured("not measured: the system gives no more threads"))
         self._changed.notify_all()
         return job
 
@@ -144,10 +147,8 @@ class Pool:
         heapq.heappush(self._overdue, (job.ends_at or 0.0, next(self._number), job))
 
     def _start(self, job: Job) -> None:
-        try:
-            threading.Thread(target=self._measure, args=(job,), name=f"measure {job.name}", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads
-            job.end(None, NotMeasured(f"not measured: {error}"))
+        if threads.start(self._measure, job, name=f"measure {job.name}") is None:
+            job.end(None, NotMeasured("not measured: the system gives no more threads"))
             self._ended(job)
 
     def _measure(self, job: Job) -> None:

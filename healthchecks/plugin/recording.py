@@ -12,9 +12,10 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 from healthchecks.plugin import checks
 from healthchecks.plugin.fixture_hint import explained
 from healthchecks.plugin.judging import JOBS, Blocked
+from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.text import clean
+from healthchecks.plugin.text import clean, text_of
 from healthchecks.plugin.verdict import Verdict, describe, is_broken, printable, verdict
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
+        if checks.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
+            run.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 
@@ -138,17 +141,11 @@ def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    report.sections = [(name, clean(text, _LONGEST, keep_end=True)) for name, text in report.sections]
-    report.user_properties = [(clean(name, _LONGEST), clean(value, _LONGEST)) for name, value in report.user_properties]
-    if hasattr(report, "wasxfail"):
-        report.wasxfail = clean(report.wasxfail, _LONGEST)
-    if isinstance(report.longrepr, tuple):
-        path, line, reason = report.longrepr
-        report.longrepr = (path, line, clean(reason, _LONGEST))
-    elif judged.status is Status.FAILED:
+    if judged.status is Status.FAILED:
         report.longrepr = judged.message
-    elif report.longrepr is not None:
-        report.longrepr = clean(report.longrepr, _LONGEST, keep_end=True)
+    elif report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        report.longrepr = text_of(report.longrepr)
+    scrub_report(report)
 
 
 def _extras(result: Result) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from healthchecks.plugin.fields import Duration
 from healthchecks.plugin.maintenance import Maintenance, checked_schedule
 from servermonitoring.secret import Secret
 
+_DAY = 86400.0  # seconds
 _SLUG = r"^[\w-]*$"
 
 
@@ -18,7 +19,7 @@ class Table(BaseModel):
 
 
 class RunSettings(Table):
-    deadline: Duration = Field(default=300.0, gt=0)
+    deadline: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
     checks: tuple[str, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
@@ -30,7 +31,7 @@ class StateSettings(Table):
 
 
 class HistorySettings(Table):
-    days: int = Field(default=400, ge=1)
+    days: int = Field(default=400, ge=1, le=3660)
     """Days that results are kept."""
 
 
@@ -38,7 +39,7 @@ class DashboardSettings(Table):
     directory: str = "reports/html"
     """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
     relative to the checkout."""
-    interval: Duration | None = Field(default=None, gt=0)
+    interval: Duration | None = Field(default=None, gt=0, le=31 * _DAY)
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
@@ -49,9 +50,9 @@ class MonitorSettings(Table):
     """When runs begin, as in the crontab."""
     timezone: str = "UTC"
     """Of the schedule: "Europe/Berlin"."""
-    margin: Duration = Field(default=300.0, ge=60)
+    margin: Duration = Field(default=300.0, ge=60, le=_DAY)
     """Seconds that a run may begin late."""
-    max_runtime: Duration = Field(default=540.0, ge=60)
+    max_runtime: Duration = Field(default=540.0, ge=60, le=_DAY)
     """Seconds that it may take."""
 
     @field_validator("schedule")
@@ -100,9 +101,9 @@ class SentrySettings(Table):
 
 
 class AlertSettings(Table):
-    storm: int = Field(default=20, ge=0)
+    storm: int = Field(default=20, ge=0, le=10_000)
     """Events of one run; what is more is told in one summary. 0: no limit."""
-    per_day: int = Field(default=200, ge=0)
+    per_day: int = Field(default=200, ge=0, le=100_000)
     """Events of 24 hours; then only what was not told in them is sent. 0: no limit."""
     webhook: Secret | None = None
     """A URL to which every event is sent by POST, as JSON."""

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
+from servermonitoring import threads
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
@@ -44,8 +46,8 @@ class _Worker:
 class Stage:
     """`ends_at`: the run's deadline, monotonic."""
 
-    def __init__(self, ends_at: float) -> None:
-        self._ends_at = ends_at
+    def __init__(self, ends_at: float, interruption: Interruption) -> None:
+        self._ends_at, self._interruption = ends_at, interruption
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
         self._job: Job | None = None
@@ -60,15 +62,15 @@ class Stage:
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
-        except RuntimeError as error:  # the system gives no more threads
-            job.end(None, NotMeasured(f"not run: {error}"))
+        except RuntimeError:
+            job.end(None, NotMeasured("not run: the system gives no more threads"))
         return job
 
     def finish(self, job: Job) -> Any:
         """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
         try:
-            if not job.done.wait(max(0.0, (job.ends_at or 0.0) - time.monotonic())):
-                job.expire()
+            with self._interruption.held():
+                job.wait(self._interruption.check)
         finally:
             if job.is_overdue:
                 self._abandon()
@@ -89,9 +91,8 @@ class Stage:
         """Clean up after a phase for which an interrupted run waits no longer."""
         if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
             self._abandon()
-            cleaning = threading.Thread(target=self._job.clean, name="healthchecks-clean", daemon=True)
-            cleaning.start()
-            cleaning.join(_PATIENCE)
+            if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
+                cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
         """One job, and for how many seconds at most."""

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from healthchecks.plugin.fields import Duration
 
+_DAY = 86400.0  # seconds
+
 
 class Target(BaseModel):
     """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
@@ -19,11 +21,11 @@ class Target(BaseModel):
     local: ClassVar[bool] = False
     """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
-    deadline: Duration = Field(default=10.0, gt=0)
+    deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
     """Seconds that the whole measurement may take."""
-    slow: Duration | None = Field(default=None, gt=0)
+    slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""
-    after: int = Field(default=1, ge=1)
+    after: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is measured again at once before it is called failing."""

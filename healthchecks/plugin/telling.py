@@ -1,6 +1,5 @@
 """Alerts of one run, from the first check-in to the last event delivered: what is decided, where it goes."""
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from healthchecks.plugin.alerting.state_file import NAME, Reading, StateFile
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
+from servermonitoring import threads
 
 if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet
@@ -58,13 +58,13 @@ class Telling:
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within HOLD_UP; the rest waits for the next run."""
         ends_at = time.monotonic() + HOLD_UP
-        threads = [
-            threading.Thread(target=errand.end, args=(exitstatus, ends_at), name="healthchecks-deliver", daemon=True)
-            for errand in self._errands
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        started = []
+        for errand in self._errands:
+            if thread := threads.start(errand.end, exitstatus, ends_at, name="healthchecks-deliver"):
+                started.append(thread)
+            else:
+                errand.end(exitstatus, ends_at)
+        for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
         self._remember_what_left()
 

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pytest
+
+from healthchecks.plugin.outputs import scrub_repr
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.verdict import describe
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
-    import pytest
+    from _pytest._code.code import TerminalRepr
 
 CHECK = "suite"
-_PARTS = ("state", "history", "page", "metrics", "alerts", "pytest")
+PYTEST = "pytest"
+_PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 
 def results(run: Run) -> Iterator[Result]:
@@ -39,5 +43,7 @@ class InternalErrors:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def pytest_internalerror(self, excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
-        self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
+    @pytest.hookimpl(tryfirst=True)  # before the terminal prints it
+    def pytest_internalerror(self, excrepr: "TerminalRepr", excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
+        scrub_repr(excrepr)
+        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")

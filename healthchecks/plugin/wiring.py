@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet
     from servermonitoring.delivery import Delivery
 
-VARIABLE = "HEALTHCHECKS_SENTRY_DSN"
+VARIABLE = dsn.HEALTHCHECKS
 
 
 def wire(run: Run) -> str:

@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from tests.servers.server import program, until
-from tests.suite import FOLDER
 
 
 @pytest.fixture
@@ -18,24 +17,24 @@ def chromium():
 
 
 @pytest.fixture
-def no_process_left(tmp_path, monkeypatch):
+def no_process_left(monkeypatch):
     """Nothing that a run started is there after it, wherever it went; and no profile."""
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
     monkeypatch.setenv("TMPDIR", str(temporary))
     yield
-    until(lambda: not started_by(tmp_path), what="end of all processes")
+    until(lambda: not started_by(temporary), 60, what="end of all processes")
     left = [each.name for each in temporary.iterdir()]
     shutil.rmtree(temporary)
     assert left == []
 
 
-def started_by(folder):
-    """Processes of this run that are alive, by what each of them inherits."""
-    return [each for each in psutil.process_iter() if _folder_of(each) == str(folder)]
+def started_by(temporary):
+    """Processes that are alive and have their temporary files there: a browser inherits little else."""
+    return [each for each in psutil.process_iter() if _temporary_of(each).startswith(str(temporary))]
 
 
-def _folder_of(process):
+def _temporary_of(process):
     try:
-        return process.environ().get(FOLDER) if process.status() != psutil.STATUS_ZOMBIE else None
+        return process.environ().get("TMPDIR", "") if process.status() != psutil.STATUS_ZOMBIE else ""
     except psutil.Error:
-        return None
+        return ""

@@ -7,6 +7,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from healthchecks.clients.postgresql_failures import in_words
+from healthchecks.clients.progress import Progress
+from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
 from tests.suite import IN_TIME, finish_suite, start_suite, table
@@ -80,7 +82,7 @@ def test_name_that_nobody_knows(run):
 def test_stopped_before_connecting(run, postgresql):
     postgresql.pause()
     outcome = run(deadline=2)
-    assert failure(outcome) == "no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
 
@@ -96,18 +98,18 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
         until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
         postgresql.pause()
         outcome = finish_suite(tmp_path, process, 0)
-    assert failure(outcome) == "no answer within 4 s"
+    assert failure(outcome) == f"logged in to {HOST}:{postgresql.port}, no answer within 4 s"
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
     outcome = run(port=bad.port(name), deadline=2)
-    assert failure(outcome) == "no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("garbage", "not a PostgreSQL server"), ("closes", "the server closed the connection")]
+    ("name", "words"), [("garbage", "not a PostgreSQL server"), ("closes", "closed the connection without an answer")]
 )
 def test_bad_servers(run, bad, name, words):
     assert failure(run(port=bad.port(name))) == f"{words} at {HOST}:{bad.port(name)}"
@@ -120,6 +122,21 @@ def test_no_connection_left(run, postgresql):
             stack.enter_context(contextlib.closing(postgresql.connect(MONITOR)))
         assert failure(run()) == f"too many connections at {HOST}:{postgresql.port}"
     until(lambda: _free(postgresql) > 30, what="end of the connections")
+
+
+@reliability(
+    "Messages",
+    fault="a role's or a database's CONNECTION LIMIT is used up",
+    promise="the message says so, and not that the server is full",
+)
+def test_connection_limit(run, postgresql):
+    postgresql.execute(f"alter role {MONITOR.name} connection limit 1")
+    try:
+        with contextlib.closing(postgresql.connect(MONITOR)):
+            found = failure(run())
+    finally:
+        postgresql.execute(f"alter role {MONITOR.name} connection limit -1")
+    assert found == f'role "monitor" has used up its own CONNECTION LIMIT at {HOST}:{postgresql.port}'
 
 
 @pytest.mark.parametrize("role", [MONITOR, READER], ids=["no rights", "pg_monitor"])
@@ -161,7 +178,7 @@ def test_well(run):
 def test_words_of_a_server_in_another_language():
     """What is not known is the server's own, in one line."""
     text = 'connection to server at "db", port 1 failed: FATAL:  Datenbank »shop« existiert nicht\n\tHint\n'
-    assert in_words(Exception(text), "db:1", "monitor") == "Datenbank »shop« existiert nicht at db:1"
+    assert in_words(Exception(text), Progress("db", 1), "monitor") == "Datenbank »shop« existiert nicht at db:1"
 
 
 def test_server_that_answers_is_told_before_one_that_does_not():
@@ -169,7 +186,7 @@ def test_server_that_answers_is_told_before_one_that_does_not():
         'connection to server at "db" (::1), port 1 failed: FATAL:  the database system is starting up\n'
         'connection to server at "db" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running?\n'
     )
-    assert in_words(Exception(text), "db:1", "monitor") == "the server is starting up at db:1"
+    assert in_words(Exception(text), Progress("db", 1), "monitor") == "the server is starting up at db:1"
 
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.reliability import reliability
 from tests.suite import table
 
 CHECK = "disk_space[data]"
@@ -36,7 +37,7 @@ def failure(run_suite, path, **keys):
 def test_full(run_suite, disk):
     """Told with what is left."""
     (disk / "file").write_bytes(b"x" * (BYTES * 15 // 16))
-    assert failure(run_suite, disk) == f"{disk} is 93.8% full, at most 90% (65.5 kB of 1.05 MB free)"
+    assert failure(run_suite, disk) == f"{disk} is 93.8% full, at most 90.0% (65.5 kB of 1.05 MB free)"
     assert run_suite(table("disk", "data", path=disk, used="95%")).status == 0
 
 
@@ -44,7 +45,7 @@ def test_out_of_inodes(run_suite, disk):
     """Many small files fill a disk that has space left."""
     for number in range(19):
         (disk / str(number)).touch()
-    assert failure(run_suite, disk) == f"{disk} has 100.0% of its inodes used, at most 90%"
+    assert failure(run_suite, disk) == f"{disk} has 100.0% of its inodes used, at most 90.0%"
 
 
 def test_read_only(run_suite, disk):
@@ -57,6 +58,37 @@ def test_read_only(run_suite, disk):
 def test_not_there(run_suite, tmp_path):
     missing = tmp_path / "missing"
     assert failure(run_suite, missing) == f"{missing}: No such file or directory"
+
+
+@reliability(
+    "Messages",
+    fault="nothing is mounted where a disk should be, so that the system disk is judged in its place",
+    promise="`mounted = true` makes it a failure",
+)
+def test_not_mounted(run_suite, disk, tmp_path):
+    """A bind mount within one file system is one, too; so is a link to a mount point."""
+    below, bound, link = disk / "below", tmp_path / "bound", tmp_path / "link"
+    below.mkdir()
+    bound.mkdir()
+    link.symlink_to(disk)
+    assert failure(run_suite, below, mounted=True) == f"{below} is not a mount point: nothing is mounted there"
+    assert run_suite(table("disk", "data", path=below)).status == 0
+    subprocess.run(["mount", "--bind", str(tmp_path), str(bound)], check=True)
+    try:
+        tables = [table("disk", path.name, path=path, mounted=True, used="100%") for path in (disk, bound, link)]
+        assert run_suite("\n".join(tables)).status == 0
+    finally:
+        subprocess.run(["umount", str(bound)], check=True)
+
+
+@reliability("Messages", fault="the path of a disk is a file", promise="an error that says so: it is not judged")
+def test_file(run_suite, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    outcome = run_suite(table("disk", "data", path=file))
+    assert outcome.status == 1
+    assert outcome.checks[CHECK]["status"] == "error"
+    assert outcome.checks[CHECK]["message"].startswith(f"{file} is not a directory: give the mount point")
 
 
 def test_well(run_suite, disk):

@@ -18,7 +18,6 @@ from servermonitoring import owner
 from tests.reliability import reliability
 from tests.servers.server import until
 
-LABEL = "TEST_FAMILY"
 LIMIT = 60  # seconds
 RUN = """
     import os, sys, time
@@ -50,7 +49,7 @@ class Runs:
         code = textwrap.dedent(RUN).replace("{then}", then)
         run = subprocess.Popen(
             [sys.executable, "-c", code, TREES.get(tree, tree)],
-            env={**os.environ, "TMPDIR": str(self.folder), LABEL: str(self.folder)},
+            env={**os.environ, "TMPDIR": str(self.folder)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         return run, Path(run.stdout.readline().strip())
@@ -63,7 +62,8 @@ class Runs:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            return process.environ().get(LABEL) == str(self.folder) or process.cwd().startswith(str(self.folder))
+            places = process.environ().get("TMPDIR", ""), process.cwd()
+            return any(each.startswith(str(self.folder)) for each in places)
         except psutil.Error:
             return False
 

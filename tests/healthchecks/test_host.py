@@ -7,12 +7,12 @@ import pytest
 from healthchecks import test_host as checks
 from healthchecks.test_host import Host, Vitals
 
-GENEROUS = "[host]\navailable = 0\nswap = 1\nload = 1000\n"
+GENEROUS = "[host]\navailable = 0\nswap = '100%'\nload = 1000\n"
 
 
 def test_too_little_memory(run_suite):
     """Told with the figures; the other two checks stay well."""
-    outcome = run_suite(GENEROUS.replace("available = 0", "available = 1"))
+    outcome = run_suite(GENEROUS.replace("available = 0", "available = '100%'"))
     assert outcome.status == 1
     assert "of the memory is available" in outcome.message("host_memory[]")
     assert outcome.message("host_memory[]").endswith(", at least 100%")

@@ -8,20 +8,27 @@ from healthchecks import Unhealthy
 from healthchecks.clients.http import Client, Question
 from healthchecks.plugin.job import Job
 from healthchecks.test_website import Website
+from tests.servers.server import HOST
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"),
-    [("hole", "http"), ("drip_header", "http"), ("drip_body", "http"), ("hole", "https"), ("drip_raw", "https")],
+    ("name", "scheme", "silent"),
+    [
+        ("hole", "http", "connected to PEER, no answer"),
+        ("drip_header", "http", "status 200 came from PEER, the headers did not end"),
+        ("drip_body", "http", "status 200 came from PEER, the body did not end"),
+        ("hole", "https", "connected to PEER, TLS not agreed"),
+        ("drip_raw", "https", "connected to PEER, TLS not agreed"),
+    ],
 )
-def test_abandoned_thread_ends(bad, name, scheme):
+def test_abandoned_thread_ends(bad, name, scheme, silent):
     """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
     its descriptor, and its place among the threads of the run.
     """
     website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), deadline=2)
 
     def ask():
-        with Client(website, website.deadline) as client:
+        with Client(website) as client:
             client.ask(Question(website.url))
 
     job = Job(name, ask, website.deadline, (None, 1))
@@ -33,4 +40,4 @@ def test_abandoned_thread_ends(bad, name, scheme):
     thread.join(3)
     assert not thread.is_alive()
     assert isinstance(job.error, Unhealthy)
-    assert str(job.error) == "no answer within 2 s"
+    assert str(job.error) == f"{silent.replace('PEER', f'{HOST}:{bad.port(name)}')} within 2 s"

@@ -45,7 +45,8 @@ def test_bad_logins(run_suite, website, bad):
     )
     host = website.url("")
     assert {target: outcome.message(f"website_login[{target}]") for target in EXPECTED} == {
-        target: text.replace("HOST", host) for target, text in EXPECTED.items()
+        target: text.replace("HOST", host).replace("HOLE", f"{HOST}:{bad.port('hole')}")
+        for target, text in EXPECTED.items()
     }
     written = outcome.all_written()
     assert PASSWORD not in written
@@ -65,7 +66,7 @@ EXPECTED = {
     "no_button": 'the form has no button "Enter" at HOST/login',
     "broken": "login page answers 500 Internal Server Error at HOST/broken",
     "refused": "the login is answered by 403 Forbidden at HOST/status/403",
-    "hole": "no answer within 2 s",
+    "hole": "connected to HOLE, no answer within 2 s",
 }
 
 

@@ -1,7 +1,11 @@
 """[tcp.NAME], against ports that listen, and ports that do not."""
 
+import contextlib
+
 import pytest
 
+from tests.reliability import reliability
+from tests.servers.peers import at_once, peer, reset, stay
 from tests.suite import IN_TIME, table
 
 CHECK = "tcp_access[port]"
@@ -12,7 +16,7 @@ def test_nobody_listens(run_suite, website):
     website.stop()
     outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=website.port))
     assert outcome.status == 1
-    assert outcome.message(CHECK) == f"Connection refused at 127.0.0.1:{website.port}"
+    assert outcome.message(CHECK) == f"connection refused at 127.0.0.1:{website.port}"
 
 
 def test_something_listens(run_suite, website):
@@ -25,26 +29,64 @@ def test_stopped(run_suite, website):
     """The kernel still connects; who is to greet does not."""
     website.pause()
     outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=website.port, greeting="220", deadline=1))
-    assert outcome.message(CHECK).startswith("no answer")
+    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{website.port}, no greeting within 1 s"
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_body"])
 def test_no_greeting_in_time(run_suite, bad, name):
     outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port(name), greeting="220", deadline=1))
     assert outcome.status == 1
-    assert outcome.message(CHECK).startswith("no answer")
+    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{bad.port(name)}, no greeting within 1 s"
     assert outcome.seconds < IN_TIME
 
 
-@pytest.mark.parametrize(("name", "text"), [("closes", ""), ("garbage", "\\x00\\x01GARBAGE")])
-def test_other_greeting(run_suite, bad, name, text):
-    """Told with what came instead."""
-    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port(name), greeting="220"))
-    assert outcome.status == 1
-    assert outcome.message(CHECK).startswith(f"greets with '{text}")
-    assert outcome.message(CHECK).endswith(f" at 127.0.0.1:{bad.port(name)} instead of '220'")
+OTHER = {
+    "closes": (at_once(), "closed the connection without a greeting at PEER"),
+    "resets": (at_once(end=reset), "closed the connection without a greeting at PEER"),
+    "within": (at_once(b"554 error 220\r\n"), "greets with '554 error 220' at PEER instead of '220'"),
+    "half": (at_once(b"22"), "greets with '22' at PEER instead of '220'"),
+    "garbage": (at_once(b"\x00\x01 \xff", end=stay), "greets with '\\x00\\x01 \ufffd' at PEER instead of '220'"),
+    "long": (at_once(b"x" * 70_000, end=stay), f"greets with '{'x' * 59}…' at PEER instead of '220'"),
+}
 
 
-def test_greeting(run_suite, bad):
-    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port("garbage"), greeting="GARBAGE"))
+@reliability(
+    "Messages",
+    fault="a port greets otherwise, with the text somewhere within, or closes at once",
+    promise="fails with what came, or says that nothing did",
+)
+def test_other_greeting(run_suite):
+    with contextlib.ExitStack() as stack:
+        ports = {name: stack.enter_context(peer(act)) for name, (act, _) in OTHER.items()}
+        outcome = run_suite(
+            "\n".join(table("tcp", name, host="127.0.0.1", port=port, greeting="220") for name, port in ports.items())
+        )
+    assert {name: outcome.message(f"tcp_access[{name}]") for name in OTHER} == {
+        name: expected.replace("PEER", f"127.0.0.1:{ports[name]}") for name, (_, expected) in OTHER.items()
+    }
+
+
+def test_greeting(run_suite):
+    """It may come in parts; nothing has to come where nothing is expected."""
+
+    def act(connection):
+        for letter in b"220 ready":
+            connection.sendall(bytes([letter]))
+        stay(connection)
+
+    with peer(act) as port, peer(at_once()) as closes:
+        mail = table("tcp", "port", host="127.0.0.1", port=port, greeting="220 ")
+        outcome = run_suite(mail + table("tcp", "plain", host="127.0.0.1", port=closes))
     assert outcome.status == 0, outcome.output
+
+
+HOSTS = ["https://app.example.com", "postgresql://db", "a b", ""]
+
+
+def test_host_that_is_none(run_suite):
+    """Told with the configuration, not as a name that cannot be resolved."""
+    kinds = [(kind, f"n{i}", host) for i, host in enumerate(HOSTS) for kind in ("tcp", "rabbitmq", "database")]
+    outcome = run_suite("\n".join(table(kind, name, host=host, port=1) for kind, name, host in kinds))
+    assert outcome.status == 4, outcome.output
+    for kind, name, _ in kinds:
+        assert f"[{kind}.{name}] host: " in outcome.output

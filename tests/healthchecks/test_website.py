@@ -2,8 +2,9 @@
 
 import pytest
 
-from healthchecks.clients.addresses import is_at, same_origin, shown
+from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
 from healthchecks.clients.values import unlike
+from healthchecks.test_website import Website
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
@@ -30,6 +31,12 @@ def home(run_suite):
 
 BAD_ANSWERS = [
     ("/status/503", {}, "answers 503 Service Unavailable instead of 200 at HOST/status/503"),
+    (
+        "/status/404",
+        {"status": [200, "3xx", 500]},
+        "answers 404 Not Found instead of 200 or 3xx or 500 at HOST/status/404",
+    ),
+    ("/status/404", {"status": "5xx"}, "answers 404 Not Found instead of 5xx at HOST/status/404"),
     ("/", {"contains": "Goodbye"}, '"Goodbye" is not on HOST/'),
     ("/", {"contains": ["Welcome", "Goodbye"]}, '"Goodbye" is not on HOST/'),
     ("/", {"lacks": "Welcome"}, '"Welcome" is on HOST/'),
@@ -67,13 +74,13 @@ def _at(website, value):
 
 
 BAD_SERVERS = {
-    "hole": "no answer within 2 s",
-    "drip_header": "no answer within 2 s",
-    "drip_body": "no answer within 2 s",
-    "drip_raw": "no answer within 2 s",
-    "redirects": "no answer within 2 s",
+    "hole": "connected to PEER, no answer within 2 s",
+    "drip_header": "status 200 came from PEER, the headers did not end within 2 s",
+    "drip_body": "status 200 came from PEER, the body did not end within 2 s",
+    "drip_raw": "connected to PEER, no answer within 2 s",
+    "redirects": "connected to PEER (redirected from http://PEER/), no answer within 2 s",
     "closes": "closed the connection without an answer at PEER",
-    "garbage": "answers with something that is not HTTP at PEER",
+    "garbage": "answers with something that is not HTTP at PEER: '\\x00\\x01GARBAGE \ufffd\ufffd!!'",
     "endless": "body is larger than 5 MB",
     "endless_redirect": "redirected more than 50 times, last to http://PEER/",
 }
@@ -91,7 +98,7 @@ def test_bad_servers(run_suite, bad):
 def test_server_is_gone_or_stands_still(home, website):
     url = website.url()
     website.pause()
-    assert home.message(url, deadline=2) == "no answer within 2 s"
+    assert home.message(url, deadline=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
     website.stop()
     assert home.message(url) == f"connection refused at {HOST}:{website.port}"
 
@@ -121,13 +128,17 @@ def test_certificate_of_an_authority_nobody_knows(home, website):
 
 def test_tls_where_there_is_none(home, website, bad):
     assert home.message(website.url().replace("http:", "https:")).startswith("speaks no TLS at 127.0.0.1:")
-    assert home.message(bad.url("closes").replace("http:", "https:")).startswith("closed the connection ")
-    assert home.message(bad.url("drip_raw").replace("http:", "https:"), deadline=2) == "no answer within 2 s"
+    closes, drips = (bad.url(name).replace("http:", "https:") for name in ("closes", "drip_raw"))
+    assert home.message(closes).startswith("closed the connection before TLS was agreed on at ")
+    assert home.message(drips, deadline=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
 
 
 GOOD_ANSWERS = [
     ("/", {"contains": ["Welcome", "Grüße"], "lacks": ["Goodbye"], "headers": {"content-type": "utf-8"}}),
     ("/status/404", {"status": 404}),
+    ("/status/404", {"status": [200, 404]}),
+    ("/status/204", {"status": "2XX"}),
+    ("/status/404", {"status": ["2xx", "404"]}),
     ("/redirect/3", {"contains": "Welcome", "ends_at": "HOST/"}),
     ("/redirect/3", {"status": 302, "redirects": 0, "headers": {"Location": "/redirect/2"}}),
     ("/json", {"json": {"status": "ok", "workers.idle": 6, "queues.0.name": "mail"}}),
@@ -173,9 +184,9 @@ def test_odd_redirects(run_suite, website):
     outcome = run_suite(
         "\n".join(table("website", path, url=website.url(f"/{path}"), contains="Welcome") for path in paths)
     )
-    nowhere = f"redirected to something that is no web page, by {website.url('')}"
-    assert outcome.message("website_access[mail]") == f"{nowhere}/mail"
-    assert outcome.message("website_access[broken]") == f"{nowhere}/broken"
+    nowhere = "redirected to something that is no web page"
+    assert outcome.message("website_access[mail]") == f"{nowhere}, 'mailto:me@example.com', by {website.url('/mail')}"
+    assert outcome.message("website_access[broken]") == f"{nowhere}, 'http://[oops/', by {website.url('/broken')}"
     assert outcome.checks["website_access[charset]"]["status"] == "ok", outcome.output
 
 
@@ -194,21 +205,6 @@ def test_proxy_of_the_target_is_used(home, website):
     assert home("http://app.example.com/json", proxy=website.url("/"), contains="workers").status == 0
 
 
-def test_credentials_stay_with_their_server(home, website):
-    """A redirect to another server takes no password along."""
-    website.answer("/away", status=302, headers={"Location": website.url("/echo", tls="good")})
-    keys = {
-        "request_headers": {"X-Api-Key": "hunter-two"},
-        "verify": False,
-        "ends_at": website.url("/echo", tls="good"),
-    }
-    assert home(website.url("/away", user=(USER, PASSWORD)), **keys).status == 0
-    first, second = website.requests
-    assert "authorization" in first.headers
-    assert "x-api-key" in first.headers
-    assert not {"authorization", "x-api-key"} & set(second.headers)
-
-
 def test_no_secret_is_told(home, website):
     """Neither of the URL, nor of headers, nor of a form of it, in anything that a failing run writes."""
     url = website.url("/echo?api_key=tell-no-one", user=(USER, PASSWORD))
@@ -223,7 +219,6 @@ WRONG_KEYS = [
     ({"url": "app.example.com"}, "is not a URL: write https://host/path"),
     ({"url": "ftp://app.example.com/"}, "is not a URL: write https://host/path"),
     ({"verify": False, "ca": "FILE"}, "ca has no meaning with verify = false"),
-    ({"verify": False, "certificate_days": 3}, "certificate_days has no meaning with verify = false"),
     ({"url": "http://app.example.com/", "ca": "FILE"}, "ca has no meaning for a URL that is not https"),
     ({"ca": "/nowhere.pem"}, "/nowhere.pem does not exist"),
     ({"ca": "EMPTY"}, "holds no certificate in PEM form"),
@@ -231,6 +226,13 @@ WRONG_KEYS = [
     ({"user": "x", "token": "y"}, "more than one way to log in"),
     ({"method": "HEAD", "contains": "x"}, "contains needs a body, and HEAD brings none"),
     ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
+    ({"allowed_origins": ["https://sso.example.com/login"]}, "is not an origin: write https://host"),
+    ({"allowed_origins": ["sso.example.com"]}, "is not a URL: write https://host/path"),
+    ({"status": 42}, "42 is no status: write 200, a class such as"),
+    ({"status": []}, "is empty: write a status such as 200"),
+    ({"status": ["2xx", "2x"]}, "'2x' is no status"),
+    ({"status": True}, "true is no status"),
+    ({"status": 200.5}, "200.5 is no status"),
     ({"contain": "x"}, 'unknown key "contain"; did you mean "contains"?'),
 ]
 
@@ -246,9 +248,23 @@ def test_wrong_keys(run_suite, website, tmp_path):
     outcome = run_suite("\n".join(tables))
     assert outcome.status == 4, outcome.output
     for i, (_, expected) in enumerate(WRONG_KEYS):
-        line = next(line for line in outcome.output.splitlines() if f"[website.n{i}]" in line)
+        line = next(
+            line
+            for line in outcome.output.splitlines()
+            if line.strip().startswith((f"[website.n{i}]", f"[website.n{i}."))
+        )
         assert expected in line
     assert website.paths == []
+
+
+def test_schema_of_status():
+    """Editors take what the check takes."""
+    one, several = {"type": "integer", "minimum": 100, "maximum": 599}, {"pattern": "^[1-5]([0-9]{2}|xx)$"}
+    schema = Website.model_json_schema()["properties"]["status"]
+    number, text, listed = schema["anyOf"]
+    assert number == one
+    assert text.items() >= several.items()
+    assert listed["items"]["anyOf"] == [number, text]
 
 
 def test_values_in_json():
@@ -268,3 +284,9 @@ def test_urls():
     assert same_origin("http://h/a", "https://h/")
     assert not same_origin("https://h/a", "http://h/")
     assert not same_origin("http://h:8080/", "http://h/")
+    assert not same_origin("http://h:8080/", "https://h/")
+    assert not same_origin("http://h/", "https://h:8443/")
+    assert origin("https://me@[::1]:443/a") == "https://[::1]"
+    assert origin("http://H:8080") == "http://h:8080"
+    with pytest.raises(ValueError, match="is not a URL"):
+        http_url("http://evil.example\\@app.example.com/")  # its host is another one for urllib3

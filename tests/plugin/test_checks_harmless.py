@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -103,12 +104,12 @@ HARM = {
     "log-arguments": measured("logging.error('%d', 'word')"),
     "log-handler": plain("logging.getLogger().addHandler(Loud()); logging.error('word')"),
     "log-handler-in-measurement": measured("logging.getLogger().addHandler(Loud()); logging.error('word')"),
-    "surrogate-message": plain(r"raise Unhealthy('\\ud800')"),
-    "surrogate-log": plain(r"logging.error('\\udcff %s', '\\ud800')"),
-    "surrogate-capture": measured(r"capture_message('\\udcff', key='\\ud800', **{'\\ud800': 1})"),
-    "surrogate-attachment": measured(r"attach('\\ud800', '\\udcff', '\\udcff'); raise Unhealthy('bad')"),
-    "surrogate-property": plain(r"record_property('\\ud800', '\\ud800')"),
-    "surrogate-print": plain(r"print('\\ud800'); assert 0"),
+    "surrogate-message": plain(r"raise Unhealthy('\ud800')"),
+    "surrogate-log": plain(r"logging.error('\udcff %s', '\ud800')"),
+    "surrogate-capture": measured(r"capture_message('\udcff', key='\ud800', **{'\ud800': 1})"),
+    "surrogate-attachment": measured(r"attach('\ud800', '\udcff', '\udcff'); raise Unhealthy('bad')"),
+    "surrogate-property": plain(r"record_property('\ud800', '\ud800')"),
+    "surrogate-print": plain(r"print('\ud800'); assert 0"),
     "odd-property": plain("record_property('name', Odd())"),
     "broken-property": plain("request.node.user_properties.append(1)"),
     "odd-capture": measured("capture_message(Odd(), key=Odd())"),
@@ -149,7 +150,7 @@ def test_neighbour_is_judged(hooked, website, harm):
     assert ("neighbour", "judged") in rows
     assert len(rows) == 2
     assert "neighbour" in {json.loads(request.body)["check"] for request in website.requests}, outcome.output
-    assert "FAILED  job[one]  judged" in outcome.output
+    assert re.search(r"FAILED  (job|neighbour)\[one\]  judged", outcome.output)  # by whether both are about the job
 
 
 @reliability(

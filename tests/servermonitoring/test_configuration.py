@@ -26,7 +26,7 @@ def write(tmp_path):
         ("day = 2024-13-45\n", "is not TOML"),
         (f"n = {'9' * 5000}\n", "is not TOML"),
         ("a = " + "[" * 5000, "is nested too deeply"),
-        (b"name = '\xff'", r"is not UTF-8 \(byte 8\)"),
+        (b"name = '\xff'", r"is not UTF-8 \(line 1\)"),
         ("url = 'x'\n".encode("utf-16"), "is not UTF-8"),
     ],
     ids=["open", "twice", "date", "digits", "nested", "bytes", "utf-16"],

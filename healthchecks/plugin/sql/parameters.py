@@ -6,6 +6,7 @@ import pytest
 
 from healthchecks.plugin import checks
 from servermonitoring.configuration import nearest
+from servermonitoring.echo import echo
 
 OPTION = "report_param"
 
@@ -16,7 +17,7 @@ def given_parameters(config: pytest.Config) -> dict[str, str]:
     for text in config.getoption(OPTION):
         name, equals, value = text.partition("=")
         if not equals or not name.strip().isidentifier():
-            raise pytest.UsageError(f"--report-param {text!r}: write NAME=VALUE")
+            raise pytest.UsageError(f"--report-param {echo(text)}: write NAME=VALUE")
         given[name.strip()] = value
     return given
 

@@ -1,0 +1,346 @@
+"""The scheduled command: silent after a run that finished and recorded its end; else it says why, and alerts."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from servermonitoring.scheduled_run.repetition import Repetition
+from tests.reliability import reliability
+from tests.servers.server import until
+from tests.suite import table
+
+TCP = "healthchecks/test_tcp.py"
+WRONG = "[run]\nwrong = 1\n"
+NOBODY = table("tcp", "nobody", host="127.0.0.1", port=9)
+PASSES = "import pytest\n\n\n@pytest.mark.healthcheck\ndef test_mine(): pass\n"
+
+
+def run_alerts(checkout) -> list[str]:
+    """Messages of the alerts that say that a run was none."""
+    return [each["message"] for each in checkout.alerts() if each["label"] == "suite[run]"]
+
+
+@reliability("Scheduled runs", fault="a check fails", promise="the scheduled command is silent and succeeds")
+def test_a_failing_check_is_for_alerts_and_page(checkout):
+    checkout.configure(NOBODY)
+    assert checkout.run(TCP) == (0, "")
+    assert checkout.statuses() == {"tcp_access[nobody]": "failed"}
+    assert [each["label"] for each in checkout.alerts()] == ["tcp[nobody]"]
+
+
+@reliability(
+    "Scheduled runs",
+    fault="a package of the environment cannot be imported, so that pytest ends with status 1",
+    promise="cron's mail and an alert say so; the next run after the cause is gone is normal",
+)
+def test_broken_environment(checkout):
+    checkout.configure(NOBODY)
+    (checkout.folder / "broken").mkdir()
+    (checkout.folder / "broken/pluggy.py").write_text("raise ImportError('libz.so.1: cannot open shared object file')")
+    script = (checkout.folder / ".venv/bin/pytest").read_text().removeprefix("#!/bin/sh\n")
+    checkout.pytest(f"export PYTHONPATH={checkout.folder}/broken\n{script}")
+    status, mail = checkout.run(TCP)
+    assert status == 1
+    assert "ImportError: libz.so.1: cannot open shared object file" in mail
+    assert "the run ended with exit status 1 before it had recorded anything" in mail
+    assert mail.endswith("alert: sent to the webhook\n")
+    (message,) = run_alerts(checkout)
+    assert message.endswith("anything: ImportError: libz.so.1: cannot open shared object file")
+    checkout.pytest(script)
+    assert checkout.run(TCP) == (0, "")
+    assert list(checkout.state.glob("scheduled-*")) == []
+
+
+@reliability(
+    "Scheduled runs",
+    fault="modules that start with the interpreter fail (sitecustomize, .pth files, $PYTHONHOME)",
+    promise="the scheduled command itself works, and alerts",
+)
+def test_a_broken_start_of_python_does_not_reach_the_command(checkout):
+    checkout.environment |= {"PYTHONHOME": "/nonexistent", "PYTHONPATH": str(checkout.folder)}
+    status, mail = checkout.run(TCP)
+    assert status == 1
+    assert "encodings" in mail
+    assert len(run_alerts(checkout)) == 1
+
+
+@reliability("Scheduled runs", fault="the environment is gone", promise="the system's own Python says so, and alerts")
+def test_no_environment(checkout):
+    (checkout.folder / ".venv/bin/python").unlink()
+    (checkout.folder / ".venv/bin/pytest").unlink()
+    checkout.environment["PATH"] = f"{Path(sys.executable).resolve().parent}:{os.defpath}"
+    status, mail = checkout.run(TCP)
+    assert status == 127
+    assert "the run could not be started" in mail
+    assert ".venv/bin/pytest: No such file or directory" in mail
+    assert len(run_alerts(checkout)) == 1
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the configuration is wrong, or no TOML at all",
+    promise="cron's mail says what is wrong, and the receiver that can still be read gets an alert",
+)
+@pytest.mark.parametrize(
+    ("toml", "wrong"),
+    [(WRONG, '[run]: unknown key "wrong"'), ("[website.home", "is not TOML")],
+    ids=["unknown key", "no TOML"],
+)
+def test_wrong_configuration(checkout, toml, wrong):
+    checkout.configure(toml)
+    status, mail = checkout.run(TCP)
+    assert status == 4
+    assert wrong in mail
+    (alert,) = checkout.alerts()
+    assert "exit status 4" in alert["message"]
+    assert wrong in alert["data"]["output"]
+
+
+def test_another_run_is_alive(checkout):
+    checkout.configure(NOBODY)
+    assert checkout.run(TCP)[0] == 0
+    with (checkout.state / "run.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, mail = checkout.run(TCP)
+    assert status == 6
+    assert "another run of the health checks is alive" in mail
+    assert len(run_alerts(checkout)) == 1
+
+
+@reliability(
+    "Scheduled runs",
+    fault="a check ends the whole process, with status 0 or by a signal",
+    promise="the scheduled command says so and alerts, whatever the exit status",
+)
+@pytest.mark.parametrize(
+    ("line", "expected", "said"),
+    [
+        ("os._exit(0)", 1, "exit status 0 before it had recorded anything"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "was killed by signal 9 (SIGKILL)"),
+    ],
+    ids=["exit", "kill"],
+)
+def test_a_run_that_ends_in_the_middle(checkout, line, expected, said):
+    name = checkout.check(PASSES.replace("pass", line).replace("import pytest", "import os, signal\nimport pytest"))
+    status, mail = checkout.run(name)
+    assert status == expected
+    assert said in mail
+    assert len(run_alerts(checkout)) == 1
+
+
+def test_nothing_to_check_is_no_success(checkout):
+    status, mail = checkout.run(TCP, "-k", "nothing")
+    assert status == 5
+    assert "before it had recorded anything" in mail
+
+
+@reliability(
+    "Scheduled runs",
+    fault="a run hangs",
+    promise="it is ended, with all that it started in its group, and an alert says so",
+)
+def test_a_run_that_hangs(checkout):
+    """While its files are collected: no timeout of the suite holds there."""
+    pids = checkout.folder / "pids"
+    name = checkout.check(
+        "import os, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "time.sleep(600)\n" + PASSES
+    )
+    status, mail = checkout.run("--timeout", "5", name)
+    assert status == 124
+    assert "the run did not end within 5 s, and was ended" in mail
+    assert len(run_alerts(checkout)) == 1
+    for pid in map(int, pids.read_text().split()):
+        until(lambda pid=pid: is_dead(pid), 60)
+
+
+def is_dead(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_ended_from_outside_the_run_records_what_it_has(checkout):
+    """As systemd does when it stops the unit: one SIGINT, no alert, for whoever did it knows."""
+    started = checkout.folder / "started"
+    name = checkout.check(
+        PASSES.replace("pass", f"open({str(started)!r}, 'w').close(); time.sleep(600)").replace(
+            "import pytest", "import time\nimport pytest"
+        )
+    )
+    process = subprocess.Popen(
+        checkout.words(name), env=checkout.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until(started.exists, 60)
+    process.terminate()
+    mail, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "the run was cut off with exit status 2" in mail
+    assert (checkout.page / "index.html").exists()
+    assert run_alerts(checkout) == []
+
+
+@reliability(
+    "Scheduled runs",
+    fault="history and page cannot be written",
+    promise="the run is no success: cron's mail says what is not stored, and the run's own alerts go out",
+)
+def test_a_run_that_cannot_record(checkout):
+    checkout.configure(NOBODY, state="/proc/nowhere")
+    checkout.page.write_text("no directory")
+    status, mail = checkout.run(TCP)
+    assert status == 1
+    assert "the run finished, but could not store, show or send all of it" in mail
+    assert "state directory /proc/nowhere cannot be used" in mail
+    assert "no page" in mail
+    labels = {each["label"] for each in checkout.alerts()}
+    assert {"tcp[nobody]", "suite[state]", "suite[page]"} <= labels
+    checkout.page.unlink()
+    checkout.configure(NOBODY)
+    assert checkout.run(TCP) == (0, "")
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the cause of a fault stays for days",
+    promise="one alert at once, then after 1 and 6 hours, then daily; the mail comes every time",
+)
+def test_a_fault_that_stays_is_alerted_once(checkout):
+    checkout.configure(WRONG)
+    for _ in range(3):
+        status, mail = checkout.run(TCP)
+        assert status == 4
+        assert "unknown key" in mail
+    assert "alert: sent " in mail
+    assert len(run_alerts(checkout)) == 1
+    (kept,) = checkout.state.glob("scheduled-*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    memory = json.loads(kept.read_text())
+    kept.write_text(json.dumps(memory | {"since": memory["since"] - 3700, "sent": memory["sent"] - 3700}))
+    checkout.run(TCP)
+    assert len(run_alerts(checkout)) == 2
+    checkout.configure("")
+    checkout.run(TCP)
+    checkout.configure(WRONG)
+    checkout.run(TCP)
+    assert len(run_alerts(checkout)) == 3
+    (checkout.folder / ".venv/bin/pytest").unlink()
+    checkout.run(TCP)
+    assert len(run_alerts(checkout)) == 4  # another fault
+
+
+def test_an_alert_that_nobody_took_is_sent_by_the_next_run(checkout, website):
+    checkout.configure(WRONG)
+    website.answer("/hook", "later", status=503)
+    _, mail = checkout.run(TCP)
+    assert "alert: not sent to the webhook: it answers 503 Service Unavailable" in mail
+    website.answer("/hook", "ok")
+    _, mail = checkout.run(TCP)
+    assert mail.endswith("alert: sent to the webhook\n")
+
+
+def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
+    """By the suite's variable; a secret of the configuration is not in it."""
+    server = bugsink.fresh()
+    checkout.environment |= {"HEALTHCHECKS_SENTRY_DSN": server.dsn, "SENTRY_ENVIRONMENT": "of the test"}
+    checkout.configure("[database.main]\npassword = 's3cret-0f-the-test'\nport = 's3cret-0f-the-test'\n")
+    _, mail = checkout.run(TCP)
+    assert "alert: sent to Sentry\n" in mail
+    (event,) = until(server.events, 60, what="the event")
+    assert "suite[run]" in server.raw()
+    assert "s3cret-0f-the-test" not in server.raw()
+    assert event is not None
+
+
+@reliability(
+    "Scheduled runs",
+    fault="standard output and error of cron's job are closed or full",
+    promise="the alert goes out all the same",
+)
+@pytest.mark.parametrize("redirect", [">&- 2>&- <&-", ">/dev/full 2>&1", "2>&- | true"])
+def test_nobody_hears_the_command(checkout, redirect):
+    checkout.configure(WRONG)
+    checkout.run(TCP, redirect=redirect)
+    assert len(run_alerts(checkout)) == 1
+    checkout.configure(NOBODY)
+    checkout.run(TCP, redirect=redirect)
+    assert checkout.statuses() == {"tcp_access[nobody]": "failed"}
+
+
+@reliability("Scheduled runs", fault="the working directory is gone", promise="the scheduled run does not depend on it")
+def test_deleted_working_directory(checkout, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    checkout.configure(NOBODY)
+    words = f"rmdir {gone}; exec {' '.join(checkout.words(TCP))}"
+    done = subprocess.run(
+        ["sh", "-c", words], cwd=gone, env=checkout.environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert checkout.statuses() == {"tcp_access[nobody]": "failed"}
+
+
+def test_the_pipe_reaches_no_process_that_a_check_starts(checkout):
+    """One that lives on would hold it open, or could write to it."""
+    name = checkout.check(
+        "import os, subprocess\nimport pytest\n\n\n@pytest.mark.healthcheck\ndef test_mine():\n"
+        "    assert 'SERVERMONITORING_COMPLETION' not in os.environ\n"
+        "    seen = subprocess.run(['ls', '-l', '/proc/self/fd'], capture_output=True, text=True).stdout\n"
+        "    assert sum('pipe:' in line for line in seen.splitlines()) <= 3, seen\n"
+    )
+    assert checkout.run(name) == (0, "")
+    assert list(checkout.statuses().values()) == ["ok"]
+
+
+def test_what_others_could_have_written_is_no_memory(tmp_path):
+    now = time.time()
+    kept = Repetition("healthchecks", tmp_path)
+    kept.remember("full", now)
+    assert kept.age("full", now + 10) == 10
+    assert kept.age("other", now + 10) is None
+    (file,) = tmp_path.iterdir()
+    file.chmod(0o666)
+    assert kept.age("full", now + 10) is None
+    file.chmod(0o600)
+    assert kept.age("full", now - 100_000) is None  # of a clock that was ahead
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert kept.age("full", now + 10) is None
+    file.unlink()
+    os.mkfifo(file)
+    assert kept.age("full", now + 10) is None
+
+
+def test_reminders_are_those_of_checks(tmp_path):
+    kept = Repetition("healthchecks", tmp_path)
+    start = time.time() - 10 * 86400
+    due = [minute for minute in range(0, 3 * 1440, 10) if is_sent(kept, start + minute * 60)]
+    assert due == [0, 60, 360, 1440, 2880]
+
+
+def is_sent(kept: Repetition, now: float) -> bool:
+    if kept.age("full", now) is not None:
+        return False
+    kept.remember("full", now)
+    return True
+
+
+def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
+    kept = Repetition(str(tmp_path), tmp_path / "missing")
+    now = time.time()
+    try:
+        kept.remember("full", now)
+        assert kept.age("full", now + 1) == 1
+    finally:
+        kept.forget()
+    assert kept.age("full", now + 1) is None

@@ -1,0 +1,89 @@
+"""Peers of a test's own: what is done with each connection is a function of its socket."""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.servers.server import HOST
+
+Act = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def peer(act: Act) -> Iterator[int]:
+    """The port of a server that does this with each connection, and closes it."""
+    with socket.create_server((HOST, 0)) as listener:
+        threading.Thread(target=_serve, args=(listener, act), daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # lets the thread that accepts go on
+
+
+def says(*parts: bytes, end: Act | None = None) -> Act:
+    """Reads a request, sends these parts, and ends."""
+
+    def act(connection: socket.socket) -> None:
+        connection.recv(65536)
+        for part in parts:
+            connection.sendall(part)
+        (end or leave)(connection)
+
+    return act
+
+
+def at_once(*parts: bytes, end: Act | None = None) -> Act:
+    """The same without having read anything."""
+
+    def act(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+        (end or leave)(connection)
+
+    return act
+
+
+def leave(_connection: socket.socket) -> None:
+    """End by closing."""
+
+
+def reset(connection: socket.socket) -> None:
+    """End by RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def stay(connection: socket.socket) -> None:
+    """Say nothing more until the client goes."""
+    with contextlib.suppress(OSError):
+        while connection.recv(65536):
+            pass
+
+
+def over_tls(certificate: Path, act: Act) -> Act:
+    """The same, once TLS is agreed on."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    def secured(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as agreed:
+            act(agreed)
+
+    return secured
+
+
+def _serve(listener: socket.socket, act: Act) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # the test is over
+            return
+        threading.Thread(target=_handle, args=(connection, act), daemon=True).start()
+
+
+def _handle(connection: socket.socket, act: Act) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.settimeout(120)
+        act(connection)
