@@ -147,10 +147,12 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
     from pydantic import ValidationError
 
     from healthchecks.plugin.problems import problems_of
-    from healthchecks.plugin.target import Target
+    from healthchecks.plugin.target import LocalTarget, Target
 
+    settings = dict(marker.kwargs)
+    kind = LocalTarget if settings.pop("local", False) else Target
     try:
-        return Target(**marker.kwargs)
+        return kind(**settings)
     except ValidationError as error:
         problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
         item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"

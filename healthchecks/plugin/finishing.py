@@ -16,7 +16,8 @@ from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
 from servermonitoring import completion
 
-_PATIENCE = 30  # seconds for the history, on a disk that does not answer
+_PATIENCE = 2  # seconds for the history, on a disk that does not answer
+_PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought to the present schema, once
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
 
@@ -25,11 +26,11 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.interruption.is_ending = True
     run.end_checks()
     _note_cut(run, exitstatus)
-    with _sink(run, "alerts"):
-        _tell(run, run.results.values())
     with _sink(run, "history"):
         run.memory = _remember(run)
         run.courses = run.memory.courses
+    with _sink(run, "alerts"):
+        _tell(run, run.results.values())
     with _sink(run, "reports"):
         _keep_reports(run)
     with _sink(run, "page"):
@@ -136,16 +137,23 @@ def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
-    days = run.configuration.settings.history.days
+    days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
-        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
+        bounded(lambda: history.look(path), _PATIENCE)
+        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE_AT_WORK)
     except TimeoutError as error:
-        run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
-        return history.Memory()
+        memory = history.Memory(troubles=[f"history {path}: {error}", _keep(run, finished)])
     run.notices += memory.notices
     if memory.troubles:
         run.trouble("history", "; ".join(memory.troubles))
     return memory
+
+
+def _keep(run: Run, finished: history.FinishedRun) -> str:
+    try:
+        return bounded(lambda: history.keep(run.directory, finished), 1.0)
+    except TimeoutError:
+        return "this run is not in it"
 
 
 def _tell(run: Run, results: Iterable[Result]) -> None:

@@ -1,6 +1,7 @@
 """From collected tests to a run: the configuration is checked, then every measurement is started at once."""
 
 import gc
+import os
 from functools import partial
 from typing import Any
 
@@ -107,9 +108,13 @@ def _only_shows(config: pytest.Config) -> bool:
 
 def _refuse_plugins(config: pytest.Config) -> None:
     """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
-    if missing := [name for name in ("html", "skipping", "terminal") if not config.pluginmanager.has_plugin(name)]:
-        off = " ".join(f"-p no:{name}" for name in missing)
-        raise pytest.UsageError(f"health checks need the pytest plugins that are switched off: run them without {off}")
+    missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
+    if not hasattr(config.hook, "pytest_html_report_title"):
+        missing.append("html")
+    if missing:
+        without = " ".join(f"-p no:{name}" for name in missing)
+        without += " and $PYTEST_DISABLE_PLUGIN_AUTOLOAD" * ("PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ)
+        raise pytest.UsageError(f"health checks need pytest plugins that are switched off: run them without {without}")
     if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
         raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
 
