@@ -45,7 +45,7 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> objec
     """Run a test that measures by itself, and wait for it as for a measurement."""
     job = run.stage.begin(item.name, call, checks.deadline_of(item))
     item.stash.setdefault(JOBS, []).append(job)
-    show_waiting(job, partial(run.stage.waiting, job), item.config)
+    show_waiting(job, partial(run.stage.waiting, job), run)
     return run.stage.finish(job)
 
 
@@ -94,7 +94,7 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
     """What was measured; raises what the measurement raised. What it logged is logged now."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
-        show_waiting(job, run.pool.waiting, item.config)
+        show_waiting(job, run.pool.waiting, run)
         return run.pool.wait(job)
     finally:
         replay(job)
