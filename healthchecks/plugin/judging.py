@@ -10,8 +10,9 @@ from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import checks
+from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.execution import execute_test, refuse_value
-from healthchecks.plugin.job import Job
+from healthchecks.plugin.job import Job, current_job
 from healthchecks.plugin.logs import replay
 from healthchecks.plugin.progress import show_waiting
 from healthchecks.plugin.run import Run
@@ -32,13 +33,23 @@ def judge(item: pytest.Function, run: Run) -> None:
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
-    call = partial(execute_test, partial(item.obj, **arguments))
+    attached = item.stash[ATTACHED] = list[Attachment]()
+    call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
     if item.config.getoption("usepdb", default=False):
         call()
     elif jobs:
         run.stage.run("the test", call, checks.deadline_of(item))
     else:
         await_test(item, run, call)
+
+
+def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
+    """Let the test attach, too: what it judges it can show."""
+    try:
+        return call()
+    finally:
+        if job := current_job():
+            attached += job.attachments
 
 
 def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
@@ -101,3 +112,4 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
 
 
 JOBS = pytest.StashKey[list[Job]]()
+ATTACHED = pytest.StashKey[list[Attachment]]()

@@ -11,7 +11,7 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.fixture_hint import explained
-from healthchecks.plugin.judging import JOBS, Blocked
+from healthchecks.plugin.judging import ATTACHED, JOBS, Blocked
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
@@ -64,7 +64,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.sections.append(("Retries", saved))
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
-        attachments = [each for job in jobs for each in job.attachments]
+        attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
