@@ -1,31 +1,52 @@
-"""Alerts arrive: what has waited for an hour in a spool tells that Sentry or the webhook cannot be reached."""
+"""Alerts arrive: what waits for long, or was refused, tells that Sentry or the webhook does not hear of failures."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery import Delivery
+from servermonitoring.files import read_regular
+from servermonitoring.spool_listing import REASON, REFUSED, listing, names
 from servermonitoring.values import in_words
 
 _LONGEST = 3600.0  # seconds; several runs in a row could not deliver
+_DAY = 86400.0  # seconds for which what was refused is told
+_REASON_LENGTH = 10_000  # bytes
 
 
-@pytest.mark.healthcheck
+@pytest.mark.healthcheck(local=True)
 def test_alerts_delivered(state_directory: Path) -> None:
-    spools = [each for each in (state_directory / "spool").glob("*") if each.is_dir()]
+    spools = [each for each in sorted((state_directory / "spool").glob("*")) if each.is_dir()]
     if not spools:
         pytest.skip("no [sentry] in servermonitoring.toml")
-    waiting = {each.name: _ages(each) for each in spools}
-    late = {name: ages for name, ages in waiting.items() if max(ages, default=0.0) > _LONGEST}
-    assert not late, "; ".join(_in_words(name, ages) for name, ages in late.items())
+    wrong = [each for spool in spools for each in (*_late(spool), *_refused(spool))]
+    assert not wrong, "; ".join(wrong)
 
 
-def _ages(spool: Path) -> list[float]:
-    found = (Delivery.named(path.name) for path in spool.iterdir())
-    return [time.time() - each.time / 1e9 for each in found if each is not None]
+def _late(spool: Path) -> Iterator[str]:
+    ages = [time.time() - each.time / 1e9 for each in listing(spool).deliveries]
+    oldest = max(ages, default=0.0)
+    if oldest > _LONGEST:
+        yield f"{_alerts(len(ages))} for {spool.name} could not be delivered, the oldest for {in_words(round(oldest))}"
 
 
-def _in_words(name: str, ages: list[float]) -> str:
-    count = f"{len(ages)} alert{'s' if len(ages) > 1 else ''}"
-    return f"{count} for {name} could not be delivered, the oldest for {in_words(round(max(ages)))}"
+def _refused(spool: Path) -> Iterator[str]:
+    try:
+        files = [(spool / REFUSED / name).lstat() for name in names(spool / REFUSED)]
+    except OSError:
+        return
+    if count := sum(time.time() - each.st_mtime < _DAY for each in files):
+        yield f"{_alerts(count)} refused by {spool.name} within a day: {_reason(spool)}"
+
+
+def _reason(spool: Path) -> str:
+    """Of the last one: the receiver's status, and the first words of its answer."""
+    try:
+        return read_regular(spool / REASON, _REASON_LENGTH).decode(errors="replace")
+    except (OSError, ValueError):
+        return f"see {spool / REFUSED}"
+
+
+def _alerts(count: int) -> str:
+    return f"{count} alert{'s' if count > 1 else ''}"

@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from healthchecks import Broken, Share, Target, Unhealthy, measurement
 from servermonitoring.values import size_in_words
@@ -29,6 +29,8 @@ _LOCAL = {
 
 
 class Disk(Target):
+    local: ClassVar[bool] = True
+
     path: str
     """A directory on the file system."""
     mounted: bool = False

@@ -12,6 +12,7 @@ from servermonitoring.values import size_in_words
 
 class Host(Target):
     single: ClassVar[bool] = True
+    local: ClassVar[bool] = True
 
     available: Share = 0.05
     """Least memory that must be available, of all: what programs can get without swapping."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from healthchecks import Target, Unhealthy, measurement
 from healthchecks.clients import forms
 from healthchecks.clients.addresses import Url
+from healthchecks.clients.evidence import kept_on_failure
 from healthchecks.clients.http import Answer, Client, Question
 from healthchecks.clients.keys import SecretByName, Texts, WebKeys
 
@@ -49,13 +50,15 @@ class Arrival:
 def arrival(login: Login) -> Arrival:
     with Client(login) as client:
         page = client.ask(Question(login.url))
-        if page.status >= _FIRST_ERROR:
-            raise Unhealthy(f"login page answers {page.words} at {page.here}")
-        form = forms.find(page, login.fields, login.form)
-        sent = forms.filled(form, page, login.dict_of(login.fields), login.submit)
+        with kept_on_failure(page):
+            if page.status >= _FIRST_ERROR:
+                raise Unhealthy(f"login page answers {page.words} at {page.here}")
+            form = forms.find(page, login.fields, login.form)
+            sent = forms.filled(form, page, login.dict_of(login.fields), login.submit)
         page = client.ask(sent)
-        if page.status >= _FIRST_ERROR:
-            raise Unhealthy(f"the login is answered by {page.words} at {page.here}")
+        with kept_on_failure(page):
+            if page.status >= _FIRST_ERROR:
+                raise Unhealthy(f"the login is answered by {page.words} at {page.here}")
         asked_again = forms.is_on(page, login.fields)
         if login.then and not asked_again:
             page = client.ask(Question(login.then))
@@ -64,6 +67,11 @@ def arrival(login: Login) -> Arrival:
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
+    with kept_on_failure(arrival.page):
+        _judge(login, arrival)
+
+
+def _judge(login: Login, arrival: Arrival) -> None:
     page, here = arrival.page, arrival.page.here
     assert not arrival.asked_again, f"login failed: {here} asks for {', '.join(login.fields)} again"
     assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"

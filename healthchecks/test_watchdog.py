@@ -24,6 +24,7 @@ class Watchdog(Target):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "object"}})
 
     single: ClassVar[bool] = True
+    local: ClassVar[bool] = True
 
     max_kills_per_hour: int = Field(default=6, ge=0, le=100_000)
     """Most browsers that it may have to kill in an hour: more says that something is wrong with the work itself."""

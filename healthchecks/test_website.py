@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from healthchecks import Duration, Secret, Target, measurement
 from healthchecks.clients.addresses import Url, is_at, shown
+from healthchecks.clients.evidence import kept_on_failure
 from healthchecks.clients.http import Answer, Client, Question
 from healthchecks.clients.keys import SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.values import unlike
@@ -72,6 +73,11 @@ def response(website: Website) -> Answer:
 
 
 def test_website_access(website: Website, response: Answer) -> None:
+    with kept_on_failure(response):
+        _judge(website, response)
+
+
+def _judge(website: Website, response: Answer) -> None:
     here = response.here
     found = str(response.status)
     assert {found, f"{found[0]}xx"}.intersection(website.status), (

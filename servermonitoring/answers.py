@@ -3,15 +3,20 @@
 Light: loaded by every run with alerts, though few have one to deliver.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+
+from servermonitoring.scrubbing import scrub
 
 _LATER = {408, 425, 429}  # and every 5xx
 _WRONG_ADDRESS = {401, 403, 404, 407}  # says nothing about what was sent: the next one would fare the same
 _UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
 _LONGEST_PAUSE = 86400.0  # seconds
+_FIRST_WORDS = 200  # characters
 _OF_EVENTS = {"", "error", "default"}  # Sentry's categories of what is sent here; "" is all
 
 
@@ -39,6 +44,8 @@ class Answer:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """Its beginning."""
 
     @property
     def fate(self) -> Fate:
@@ -60,6 +67,20 @@ class Answer:
             return f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             return str(self.status)
+
+    def first_words(self) -> str:
+        """Of its body, as in ": no_text": in one line, without secrets; empty if there are none."""
+        text = "".join(each if each.isprintable() else " " for each in self.body.decode(errors="replace"))
+        words = " ".join(scrub(text).split())[:_FIRST_WORDS]
+        return f": {words}" if words else ""
+
+    def document(self) -> dict[str, Any] | None:
+        """Its body, if that is one JSON object."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return document if isinstance(document, dict) else None
 
     def pause(self) -> float:
         """Seconds for which nothing more is wanted; 0 for go on."""

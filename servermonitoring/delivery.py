@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import re
 import time
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+_NAME = re.compile(r"(\d{1,20})-(\w{1,64})-\w{1,64}\.(\d{1,4})", re.ASCII)
 _SUSPECT = 3  # failed tries while others went through: from now on after the others
 
 
@@ -21,6 +23,7 @@ class Delivery:
     name: str  # of the file: TIME-KEY-OWN.ATTEMPTS
     attempts: int = 0  # tries that failed while others went through
     content: bytes | None = field(default=None, repr=False, compare=False)
+    size: int = field(default=0, compare=False)  # bytes
 
     @classmethod
     def new(cls, key: str = "", content: bytes | None = None) -> "Delivery":
@@ -32,11 +35,14 @@ class Delivery:
     @classmethod
     def named(cls, name: str) -> "Delivery | None":
         """The one that has this file; None for another file."""
-        identity, _, attempts = name.partition(".")
-        parts = identity.split("-")
-        if len(parts) != 3 or not (parts[0].isdecimal() and attempts.isdecimal()):  # noqa: PLR2004 - TIME-KEY-OWN
+        found = _NAME.fullmatch(name)
+        if not found:
             return None
-        return cls(int(attempts) >= _SUSPECT, int(parts[0]), parts[1], name, int(attempts))
+        moment, key, attempts = found.groups()
+        return cls(int(attempts) >= _SUSPECT, int(moment), key, name, int(attempts))
+
+    def of_size(self, size: int) -> "Delivery":
+        return replace(self, size=size)
 
     @property
     def identity(self) -> str:

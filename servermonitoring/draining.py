@@ -9,6 +9,7 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from servermonitoring import threads
@@ -28,6 +29,8 @@ _ILL = 4  # failures in a row, after which the newest are tried in turn with the
 _HOPELESS = 20  # failures in a row, after which it is left for the next time
 _GIVEN_UP = 10  # failed tries while others went through
 _LOOK_AGAIN = 0.02  # seconds, for the lock
+_SMALL = 1_000_000  # bytes
+_MOST_LARGE = 40_000_000  # bytes of larger ones in one go: all under way may be in memory at once
 
 
 class Drain:
@@ -79,7 +82,7 @@ class Drain:
 
     def _deliverable(self) -> list[Delivery]:
         """From a directory where nothing can be removed nothing is delivered: it would be, again and again."""
-        waiting = self.spool.waiting()
+        waiting = _held_in_memory(self.spool.waiting())
         if os.access(self.spool.directory, os.W_OK):
             return waiting
         return [each for each in waiting if each.content is not None]
@@ -151,7 +154,7 @@ class Drain:
                 self.spool.remove(delivery)
                 self._open_lanes()
             else:
-                self.spool.put_aside(delivery, outcome.why)
+                self.spool.put_aside(delivery, outcome.why, outcome.reason)
         except OSError as error:
             self.spool.note(f"the spool {self.spool.directory} cannot be written: {error.strerror}")
 
@@ -214,3 +217,15 @@ class Drain:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _held_in_memory(waiting: Iterable[Delivery]) -> list[Delivery]:
+    """As many large ones as there is memory to spare, and all small ones but those that come after a large one."""
+    chosen, later, room = list[Delivery](), set[str](), _MOST_LARGE
+    for each in waiting:
+        room -= each.size if each.size > _SMALL else 0
+        if room < 0 and each.size > _SMALL:
+            later.add(each.key)
+        if each.key not in later:
+            chosen.append(each)
+    return chosen

@@ -9,6 +9,8 @@ from typing import Any
 
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
 
+_LONGEST_HEADER = 65_536  # bytes
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -43,10 +45,22 @@ def sent_now(content: bytes) -> bytes:
     Raises ValueError for what is no envelope.
     """
     first, newline, rest = content.partition(b"\n")
-    header = json.loads(first)
-    if not isinstance(header, dict) or not newline:
+    header = _header(first)
+    if not newline:
         raise ValueError("it is not an envelope")
     return json.dumps({**header, "sent_at": now()}).encode() + newline + rest
+
+
+def event_id(content: bytes) -> Any:
+    """The id of the event in an envelope; None if its header names none. Raises ValueError as `sent_now` does."""
+    return _header(content.partition(b"\n")[0]).get("event_id")
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    header = json.loads(line) if len(line) <= _LONGEST_HEADER else None
+    if not isinstance(header, dict):
+        raise ValueError("it is not an envelope")  # noqa: TRY004 - as for what is no JSON
+    return header
 
 
 def of_check_in(check_in: dict[str, Any]) -> bytes:

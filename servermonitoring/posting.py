@@ -86,10 +86,10 @@ class Line:
         connection.sock.settimeout(timeout)
         connection.request("POST", self._path, body, {**headers, **self._more})
         response = connection.getresponse()
-        response.read(_MOST_READ)
+        content = response.read(_MOST_READ)
         if not response.isclosed():  # more than anybody wants to read
             self.close()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()})
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
 
 def _connection(address: Address, timeout: float) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:

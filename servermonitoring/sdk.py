@@ -15,6 +15,8 @@ from sentry_sdk.transport import Transport
 
 from servermonitoring.envelope import Attachment, Origin, scrubbed
 from servermonitoring.scrubbing import scrub
+from servermonitoring.spool_listing import LARGEST
+from servermonitoring.values import size_in_words
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that have to arrive one after another
 
@@ -31,7 +33,18 @@ class SpoolTransport(Transport):
     def capture_envelope(self, envelope: Envelope) -> None:
         event = envelope.get_event() or {}
         clean = Envelope(headers=envelope.headers, items=[_clean(item) for item in envelope.items])
-        self._put(clean.serialize(), json.dumps(event.get("fingerprint") or event.get("event_id", "")))
+        content = clean.serialize()
+        if len(content) > LARGEST:
+            content = _without_attachments(clean, event).serialize()
+        self._put(content, json.dumps(event.get("fingerprint") or event.get("event_id", "")))
+
+
+def _without_attachments(envelope: Envelope, event: Any) -> Envelope:
+    """The event alone, which says so: better than none."""
+    sizes = sum(len(item.get_bytes()) for item in envelope.items if item.type == "attachment")
+    told = {**event.get("extra", {}), "attachments": f"left out: {size_in_words(sizes)} are too much"}
+    item = _clean(Item(PayloadRef(json={**event, "extra": told}), type="event"))
+    return Envelope(headers=envelope.headers, items=[item])
 
 
 def client(dsn: str, origin: Origin, put: Put) -> Client:

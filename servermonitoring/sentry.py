@@ -6,18 +6,21 @@ for the time it is given.
 
 import threading
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servermonitoring import threads
-from servermonitoring.answers import UnansweredError, UnreachableError
+from servermonitoring.answers import Answer, Fate, UnansweredError, UnreachableError
 from servermonitoring.courier import Courier
+from servermonitoring.delivery import Delivery
 from servermonitoring.dsn import Dsn
-from servermonitoring.envelope import Attachment, Origin, of_check_in, sent_now
+from servermonitoring.envelope import Attachment, Origin, event_id, of_check_in, sent_now
 from servermonitoring.scrubbing import scrub
-from servermonitoring.spool import Spool, Tally
+from servermonitoring.spool import Spool
+from servermonitoring.tally import Tally
 
 if TYPE_CHECKING:
     from servermonitoring.posting import Line
@@ -49,6 +52,14 @@ class SentryRecipient:
 
         return gzip.compress(sent_now(content), 5), self._headers
 
+    def has_taken(self, content: bytes, answer: Answer) -> bool:
+        """Sentry names the event that it took; a proxy in between, or a captive portal, does not.
+
+        https://develop.sentry.dev/sdk/data-model/envelopes/#authentication
+        """
+        document = answer.document()
+        return document is not None and _hex(document.get("id")) == _hex(event_id(content))
+
 
 class Sentry:
     """Made from a DSN (text); raises ValueError for a wrong one, in words that do not show its key.
@@ -62,7 +73,8 @@ class Sentry:
         self.spool = Spool(directory, self._recipient)
         self.courier = Courier(self.spool)
         self._client: Any = None
-        self._making = threading.Lock()
+        self._capturing = threading.Lock()
+        self._kept: list[Delivery | None] = []
         self._check_ins: list[threading.Thread] = []
         self._check_in_error = ""
 
@@ -71,22 +83,34 @@ class Sentry:
 
         The same id again is the same event to Sentry: it keeps the first.
         """
-        try:
-            from servermonitoring import sdk
+        event = {"event_id": uuid.uuid4().hex, **event}
+        return str(event["event_id"]) if self.put(event, attachments) else None
 
-            with self._making:
-                self._client = self._client or sdk.client(self.dsn.text, self.origin, self.spool.put)
-            event_id = sdk.capture(self._client, event, list(attachments))
+    def put(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> Delivery | None:
+        """The same; gives what is in the spool now."""
+        delivery = None
+        try:
+            with self._capturing:
+                delivery = self._put(event, list(attachments))
         except ImportError:
             self.spool.note("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'", dropped=1)
-            return None
         except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
             self.spool.note(f"an event could not be made: {error!r}", dropped=1)
-            return None
-        if event_id is None:
-            self.spool.note("an event could not be made: sentry_sdk does not take it", dropped=1)
         self.courier.wake()
-        return event_id
+        return delivery
+
+    def _put(self, event: dict[str, Any], attachments: list[Attachment]) -> Delivery | None:
+        from servermonitoring import sdk
+
+        self._kept = []
+        self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
+        if sdk.capture(self._client, event, attachments) is None:
+            self.spool.note("an event could not be made: sentry_sdk does not take it", dropped=1)
+        return self._kept[0] if self._kept else None
+
+    def _keep(self, content: bytes, key: str) -> None:
+        """What the SDK calls, within its `capture_event`."""
+        self._kept.append(self.spool.put(content, key))
 
     def check_in(
         self, slug: str, status: str, check_in_id: str = "", *,
@@ -97,8 +121,6 @@ class Sentry:
         Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
         does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
         """
-        import uuid
-
         check_in = {
             "check_in_id": check_in_id or uuid.uuid4().hex,
             "monitor_slug": slug,
@@ -152,9 +174,16 @@ class Sentry:
         try:
             body, headers = self._recipient.prepare(of_check_in(check_in))
             answer = line.post(body, headers, 10.0)
-            if answer.status >= 300:  # noqa: PLR2004 - HTTP's own
+            if answer.fate is not Fate.SENT:
                 self._check_in_error = f"{told}: it answers {answer.in_words()}"
+            elif answer.status == 204 or (answer.body and answer.document() is None):  # noqa: PLR2004 - HTTP's own
+                self._check_in_error = f"{told}: it answers {answer.in_words()}, but not as Sentry does"
         except (UnreachableError, UnansweredError, TypeError, ValueError) as error:
             self._check_in_error = f"{told}: {error}"
         finally:
             line.close()
+
+
+def _hex(identity: object) -> str:
+    """An event's id as it is compared: with dashes or without, in letters of any size."""
+    return str(identity).replace("-", "").lower()

@@ -10,29 +10,27 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from servermonitoring.delivery import Delivery
-from servermonitoring.files import private_directory, write_whole
+from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
+from servermonitoring.spool_listing import LARGEST, PAUSE, REASON, REFUSED, listing, names
+from servermonitoring.tally import Tally
 from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
+    from servermonitoring.answers import Answer
     from servermonitoring.draining import Drain
     from servermonitoring.posting import Line
 
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
 OLDEST = 30 * 86400.0  # seconds; Sentry takes nothing older
-_LARGEST = 20_000_000  # bytes; Sentry takes no more
 _MOST_REFUSED = 200  # files
 _MOST_IN_MEMORY = 100  # deliveries that could not be written
-_ABANDONED = 3600.0  # seconds after which what was never renamed has no writer any more
-_WORTH_TELLING = 60.0  # seconds of waiting
-_PAUSE = "pause.json"
 
 
 class Recipient(Protocol):
@@ -45,27 +43,8 @@ class Recipient(Protocol):
     def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
         """Body and headers of the POST. Raises ValueError for what can never be sent."""
 
-
-@dataclass(frozen=True)
-class Tally:
-    """What has become of it all: for a run's summary. Counts are of this process, `waiting` is what is there now."""
-
-    sent: int = 0
-    waiting: int = 0
-    refused: int = 0  # put aside in refused/
-    dropped: int = 0  # too many, too much or too old
-    error: str = ""  # what last went wrong and still matters, in words, without secrets
-    check_in: str = ""  # what went wrong with the last check-in
-    oldest: float | None = None  # seconds for which the oldest has waited
-
-    def __str__(self) -> str:
-        """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry answers 502 Bad Gateway."""
-        age = (
-            f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _WORTH_TELLING else ""
-        )
-        counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
-        told = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
-        return "; ".join(filter(None, [", ".join(told) or "nothing to send", self.error, self.check_in]))
+    def has_taken(self, content: bytes, answer: "Answer") -> bool:
+        """Whether an answer with a status of success says that this arrived."""
 
 
 class Spool:
@@ -76,15 +55,19 @@ class Spool:
         self._changing = threading.Lock()
         self._tally = Tally()
         self._in_memory: list[Delivery] = []
+        self._lost: set[str] = set()  # names of those that were too many even for that
         self._draining: Drain | None = None
         self._unwritable = ""  # why, in words
         self._files = self._bytes = -1  # about how many there are; -1: not counted yet
 
-    def put(self, content: bytes, key: str = "") -> None:
-        """Keep it until it is delivered. Those of one key arrive in the order in which they were put in."""
-        if len(content) > _LARGEST:
+    def put(self, content: bytes, key: str = "") -> Delivery | None:
+        """Keep it until it is delivered. Those of one key arrive in the order in which they were put in.
+
+        Return it, with its content where it could not be written and is in memory only; None for one that is too large.
+        """
+        if len(content) > LARGEST:
             self.note(f"dropped: {size_in_words(len(content))} are too much for one delivery", dropped=1)
-            return
+            return None
         new = Delivery.new(key)
         try:
             private_directory(self.directory, root_may_share=True)
@@ -93,7 +76,14 @@ class Spool:
             self._unwritable = ""
         except OSError as error:
             self._unwritable = f"the spool {self.directory} cannot be written: {error.strerror or error}"
-            self._keep_in_memory(replace(new, content=content))
+            new = replace(new, content=content, size=len(content))
+            self._keep_in_memory(new)
+        return new
+
+    def has_left_memory(self, delivery: Delivery) -> bool:
+        """Whether one that could not be written was delivered, or written, since."""
+        with self._changing:
+            return delivery.name not in self._lost | {each.name for each in self._in_memory}
 
     def drain(self, budget: float) -> Tally:
         """Deliver what waits, in so many seconds at most, whatever the other side does."""
@@ -115,16 +105,18 @@ class Spool:
             draining.hasten(budget)
 
     def tally(self) -> Tally:
-        waiting = self.waiting()
+        there = listing(self.directory)
+        with self._changing:
+            waiting = [*self._in_memory, *there.deliveries]
         lost = self._tally.refused or self._tally.dropped
-        error = (self._tally.error if waiting or lost else "") or self._unwritable
+        error = "; ".join(filter(None, [self._tally.error if waiting or lost else "", self._unwritable]))
         oldest = max(0.0, time.time() - min(each.time for each in waiting) / 1e9) if waiting else None
-        return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error)
+        return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error, odd=there.odd)
 
     def waiting(self) -> list[Delivery]:
         """Everything that waits, in the order in which it is to be delivered."""
         with self._changing:
-            return sorted([*self._in_memory, *self._on_disk()])
+            return sorted([*self._in_memory, *listing(self.directory).deliveries])
 
     def note(self, error: str = "", *, sent: int = 0, refused: int = 0, dropped: int = 0) -> None:
         """Count, and remember what went wrong."""
@@ -142,7 +134,9 @@ class Spool:
 
     def read(self, delivery: Delivery) -> bytes:
         """Raises OSError."""
-        return (self.directory / delivery.name).read_bytes() if delivery.content is None else delivery.content
+        if delivery.content is not None:
+            return delivery.content
+        return read_regular(self.directory / delivery.name, LARGEST)
 
     def remove(self, delivery: Delivery) -> None:
         """It has arrived, or is to be forgotten. Raises OSError."""
@@ -152,18 +146,24 @@ class Spool:
         with self._changing:
             self._in_memory = [each for each in self._in_memory if each.name != delivery.name]
 
-    def put_aside(self, delivery: Delivery, why: str) -> None:
-        """Into refused/, with the reason as the end of its name. Raises OSError."""
-        refused = private_directory(self.directory / "refused", root_may_share=True)
+    def put_aside(self, delivery: Delivery, why: str, reason: str = "") -> None:
+        """Into refused/, with `why` as the end of its name; `reason` is what the check of the alerts shows.
+
+        Raises OSError.
+        """
+        refused = private_directory(self.directory / REFUSED, root_may_share=True)
         target = refused / f"{delivery.identity}.{why}"
         if delivery.content is None:
             (self.directory / delivery.name).rename(target)
+            os.utime(target, follow_symlinks=False)  # it was refused now
         else:
             write_whole(target, delivery.content)
             self.remove(delivery)
         self.note(refused=1)
-        for path in sorted(refused.iterdir())[:-_MOST_REFUSED]:
-            path.unlink(missing_ok=True)
+        write_whole(self.directory / REASON, scrub(reason or why), durable=False)
+        for name in sorted(names(refused))[:-_MOST_REFUSED]:
+            with contextlib.suppress(OSError):
+                (refused / name).unlink()
 
     def count_attempt(self, delivery: Delivery) -> None:
         """One more try failed while others went through. Raises OSError."""
@@ -181,19 +181,17 @@ class Spool:
     def tidy(self) -> None:
         """Drop what is too old, and what a writer that was killed left half written."""
         now = time.time()
-        for each in self._on_disk():
+        for each in listing(self.directory).deliveries:
             if now - each.time / 1e9 > OLDEST:
                 self._drop(each, f"older than {in_words(OLDEST)}")
-        with contextlib.suppress(OSError):
-            for path in self.directory.glob(".*"):
-                if now - path.lstat().st_mtime > _ABANDONED:
-                    path.unlink()
+        remove_abandoned(self.directory)
+        remove_abandoned(self.directory / REFUSED)
 
     def pause(self) -> float:
         """Seconds for which the other side wants nothing more, as it has said to any process."""
         try:
-            until = float(json.loads((self.directory / _PAUSE).read_bytes())["until"])
-        except (OSError, ValueError, TypeError, KeyError):
+            until = float(json.loads(read_regular(self.directory / PAUSE, 1000))["until"])
+        except (OSError, ValueError, TypeError, KeyError, OverflowError):
             return 0.0
         rest = until - time.time()
         return max(0.0, rest) if rest < OLDEST else 0.0  # else the clock was set
@@ -201,16 +199,7 @@ class Spool:
     def remember_pause(self, seconds: float) -> None:
         with contextlib.suppress(OSError):
             text = json.dumps({"until": time.time() + seconds})
-            write_whole(self.directory / _PAUSE, text, durable=False)
-
-    def _on_disk(self) -> Iterator[Delivery]:
-        try:
-            names = os.listdir(self.directory)  # noqa: PTH208 - thousands of names need no Path each
-        except OSError:
-            return
-        for name in names:
-            if (found := Delivery.named(name)) is not None:
-                yield found
+            write_whole(self.directory / PAUSE, text, durable=False)
 
     def _make_room(self, size: int) -> None:
         """Count the files only when it may matter: listing thousands for each one takes long."""
@@ -220,13 +209,13 @@ class Spool:
         self._bytes += size
 
     def _drop_the_oldest(self, size: int) -> None:
-        sizes = {each: _size(self.directory / each.name) for each in sorted(self._on_disk(), key=_age)}
-        count, total = len(sizes), sum(sizes.values())
-        for each, its_size in sizes.items():
+        there = sorted(listing(self.directory).deliveries, key=_age)
+        count, total = len(there), sum(each.size for each in there)
+        for each in there:
             if count < MOST_FILES and total + size <= MOST_BYTES:
                 break
             self._drop(each, f"more than {MOST_FILES} files or {MOST_BYTES // 10**6} MB")
-            count, total = count - 1, total - its_size
+            count, total = count - 1, total - each.size
         self._files, self._bytes = count, total
 
     def _drop(self, delivery: Delivery, why: str) -> None:
@@ -240,16 +229,10 @@ class Spool:
         with self._changing:
             self._in_memory.append(delivery)
             lost, self._in_memory = self._in_memory[:-_MOST_IN_MEMORY], self._in_memory[-_MOST_IN_MEMORY:]
+            self._lost |= {each.name for each in lost}
         if lost:
             self.note(dropped=len(lost))
 
 
 def _age(delivery: Delivery) -> int:
     return delivery.time
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from servermonitoring.answers import Fate, UnansweredError, UnreachableError
 
 if TYPE_CHECKING:
+    from servermonitoring.answers import Answer
     from servermonitoring.delivery import Delivery
     from servermonitoring.posting import Line
-    from servermonitoring.spool import Spool
+    from servermonitoring.spool import Recipient, Spool
 
 _TIMEOUT = 10.0  # seconds for each step
 
@@ -21,13 +22,15 @@ class Outcome:
     told: str = ""  # what went wrong, in words
     pause: float = 0.0  # seconds for which the other side wants nothing more
     why: str = ""  # the end of its name in refused/
+    reason: str = ""  # the status of the answer, and its first words
 
 
 def try_one(spool: "Spool", line: "Line", delivery: "Delivery") -> Outcome:
     """Read it, send it, and understand the answer."""
     recipient = spool.recipient
     try:
-        body, headers = recipient.prepare(spool.read(delivery), delivery.identity)
+        content = spool.read(delivery)
+        body, headers = recipient.prepare(content, delivery.identity)
         answer = line.post(body, headers, _TIMEOUT)
     except FileNotFoundError:
         return Outcome(Fate.SENT)  # somebody removed it
@@ -39,7 +42,17 @@ def try_one(spool: "Spool", line: "Line", delivery: "Delivery") -> Outcome:
         return Outcome(Fate.CLOSED, f"{recipient.name} cannot be reached: {error}")
     except UnansweredError as error:
         return Outcome(Fate.LATER, f"{recipient.name}: {error}")
-    told = "" if answer.fate is Fate.SENT else f"{recipient.name} answers {answer.in_words()}"
-    if answer.fate is Fate.CLOSED:
+    return _understood(recipient, content, answer)
+
+
+def _understood(recipient: "Recipient", content: bytes, answer: "Answer") -> Outcome:
+    fate, told = answer.fate, f"{recipient.name} answers {answer.in_words()}"
+    if fate is Fate.SENT:
+        if recipient.has_taken(content, answer):
+            return Outcome(fate, pause=answer.pause())
+        told += f" without saying that it took the alert: is it {recipient.name} at all?"
+        return Outcome(Fate.LATER, told)
+    if fate is Fate.CLOSED:
         told += ": are its address and its key right?"
-    return Outcome(answer.fate, told, answer.pause(), f"answered-{answer.status}")
+    reason = f"answers {answer.in_words()}{answer.first_words()}"
+    return Outcome(fate, told, answer.pause(), f"answered-{answer.status}", reason)

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from servermonitoring.courier import Courier
+from servermonitoring.delivery import Delivery
 from servermonitoring.envelope import scrubbed
 from servermonitoring.scrubbing import remember
-from servermonitoring.spool import Spool, Tally
+from servermonitoring.spool import Spool
+from servermonitoring.tally import Tally
 
 if TYPE_CHECKING:
+    from servermonitoring.answers import Answer
     from servermonitoring.posting import Line
 
 
@@ -33,6 +36,10 @@ class WebhookRecipient:
         headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": delivery}
         return content, headers
 
+    def has_taken(self, content: bytes, answer: "Answer") -> bool:  # noqa: ARG002 - as of Sentry
+        """Receivers answer as they like: the status is all there is."""
+        return True
+
 
 class Webhook:
     """Made from a URL; raises ValueError for a wrong one, in words that do not show it."""
@@ -44,13 +51,18 @@ class Webhook:
         self.spool = Spool(directory, WebhookRecipient(url, ca_certs))
         self.courier = Courier(self.spool)
 
-    def post(self, document: dict[str, Any], key: str = "") -> None:
-        """Put a document into the spool. Those of one key arrive in the order in which they were posted."""
+    def post(self, document: dict[str, Any], key: str = "") -> Delivery | None:
+        """Put a document into the spool; gives what is in it now, or None if it cannot be made.
+
+        Those of one key arrive in the order in which they were posted.
+        """
+        delivery = None
         try:
-            self.spool.put(json.dumps(scrubbed(document)).encode(), key)
+            delivery = self.spool.put(json.dumps(scrubbed(document)).encode(), key)
         except (TypeError, ValueError, RecursionError) as error:
             self.spool.note(f"a document for the webhook could not be made: {error}", dropped=1)
         self.courier.wake()
+        return delivery
 
     def start(self) -> None:
         """Deliver what waits in the background from now on."""

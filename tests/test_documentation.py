@@ -192,6 +192,8 @@ def _help(program: str, subcommand: str) -> str | None:
     """What a program of this project says of its options; None for others."""
     if program in ("ci/deploy/install", "ci/deploy/uninstall", "ci/regression"):
         command = [sys.executable, str(ROOT / program), "--help"]
+    elif program == "ci/deploy/scheduled":
+        command = [str(ROOT / program), "--help"]
     elif program.endswith("watchdog"):
         command = [sys.executable, "-c", WATCHDOG, *filter(None, [subcommand]), "--help"]
     elif program.endswith("pytest"):

@@ -17,7 +17,7 @@ from typing import Any
 from servermonitoring.envelope import Origin
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.sentry import Sentry
-from servermonitoring.spool import Tally
+from servermonitoring.tally import Tally
 from servermonitoring.values import in_words, size_in_words
 from watchdog.addressee import Addressee
 from watchdog.processes import user_name

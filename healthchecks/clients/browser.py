@@ -22,7 +22,9 @@ from selenium.webdriver.common.options import ArgOptions
 from selenium.webdriver.firefox.remote_connection import FirefoxRemoteConnection
 from selenium.webdriver.remote.client_config import ClientConfig
 
-from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, remaining
+from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, phase, remaining
+from healthchecks.clients.addresses import shown
+from healthchecks.clients.browser_failures import in_words as in_words_of_browser
 from healthchecks.clients.processes import Family
 from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
@@ -43,6 +45,8 @@ _CHROMIUM = (
 )  # fmt: skip
 _NO_DOWNLOADS = 3  # of the policy DownloadRestrictions: all are blocked
 _PORT = re.compile(r"(?:on port |Listening on 127\.0\.0\.1:)([1-9]\d*)")
+_STATUS = "return (performance.getEntriesByType('navigation')[0] || {}).responseStatus"
+_FIRST_ERROR = 400
 _INTERVAL = 0.05  # seconds between two looks
 _EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
 
@@ -82,10 +86,14 @@ class Browser:
         return max(0.05, self._ends_at - time.monotonic())
 
     def open(self, url: str) -> None:
-        """Load a page, wholly."""
+        """Load a page, wholly. Raises Unhealthy, too, for one that answers with an error."""
         self._driver.set_page_load_timeout(self.left)
         self._driver.set_script_timeout(self.left)
-        self._command(lambda: self._driver.get(url), "the page does not load")
+        what = f"{shown(url)} does not load"
+        self._command(lambda: self._driver.get(url), what, url)
+        status = self.run(_STATUS, what) or 0  # 0 where the browser does not tell it
+        if status >= _FIRST_ERROR:
+            raise Unhealthy(f"the page answers {status} at {shown(url)}")
 
     def run(self, script: str, what: str, *arguments: object) -> Any:
         """What the script returns; `what` begins the message where it fails."""
@@ -160,7 +168,8 @@ class Browser:
         options.set_preference("browser.cache.disk.enable", value=False)
         return options
 
-    def _command(self, command: Callable[[], T], what: str) -> T:
+    def _command(self, command: Callable[[], T], what: str, url: str = "") -> T:
+        phase(what)
         if self._config:
             self._config.timeout = self.left + 0.2  # the driver's own limit comes first
         try:
@@ -169,7 +178,7 @@ class Browser:
             raise NoAnswer(f"{what} within {in_words(self._patience)}") from None
         except WebDriverException as error:
             first = (error.msg or type(error).__name__).strip().splitlines()[0]
-            raise Unhealthy(f"{what}: {first}") from None
+            raise Unhealthy((url and in_words_of_browser(first, url)) or f"{what}: {first}") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise Unhealthy(f"{what}: the browser's driver is gone") from None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks.plugin import check_files, checks
+from healthchecks.plugin.options import MARK, add_options
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def state_directory(pytestconfig: pytest.Config) -> Path:
     """For checks: `[state] directory`, where the watchdog keeps its state, too."""
-    from healthchecks.plugin.run import RUN
+    from healthchecks.plugin.run import configuration_of
+    from servermonitoring import state
 
-    return pytestconfig.stash[RUN].directory
+    return state.location(configuration_of(pytestconfig).state_directory)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
@@ -39,36 +41,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("health checks")
-    group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
-    group.addoption(
-        "--no-alerts",
-        action="store_true",
-        help="send no alerts and no check-in, and remember none as sent: a run by hand",
-    )
-    group.addoption(
-        "--history-export", metavar="FILE", help="write all results of the history to FILE (.csv or .jsonl), and exit"
-    )
-    group.addoption(
-        "--monitoring-schema",
-        action="store_true",
-        help="print a JSON schema of the configuration file, for editors, and exit",
-    )
-
-    group.addoption(
-        "--report-param",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a parameter of database reports, in place of their own value",
-    )
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "healthcheck(deadline, slow, after, retries, needs, group, maintenance): a test that is a health check",
-    )
+    config.addinivalue_line("markers", MARK)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,40 +61,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Every worker would measure everything; xdist's controller collects nothing, so the files are looked at."""
-    if checks.are_in_files(config.invocation_params.dir / argument.split("::")[0] for argument in config.args):
-        raise pytest.UsageError("health checks are measured side by side already: run them without -n")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: what pytest and other plugins refuse is refused by its end
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
     if check_files.are_all_named(session.config):
         from healthchecks.plugin.own_checks import add
 
         add(session.config)
-    result = yield
-    if any(checks.is_check(item) for item in getattr(session, "items", ())) or check_files.are_broken(session):
-        from healthchecks.plugin.starting import start
-
-        start(session)
-    elif "healthchecks.plugin.streams" in sys.modules:
-        sys.modules["healthchecks.plugin.streams"].insist()
-    return result
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
-    if file_path.suffix != ".sql":
-        return None
-    if checks.is_report(file_path) or parent.session.isinitpath(file_path):
-        from healthchecks.plugin.sql.collecting import ReportFile
-
-        return ReportFile.from_parent(parent, path=file_path)
-    if checks.REPORTS in file_path.parent.parts:
-        parent.config.stash.setdefault(checks.UNTITLED, []).append(file_path)
-    return None
+    return check_files.report_file(file_path, parent) if file_path.suffix == ".sql" else None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -153,6 +107,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
     yield
     if any(checks.is_check(item) for item in items):
         items[:] = checks.in_order_of_need(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
+    if any(checks.is_check(item) for item in session.items) or check_files.are_broken(session):
+        from healthchecks.plugin.starting import leave_worker, prepare
+
+        leave_worker(session.config)
+        prepare(session)
+    elif "healthchecks.plugin.streams" in sys.modules:
+        sys.modules["healthchecks.plugin.streams"].insist()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the controller of pytest-xdist, when a worker has ended."""
+    if refusal := getattr(node, "workeroutput", {}).get(checks.REFUSAL):
+        raise pytest.UsageError(refusal)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    if run := _prepared(config):
+        from healthchecks.plugin.starting import header
+
+        return header(run)
+    return []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """No hook of collection is left that could refuse the run; options that only show something never come here."""
+    run = _prepared(session.config)
+    if run is not None:
+        from healthchecks.plugin.starting import begin
+
+        begin(session, run)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -219,9 +210,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """Only what is reported is a result: a failure that is retried is not."""
+    """Only what is reported is a result: a failure that is retried, here or by pytest-rerunfailures, is not."""
     keep = getattr(report, "keep", None)
-    if keep is not None:
+    if keep is not None and report.outcome != "rerun":
         keep()
 
 
@@ -233,38 +224,54 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
         mend_cells(cells, report)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
-    """Innermost, so that pytest-html has written its page, and the terminal's summary is still to come."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, object, object]:
+    """Outermost: everything is kept, shown and alerted before any hook of others may hang or end the process."""
     run = _run(session.config)
-    if run is not None:
-        from healthchecks.plugin.outputs import scrub_outputs
+    if run is None:
+        return (yield)
+    from healthchecks.plugin.finishing import conclude, finish
+    from healthchecks.plugin.outputs import scrub_outputs
 
-        scrub_outputs(session.config)
-    yield
-    if run is not None:
-        from healthchecks.plugin.finishing import finish
+    scrub_outputs(session.config)
 
-        finish(run, exitstatus)
+    finish(run, exitstatus)
+    try:
+        return (yield)
+    finally:
+        conclude(run)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, object, object]:
+    """Last, to tell of the faults of others' summaries, too."""
+    result = yield
     run = _run(config)
     if run is not None:
-        from healthchecks.plugin.finishing import summarize
+        from healthchecks.plugin.finishing import conclude, summarize
 
+        conclude(run)
         summarize(run, terminalreporter)
+    return result
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    session: Any = config.pluginmanager.get_plugin("session")
-    if session is not None and _run(config) is not None:
+    run = _run(config)
+    if run is not None:
+        from healthchecks.plugin.finishing import settle
         from healthchecks.plugin.leaving import leave
 
-        leave(session.exitstatus)
+        leave(settle(run))
 
 
 def _run(config: pytest.Config) -> "Run | None":
+    run = _prepared(config)
+    return run if run is not None and run.has_begun else None
+
+
+def _prepared(config: pytest.Config) -> "Run | None":
     module = sys.modules.get("healthchecks.plugin.run")  # loaded by the first check, never by other tests
     return config.stash.get(module.RUN, None) if module else None

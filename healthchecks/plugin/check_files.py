@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from healthchecks.plugin import checks
+
 _MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
 
 
@@ -25,3 +27,14 @@ def are_all_named(config: pytest.Config) -> bool:
         (pyargs and each == folder.name) or (config.invocation_params.dir / each).resolve() == folder
         for each in config.args
     )
+
+
+def report_file(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a database report; note a .sql file among reports that is none, perhaps by a slip."""
+    if checks.is_report(path) or parent.session.isinitpath(path):
+        from healthchecks.plugin.sql.collecting import ReportFile
+
+        return ReportFile.from_parent(parent, path=path)
+    if checks.REPORTS in path.parent.parts:
+        parent.config.stash.setdefault(checks.UNTITLED, []).append(path)
+    return None

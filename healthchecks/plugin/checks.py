@@ -1,6 +1,5 @@
 """Which tests are health checks, and of what: the bridge from pytest's items to targets and measurements."""
 
-import ast
 import inspect
 import re
 import sys
@@ -24,6 +23,7 @@ MARKER = "healthcheck"
 FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
 REPORTS = "reports"  # the folder of .sql files that may be reports
 PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
+REFUSAL = "healthchecks_refusal"  # the key by which a worker of pytest-xdist says why it ended
 UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
@@ -46,7 +46,6 @@ class CheckItem(pytest.Item):
         return {}
 
 
-_SIGN = re.compile(rb"^@measurement\b|^@pytest\.mark\.healthcheck", re.MULTILINE)
 _LARGEST = 5_000_000  # bytes of a file of checks
 _DEADLINE = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
@@ -62,12 +61,6 @@ def is_report(path: Path) -> bool:
     from healthchecks.plugin.sql.header import has_title
 
     return REPORTS in path.parent.parts and has_title(path)
-
-
-def are_in_files(paths: Iterable[Path]) -> bool:
-    """Whether there are health checks in these files, or in the test files of these folders, by their text."""
-    files = [file for path in paths for file in (_candidates(path) if path.is_dir() else [path]) if file.is_file()]
-    return any(is_report(file) if file.suffix == ".sql" else _decorates(file.read_bytes()) for file in files)
 
 
 def is_mentioned_in(path: Path) -> bool:
@@ -86,18 +79,6 @@ def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.Col
 
     text = f"{with_place(error)}: a file of checks must not end the process"
     return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
-
-
-def _candidates(folder: Path) -> Iterator[Path]:
-    yield from folder.rglob("test_*.py")
-    yield from folder.rglob("*.sql")
-
-
-def _decorates(source: bytes) -> bool:
-    if not _SIGN.search(source):  # spares most files the parsing
-        return False
-    decorators = (each for node in ast.parse(source).body for each in getattr(node, "decorator_list", ()))
-    return any(_SIGN.match(b"@" + ast.unparse(each).encode()) for each in decorators)
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
@@ -166,10 +147,12 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
     from pydantic import ValidationError
 
     from healthchecks.plugin.problems import problems_of
-    from healthchecks.plugin.target import Target
+    from healthchecks.plugin.target import LocalTarget, Target
 
+    settings = dict(marker.kwargs)
+    kind = LocalTarget if settings.pop("local", False) else Target
     try:
-        return Target(**marker.kwargs)
+        return kind(**settings)
     except ValidationError as error:
         problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
         item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"

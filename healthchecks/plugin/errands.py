@@ -3,22 +3,25 @@
 Each has a beginning and an end; the end is bounded, and nothing of it raises.
 """
 
-import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from healthchecks.plugin.alerting.alert import Alert
-from healthchecks.plugin.alerting.memory import Memories
-from healthchecks.plugin.sinks import history
+from healthchecks.plugin.alerting.alert_state import AlertState
+from healthchecks.plugin.alerting.state_file import StateFile
+from healthchecks.plugin.slug import monitor_slug
 from servermonitoring.scrubbing import scrub
-from servermonitoring.spool import Tally
+from servermonitoring.tally import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.settings import MonitorSettings
     from healthchecks.plugin.sinks.resolving import Resolver
+    from servermonitoring.delivery import Delivery
     from servermonitoring.sentry import Sentry
     from servermonitoring.webhook import Webhook
 
@@ -41,9 +44,13 @@ class Errand(Protocol):
 class Outlet:
     """Where alerts go: a service with a spool, and how an alert is put into it."""
 
-    def __init__(self, name: str, service: "Sentry | Webhook", put: Callable[[Alert], object]) -> None:
+    def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], Delivery | None]") -> None:
         self.name, self.put = name, put
         self._service = service
+
+    def has_sent(self, copy: "Delivery") -> bool:
+        """Whether what could only be kept in memory was delivered, or written to the disk since."""
+        return self._service.spool.has_left_memory(copy)
 
     def begin(self) -> None:
         """What waits from earlier runs is delivered while this one measures."""
@@ -65,6 +72,7 @@ class CheckIn:
 
     def __init__(self, sentry: "Sentry", settings: "MonitorSettings") -> None:
         self._sentry, self._settings = sentry, settings
+        self._slug = monitor_slug(settings.monitor, sentry.origin.host)
         self._id = ""
 
     def begin(self) -> None:
@@ -84,26 +92,27 @@ class CheckIn:
             "checkin_margin": round(settings.margin / _MINUTE),
             "max_runtime": round(settings.max_runtime / _MINUTE),
         }
-        return self._sentry.check_in(settings.monitor, status, self._id, monitor_config=config, timeout=timeout)
+        return self._sentry.check_in(self._slug, status, self._id, monitor_config=config, timeout=timeout)
 
 
 class Resolutions:
     """Resolves the issues of checks that are well again; what cannot be done now is tried by the next run."""
 
-    def __init__(self, resolver: "Resolver", directory: Path, days: int) -> None:
-        self._resolver, self._directory, self._days = resolver, directory, days
+    def __init__(self, resolver: "Resolver", directory: "Path") -> None:
+        self._resolver, self._file = resolver, StateFile(directory)
         self._error = ""
 
     def begin(self) -> None:
         """Nothing to do yet."""
 
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - nothing depends on it
+        state = self._file.read().state
+        waiting = sorted(state.resolutions.items(), key=lambda each: each[1]) if state else []
+        done = [event for event, since in waiting if self._is_done(event, since, ends_at)]
         try:
-            with history.opened(self._directory, self._days) as opened:
-                memories = Memories(opened)
-                done = [event for event, since in memories.resolutions() if self._is_done(event, since, ends_at)]
-                memories.change_resolutions({}, done)
-        except (OSError, sqlite3.Error) as error:
+            if done:
+                self._file.change(partial(_forget, events=done))
+        except OSError as error:
             self._error = f"issues are not resolved: {error}"
 
     def summary(self) -> str:
@@ -117,3 +126,8 @@ class Resolutions:
         except (OSError, ValueError) as error:  # requests' own are OSErrors
             self._error = scrub(f"issues are not resolved: {error}")
             return False
+
+
+def _forget(state: AlertState, events: list[str]) -> None:
+    for event in events:
+        state.resolutions.pop(event, None)

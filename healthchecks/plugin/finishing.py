@@ -1,4 +1,4 @@
-"""The end of a run: every sink gets the results, then the terminal says what came of it."""
+"""The end of a run: every sink gets the results, then the suite's own faults are told, and the terminal says all."""
 
 import contextlib
 import sys
@@ -16,31 +16,79 @@ from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
 from servermonitoring import completion
 
-_PATIENCE = 30  # seconds for the history, on a disk that does not answer
+_PATIENCE = 2  # seconds for the history, on a disk that does not answer
+_PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought to the present schema, once
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
 
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
-    run.interrupted = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    run.interruption.is_ending = True
     run.end_checks()
-    with _sink(run, "alerts"):
-        _tell(run, run.results.values())
+    _note_cut(run, exitstatus)
     with _sink(run, "history"):
         run.memory = _remember(run)
         run.courses = run.memory.courses
+    with _sink(run, "alerts"):
+        _tell(run, run.results.values())
     with _sink(run, "reports"):
         _keep_reports(run)
     with _sink(run, "page"):
+        if run.page:
+            run.page.end(run.session)
         _publish(run)
     with _sink(run, "metrics"):
         _export(run)
+
+
+def conclude(run: Run) -> None:
+    """Once the hooks of others had their turn: tell what is wrong with the suite, and wait for what is delivered."""
+    if run.is_concluded:
+        return
+    run.is_concluded = True
     with _sink(run, "alerts"):
         _tell(run, [*troubles.results(run), *faults.over(run)])
         if run.telling:
-            run.telling.deliver(int(exitstatus))
+            run.telling.deliver(_exit_status(run))
+    if run.interruption.signal and not run.interrupted:
+        run.interrupted = True
+        run.notices.append(f"{run.interruption.signal} came when all checks had a result")
+    if len(run.notices) > run.shown_notices:
+        with _sink(run, "page"):
+            _publish(run)
     run.lock.release()
-    completion.announce(int(exitstatus), run.troubles)
+    completion.announce(_exit_status(run), run.troubles)
+
+
+def settle(run: Run) -> int:
+    """When pytest has nothing left to call: say what nobody has seen yet, set the exit status and return it."""
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
+        for notice in run.notices[run.said_notices :]:
+            sys.stderr.write(f"healthchecks: {notice}\n")
+    run.session.exitstatus = status = _exit_status(run)
+    return status
+
+
+def _note_cut(run: Run, exitstatus: int | pytest.ExitCode) -> None:
+    """Whatever ended the run, a signal or -x: page and status.json say so while there are checks without a result."""
+    left = len(run.without_result())
+    has_ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not run.interruption.signal
+    run.interrupted = left > 0 or not has_ended
+    if left:
+        reason = run.interruption.signal or run.session.shouldstop or run.session.shouldfail
+        by = f" ({reason})" if reason else ""
+        run.notices.append(f"cut off{by}: {left} of {len(run.items)} checks have no result")
+
+
+def _exit_status(run: Run) -> int:
+    """pytest's, but never one that says all is well when a hook failed, or a signal ended the run."""
+    status = int(run.session.exitstatus)
+    if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if run.interruption.signal:
+            return pytest.ExitCode.INTERRUPTED
+        if troubles.PYTEST in run.troubles:
+            return pytest.ExitCode.INTERNAL_ERROR
+    return status
 
 
 @contextlib.contextmanager
@@ -72,6 +120,7 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     for line in [summary.skipped(results), *run.notices, *(run.telling.summary() if run.telling else ())]:
         if line:
             terminal.write_line(line)
+    run.said_notices = len(run.notices)
     if run.page:
         terminal.write_line(f"page: {run.page.path}")
 
@@ -88,16 +137,23 @@ def _remember(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
-    days = run.configuration.settings.history.days
+    days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
-        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE)
+        bounded(lambda: history.look(path), _PATIENCE)
+        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE_AT_WORK)
     except TimeoutError as error:
-        run.trouble("history", f"history {run.directory / history.NAME}: {error}; this run is not in it")
-        return history.Memory()
+        memory = history.Memory(troubles=[f"history {path}: {error}", _keep(run, finished)])
     run.notices += memory.notices
     if memory.troubles:
         run.trouble("history", "; ".join(memory.troubles))
     return memory
+
+
+def _keep(run: Run, finished: history.FinishedRun) -> str:
+    try:
+        return bounded(lambda: history.keep(run.directory, finished), 1.0)
+    except TimeoutError:
+        return "this run is not in it"
 
 
 def _tell(run: Run, results: Iterable[Result]) -> None:
@@ -108,12 +164,16 @@ def _tell(run: Run, results: Iterable[Result]) -> None:
 def _publish(run: Run) -> None:
     if run.page is None:
         return
+    run.shown_notices = len(run.notices)
     seen = situation(run)
     with _written(run, "the page could not be written, the old one is still there"):
         run.page.publish(seen)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
         checks = status_json.entries(run.results.values(), run.courses)
-        status_json.write(run.page_directory, run.host, checks, others(run), interrupted=run.interrupted)
+        left = len(run.without_result())
+        status_json.write(
+            run.page_directory, run.host, checks, others(run), interrupted=run.interrupted, without_result=left
+        )
     with _written(run, "the page could not be kept among those of earlier runs"):
         run.page.keep(seen)
     with _written(run, "not all badges could be written"):

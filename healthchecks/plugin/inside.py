@@ -41,10 +41,10 @@ def on_timeout(clean: Callable[[], object]) -> None:
 
 
 def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
-    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement.
+    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement or a test.
 
     Cut at 2 MB; a picture larger than that is left out, and so is what exceeds 10 MB of one check. Does nothing
-    outside of a measurement.
+    elsewhere.
     """
     job = current_job()
     data = valid(content).encode() if isinstance(content, str) else content

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
 _PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
+_SLICE = 0.5  # seconds
 
 
 class Job:
@@ -75,6 +76,13 @@ class Job:
         late = self.ends_at is not None and time.monotonic() > self.ends_at
         nameless = isinstance(error, NoAnswer) and not str(error)
         self.end(value, self._overdue() if late or nameless else error)
+
+    def wait(self, look: Callable[[], None]) -> None:
+        """Until it has ended or its time is over, and call `look` now and then: for what else may end the wait."""
+        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
+            if time.monotonic() >= (self.ends_at or 0.0):
+                self.expire()
+            look()
 
     def expire(self) -> None:
         """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""

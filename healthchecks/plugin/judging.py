@@ -10,8 +10,9 @@ from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import checks
+from healthchecks.plugin.attachments import Attachment
 from healthchecks.plugin.execution import execute_test, refuse_value
-from healthchecks.plugin.job import Job
+from healthchecks.plugin.job import Job, current_job
 from healthchecks.plugin.logs import replay
 from healthchecks.plugin.progress import show_waiting
 from healthchecks.plugin.run import Run
@@ -32,7 +33,8 @@ def judge(item: pytest.Function, run: Run) -> None:
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
-    call = partial(execute_test, partial(item.obj, **arguments))
+    attached = item.stash[ATTACHED] = list[Attachment]()
+    call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
     if item.config.getoption("usepdb", default=False):
         call()
     elif jobs:
@@ -41,11 +43,20 @@ def judge(item: pytest.Function, run: Run) -> None:
         await_test(item, run, call)
 
 
+def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
+    """Let the test attach, too: what it judges it can show."""
+    try:
+        return call()
+    finally:
+        if job := current_job():
+            attached += job.attachments
+
+
 def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
     """Run a test that measures by itself, and wait for it as for a measurement."""
     job = run.stage.begin(item.name, call, checks.deadline_of(item))
     item.stash.setdefault(JOBS, []).append(job)
-    show_waiting(job, partial(run.stage.waiting, job), item.config)
+    show_waiting(job, partial(run.stage.waiting, job), run)
     return run.stage.finish(job)
 
 
@@ -94,10 +105,11 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
     """What was measured; raises what the measurement raised. What it logged is logged now."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
-        show_waiting(job, run.pool.waiting, item.config)
+        show_waiting(job, run.pool.waiting, run)
         return run.pool.wait(job)
     finally:
         replay(job)
 
 
 JOBS = pytest.StashKey[list[Job]]()
+ATTACHED = pytest.StashKey[list[Attachment]]()

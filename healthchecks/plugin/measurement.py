@@ -32,7 +32,8 @@ def _fixture(function: F, concurrent: int | None) -> F:
     measured = Measurement(function, *_parameter(function), concurrent)
 
     def job(request: pytest.FixtureRequest, **target: Target) -> object:
-        return request.config.stash[POOL].submit(measured, target[measured.parameter])
+        pool = request.config.stash.get(POOL, None)  # none under --setup-only, which contacts nobody
+        return pool and pool.submit(measured, target[measured.parameter])
 
     parameters = ("request", measured.parameter)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -40,6 +40,17 @@ class Report(SelfContainedReport):  # type: ignore[misc]
         self.situation = situation
         super()._generate_report()
 
+    def end(self, session: pytest.Session) -> None:
+        """The last that it gathers: what hooks of users add to the page."""
+        super().pytest_sessionfinish(session)
+
+    def pytest_sessionfinish(self) -> None:
+        """Called by pytest among the hooks of others: too late, should one of them hang."""
+
+    def _generate_environment(self) -> dict[str, Any]:
+        """Our page does not show it; without pytest-metadata there is none."""
+        return {}
+
     def _generate_report(self, *args: Any, **kwargs: Any) -> None:
         """Called by pytest-html at the end of the tests: too early."""
 
@@ -55,7 +66,6 @@ class Page:
         make_directory(directory)
         remove_abandoned(directory)
         self.path = directory / NAME
-        self.session: pytest.Session | None = None
         self.environment: dict[str, str] = {}
         self._config = config
         self._report = Report(self.path, config)
@@ -68,15 +78,19 @@ class Page:
 
     def begin(self, session: pytest.Session, environment: dict[str, str], broken: list[Any]) -> None:
         """Hand it what it missed by being registered after collection."""
-        self.session, self.environment = session, environment
+        self.environment = environment
         self._report.pytest_sessionstart(session)
         self._report.pytest_collection_finish(session)
         for report in broken:
             self._report.pytest_collectreport(report)
 
+    def end(self, session: pytest.Session) -> None:
+        """No more rows come; the page may be published."""
+        self._config.pluginmanager.unregister(self._report)
+        self._report.end(session)
+
     def publish(self, situation: Situation) -> None:
         """Write the page. Raises OSError; the old page is then still there."""
-        self._config.pluginmanager.unregister(self._report)
         self._report.publish(situation)
 
     def keep(self, situation: Situation) -> None:

@@ -7,30 +7,47 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin.job import Job
+from healthchecks.plugin.run import Run
 from servermonitoring.values import in_words
 
 _INTERVAL = 0.5  # seconds between two looks of the person who waits
 
 
-def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], config: pytest.Config) -> None:
-    """Until the job is done or its time is over, on a terminal: a line that is rewritten and then taken away.
+def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
+    """Until the job is done or its time is over: notice signals, and show a person on a terminal what is awaited.
 
     `waiting` says how many jobs are awaited, and for how many seconds at most.
     """
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not reporter.isatty:
-        return
-    shown = False
-    while not job.done.wait(_INTERVAL) and (still := waiting())[1] > 0:
-        with _uncaptured(config):
-            if not shown:
-                reporter.ensure_newline()
-            reporter.rewrite(_line(*still), erase=True)
-        shown = True
-    if shown:
-        with _uncaptured(config):
-            reporter.rewrite("", erase=True)
-            reporter.rewrite("")
+    line = _Line(run.session.config)
+    with run.interruption.held():
+        while (still := waiting())[1] > 0 and not job.done.wait(min(_INTERVAL, still[1])):
+            run.interruption.check()
+            line.show(_line(*waiting()))
+        line.remove()
+
+
+class _Line:
+    """One that is rewritten, and then taken away; on a terminal only."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        if self._reporter is None or not self._reporter.isatty:
+            return
+        with _uncaptured(self._config):
+            if not self._is_shown:
+                self._reporter.ensure_newline()
+            self._reporter.rewrite(text, erase=True)
+        self._is_shown = True
+
+    def remove(self) -> None:
+        if self._is_shown:
+            with _uncaptured(self._config):
+                self._reporter.rewrite("", erase=True)
+                self._reporter.rewrite("")
 
 
 def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:

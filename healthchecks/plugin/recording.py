@@ -11,7 +11,7 @@ from _pytest.outcomes import Skipped  # whose place pytest looks for in the trac
 
 from healthchecks.plugin import checks
 from healthchecks.plugin.fixture_hint import explained
-from healthchecks.plugin.judging import JOBS, Blocked
+from healthchecks.plugin.judging import ATTACHED, JOBS, Blocked
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import Broken, LogLine, Result, Status
 from healthchecks.plugin.run import Run
@@ -64,10 +64,12 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.sections.append(("Retries", saved))
     _scrub(report, judged)
     if report.when == "call" or report.outcome != "passed":
-        attachments = [each for job in jobs for each in job.attachments]
+        attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
+        if checks.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
+            run.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 
@@ -107,6 +109,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
         after=target.after if target else 1,
+        local=target is not None and target.local,
         log=log,
         extras={
             "reference": reference,

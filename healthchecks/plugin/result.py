@@ -116,6 +116,8 @@ class Result:
     """The class of error: NoAnswer, AssertionError; empty when all is well."""
     after: int = 1
     """Failures in a row before an alert."""
+    local: bool = False
+    """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()
     attachments: Sequence[Attachment] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)

@@ -4,12 +4,13 @@ import socket
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from healthchecks.plugin import checks
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.limits import lift, limits
 from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
@@ -20,6 +21,7 @@ from servermonitoring import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from threading import Timer
 
     from healthchecks.plugin.logs import Collector
@@ -33,18 +35,20 @@ _LONGEST = 2_000  # characters of what is told of the suite itself
 class Run:
     """Made when collection has found health checks; the hooks work on it."""
 
-    def __init__(self, configuration: Configuration, rootdir: Path) -> None:
-        self.configuration = configuration
+    def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
+        self.configuration, self.session = configuration, session
         self.pool = Pool(limits(), configuration.settings.run.deadline)
-        self.stage = Stage(self.pool.ends_at)
+        self.interruption = Interruption()
+        self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
         self.directory = state.location(configuration.state_directory)
-        self.page_directory = configuration.page_directory(rootdir)
+        self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
+        self.shown_notices = self.said_notices = 0  # how many the page and the terminal have
         self.troubles: dict[str, str] = {}  # part of the suite → what is wrong with it
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.memory: Memory | None = None
@@ -57,6 +61,8 @@ class Run:
         self.part = ""  # why this is not a run of all checks; empty if it is
         self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
         self.folders: set[Path] = set()  # where checks are
+        self.has_begun = self.is_concluded = False
+        self.items: list[pytest.Item] = []  # the checks of this run
         self.interrupted = False
         self.late_timer: Timer | None = None
         self.retries: Counter[pytest.Item] = Counter()
@@ -106,6 +112,10 @@ class Run:
         text = clean(text, _LONGEST)
         self.notices.append(text)
         self.troubles.setdefault(name, text)
+
+    def without_result(self) -> list[pytest.Item]:
+        """The checks of which nothing is known, since the run was cut off."""
+        return [each for each in self.items if (checks.check_name(each), checks.target_name(each)) not in self.results]
 
     def in_maintenance(self, *references: str) -> bool:
         """Whether one of these names of a check's target is in a window that is open."""

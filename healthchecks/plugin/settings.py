@@ -44,8 +44,8 @@ class DashboardSettings(Table):
 
 
 class MonitorSettings(Table):
-    monitor: str = Field(pattern=r"^[a-z0-9_-]{1,50}$")
-    """The slug of Sentry's cron monitor, made there if there is none."""
+    monitor: str = Field(pattern=r"^[a-z0-9_-]*(\{host\})?[a-z0-9_-]*$", min_length=1, max_length=50)
+    """The slug of Sentry's cron monitor, made there if there is none; {host} in it is the name of this host."""
     schedule: str = "*/10 * * * *"
     """When runs begin, as in the crontab."""
     timezone: str = "UTC"

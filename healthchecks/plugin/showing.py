@@ -52,13 +52,10 @@ def others(run: Run) -> list[dict[str, Any]]:
 
 
 def _unjudged(run: Run) -> Iterator[Unjudged]:
-    items = run.page.session.items if run.page and run.page.session else ()
-    for item in items:
-        if checks.is_check(item) and not checks.kind_is_absent(item):
-            target = checks.target_of(item)
-            key = checks.check_name(item), checks.target_name(item)
-            if key not in run.results:
-                yield Unjudged(*key, checks.label(item), target.group if target else "")
+    for item in run.without_result():
+        target = checks.target_of(item)
+        name = checks.check_name(item), checks.target_name(item)
+        yield Unjudged(*name, checks.label(item), target.group if target else "")
 
 
 def _is_gone(run: Run, reference: str) -> bool:

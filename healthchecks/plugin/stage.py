@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
@@ -45,8 +46,8 @@ class _Worker:
 class Stage:
     """`ends_at`: the run's deadline, monotonic."""
 
-    def __init__(self, ends_at: float) -> None:
-        self._ends_at = ends_at
+    def __init__(self, ends_at: float, interruption: Interruption) -> None:
+        self._ends_at, self._interruption = ends_at, interruption
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
         self._job: Job | None = None
@@ -68,8 +69,8 @@ class Stage:
     def finish(self, job: Job) -> Any:
         """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
         try:
-            if not job.done.wait(max(0.0, (job.ends_at or 0.0) - time.monotonic())):
-                job.expire()
+            with self._interruption.held():
+                job.wait(self._interruption.check)
         finally:
             if job.is_overdue:
                 self._abandon()

@@ -1,14 +1,15 @@
 """From collected tests to a run: the configuration is checked, then every measurement is started at once."""
 
 import gc
-import signal
-import threading
+import os
+from functools import partial
 from typing import Any
 
 import pytest
 
 from healthchecks.plugin import checks, faults, logs, names, own_checks, selection
 from healthchecks.plugin.configuration import Configuration
+from healthchecks.plugin.containment import contain
 from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Measurement
@@ -19,26 +20,38 @@ from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.target import Target
-from healthchecks.plugin.troubles import InternalErrors
+from healthchecks.plugin.troubles import PYTEST, InternalErrors
 from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.scrubbing import scrub
 
+_XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
 
-def start(session: pytest.Session) -> None:
-    """Raises pytest.UsageError for a wrong configuration; exits with 6 if another run is alive."""
+
+def leave_worker(config: pytest.Config) -> None:
+    """End a worker of pytest-xdist: each would run every probe."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[checks.REFUSAL] = _XDIST
+        pytest.exit(_XDIST, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def prepare(session: pytest.Session) -> None:
+    """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
     refuse_optimized()
     gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
     config = session.config
+    _refuse_plugins(config)
     configuration = configuration_of(config)
     elsewhere = _kinds_elsewhere(session)
     passed_over = _refuse_mistakes(session, configuration, elsewhere)
-    if config.option.collectonly:
+    if _only_shows(config):
         return
-    run = Run(configuration, config.rootpath)
+    run = Run(configuration, session)
     refuse_foreign_directories(run, config)
+    config.stash[RUN] = run
     found = [item for item in session.items if checks.is_check(item)]
+    run.items = [each for each in found if not checks.kind_is_absent(each)]
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
     run.part = selection.missing_part(session, configuration, elsewhere)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
@@ -50,20 +63,30 @@ def start(session: pytest.Session) -> None:
         *faults.hints(session, run),
         *_passed_over(session),
     ]
+    if not config.getoption("no_alerts"):
+        run.alerts = wire(run)
+
+
+def begin(session: pytest.Session, run: Run) -> None:
+    """Start every probe, once no plugin can refuse the run any more. Exit with 6 if another run is alive."""
+    config = session.config
+    run.interruption.own()
+    config.add_cleanup(run.interruption.release)
     _lock(run)
-    config.stash[RUN] = run
+    run.has_begun = True
     config.stash[POOL] = run.pool
     _set_options(session)
     keep_streams(config)
-    _end_on_sigterm(config)
     run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
-    _wire(session, run)
+    if run.telling:
+        run.telling.begin()
     faults.record(session, run)
     _begin_page(session, run)
-    _show_header(session, run)
+    _begin_hooks(config, run)
     _measure(session, run)
+    run.interruption.check()
 
 
 def header(run: Run) -> list[str]:
@@ -78,10 +101,22 @@ def header(run: Run) -> list[str]:
     return [scrub(line) for line in lines]
 
 
-def _show_header(session: pytest.Session, run: Run) -> None:
-    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    for line in header(run) if reporter else ():
-        reporter.write_line(line)
+def _only_shows(config: pytest.Config) -> bool:
+    """Whether pytest is asked what it would run: no target is contacted then."""
+    return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
+
+
+def _refuse_plugins(config: pytest.Config) -> None:
+    """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
+    missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
+    if not hasattr(config.hook, "pytest_html_report_title"):
+        missing.append("html")
+    if missing:
+        without = " ".join(f"-p no:{name}" for name in missing)
+        without += " and $PYTEST_DISABLE_PLUGIN_AUTOLOAD" * ("PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ)
+        raise pytest.UsageError(f"health checks need pytest plugins that are switched off: run them without {without}")
+    if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
+        raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
 
 
 def _kinds_elsewhere(session: pytest.Session) -> set[str]:
@@ -119,15 +154,6 @@ def _look_up_needs(session: pytest.Session, configuration: Configuration) -> Non
         target = checks.target_of(item) if marker and marker.kwargs.get("needs") else None
         if target and (unknown := configuration.unknown_needs(target)):
             item.stash[checks.PROBLEM] = f"@pytest.mark.{checks.MARKER}: needs: {'; '.join(unknown)}"
-
-
-def _wire(session: pytest.Session, run: Run) -> None:
-    session.config.pluginmanager.register(InternalErrors(run))
-    session.config.pluginmanager.register(WarningText())
-    if not session.config.getoption("no_alerts"):
-        run.alerts = wire(run)
-    if run.telling:
-        run.telling.begin()
 
 
 def _passed_over(session: pytest.Session) -> list[str]:
@@ -170,18 +196,6 @@ def _set_options(session: pytest.Session) -> None:
             reporter.reportchars = ""
 
 
-def _end_on_sigterm(config: pytest.Config) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, interrupt)
-        config.add_cleanup(restore)
-
-
 def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
@@ -193,9 +207,10 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     run.page = page
 
 
-def _broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
-    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    return list(reporter.stats.get("error", ())) if reporter else []
+def _begin_hooks(config: pytest.Config, run: Run) -> None:
+    for plugin in (InternalErrors(run), WarningText(), run.interruption):
+        config.pluginmanager.register(plugin)
+    contain(config, run.interruption, partial(run.trouble, PYTEST))
 
 
 def _measure(session: pytest.Session, run: Run) -> None:

@@ -18,6 +18,8 @@ class Target(BaseModel):
     """True for a kind that is one table, `[kind]`, such as [host]."""
     configured: ClassVar[bool] = True
     """False for a kind that has no tables: a report has its settings in its own file."""
+    local: ClassVar[bool] = False
+    """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
     deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
     """Seconds that the whole measurement may take."""
@@ -76,3 +78,10 @@ class Target(BaseModel):
     def reference(self) -> str:
         """How `needs` names it: website.home, host."""
         return f"{self.kind()}.{self._name}" if self._name else self.kind()
+
+
+class LocalTarget(Target):
+    """Of a marked test without a table that is about this machine: `@pytest.mark.healthcheck(local=True)`."""
+
+    configured: ClassVar[bool] = False
+    local: ClassVar[bool] = True

@@ -1,27 +1,29 @@
 """Alerts of one run, from the first check-in to the last event delivered: what is decided, where it goes."""
 
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin import troubles
+from healthchecks.plugin.alerting.alert import Past
+from healthchecks.plugin.alerting.alert_state import AlertState
 from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
-from healthchecks.plugin.alerting.memory import Memories
-from healthchecks.plugin.alerting.policy import Action
+from healthchecks.plugin.alerting.policy import Action, Key, Memory
+from healthchecks.plugin.alerting.state_file import NAME, Reading, StateFile
 from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
-from healthchecks.plugin.sinks import history
 from servermonitoring import threads
 
 if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet
     from healthchecks.plugin.run import Run
+    from servermonitoring.delivery import Delivery
 
 HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
+_PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not answer
+_PAST = 10  # runs of a check that its alert shows
 _SUPPRESSED = {
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
@@ -34,7 +36,9 @@ class Telling:
     def __init__(self, run: "Run", outlets: "Sequence[Outlet]" = (), errands: "Sequence[Errand]" = ()) -> None:
         self.outlets, self._errands = outlets, [*outlets, *errands]
         self._run, self._settings = run, run.configuration.settings
+        self._file = StateFile(run.directory)
         self._rounds: list[Round] = []
+        self._in_memory: dict[str, list[tuple[Outlet, Delivery]]] = {}  # id of an alert → its copies
 
     def begin(self) -> None:
         for errand in self._errands:
@@ -44,18 +48,12 @@ class Telling:
         """Hand what is due to the outlets, and remember it: in this order, since twice is better than never."""
         if not self.outlets:
             return
-        results, now = list(results), datetime.now(UTC)
-        try:
-            decided = bounded(partial(self._decide, results, now), HOLD_UP)
-        except (OSError, sqlite3.Error) as error:
-            self._run.trouble("alerts", f"what was told cannot be read, so all that fails is told: {error}")
-            self._hand_over(self._alerting(None, now).decide(results))
-            return
-        self._hand_over(decided)
-        try:
-            bounded(partial(self._remember, decided, now), HOLD_UP)
-        except (OSError, sqlite3.Error) as error:
-            self._run.trouble("alerts", f"what was told cannot be kept, so it will be told again: {error}")
+        now, reading = datetime.now(UTC), self._read()
+        decided = self._alerting(reading.state, now).decide(results)
+        waiting = self._hand_over(decided)
+        if decided.changed or not reading.is_whole:
+            self._remember(*decided.remembered(waiting), now, decided.recovered)
+        self._rounds.append(decided)
 
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within HOLD_UP; the rest waits for the next run."""
@@ -68,6 +66,7 @@ class Telling:
                 errand.end(exitstatus, ends_at)
         for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
+        self._remember_what_left()
 
     def summary(self) -> list[str]:
         """A line for each errand that has something to say, and one of what was not told."""
@@ -75,28 +74,58 @@ class Telling:
         suppressed = ", ".join(self._suppressed())
         return [*lines, f"alerts not sent: {suppressed}"] if suppressed else lines
 
-    def _decide(self, results: list[Result], now: datetime) -> Round:
-        with history.opened(self._run.directory, self._settings.history.days) as opened:
-            troubles.tell_put_aside(self._run, opened)
-            return self._alerting(Memories(opened), now).decide(results)
+    def _read(self) -> Reading:
+        try:
+            reading = bounded(self._file.begin, _PATIENCE)
+        except TimeoutError as error:
+            reading = Reading(None, f"{NAME}: {error}", is_whole=False)
+        if reading.error:
+            then = "" if reading.state else "; all that fails is alerted"
+            self._run.trouble("alerts", f"what was alerted cannot be read: {reading.error}{then}")
+        return reading
 
-    def _alerting(self, memories: Memories | None, now: datetime) -> Alerting:
+    def _alerting(self, state: AlertState | None, now: datetime) -> Alerting:
         limits = Limits(self._settings.alerts.storm, self._settings.alerts.per_day)
-        return Alerting(limits, self._run.host, memories, now)
+        return Alerting(limits, self._run.host, state, now, self._pasts())
 
-    def _hand_over(self, decided: Round) -> None:
+    def _pasts(self) -> dict[tuple[str, str], list[Past]]:
+        started = int(self._run.started.timestamp())
+        return {
+            each.key: [
+                Past(point.moment, point.status, point.seconds) for point in each.recent if point.time < started
+            ][: -_PAST - 1 : -1]
+            for each in (self._run.memory.pasts if self._run.memory else ())
+        }
+
+    def _hand_over(self, decided: Round) -> list[str]:
+        """Give back the ids of those that no outlet could write to its spool: they may yet be sent from memory."""
+        waiting = []
         for alert in decided.alerts:
-            for outlet in self.outlets:
-                outlet.put(alert)
-        self._rounds.append(decided)
+            copies = [(outlet, outlet.put(alert)) for outlet in self.outlets]
+            if not any(copy and copy.content is None for _, copy in copies):
+                self._in_memory[alert.id] = [(outlet, copy) for outlet, copy in copies if copy]
+                waiting.append(alert.id)
+        return waiting
 
-    def _remember(self, decided: Round, now: datetime) -> None:
-        days = self._settings.history.days
-        with history.opened(self._run.directory, days) as opened:
-            memories = Memories(opened)
-            memories.save(decided.changed, decided.sent, now.timestamp(), days)
-            if self._settings.sentry.token:
-                memories.change_resolutions(decided.recovered, [])
+    def _remember_what_left(self) -> None:
+        """Of what could not be written, what was sent from memory: the rest is due again in the next run."""
+        left = {event for event, copies in self._in_memory.items() if any(each.has_sent(copy) for each, copy in copies)}
+        for decided in self._rounds:
+            if sent := [alert.key for alert in decided.alerts if alert.id in left]:
+                keys = {key for event in left for key in decided.unsent.get(event, ())}
+                self._remember({key: decided.changed[key] for key in keys}, sent, datetime.now(UTC), {})
+
+    def _remember(
+        self, changed: Mapping[Key, Memory | None], sent: Sequence[Key], now: datetime, recovered: Mapping[str, float]
+    ) -> None:
+        def change(state: AlertState) -> None:
+            state.resolutions |= recovered if self._settings.sentry.token else {}
+            state.change(changed, sent, now.timestamp())
+
+        try:
+            bounded(partial(self._file.change, change), _PATIENCE)
+        except OSError as error:
+            self._run.trouble("alerts", f"what was alerted cannot be kept, so it is alerted again: {error}")
 
     def _suppressed(self) -> Iterator[str]:
         if count := sum(each.told.actions[Action.QUIET] for each in self._rounds):

@@ -8,7 +8,6 @@ import pytest
 from healthchecks.plugin.outputs import scrub_repr
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.sinks.history import History
 from healthchecks.plugin.verdict import describe
 from servermonitoring.scrubbing import scrub
 
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from _pytest._code.code import TerminalRepr
 
 CHECK = "suite"
-_PARTS = ("state", "history", "page", "metrics", "alerts", "pytest")
+PYTEST = "pytest"
+_PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 
 def results(run: Run) -> Iterator[Result]:
@@ -33,6 +33,7 @@ def results(run: Run) -> Iterator[Result]:
             seconds=0.0,
             started=run.started,
             host=run.host,
+            local=True,
         )
 
 
@@ -45,9 +46,4 @@ class InternalErrors:
     @pytest.hookimpl(tryfirst=True)  # before the terminal prints it
     def pytest_internalerror(self, excrepr: "TerminalRepr", excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
         scrub_repr(excrepr)
-        self._run.trouble("pytest", f"pytest itself failed: {describe(excinfo.value)}")
-
-
-def tell_put_aside(run: Run, history: History) -> None:
-    if history.put_aside:
-        run.trouble("history", f"the history was damaged: put aside as {history.put_aside}, begun anew")
+        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")

@@ -19,7 +19,7 @@ _LONGEST = 2_000  # characters of a message
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BROKEN = (
     ArithmeticError, AttributeError, Broken, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
-    RecursionError, SyntaxError, TypeError, MemoryError,
+    RecursionError, SyntaxError, TypeError, MemoryError, Warning,
 )  # fmt: skip
 """What a mistake in the check raises, not a bad service."""
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)

@@ -9,6 +9,7 @@ from servermonitoring import dsn
 if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.errands import Errand, Outlet
+    from servermonitoring.delivery import Delivery
 
 VARIABLE = dsn.HEALTHCHECKS
 
@@ -45,11 +46,11 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         origin = replace(origin, environment=settings.environment)
     sentry = Sentry(text, run.directory / "spool" / "sentry", origin)
 
-    def put(alert: "Alert") -> None:
+    def put(alert: "Alert") -> "Delivery | None":
         from healthchecks.plugin.sinks.sentry import attachments, event
 
         files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
-        sentry.capture(event(alert), files)
+        return sentry.put(event(alert), files)
 
     outlets.append(Outlet("Sentry", sentry, put))
     monitor = settings.check_in and (settings.check_in.reports if run.of_reports else settings.check_in)
@@ -57,7 +58,7 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         errands.append(CheckIn(sentry, monitor))
     if settings.token:
         resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
-        errands.append(Resolutions(resolver, run.directory, run.configuration.settings.history.days))
+        errands.append(Resolutions(resolver, run.directory))
     told = [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
     return [*told, f"no check-in, since this is a part of the checks ({run.part})"] if monitor and run.part else told
 
@@ -71,10 +72,10 @@ def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list
 
     webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
 
-    def put(alert: "Alert") -> None:
+    def put(alert: "Alert") -> "Delivery | None":
         from healthchecks.plugin.sinks.webhook import document
 
-        webhook.post(document(alert), "/".join(alert.fingerprint))
+        return webhook.post(document(alert), "/".join(alert.fingerprint))
 
     outlets.append(Outlet("webhook", webhook, put))
     return ["webhook"]

@@ -4,6 +4,7 @@ Status 0 and no word if the run finished and recorded its end, whatever its chec
 Else it prints why, for cron's mail and systemd's journal, and sends an alert by the shortest way.
 """
 
+import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from servermonitoring.scheduled_run.user import run_as
 if TYPE_CHECKING:
     from servermonitoring.scheduled_run.settings import Settings
 
-_TIMEOUT = 540.0  # seconds
+_DESCRIPTION = "One run of pytest, watched: silent if it finished and recorded its end, else an alert and why."
 _LAST_LINE = 500  # characters of it in an alert's message
 _OUTPUT = 2000  # characters of it in an alert
 
@@ -27,9 +28,9 @@ _OUTPUT = 2000  # characters of it in an alert
 def main(arguments: Sequence[str], checkout: str) -> int:
     """Run pytest, report what went wrong, and return the exit status."""
     open_standard()
-    options, words = _parse(arguments)
-    work = partial(_scheduled, words, float(options.get("--timeout", _TIMEOUT)), checkout)
-    return run_as(options["--user"], work) if "--user" in options else work()
+    options = _parse(arguments)
+    work = partial(_scheduled, options.arguments, options.timeout, checkout)
+    return run_as(options.user, work) if options.user else work()
 
 
 def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
@@ -44,12 +45,12 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
     return fault.status if fault else 0
 
 
-def _parse(arguments: Sequence[str]) -> tuple[dict[str, str], Sequence[str]]:
-    """The options of this command, which come first, and the arguments of pytest."""
-    options: dict[str, str] = {}
-    while arguments[:1] in (["--user"], ["--timeout"]):
-        options[arguments[0]], arguments = arguments[1], arguments[2:]
-    return options, arguments
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ci/deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")
+    return parser.parse_args(arguments)
 
 
 def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:

@@ -22,7 +22,7 @@ def no_process_left(monkeypatch):
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a short name, as a browser needs it
     monkeypatch.setenv("TMPDIR", str(temporary))
     yield
-    until(lambda: not started_by(temporary), what="end of all processes")
+    until(lambda: not started_by(temporary), 60, what="end of all processes")
     left = [each.name for each in temporary.iterdir()]
     shutil.rmtree(temporary)
     assert left == []

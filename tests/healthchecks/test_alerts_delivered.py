@@ -1,6 +1,13 @@
 """The check of the alerts' own delivery."""
 
+import os
+import textwrap
+import time
+
+import pytest
+
 from servermonitoring.delivery import Delivery
+from tests.reliability import reliability
 from tests.suite import ROOT
 
 CHECK = "alerts_delivered[]"
@@ -35,3 +42,42 @@ def test_what_waits_for_longer_is_told_by_spool(run_suite, tmp_path):
         "1 alert for webhook could not be delivered, the oldest for 1 h 7 min",
         "2 alerts for sentry could not be delivered, the oldest for 2 h",
     ]
+
+
+CLOSED = """
+    import pytest
+    @pytest.mark.healthcheck
+    def test_closed():
+        raise AssertionError("closed")
+"""
+
+
+@reliability(
+    "Alerts",
+    fault="a receiver refuses every alert, with 400 or 413",
+    promise="the check alerts_delivered fails for a day, with the receiver's status and first words",
+)
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(400, "answers 400 Bad Request: no_text"), (413, "answers 413 Request Entity Too Large: no_text")],
+)
+def test_what_was_refused_is_told_for_a_day(run_suite, website, tmp_path, status, words):
+    website.answer("/hook", "no_text", status=status)
+    toml = f"[alerts]\nwebhook = '{website.url('/hook')}'\n"
+    own = tmp_path / "test_closed.py"
+    own.write_text(textwrap.dedent(CLOSED))
+    run_suite(toml, str(own))
+    assert run_suite(toml, FILE).message(CHECK) == f"1 alert refused by webhook within a day: {words}"
+    for each in (tmp_path / "state" / "spool" / "webhook" / "refused").iterdir():
+        os.utime(each, (1, time.time() - 86500))
+    run_suite(toml, FILE).assert_well(CHECK)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_whatever_is_in_the_reasons_place_hides_no_refusal(run_suite, tmp_path, make):
+    put(tmp_path, "sentry", 60)
+    spool = tmp_path / "state" / "spool" / "sentry"
+    (spool / "refused").mkdir()
+    (next(each for each in spool.iterdir() if each.is_file())).rename(spool / "refused" / "1-a-b.answered-400")
+    make(spool / "refused.txt")
+    assert run_suite("", FILE).message(CHECK) == f"1 alert refused by sentry within a day: see {spool / 'refused'}"

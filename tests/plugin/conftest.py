@@ -125,3 +125,16 @@ def greeter():
     listener = Listener(b"ready\n")
     yield listener
     listener.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, of 1 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root, to mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", folder], check=False).returncode:
+        pytest.skip("missing: mount, to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -1,5 +1,8 @@
 """A suite of one check of several shops, whose words are in files: what a run has to say can be said to it."""
 
+from dataclasses import replace
+
+from healthchecks.plugin.alerting.state_file import StateFile
 from tests.plugin.conftest import Suite
 
 SHOPS = """
@@ -44,3 +47,15 @@ class Shops(Suite):
     def spooled(self):
         """What waits to be sent."""
         return [path for path in self.state.rglob("*") if "spool" in str(path) and path.name.count("-") == 2]
+
+
+def age_alerts(state_directory, age):
+    """As if all that was alerted had been so much earlier."""
+
+    def change(state):
+        seconds = age.total_seconds()
+        for key, memory in state.memories.items():
+            told = memory.told and memory.told - seconds
+            state.memories[key] = replace(memory, told=told, since=memory.since - seconds)
+
+    StateFile(state_directory).change(change)

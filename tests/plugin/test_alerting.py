@@ -1,15 +1,15 @@
-"""From the results of runs to alerts, with what is remembered in a real history."""
+"""From the results of runs to alerts, with what is remembered in a real file."""
 
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from healthchecks.plugin.alerting.alert import Past
 from healthchecks.plugin.alerting.deciding import DAYS_LIMIT, STORM, Alerting, Limits
-from healthchecks.plugin.alerting.memory import Memories
 from healthchecks.plugin.alerting.policy import Action
+from healthchecks.plugin.alerting.state_file import StateFile
 from healthchecks.plugin.result import LogLine, Result, Status
-from healthchecks.plugin.sinks.history import History
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
@@ -25,18 +25,22 @@ def line(text, level=logging.ERROR, **more) -> LogLine:
 
 
 class Runs:
-    """Runs one after another on one history, ten minutes apart."""
+    """Runs one after another on one file, ten minutes apart."""
 
     def __init__(self, directory, limits=None, host="web1"):
-        self.history, self.limits, self.host = History(directory, 400), limits or Limits(), host
-        self.memories, self.now, self.alerts = Memories(self.history), START, []
+        self.file, self.limits, self.host = StateFile(directory), limits or Limits(), host
+        self.now, self.alerts, self.pasts = START, [], {}
 
-    def run(self, *results, after=timedelta(minutes=10), is_killed=False):
+    def run(self, *results, after=timedelta(minutes=10), is_killed=False, lost=()):
         """The alerts of this run; a killed one hands them over and remembers nothing."""
-        decided = Alerting(self.limits, self.host, self.memories, self.now).decide(results)
+        state = self.file.begin().state
+        decided = Alerting(self.limits, self.host, state, self.now, self.pasts).decide(results)
         if not is_killed:
-            self.memories.save(decided.changed, decided.sent, self.now.timestamp(), 400)
-            self.history.store(results, self.now, 1.0, interrupted=False)
+            changed, sent = decided.remembered([alert.id for alert in decided.alerts if alert.key[1] in lost])
+            self.file.change(lambda state: state.change(changed, sent, self.now.timestamp()))
+        for each in results:
+            before = self.pasts.get(each.key, [])
+            self.pasts[each.key] = [Past(self.now, each.status, each.seconds), *before][:10]
         self.now += after
         self.alerts += decided.alerts
         self.decided = decided

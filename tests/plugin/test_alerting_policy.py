@@ -26,6 +26,7 @@ REMEMBERED = {
     "told, by a clock that was set back since": Memory(
         START, "", 1, START + 9 * HOUR, 0, frozenset({"failed NoAnswer"})
     ),
+    "told, reminded by a clock that was years ahead": Memory(START, "", 7, START, 1800, frozenset({"failed NoAnswer"})),
 }
 SEEN = {
     "well": Observation(KEY, Seen.WELL),
@@ -111,8 +112,11 @@ def test_what_is_unknown_is_remembered_as_it_was():
     assert decide(memory, SEEN["blocked or skipped"], START + 100 * HOUR)[1] == memory
 
 
-def test_a_clock_that_was_set_back_does_not_silence_reminders():
-    memory = REMEMBERED["told, by a clock that was set back since"]
+@pytest.mark.parametrize(
+    "remembered", ["told, by a clock that was set back since", "told, reminded by a clock that was years ahead"]
+)
+def test_a_clock_that_was_wrong_does_not_silence_reminders(remembered):
+    memory = REMEMBERED[remembered]
     actions, _ = course([START, START + HOUR / 2, START + HOUR], memory=memory)
     assert actions == [Action.QUIET, Action.QUIET, Action.REMINDER]
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -12,7 +10,7 @@ import pytest
 from healthchecks.plugin.sinks.sentry import event
 from servermonitoring.envelope import Origin
 from servermonitoring.sentry import Sentry
-from tests.plugin.shops import Shops
+from tests.plugin.shops import Shops, age_alerts
 from tests.plugin.test_alerting import Runs, result
 from tests.reliability import reliability
 from tests.servers.sentry_api import TOKEN, SentryApi
@@ -139,8 +137,7 @@ def test_a_bookmarklet_sends_screenshot_and_source_with_its_first_event_only(
     first = bugsink.raw()
     assert "\x89PNG"[1:] in first
     assert first.count('"filename":"screenshot') == first.count('"filename":"page source') == 1, first[:4000]
-    with closing(sqlite3.connect(tmp_path / "state" / "history.sqlite")) as database, database:
-        database.execute("UPDATE alerts SET told = told - ?", (timedelta(hours=2).total_seconds(),))
+    age_alerts(tmp_path / "state", timedelta(hours=2))
     assert run_suite(toml).status == 1
     assert len(bugsink.events()) == 2
     assert bugsink.raw().count('"filename":') == first.count('"filename":')

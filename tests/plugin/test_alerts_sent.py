@@ -8,6 +8,8 @@ import time
 import pytest
 
 from tests.plugin.shops import Shops
+from tests.reliability import reliability
+from tests.servers.relay import Relay
 from tests.servers.server import program, until
 from tests.suite import table
 
@@ -189,7 +191,7 @@ def test_what_ends_pytest_itself_is_told(shops, bugsink):
     ]
 
 
-def test_a_damaged_history_tells_all_that_fails_and_that_it_was_damaged(shops, bugsink):
+def test_a_damaged_history_tells_that_it_was_damaged_and_nothing_twice(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run()
     (shops.state / "history.sqlite").write_bytes(b"no database" * 1000)
@@ -197,7 +199,7 @@ def test_a_damaged_history_tells_all_that_fails_and_that_it_was_damaged(shops, b
         (shops.state / f"history.sqlite{suffix}").unlink(missing_ok=True)
     shops.run()
     titles = [(issue.title.partition(":")[0], issue.events) for issue in bugsink.issues()]
-    assert titles == [("shop[a]", 2), ("suite[history]", 1)]
+    assert titles == [("shop[a]", 1), ("suite[history]", 1)]
 
 
 @pytest.fixture
@@ -277,3 +279,59 @@ def test_the_requests_of_checks_carry_nothing_of_sentry(run_suite, website, kent
     assert [event["message"] for event in kent.events()]
     assert website.requests
     assert not [name for each in website.requests for name in each.headers if name in ("sentry-trace", "baggage")]
+
+
+@reliability(
+    "Alerts",
+    fault="the spool cannot be written, and Sentry is away",
+    promise="the alert is not remembered as sent: the next run sends it",
+)
+def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsink):
+    shops.alert(bugsink.dsn).say(a="closed")
+    shops.run("--no-alerts", "test_mine.py")
+    (shops.state / "spool").write_text("a file where a directory should be")
+    bugsink.stop()
+    outcome = shops.run()
+    assert "1 waiting" in outcome.output
+    assert "cannot be written: Not a directory" in outcome.output
+    bugsink.start()
+    assert "Sentry: 1 sent" in shops.run().output  # from memory, which is remembered
+    assert "alerts not sent: 1 told before" in shops.run().output
+    assert [(issue.title, issue.events) for issue in bugsink.issues()] == [("shop[a]: closed", 1)]
+    assert bugsink.events()[0].data["contexts"]["history"]["failures in a row"] == 2
+
+
+@reliability(
+    "Alerts",
+    fault="a captive portal answers 200 in Sentry's place",
+    promise="the run says so, and the next one delivers the alert",
+)
+def test_an_answer_that_is_not_sentrys_is_said_and_the_alert_arrives_later(shops, bugsink):
+    with Relay(bugsink.dsn) as relay:
+        relay.answer(200, body=b"<html>Welcome to the network of this hotel</html>")
+        shops.alert(relay.dsn).say(a="closed")
+        assert "Sentry: 1 waiting; answers 200 OK without saying that it took the alert" in shops.run().output
+        relay.well()
+        assert "Sentry: 1 sent" in shops.run().output
+    assert [issue.events for issue in bugsink.issues()] == [1]
+
+
+@reliability(
+    "Alerts",
+    fault="the file of what was alerted is damaged",
+    promise="alerting goes on, with its older copy or without, and one suite error says so",
+)
+@pytest.mark.parametrize(("names", "events"), [(["alerts.json"], 1), (["alerts.json", "alerts.old.json"], 2)])
+def test_a_damaged_file_of_what_was_alerted_is_told_once(shops, bugsink, names, events):
+    shops.alert(bugsink.dsn).say(a="closed")
+    for _ in range(2):
+        shops.run()
+    for name in names:
+        (shops.state / name).write_bytes(b"{" + bytes(500))
+    outcome = shops.run()
+    assert "what was alerted cannot be read: alerts.json is damaged: " in outcome.output
+    shops.say(b="closed")
+    for _ in range(2):
+        shops.run()
+    told = {issue.title.partition(":")[0]: issue.events for issue in bugsink.issues()}
+    assert told == {"shop[a]": events, "suite[alerts]": 1, "shop[b]": 1}

@@ -21,7 +21,7 @@ import pytest
 
 from servermonitoring.envelope import Origin
 from servermonitoring.sentry import Sentry
-from servermonitoring.spool import Tally
+from servermonitoring.tally import Tally
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until
 
@@ -152,6 +152,15 @@ def test_hangs_up(run, relay, bugsink):
     ids = put(sentry := run())
     relay._misbehave = lambda handler, _body: handler.connection.shutdown(2) is None
     met = outcome("closes the connection without an answer", sentry)
+    the_next_run_delivers(run, relay, bugsink, ids)
+    met.is_as_documented()
+
+
+def test_a_captive_portal(run, relay, bugsink):
+    """Somebody else answers, and has taken nothing."""
+    ids = put(sentry := run())
+    relay.answer(200, body=b"<html>Please accept the terms of use</html>")
+    met = outcome("a captive portal answers 200", sentry)
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 

@@ -17,6 +17,7 @@ from tests.servers.server import until
 from tests.suite import table
 
 TCP = "healthchecks/test_tcp.py"
+WRONG = "[run]\nwrong = 1\n"
 NOBODY = table("tcp", "nobody", host="127.0.0.1", port=9)
 PASSES = "import pytest\n\n\n@pytest.mark.healthcheck\ndef test_mine(): pass\n"
 
@@ -89,8 +90,8 @@ def test_no_environment(checkout):
 )
 @pytest.mark.parametrize(
     ("toml", "wrong"),
-    [("[websit.home]\nurl = 1", '[websit]: unknown table; did you mean "website"?'), ("[website.home", "is not TOML")],
-    ids=["unknown table", "no TOML"],
+    [(WRONG, '[run]: unknown key "wrong"'), ("[website.home", "is not TOML")],
+    ids=["unknown key", "no TOML"],
 )
 def test_wrong_configuration(checkout, toml, wrong):
     checkout.configure(toml)
@@ -215,11 +216,11 @@ def test_a_run_that_cannot_record(checkout):
     promise="one alert at once, then after 1 and 6 hours, then daily; the mail comes every time",
 )
 def test_a_fault_that_stays_is_alerted_once(checkout):
-    checkout.configure("[wrong]")
+    checkout.configure(WRONG)
     for _ in range(3):
         status, mail = checkout.run(TCP)
         assert status == 4
-        assert "unknown table" in mail
+        assert "unknown key" in mail
     assert "alert: sent " in mail
     assert len(run_alerts(checkout)) == 1
     (kept,) = checkout.state.glob("scheduled-*.json")
@@ -230,7 +231,7 @@ def test_a_fault_that_stays_is_alerted_once(checkout):
     assert len(run_alerts(checkout)) == 2
     checkout.configure("")
     checkout.run(TCP)
-    checkout.configure("[wrong]")
+    checkout.configure(WRONG)
     checkout.run(TCP)
     assert len(run_alerts(checkout)) == 3
     (checkout.folder / ".venv/bin/pytest").unlink()
@@ -239,7 +240,7 @@ def test_a_fault_that_stays_is_alerted_once(checkout):
 
 
 def test_an_alert_that_nobody_took_is_sent_by_the_next_run(checkout, website):
-    checkout.configure("[wrong]")
+    checkout.configure(WRONG)
     website.answer("/hook", "later", status=503)
     _, mail = checkout.run(TCP)
     assert "alert: not sent to the webhook: it answers 503 Service Unavailable" in mail
@@ -268,7 +269,7 @@ def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
 )
 @pytest.mark.parametrize("redirect", [">&- 2>&- <&-", ">/dev/full 2>&1", "2>&- | true"])
 def test_nobody_hears_the_command(checkout, redirect):
-    checkout.configure("[wrong]")
+    checkout.configure(WRONG)
     checkout.run(TCP, redirect=redirect)
     assert len(run_alerts(checkout)) == 1
     checkout.configure(NOBODY)

@@ -287,7 +287,7 @@ def test_a_file_of_certificates_that_is_missing_is_told(to):
 
 def test_a_proxy_is_used_but_not_for_hosts_that_are_excepted(to, kent, monkeypatch):
     with Relay(kent.dsn) as relay:
-        relay.answer(200)
+        relay.take()
         monkeypatch.setenv("http_proxy", f"http://me:s3cret@{HOST}:{relay.port}")
         monkeypatch.setenv("no_proxy", HOST)
         sentry = to("http://0123456789abcdef@sentry.example.com/1")

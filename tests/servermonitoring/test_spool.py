@@ -25,6 +25,9 @@ class Nobody:
         json.loads(content)
         return content, {}
 
+    def has_taken(self, _content, _answer):
+        return True
+
 
 @pytest.fixture
 def place(tmp_path):
@@ -105,13 +108,16 @@ def test_a_disk_that_takes_no_more_names_loses_nothing(kept, monkeypatch):
 
 def test_what_is_no_delivery_is_left_alone_and_what_was_half_written_goes(kept, place):
     kept.put(b"1")
-    for name in ("README", "a-b-c.0", "1-2.0", "1-2-3.x", ".half", ".new"):
+    half, new = ".servermonitoring.0123456789ab", ".servermonitoring.ba9876543210"
+    for name in ("README", "a-b-c.0", "1-2.0", "1-2-3.x", ".hidden", half, new):
         (place / name).write_text("")
-    os.utime(place / ".half", (1, 1))
+    for name in (half, ".hidden"):
+        os.utime(place / name, (1, 1))
     kept.drain(1)
-    assert not (place / ".half").exists()
-    assert {"README", "a-b-c.0", "1-2.0", "1-2-3.x", ".new"} <= {path.name for path in place.iterdir()}
+    assert not (place / half).exists()
+    assert {"README", "a-b-c.0", "1-2.0", "1-2-3.x", ".hidden", new} <= {path.name for path in place.iterdir()}
     assert contents(kept) == [b"1"]
+    assert str(kept.tally()).endswith("4 files in the spool that it did not write")
 
 
 def test_a_damaged_one_is_put_aside(kept, place):

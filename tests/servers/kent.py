@@ -9,8 +9,25 @@ from typing import Any, Self
 
 from tests.servers.server import HOST, Server, ends_with_parent, free_port, tool, until
 
-# As `kent-server run`, which would forget all but the last hundred.
-_MAIN = "from kent import app; app.EventManager.MAX_EVENTS = 10_000; app.create_app().run({host!r}, {port})"
+# As `kent-server run`, which would forget all but the last hundred, and answer otherwise than Sentry does.
+_MAIN = """
+import gzip, json
+from flask import request
+from kent import app
+
+def as_sentry(response):
+    if request.path.endswith("/envelope/") and response.status_code == 200:
+        body = request.get_data()
+        body = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+        event_id = json.loads(body.partition(b"\\n")[0]).get("event_id")
+        response.set_data(json.dumps({{"id": event_id}} if event_id else {{}}))
+    return response
+
+app.EventManager.MAX_EVENTS = 10_000
+server = app.create_app()
+server.after_request(as_sentry)
+server.run({host!r}, {port})
+"""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import http.client
+import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,8 +39,11 @@ class Relay:
         """Hand everything on again."""
         self._misbehave = lambda _handler, _body: False
 
-    def answer(self, status: int, *, times: float = float("inf"), about: str = "", **headers: str) -> None:
+    def answer(
+        self, status: int, *, times: float = float("inf"), about: str = "", body: bytes = b"no", **headers: str
+    ) -> None:
         """Answer so, to the next `times` requests that hold the text `about`."""
+        answer = body
         left = [times]
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -47,7 +51,17 @@ class Relay:
             if left[0] <= 0 or about.encode() not in body:
                 return False
             left[0] -= 1
-            handler.reply(status, named, b"no")
+            handler.reply(status, named, answer)
+            return True
+
+        self._misbehave = misbehave
+
+    def take(self) -> None:
+        """Answer as Sentry does, with the event's id."""
+
+        def misbehave(handler: "_Handler", body: bytes) -> bool:
+            event_id = json.loads(body.partition(b"\n")[0]).get("event_id")
+            handler.reply(200, {}, json.dumps({"id": event_id}).encode())
             return True
 
         self._misbehave = misbehave

@@ -1,5 +1,5 @@
 """Who is told what, and when: of every failure once, of nothing twice, and of a storm in one message.
 
-`policy` decides for one check, `storm` for a whole run, `memory` keeps what was told in the history's file,
-`session` leads a run through them, and hands alerts to the outlets (Sentry, a webhook).
+`policy` decides for one check, `storm` for a whole run, `deciding` makes alerts of it; `alert_state` is what was
+alerted, `state_file` the file it is kept in.
 """

@@ -50,9 +50,13 @@ class Alert:
 
     @property
     def fingerprint(self) -> list[str]:
-        """What belongs to one issue: the check of a target; a message of its own is one of its own."""
+        """What belongs to one issue: the check of a target, wherever it runs, unless it is about the machine itself.
+
+        A message of its own is an issue of its own.
+        """
         check, target, topic = self.key
-        return [check, target] if topic in ("", LOG) else [check, target, topic]
+        of_host = [f"on {self.host}"] if self.result is None or self.result.local else []
+        return [check, target, *([] if topic in ("", LOG) else [topic]), *of_host]
 
 
 LOG = "log"
@@ -61,4 +65,5 @@ LOG = "log"
 
 def event_id(*parts: object) -> str:
     """A UUID in hex, as Sentry wants it, made of what tells this event from all others."""
-    return uuid.uuid5(_NAMESPACE, "\0".join(map(str, parts))).hex
+    text = "\0".join(map(str, parts)).encode(errors="backslashreplace")  # a name of anything may hold anything
+    return uuid.uuid5(_NAMESPACE, text.decode()).hex

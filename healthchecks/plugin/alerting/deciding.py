@@ -1,14 +1,15 @@
 """What a run has to send: from its results and what is remembered to alerts, and to what is remembered then."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from healthchecks.plugin.alerting.alert import Alert, event_id
+from healthchecks.plugin.alerting.alert import Alert, Past, event_id
+from healthchecks.plugin.alerting.alert_state import AlertState
 from healthchecks.plugin.alerting.findings import Finding, findings
-from healthchecks.plugin.alerting.memory import Memories
-from healthchecks.plugin.alerting.policy import Action, Key, Memory, Seen, decide, kept_back
+from healthchecks.plugin.alerting.policy import Action, Key, Memory, decide, kept_back
 from healthchecks.plugin.alerting.storm import Plan, plan
 from healthchecks.plugin.result import Result
 
@@ -19,11 +20,10 @@ _NAMED = 10  # checks that a summary names
 
 @dataclass(frozen=True)
 class Limits:
-    """[alerts]: events in a run and in 24 hours, 0 for no limit; days that what was sent is remembered."""
+    """[alerts]: events in a run and in 24 hours, 0 for no limit."""
 
     storm: int = 20
     per_day: int = 200
-    days: int = 400
 
 
 @dataclass
@@ -52,42 +52,53 @@ class Round:
 
     alerts: Sequence[Alert]
     changed: Mapping[Key, Memory | None]
-    sent: Mapping[Key, Action]
+    unsent: Mapping[str, Mapping[Key, Memory]]
+    """What is remembered instead if the alert of this id never leaves the process."""
     told: Told
     recovered: Mapping[str, float]
     """The last events of checks that are well again, with when."""
 
+    def remembered(self, lost: Collection[str]) -> tuple[Mapping[Key, Memory | None], Sequence[Key]]:
+        """What to remember, and the keys of what was sent, when the alerts of these ids did not leave."""
+        instead = {key: memory for event in lost for key, memory in self.unsent.get(event, {}).items()}
+        return {**self.changed, **instead}, [alert.key for alert in self.alerts if alert.id not in lost]
+
+
+Pasts = Mapping[tuple[str, str], Sequence[Past]]
+"""The last runs of each check before this one, newest first."""
+
 
 class Alerting:
-    """Decides for all checks of a run by the policy. `memories` None: they cannot be read, so all is told."""
+    """Decides for all checks of a run by the policy. `state` None: it cannot be read, so all that fails is alerted."""
 
-    def __init__(self, limits: Limits, host: str, memories: Memories | None, now: datetime) -> None:
-        self.limits, self.host, self.memories, self.now = limits, host, memories, now
+    def __init__(
+        self, limits: Limits, host: str, state: AlertState | None, now: datetime, pasts: Pasts = MappingProxyType({})
+    ) -> None:
+        self.limits, self.host, self.now, self.pasts = limits, host, now, pasts
+        self.is_known, self.state = state is not None, state or AlertState()
 
     def decide(self, results: Iterable[Result]) -> Round:
-        """Raises sqlite3.Error."""
-        known = self.memories.load() if self.memories else {}
+        known = self.state.memories
         dues = {each.key: self._decide(each, known.get(each.key)) for each in findings(results, known)}
-        sent_today = self.memories.sent_today(self.now.timestamp()) if self.memories else []
+        sent_today = self.state.sent_today(self.now.timestamp())
         waiting = [(key, due.action) for key, due in dues.items() if due.action.is_sent]
         chosen = plan(waiting, sent_today, storm=self.limits.storm, per_day=self.limits.per_day)
         alerts = self._alerts(chosen, dues, sent_today)
         events = {alert.key: alert.id for alert in alerts}
+        told_by = {events[key]: [key] for key in chosen.sent} | {events.get(STORM, ""): chosen.summarized}
         changed = {key: _remember(due, key in chosen.kept_back, events) for key, due in dues.items()}
         return Round(
             alerts,
             {key: memory for key, memory in changed.items() if memory != known.get(key)},
-            {alert.key: alert.action for alert in alerts},
+            {event: _unsent(dues[key] for key in keys) for event, keys in told_by.items()},
             _told(chosen, dues.values()),
             {due.before.event: self.now.timestamp() for due in dues.values() if _is_to_resolve(due) and due.before},
         )
 
     def _decide(self, finding: Finding, before: Memory | None) -> _Due:
-        observation, episode = finding.observation, f"unknown {self.now:%Y-%m-%d %H}"
-        if self.memories is None:
-            observation = replace(observation, after=1)
-        elif before is None and observation.seen is Seen.FAILING:
-            episode = self.memories.episode(finding.key)
+        observation, episode = finding.observation, self.state.episode
+        if not self.is_known:
+            observation, episode = replace(observation, after=1), f"unknown {self.now:%Y-%m-%d %H}"
         action, memory = decide(before, observation, self.now.timestamp(), episode)
         return _Due(finding, action, before, memory)
 
@@ -114,7 +125,7 @@ class Alerting:
             suppressed=due.before.suppressed if due.before else 0,
             host=self.host,
             result=finding.result,
-            past=self.memories.past(finding.key) if self.memories else (),
+            past=self.pasts.get(finding.key[:2], ()),
             data=finding.data,
         )
 
@@ -148,6 +159,10 @@ def _remember(due: _Due, is_kept_back: bool, events: Mapping[Key, str]) -> Memor
         return kept_back(due.before, due.memory)
     event = events.get(due.finding.key)
     return replace(due.memory, event=event) if event else due.memory
+
+
+def _unsent(dues: Iterable[_Due]) -> dict[Key, Memory]:
+    return {due.finding.key: kept_back(due.before, due.memory) for due in dues if due.memory}
 
 
 def _is_to_resolve(due: _Due) -> bool:

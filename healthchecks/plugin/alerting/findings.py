@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from healthchecks.plugin.alerting.alert import LOG
-from healthchecks.plugin.alerting.policy import Key, Observation, Seen
+from healthchecks.plugin.alerting.policy import LONGEST_KIND, Key, Observation, Seen
 from healthchecks.plugin.result import LogLine, Result
 
 _LONGEST_TOPIC = 200  # characters of a message that tell it from others
@@ -71,4 +71,4 @@ def _gone(result: Result, topic: str) -> Finding:
 
 def _observation(result: Result, topic: str, seen: Seen, kind: str) -> Observation:
     after = result.after if not topic else 1
-    return Observation((*result.key, topic), seen, kind, after, result.maintenance)
+    return Observation((*result.key, topic), seen, kind[:LONGEST_KIND], after, result.maintenance)

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, replace
 
 REMINDERS = (3600.0, 6 * 3600.0)  # seconds after the first alert; then again every day
+LONGEST_KIND = 200  # characters of a class of error
 _DAY = 24 * 3600.0
 
 Key = tuple[str, str, str]
@@ -78,8 +79,8 @@ def decide(memory: Memory | None, seen: Observation, now: float, episode: str = 
         return Action.NONE, memory
     if seen.seen is Seen.WELL:
         return (Action.RECOVERED if memory and memory.told is not None else Action.NONE), None
-    memory = memory or Memory(since=now, episode=episode)
-    memory = replace(memory, failures=memory.failures + 1, told=_not_later(memory.told, now))
+    memory = _not_of_the_future(memory, now) if memory else Memory(since=now, episode=episode)
+    memory = replace(memory, failures=memory.failures + 1)
     action = _action(memory, seen, now)
     return action, remembered(memory, seen.kind, action, now)
 
@@ -122,6 +123,10 @@ def _reminders_due(elapsed: float) -> int:
     return sum(elapsed >= each for each in REMINDERS) + int(days)
 
 
-def _not_later(moment: float | None, now: float) -> float | None:
-    """A clock that was set back must not silence reminders until it has caught up."""
-    return None if moment is None else min(moment, now)
+def _not_of_the_future(memory: Memory, now: float) -> Memory:
+    """A clock that was ahead for a while must silence no reminder until the true time has caught up."""
+    since, told = min(memory.since, now), memory.told
+    if told is None:
+        return replace(memory, since=since)
+    told = min(told, now)
+    return replace(memory, since=since, told=told, reminders=min(memory.reminders, _reminders_due(now - told)))

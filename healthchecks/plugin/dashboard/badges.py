@@ -1,6 +1,7 @@
 """A badge for each check, and one over all: static SVG, for wikis and READMEs."""
 
 import contextlib
+import os
 from pathlib import Path
 
 from markupsafe import escape
@@ -35,6 +36,7 @@ def write(directory: Path, overview: Overview) -> None:
     """
     folder = sharing.folder(directory / DIRECTORY)
     wanted = {ALL: _of_all(overview)} | {file_of(each): _of_one(each) for each in overview.cards}
+    wanted = {os.fsdecode(name.encode()): content for name, content in wanted.items()}  # UTF-8 in any locale
     failed = []
     for name, content in wanted.items():
         try:

@@ -94,7 +94,7 @@ def _icon(mood: str) -> str:
 
 @functools.cache
 def _together(names: Sequence[str]) -> str:
-    return "".join((TEMPLATES / name).read_text() for name in names)
+    return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
 
 
 @functools.cache

@@ -17,17 +17,20 @@ NAME = "status.json"
 Entries = Sequence[Mapping[str, Any]]
 
 
-def write(directory: Path, host: str, checks: Entries, others: Entries, *, interrupted: bool) -> None:
+def write(  # noqa: PLR0913 - the keys of the document
+    directory: Path, host: str, checks: Entries, others: Entries, *, interrupted: bool, without_result: int
+) -> None:
     """Write it beside and rename. Raises OSError.
 
     `others`: the last known state of checks that were not in this run, each as `entries` has them, with when it was
-    `measured`; a failure among them counts as one.
+    `measured`; a failure among them counts as one. `without_result`: how many checks an interrupted run left out.
     """
     document = {
         "generated": iso(datetime.now(UTC)),
         "host": host,
         "status": "failed" if any(Status(each["status"]).is_failure for each in (*checks, *others)) else "ok",
         "interrupted": interrupted,
+        "without_result": without_result,
         "checks": checks,
         "others": others,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from healthchecks.clients.postgresql_query import Answer
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.sinks import history
 from healthchecks.plugin.sql import page, store
 from healthchecks.plugin.sql.judgement import number_of
 from healthchecks.plugin.sql.report import Report
@@ -43,13 +44,24 @@ def _remember(
 ) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
     """All reports that ever ran, and the courses of their numbers; where nothing can be kept, those of this run."""
     states = [_state(each) for each in results]
+    path = run.directory / history.NAME
     try:
-        with store.opened(run.directory) as opened:
-            opened.keep(states, run.configuration.settings.history.days)
-            return opened.states(), opened.numbers(page.DAYS)
+        try:
+            return _kept(run, states)
+        except sqlite3.Error as error:
+            if not history.is_damaged(error):
+                raise
+        run.trouble("history", f"the history was damaged: put aside as {history.renew(path)}, begun anew")
+        return _kept(run, states)
     except (OSError, sqlite3.Error) as error:
         run.trouble("reports", f"the reports' tables and numbers are not kept: {error}")
         return states, {}
+
+
+def _kept(run: Run, states: Sequence[State]) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
+    with store.opened(run.directory) as opened:
+        opened.keep(states, run.configuration.settings.history.days)
+        return opened.states(), opened.numbers(page.DAYS)
 
 
 def _state(result: Result) -> State:

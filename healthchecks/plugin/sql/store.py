@@ -59,9 +59,7 @@ class Store:
     """Raises sqlite3.Error and OSError from every method: the caller tells of it."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / history.NAME
-        path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, timeout=5)
+        self._database = history.connect_beside(directory / history.NAME)
         try:
             self._database.executescript(_SCHEMA)
         except sqlite3.Error:

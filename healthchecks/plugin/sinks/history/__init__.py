@@ -1,6 +1,6 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
-from healthchecks.plugin.sinks.history.database import NAME, Unusable
+from healthchecks.plugin.sinks.history.database import NAME, Unusable, connect_beside, is_damaged, look
 from healthchecks.plugin.sinks.history.records import (
     Change,
     Course,
@@ -11,7 +11,8 @@ from healthchecks.plugin.sinks.history.records import (
     Uptime,
     run_name,
 )
-from healthchecks.plugin.sinks.history.remembering import Memory, remember
+from healthchecks.plugin.sinks.history.remembering import Memory, keep, remember
+from healthchecks.plugin.sinks.history.repair import renew
 from healthchecks.plugin.sinks.history.store import NAMES, WELL, History, opened
 
 __all__ = [
@@ -28,7 +29,12 @@ __all__ = [
     "RunRecord",
     "Unusable",
     "Uptime",
+    "connect_beside",
+    "is_damaged",
+    "keep",
+    "look",
     "opened",
     "remember",
+    "renew",
     "run_name",
 ]

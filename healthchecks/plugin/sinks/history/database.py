@@ -1,15 +1,23 @@
-"""The file itself: opened, brought to the present schema, looked through now and then, put aside when damaged."""
+"""The file itself: opened, brought to the present schema, looked through now and then."""
 
 import contextlib
+import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
+
+from servermonitoring.files import read_regular
 
 NAME = "history.sqlite"
 VERSION = 2
 _CHECK_EVERY = 86400  # seconds between two looks through the whole file
-_WAIT = 5  # seconds for another process that is writing
+_WAIT = 1  # seconds for another process that is writing
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)  # by a damaged index
+_DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Could not decode to UTF-8")
+_TABLES = {"checks", "runs", "results"}  # that every version has
+_BESIDE = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
 
 # Version 1 is that of servermonitoring 0.1, which did not number it.
 _SCHEMA = """
@@ -48,11 +56,21 @@ class Unusable(sqlite3.Error):
     """A history that cannot be used, and why."""
 
 
+class Damaged(sqlite3.DatabaseError):
+    """A history that holds what nobody stored."""
+
+
+def look(path: Path) -> None:
+    """Read its beginning, as an SQLite file or not: with a limit of time, this tells a disk that does not answer."""
+    with contextlib.suppress(OSError, ValueError):
+        read_regular(path, 1, part="start")
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """For reading and writing, in the present schema. Raises OSError, sqlite3.Error."""
-    path.touch(mode=0o600)
-    database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+    database = connect_beside(path)
     try:
+        _refuse_others(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         _bring_up(database)
@@ -63,34 +81,61 @@ def connect(path: Path) -> sqlite3.Connection:
     return database
 
 
+def connect_beside(path: Path) -> sqlite3.Connection:
+    """For tables of one's own in the same file. Raises OSError, sqlite3.Error."""
+    _refuse_what_is_no_file(path)
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
+    return sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+
+
+def connect_unchanged(path: Path) -> sqlite3.Connection:
+    """For reading only, whatever is in it. Raises OSError, sqlite3.Error."""
+    return _connect_to_read(path, "mode=ro")
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Even on a read-only file system, where write-ahead logging cannot be read. Raises sqlite3.Error."""
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    """Even on a read-only file system, where write-ahead logging cannot be read. Raises OSError, sqlite3.Error."""
+    database = _connect_to_read(path, "mode=ro&immutable=1")
     if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         database.close()
         raise Unusable("it is of another version, and cannot be written")
     return database
 
 
-def is_damaged(error: sqlite3.Error) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+def _connect_to_read(path: Path, options: str) -> sqlite3.Connection:
+    _refuse_what_is_no_file(path)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=_WAIT, check_same_thread=False)
 
 
-def put_aside(path: Path) -> Path:
-    """Rename a damaged file and what belongs to it; give back its new name. Raises OSError."""
-    aside = path.with_name(f"history-damaged-{time.time_ns()}.sqlite")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
+def _refuse_what_is_no_file(path: Path) -> None:
+    """SQLite would wait for the other end of a FIFO, and for a device."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise Unusable("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
 
 
-def _bring_up(database: sqlite3.Connection) -> None:
+def is_damaged(error: sqlite3.Error | ValueError) -> bool:
+    """Whether it tells of a file that is not as it was written, and not of one that is locked, full or foreign."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    in_words = any(each in str(error) for each in _DAMAGED_SCHEMA)
+    return isinstance(error, (Damaged, UnicodeDecodeError)) or (code & 0xFF) in _DAMAGED or code in _DOUBLED or in_words
+
+
+def _refuse_others(database: sqlite3.Connection) -> None:
+    """Before anything in it is changed."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise Unusable(f"it was made by a newer version ({version}) of servermonitoring")
-    if version == VERSION:
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and not tables & _TABLES and not tables <= _BESIDE:
+        raise Unusable("it is the database of another program")
+
+
+def _bring_up(database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
     with database:
         database.execute("BEGIN IMMEDIATE")
@@ -117,8 +162,6 @@ def _look_through(database: sqlite3.Connection) -> None:
         return
     trouble = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if trouble != "ok":
-        error = sqlite3.DatabaseError(trouble)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise Damaged(trouble)
     with database:
         database.execute("INSERT OR REPLACE INTO facts VALUES ('looked through', ?)", (time.time(),))

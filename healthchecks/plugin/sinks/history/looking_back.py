@@ -1,6 +1,10 @@
-"""What the page shows of the past. Every question goes by a range of the primary key (check, time)."""
+"""What the page shows of the past. Every question goes by a range of the primary key (check, time).
+
+Raises sqlite3.Error; ValueError, TypeError, OverflowError and OSError for what no run stored: the file is damaged.
+"""
 
 import itertools
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -44,7 +48,7 @@ def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
         (now - CHANGES_DAYS * DAY, now),
     )
     return [
-        RunRecord(time, seconds, bool(interrupted), is_part=(name or "").startswith(records.PART))
+        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(records.PART))
         for time, seconds, interrupted, name in rows
     ]
 
@@ -86,6 +90,8 @@ def interval_of(times: Sequence[int]) -> float | None:
 
 def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str, str, int, int], now: int) -> Past:
     check, name, target, label, group, reference, kind, since, streak = row
+    if not all(isinstance(each, str) for each in row[1:6]):
+        raise TypeError(f"{str(row)[:100]} is no check")
     lately = database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now)).fetchall()
     recent = [point(*each) for each in lately[-BARS:]] if len(lately) >= BARS else _recent(database, check, now)
     start = lately[0][0] if lately else now + 1
@@ -102,6 +108,12 @@ def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str,
         changes=changes_in([*_before(database, check, start), *_turns(lately)]),
         course=Course(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
     )
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise ValueError(f"a run took {seconds} s")
+    return seconds
 
 
 def usual(seconds: Sequence[float]) -> tuple[float, float] | None:

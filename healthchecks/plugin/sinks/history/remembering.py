@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from healthchecks.plugin.sinks.history import database, looking_back, spool
+from healthchecks.plugin.sinks.history import database, looking_back, repair, spool
 from healthchecks.plugin.sinks.history.records import Course, FinishedRun, Past, RunRecord
-from healthchecks.plugin.sinks.history.store import History, opened
+from healthchecks.plugin.sinks.history.store import History, UnstorableError, opened
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
     """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
     try:
         return _store(directory, days, run)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, ValueError) as error:
         troubles = [f"history {directory / database.NAME}: {error}", keep(directory, run)]
     return _read_only(directory, run, troubles)
 
@@ -42,26 +43,41 @@ def keep(directory: Path, run: FinishedRun) -> str:
 
 
 def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
-    try:
-        with opened(directory, days) as history:
-            return _into(history, directory, run)
-    except sqlite3.DatabaseError as error:  # damage in the middle is found when it is read or written
-        if not database.is_damaged(error):
-            raise
-    aside = database.put_aside(directory / database.NAME)
+    """A damaged file is put aside; if what was saved of it is damaged, too, so is the new one."""
+    renew = partial(repair.renew, directory / database.NAME, without=run.name)
+    aside: list[str] = []
+    for salvage in (True, False):
+        try:
+            return _into_opened(directory, days, run, aside)
+        except (sqlite3.Error, ValueError) as error:
+            if not database.is_damaged(error):
+                raise
+        aside.append(str(renew(salvage=salvage)))
+    return _into_opened(directory, days, run, aside)
+
+
+def _into_opened(directory: Path, days: int, run: FinishedRun, aside: Sequence[str]) -> Memory:
     with opened(directory, days) as history:
-        return _into(history, directory, run, aside)
+        memory = _into(history, directory, run)
+    told = [f"the history was damaged: put aside as {' and '.join(aside)}, begun anew with what could be read of it"]
+    return replace(memory, troubles=[*memory.troubles, *(told if aside else [])])
 
 
-def _into(history: History, directory: Path, run: FinishedRun, aside: Path | None = None) -> Memory:
-    aside = aside or history.put_aside
-    late = spool.store_all(directory, history)
-    history.add(run)
-    return replace(
-        _look_back(history.connection, run, history.courses(run.results)),
-        notices=[f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else [],
-        troubles=[f"the history was damaged: put aside as {aside}, begun anew"] if aside else [],
+def _into(history: History, directory: Path, run: FinishedRun) -> Memory:
+    late, odd = spool.store_all(directory, history)
+    troubles = (
+        [f"{odd} of the runs that had to wait cannot be stored: see {directory / spool.DIRECTORY}"] if odd else []
     )
+    try:
+        history.add(run)
+    except UnstorableError as error:
+        troubles.append(f"the results of this run cannot be stored: {error}")
+    try:
+        memory = _look_back(history.connection, run, history.courses(run.results))
+    except (ValueError, TypeError, OverflowError, OSError) as error:  # of datetime.fromtimestamp
+        raise database.Damaged(f"it holds what nobody stored: {error}") from error
+    notices = [f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else []
+    return replace(memory, notices=notices, troubles=troubles)
 
 
 def _read_only(directory: Path, run: FinishedRun, troubles: Sequence[str]) -> Memory:
@@ -72,7 +88,7 @@ def _read_only(directory: Path, run: FinishedRun, troubles: Sequence[str]) -> Me
             return replace(_look_back(connection, run, {}), troubles=troubles)
         finally:
             connection.close()
-    except (OSError, sqlite3.Error):
+    except (OSError, sqlite3.Error, ValueError, TypeError, OverflowError):
         return Memory(troubles=troubles)
 
 

@@ -1,9 +1,10 @@
 """Runs that could not be stored wait in the state directory, one file each, until the history can be written again."""
 
 import contextlib
+import errno
 import json
+import sqlite3
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history.records import FinishedRun
 from healthchecks.plugin.sinks.history.store import History
-from servermonitoring.files import private_directory, remove_abandoned, write_whole
+from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 
 DIRECTORY = "unstored"
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
 _FIELDS = ("check", "target", "label", "status", "message", "seconds", "host", "group", "maintenance")
+_TEXTS = ("check", "target", "label", "message", "host", "group")
 _LARGEST = 50_000_000  # bytes of one file that is read
+_NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_NO_FILE = (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO)  # but a device, a pipe, a huge one …
+_UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are kept for a person to look at
 
 
 def keep(directory: Path, run: FinishedRun) -> None:
@@ -32,32 +37,42 @@ def keep(directory: Path, run: FinishedRun) -> None:
         old.unlink(missing_ok=True)
 
 
-def store_all(directory: Path, history: History) -> int:
-    """Store what waits, oldest first, each once; give back how many. Raises sqlite3.Error, OSError.
+def store_all(directory: Path, history: History) -> tuple[int, int]:
+    """Store what waits, oldest first, each once; give back how many, and how many never can be.
 
     A file is removed when its run is stored; a process that is killed in between leaves it, and the history
-    knows the run's name. A file that is not what `keep` wrote is renamed, for a person to look at.
+    knows the run's name. A file that is not what `keep` wrote, or holds what no column takes, is renamed for a person
+    to look at, so that it keeps no later one waiting. Raises sqlite3.Error, OSError.
     """
-    stored = 0
-    for path, run in _waiting(directory):
-        stored += history.add(run)
-        path.unlink(missing_ok=True)
-    return stored
-
-
-def _waiting(directory: Path) -> Iterator[tuple[Path, FinishedRun]]:
+    stored = odd = 0
+    remove_abandoned(directory / DIRECTORY)
     for path in sorted((directory / DIRECTORY).glob("*.json")):
         try:
-            yield path, _run(path)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            with contextlib.suppress(OSError):
-                path.rename(path.with_suffix(".unreadable"))
+            stored += history.add(_run(path))
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                continue  # another time: such as when no more files can be opened
+            odd += _put_aside(path)
+        except (*_NOT_A_RUN, sqlite3.IntegrityError):
+            odd += _put_aside(path)
+        else:
+            path.unlink(missing_ok=True)
+    return stored, odd
+
+
+def _put_aside(path: Path) -> int:
+    """Rename one file, and give back that it was one."""
+    with contextlib.suppress(OSError):
+        path.rename(path.with_suffix(_UNREADABLE))
+    for old in sorted(path.parent.glob(f"*{_UNREADABLE}"))[:-_MOST_UNREADABLE]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+    return 1
 
 
 def _run(path: Path) -> FinishedRun:
-    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} is not a run")
-    document = json.loads(path.read_bytes())
+    """Raises what a file raises that is not as `keep` wrote it."""
+    document = json.loads(read_regular(path, _LARGEST))
     return FinishedRun(
         results=[_result(each) for each in document["results"]],
         started=datetime.fromisoformat(document["started"]),
@@ -75,4 +90,6 @@ def _document(result: Result) -> dict[str, Any]:
 
 def _result(document: dict[str, Any]) -> Result:
     status, started = Status(document.pop("status")), datetime.fromisoformat(document.pop("started"))
+    if not all(isinstance(document[name], str) for name in _TEXTS):
+        raise TypeError("a result has a text that is none")
     return Result(**document, status=status, started=started)

@@ -1,6 +1,7 @@
 """One run goes in, whole or not at all; what alerts and page ask for comes out."""
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from healthchecks.plugin.sinks.history.records import Course, FinishedRun, Kind,
 NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
 WELL = tuple(code for code, status in enumerate(NAMES) if status.is_well)
 _CODES = {status: code for code, status in enumerate(NAMES)}
+_REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _FORGOTTEN_AT_ONCE = 3  # runs: so a clock that is years ahead for a while cannot wipe out the history
 _UPSERT = """
 INSERT INTO checks (name, target, label, heading, reference, seen, kind, since, streak)
@@ -26,14 +28,17 @@ RETURNING id
 """
 
 
+class UnstorableError(ValueError):
+    """A run with a value that no column takes, now or later."""
+
+
 class History:
     """Opened for one run. Raises sqlite3.Error and OSError from every method: the caller tells of it."""
 
     def __init__(self, directory: Path, days: int) -> None:
         self.path = directory / database.NAME
         self.days = days
-        self.put_aside: Path | None = None
-        self.connection = self._open()
+        self.connection = database.connect(self.path)
         """For tables of others in the same file, such as the state of the alerts."""
 
     def store(self, results: Iterable[Result], started: datetime, seconds: float, *, interrupted: bool) -> None:
@@ -41,21 +46,34 @@ class History:
         self.add(FinishedRun([*results], started, seconds, interrupted))
 
     def add(self, run: FinishedRun) -> bool:
-        """Keep one run, and drop what is older than `days`; False for one that was stored before."""
-        with self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            if self.connection.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone():
-                return False
-            moment = self._moment(run.started)
-            self.connection.execute(
-                "INSERT INTO runs (time, seconds, interrupted, name) VALUES (?, ?, ?, ?)",
-                (moment, run.seconds, run.interrupted, run.name),
-            )
-            self.connection.executemany(
-                "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?, ?, ?, ?, ?, ?)",
-                [self._row(each, moment) for each in run.results],
-            )
-            self._forget(moment - int(timedelta(days=self.days).total_seconds()))
+        """Keep one run, and drop what is older than `days`; False for one that was stored before.
+
+        Raises UnstorableError, too.
+        """
+        try:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                return self._add(run)
+        except sqlite3.IntegrityError as error:
+            if database.is_damaged(error):
+                raise
+            raise UnstorableError(str(error)) from error
+        except _REFUSED as error:
+            raise UnstorableError(str(error)) from error
+
+    def _add(self, run: FinishedRun) -> bool:
+        if self.connection.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone():
+            return False
+        moment = self._moment(run.started)
+        self.connection.execute(
+            "INSERT INTO runs (time, seconds, interrupted, name) VALUES (?, ?, ?, ?)",
+            (moment, run.seconds, run.interrupted, run.name),
+        )
+        self.connection.executemany(
+            "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?, ?, ?, ?, ?, ?)",
+            [self._row(each, moment) for each in run.results],
+        )
+        self._forget(moment - int(timedelta(days=self.days).total_seconds()))
         return True
 
     def course(self, key: tuple[str, str]) -> Course | None:
@@ -112,18 +130,14 @@ class History:
                 (oldest,),
             )
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return database.connect(self.path)
-        except sqlite3.DatabaseError as error:
-            if not database.is_damaged(error):
-                raise
-        self.put_aside = database.put_aside(self.path)
-        return database.connect(self.path)
-
 
 def point(time: int, status: int, seconds: float, message: str, maintenance: int) -> Point:
-    """From a row; a status that only a newer version knows is as good as none."""
+    """From a row; a status that only a newer version knows is as good as none.
+
+    Raises ValueError and TypeError for what nobody stored: SQLite gives whatever a damaged page holds.
+    """
+    if not (isinstance(message, str) and isinstance(time, int) and math.isfinite(seconds)):
+        raise TypeError(f"{str(message)[:40]!r} at {str(time)[:40]} is no result")
     known = NAMES[status] if 0 <= status < len(NAMES) else Status.SKIPPED
     return Point(time, known, seconds, message, bool(maintenance))
 

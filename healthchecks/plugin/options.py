@@ -1,0 +1,31 @@
+"""The plugin's options and its mark, as `pytest --help` and `pytest --markers` show them."""
+
+import pytest
+
+MARK = "healthcheck(deadline, slow, after, retries, needs, group, maintenance, local): a test that is a health check"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add them to pytest's."""
+    group = parser.getgroup("health checks")
+    group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
+    group.addoption(
+        "--no-alerts",
+        action="store_true",
+        help="send no alerts and no check-in, and remember none as sent: a run by hand",
+    )
+    group.addoption(
+        "--history-export", metavar="FILE", help="write all results of the history to FILE (.csv or .jsonl), and exit"
+    )
+    group.addoption(
+        "--monitoring-schema",
+        action="store_true",
+        help="print a JSON schema of the configuration file, for editors, and exit",
+    )
+    group.addoption(
+        "--report-param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of database reports, in place of their own value",
+    )

@@ -1,0 +1,24 @@
+"""What the environment sets around a run: odd time zones and an ASCII locale cost neither page nor badges."""
+
+import pytest
+
+from tests.reliability import reliability
+from tests.suite import table
+
+
+@pytest.mark.parametrize("zone", [":Europe/Berlin", "<+0330>-3:30", "no zone at all"])
+@reliability(
+    "Messages",
+    fault="TZ of an unusual form, and no UTF-8: LC_ALL=C with PYTHONUTF8=0",
+    promise="page, status.json and badges are written, with every letter",
+)
+def test_page_is_written(run_suite, monkeypatch, zone):
+    for name, value in {"TZ": zone, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    outcome = run_suite(table("tcp", '"grün"', host="127.0.0.1", port=1))
+    assert outcome.message("tcp_access[grün]") == "connection refused at 127.0.0.1:1"
+    html = outcome.folder / "html"
+    assert "grün" in (html / "index.html").read_text(encoding="utf-8")
+    assert [each.name for each in (html / "badges").iterdir() if "grün" in each.name]
+    assert "could not be written" not in outcome.output
+    assert "not all badges" not in outcome.output
