@@ -79,7 +79,9 @@ def _post(recipient: Recipient, content: bytes, identity: str) -> str:
         answer = line.post(body, headers, _TIMEOUT)
     finally:
         line.close()
-    return "" if answer.fate is Fate.SENT else f"it answers {answer.in_words()}"
+    if answer.fate is Fate.SENT and recipient.has_taken(content, answer):
+        return ""
+    return f"it answers {answer.in_words()}{answer.first_words()}, and not that it took the alert"
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
         "level": "error",
         "logger": "healthchecks",
         "message": f"{alert.label}: {alert.message}",
-        "fingerprint": [_CHECK, _TARGET, origin.host],
+        "fingerprint": [_CHECK, _TARGET, f"on {origin.host}"],
         "server_name": origin.host,
         "environment": environment,
         "release": origin.release_name(),

@@ -244,10 +244,20 @@ def test_an_alert_that_nobody_took_is_sent_by_the_next_run(checkout, website):
     checkout.configure(WRONG)
     website.answer("/hook", "later", status=503)
     _, mail = checkout.run(TCP)
-    assert "alert: not sent to the webhook: it answers 503 Service Unavailable" in mail
+    assert "alert: not sent to the webhook: it answers 503 Service Unavailable: later, and not that" in mail
     website.answer("/hook", "ok")
     _, mail = checkout.run(TCP)
     assert mail.endswith("alert: sent to the webhook\n")
+
+
+def test_somebody_else_than_sentry_takes_no_alert(checkout, website):
+    """A portal that answers everything with 200."""
+    website.answer("/api/1/envelope/", "<title>log in</title>")
+    checkout.environment["SENTRY_DSN"] = f"http://key@{website.url('/').removeprefix('http://')}1"
+    checkout.configure(WRONG)
+    _, mail = checkout.run(TCP)
+    assert "alert: not sent to Sentry: it answers 200 OK: <title>log in</title>, and not that it took the alert" in mail
+    assert "alert: sent to the webhook" in mail
 
 
 def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
