@@ -1,5 +1,6 @@
 """What is in a spool's directory: its deliveries, and what else there may be, at a bounded cost."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -29,15 +30,19 @@ def listing(directory: Path) -> Listing:
     try:
         with os.scandir(directory) as entries:
             for _, entry in zip(range(_MOST_ENTRIES), _visible(entries), strict=False):
-                delivery = _delivery(entry)
-                if delivery is None:
-                    found.odd += 1
-                else:
-                    found.deliveries.append(delivery)
-                    _bound(found.deliveries)
+                with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
+                    _add(found, _delivery(entry))
     except OSError:
         return found
     return found
+
+
+def _add(found: Listing, delivery: Delivery | None) -> None:
+    if delivery is None:
+        found.odd += 1
+    else:
+        found.deliveries.append(delivery)
+        _bound(found.deliveries)
 
 
 def names(directory: Path) -> list[str]:
@@ -55,10 +60,7 @@ def _delivery(entry: "os.DirEntry[str]") -> Delivery | None:
     delivery = Delivery.named(entry.name)
     if delivery is None:
         return None
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError:  # somebody was quicker
-        return None
+    status = entry.stat(follow_symlinks=False)
     is_ours = os.geteuid() in (0, status.st_uid) or status.st_uid == 0
     if not stat.S_ISREG(status.st_mode) or not is_ours or status.st_size > LARGEST:
         return None

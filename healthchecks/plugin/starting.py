@@ -1,6 +1,7 @@
 """From collected tests to a run: the configuration is checked, then every measurement is started at once."""
 
 import gc
+import os
 from functools import partial
 from typing import Any
 
@@ -42,8 +43,8 @@ def prepare(session: pytest.Session) -> None:
     config = session.config
     _refuse_plugins(config)
     configuration = configuration_of(config)
-    elsewhere = _kinds_elsewhere(session)
-    passed_over = _refuse_mistakes(session, configuration, elsewhere)
+    broken = _kinds_of_broken_files(session)
+    passed_over = _refuse_mistakes(session, configuration, broken | own_checks.kinds_in(own_checks.places(config)))
     if _only_shows(config):
         return
     run = Run(configuration, session)
@@ -52,7 +53,7 @@ def prepare(session: pytest.Session) -> None:
     found = [item for item in session.items if checks.is_check(item)]
     run.items = [each for each in found if not checks.kind_is_absent(each)]
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
-    run.part = selection.missing_part(session, configuration, elsewhere)
+    run.part = selection.missing_part(session, configuration, broken)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
     run.has_parameters = bool(config.getoption("report_param"))
     run.notices += [
@@ -107,17 +108,19 @@ def _only_shows(config: pytest.Config) -> bool:
 
 def _refuse_plugins(config: pytest.Config) -> None:
     """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
-    if missing := [name for name in ("html", "skipping", "terminal") if not config.pluginmanager.has_plugin(name)]:
-        off = " ".join(f"-p no:{name}" for name in missing)
-        raise pytest.UsageError(f"health checks need the pytest plugins that are switched off: run them without {off}")
+    missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
+    if not hasattr(config.hook, "pytest_html_report_title"):
+        missing.append("html")
+    if missing:
+        without = " ".join(f"-p no:{name}" for name in missing)
+        without += " and $PYTEST_DISABLE_PLUGIN_AUTOLOAD" * ("PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ)
+        raise pytest.UsageError(f"health checks need pytest plugins that are switched off: run them without {without}")
     if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
         raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
 
 
-def _kinds_elsewhere(session: pytest.Session) -> set[str]:
-    """The kinds whose file is not in this run: broken, or among the user's own that were not chosen."""
-    broken = [session.config.rootpath / report.nodeid for report in faults.broken_files(session)]
-    return own_checks.kinds_in([*broken, *own_checks.places(session.config)])
+def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
+    return own_checks.kinds_in(session.config.rootpath / each.nodeid for each in faults.broken_files(session))
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:

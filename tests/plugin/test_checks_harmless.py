@@ -47,80 +47,90 @@ NEIGHBOUR = """
 """
 
 
-def measured(body):
+LOUD = "logging.getLogger().addHandler(Loud()); logging.error('word')"
+CLOSE = "[os.close(each) for each in (0, 1, 2)]"
+LEAK = "[os.open('/dev/null', 0) for _ in range(100_000_000)]"
+
+
+def measured(body, name="harm"):
     return f"""
     @measurement
-    def harm(job: Job):
+    def measured_{name}(job: Job):
         {body}
 
-    def test_harm(job: Job, harm):
+    def test_{name}(job: Job, measured_{name}):
         pass
 """
 
 
-def plain(body):
+def plain(body, name="harm"):
     return f"""
     @pytest.mark.healthcheck
-    def test_harm(request, record_property):
+    def test_{name}(request, record_property):
         {body}
 """
 
 
-def fixture(body):
+def fixture(body, name="harm"):
     return f"""
     @pytest.fixture
-    def harm():
+    def fixture_{name}():
         {body}
 
     @pytest.mark.healthcheck
-    def test_harm(harm):
+    def test_{name}(fixture_{name}):
         pass
 """
 
 
 HARM = {
-    "text-raises": plain("raise Odd"),
-    "text-raises-in-measurement": measured("raise Odd"),
-    "text-ends-process": plain("raise Worse"),
-    "text-is-a-number": measured("raise Number"),
-    "assertion-holds-odd-object": plain("assert Odd() == Number(), Odd()"),
-    "interrupt-in-measurement": measured("raise KeyboardInterrupt"),
-    "exit-in-measurement": measured("pytest.exit('enough', 0)"),
-    "exit-in-test": plain("pytest.exit('enough', 0)"),
-    "sys-exit-in-measurement": measured("sys.exit(0)"),
-    "sys-exit-in-test": plain("sys.exit(0)"),
-    "sys-exit-in-fixture": fixture("sys.exit(0)"),
-    "interrupt-in-fixture": fixture("raise KeyboardInterrupt"),
-    "interrupt-in-teardown": fixture("yield; raise KeyboardInterrupt"),
-    "directory": plain("os.chdir('/')"),
-    "directory-in-measurement": measured("os.chdir('/')"),
-    "removed-directory": plain("os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')"),
-    "closes-descriptors": plain("[os.close(each) for each in (0, 1, 2)]"),
-    "closes-descriptors-in-measurement": measured("[os.close(each) for each in (0, 1, 2)]"),
-    "closes-streams": plain("sys.stdout.close(); sys.stderr.close()"),
-    "prints-much": plain("[print('x' * 1_000_000) for _ in range(100)]"),
-    "huge-message": plain("raise Exception('x' * 50_000_000)"),
-    "logs-much": plain("[logging.error('x' * 100_000) for _ in range(2000)]"),
-    "log-arguments": measured("logging.error('%d', 'word')"),
-    "log-handler": plain("logging.getLogger().addHandler(Loud()); logging.error('word')"),
-    "log-handler-in-measurement": measured("logging.getLogger().addHandler(Loud()); logging.error('word')"),
-    "surrogate-message": plain(r"raise Unhealthy('\ud800')"),
-    "surrogate-log": plain(r"logging.error('\udcff %s', '\ud800')"),
-    "surrogate-capture": measured(r"capture_message('\udcff', key='\ud800', **{'\ud800': 1})"),
-    "surrogate-attachment": measured(r"attach('\ud800', '\udcff', '\udcff'); raise Unhealthy('bad')"),
-    "surrogate-property": plain(r"record_property('\ud800', '\ud800')"),
-    "surrogate-print": plain(r"print('\ud800'); assert 0"),
-    "odd-property": plain("record_property('name', Odd())"),
-    "broken-property": plain("request.node.user_properties.append(1)"),
-    "odd-capture": measured("capture_message(Odd(), key=Odd())"),
-    "descriptors": plain("[os.open('/dev/null', 0) for _ in range(100_000_000)]"),
-    "descriptors-in-measurement": measured("[os.open('/dev/null', 0) for _ in range(100_000_000)]"),
-    "forks": plain("os.fork() or [os.close(each) for each in (0, 1, 2)]"),
-    "forks-in-measurement": measured("os.fork() or [os.close(each) for each in (0, 1, 2)]"),
-    "skips-module": plain("pytest.skip('no', allow_module_level=True)"),
-    "warns": plain("import warnings; warnings.warn(Odd('x'))"),
-    "thread-raises": plain("thread = threading.Thread(target=sys.exit); thread.start(); thread.join()"),
-    "environment": plain("os.environ.clear()"),
+    "text of an error": [
+        (plain, "raise Odd"),
+        (measured, "raise Odd"),
+        (plain, "raise Worse"),
+        (measured, "raise Number"),
+        (plain, "assert Odd() == Number(), Odd()"),
+        (plain, "raise Exception('x' * 50_000_000)"),
+        (plain, "import warnings; warnings.warn(Odd('x'))"),
+    ],
+    "end of pytest": [
+        (measured, "raise KeyboardInterrupt"),
+        (measured, "pytest.exit('enough', 0)"),
+        (plain, "pytest.exit('enough', 0)"),
+        (measured, "sys.exit(0)"),
+        (plain, "sys.exit(0)"),
+        (fixture, "sys.exit(0)"),
+        (fixture, "raise KeyboardInterrupt"),
+        (fixture, "yield; raise KeyboardInterrupt"),
+        (plain, "pytest.skip('no', allow_module_level=True)"),
+        (plain, "thread = threading.Thread(target=sys.exit); thread.start(); thread.join()"),
+    ],
+    "no characters": [
+        (plain, r"raise Unhealthy('\ud800')"),
+        (plain, r"logging.error('\udcff %s', '\ud800')"),
+        (measured, r"capture_message('\udcff', key='\ud800', **{'\ud800': 1})"),
+        (measured, r"attach('\ud800', '\udcff', '\udcff'); raise Unhealthy('bad')"),
+        (plain, r"record_property('\ud800', '\ud800')"),
+        (plain, r"print('\ud800'); assert 0"),
+    ],
+    "odd objects": [
+        (plain, "record_property('name', Odd())"),
+        (plain, "request.node.user_properties.append(1)"),
+        (measured, "capture_message(Odd(), key=Odd())"),
+        (measured, "logging.error('%d', 'word')"),
+    ],
+    "handler of logs": [(plain, LOUD), (measured, LOUD)],
+    "many logs": [(plain, "[logging.error('x' * 100_000) for _ in range(2000)]")],
+    "much output": [(plain, "[print('x' * 1_000_000) for _ in range(100)]")],
+    "working directory": [(plain, "os.chdir('/')"), (measured, "os.chdir('/')")],
+    "removed directory": [(plain, "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')")],
+    "environment": [(plain, "os.environ.clear()")],
+    "closed streams": [(plain, "sys.stdout.close(); sys.stderr.close()")],
+    "closed descriptors": [(plain, CLOSE)],
+    "closed descriptors in a measurement": [(measured, CLOSE)],
+    "descriptors": [(plain, LEAK)],
+    "descriptors in a measurement": [(measured, LEAK)],
+    "forks": [(plain, "os.fork()"), (measured, "os.fork()")],
 }
 
 
@@ -138,19 +148,21 @@ def hooked(suite, website):
 )
 @pytest.mark.parametrize("harm", HARM)
 def test_neighbour_is_judged(hooked, website, harm):
-    hooked.write("test_mine.py", HEAD + HARM[harm] + NEIGHBOUR)
+    harmful = [kind(body, f"harm{number}") for number, (kind, body) in enumerate(HARM[harm])]
+    hooked.write("test_mine.py", HEAD + "".join(harmful) + NEIGHBOUR)
     outcome = hooked.run("test_mine.py")
     assert outcome.status == 1, outcome.output
     assert outcome.checks["neighbour[one]"]["message"] == "judged"
     assert not outcome.document["interrupted"]
-    assert {each["check"] for each in outcome.document["checks"]} == {"harm", "neighbour"}
+    names = {f"harm{number}" for number in range(len(harmful))} | {"neighbour"}
+    assert {each["check"] for each in outcome.document["checks"]} == names
     assert "neighbour" in (hooked.page / "index.html").read_text()
     with closing(sqlite3.connect(hooked.state / "history.sqlite")) as database:
         rows = database.execute("SELECT name, message FROM results JOIN checks ON id = check_id").fetchall()
     assert ("neighbour", "judged") in rows
-    assert len(rows) == 2
+    assert {name for name, _ in rows} == names
     assert "neighbour" in {json.loads(request.body)["check"] for request in website.requests}, outcome.output
-    assert re.search(r"FAILED  (job|neighbour)\[one\]  judged", outcome.output)  # by whether both are about the job
+    assert re.search(r"^FAILED +(job|neighbour)\[one\] +judged", outcome.output, re.MULTILINE), outcome.output
 
 
 @reliability(

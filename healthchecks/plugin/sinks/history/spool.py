@@ -1,6 +1,7 @@
 """Runs that could not be stored wait in the state directory, one file each, until the history can be written again."""
 
 import contextlib
+import errno
 import json
 import sqlite3
 import time
@@ -19,6 +20,7 @@ _FIELDS = ("check", "target", "label", "status", "message", "seconds", "host", "
 _TEXTS = ("check", "target", "label", "message", "host", "group")
 _LARGEST = 50_000_000  # bytes of one file that is read
 _NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_NO_FILE = (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO)  # but a device, a pipe, a huge one …
 _UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are kept for a person to look at
 
 
@@ -47,22 +49,25 @@ def store_all(directory: Path, history: History) -> tuple[int, int]:
     for path in sorted((directory / DIRECTORY).glob("*.json")):
         try:
             stored += history.add(_run(path))
-        except FileNotFoundError:
-            continue
-        except (*_NOT_A_RUN, OSError, sqlite3.IntegrityError):
-            odd += 1
-            _put_aside(path)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                continue  # another time: such as when no more files can be opened
+            odd += _put_aside(path)
+        except (*_NOT_A_RUN, sqlite3.IntegrityError):
+            odd += _put_aside(path)
         else:
             path.unlink(missing_ok=True)
     return stored, odd
 
 
-def _put_aside(path: Path) -> None:
+def _put_aside(path: Path) -> int:
+    """Rename one file, and give back that it was one."""
     with contextlib.suppress(OSError):
         path.rename(path.with_suffix(_UNREADABLE))
     for old in sorted(path.parent.glob(f"*{_UNREADABLE}"))[:-_MOST_UNREADABLE]:
         with contextlib.suppress(OSError):
             old.unlink()
+    return 1
 
 
 def _run(path: Path) -> FinishedRun:
