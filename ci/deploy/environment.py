@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,8 @@ class Environment:
         """Once, as root: the user that runs the suite may not write here, and would compile at every run."""
         python = str(self._path / "bin/python")
         run(python, "-m", "compileall", "-q", *_PACKAGES, cwd=self.checkout)
-        empty = {**os.environ, "SERVERMONITORING_CONFIG": "/dev/null"}
-        run(python, *COLLECT, cwd=self.checkout, env=empty)
+        with tempfile.NamedTemporaryFile(suffix=".toml") as empty:
+            run(python, *COLLECT, cwd=self.checkout, env={**os.environ, "SERVERMONITORING_CONFIG": empty.name})
 
     def _fingerprint(self) -> str:
         """Of all that is installed, and of the Python that runs it."""

@@ -73,7 +73,7 @@ def _alert(fault: Fault | None, ending: Ending, command: str) -> None:
     if fault is None:
         repetition.forget()
     elif fault.is_alerted:
-        _print("alert: sent by the run itself")
+        _print("alert: left to the run, which came to its end")
     elif (age := repetition.age(fault.kind, now)) is not None:
         _print(f"alert: sent {in_words(age)} ago")
     elif _send(fault, ending, settings):

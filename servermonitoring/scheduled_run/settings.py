@@ -8,6 +8,7 @@ from typing import Any
 
 from servermonitoring import configuration, dsn, state
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.files import read_regular
 from servermonitoring.secret import Secret
 
 _TABLES = ("sentry", "alerts", "state")
@@ -59,8 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _rescued(path: Path) -> dict[str, Any]:
     """The tables that can be read one by one from a file that is not TOML as a whole."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST).decode("utf-8-sig", errors="replace")
+        text = read_regular(path, _LARGEST, part="start").decode("utf-8-sig", errors="replace")
     except OSError:
         return {}
     found: dict[str, Any] = {}

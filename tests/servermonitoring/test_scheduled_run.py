@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from servermonitoring.scheduled_run.repetition import Repetition
+from servermonitoring.scheduled_run.settings import Settings
 from tests.reliability import reliability
 from tests.servers.server import until
 from tests.suite import table
@@ -300,6 +301,32 @@ def test_the_pipe_reaches_no_process_that_a_check_starts(checkout):
     )
     assert checkout.run(name) == (0, "")
     assert list(checkout.statuses().values()) == ["ok"]
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the configuration file is no TOML, a pipe, or names a secret that is gone",
+    promise="what can still be read of it says where the alert goes",
+)
+def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
+    path = tmp_path / "servermonitoring.toml"
+    monkeypatch.setenv("SERVERMONITORING_CONFIG", str(path))
+    monkeypatch.setenv("KEY", "of-the-test")
+    (tmp_path / "dsn").write_text("https://key@sentry.example.com/1\n")
+    path.write_text(
+        f"[website.home\n[sentry]\ndsn = 'file:{tmp_path}/dsn'\n[alerts]\nwebhook = 'https://chat.example.com/${{KEY}}'\n"
+        f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n"
+    )
+    settings = Settings()
+    assert (settings.dsn, settings.webhook, settings.state_directory) == (
+        "https://key@sentry.example.com/1", "https://chat.example.com/of-the-test", tmp_path / "state",
+    )  # fmt: skip
+    (tmp_path / "dsn").unlink()
+    with pytest.raises(ValueError, match="cannot read the secret file"):
+        _ = settings.dsn
+    path.unlink()
+    os.mkfifo(path)
+    assert Settings().webhook == ""
 
 
 def test_what_others_could_have_written_is_no_memory(tmp_path):
