@@ -83,6 +83,10 @@ class Checkout:
         """What the webhook was sent."""
         return [json.loads(each.body) for each in self.website.requests if each.path == "/hook"]
 
+    def run_alerts(self) -> list[str]:
+        """Messages of the alerts that say that a run was none."""
+        return [each["message"] for each in self.alerts() if each["label"] == "suite[run]"]
+
     def statuses(self) -> dict[str, str]:
         """Of the page's status.json: check → status."""
         document = json.loads((self.page / "status.json").read_text())
