@@ -31,6 +31,7 @@ def opened(browser: Browser, *, dark: bool = False, script: bool = True) -> Iter
         if not script:
             options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
         driver = webdriver.Chrome(options=options, service=Service(browser.driver))
+        driver.set_script_timeout(180)  # axe looks at two hundred checks, and the machine may be busy
         try:
             look_as(driver, dark=dark)
             yield driver

@@ -22,7 +22,7 @@ from healthchecks.plugin.sinks.history import FinishedRun, database, opened
 ROOT = Path(__file__).parents[2]
 INTERVAL = 600  # seconds
 DAY = 86400
-_LIMIT = 120  # seconds; a run that takes longer hangs
+_LIMIT = 300  # seconds; a run that takes longer hangs
 _KIND = """
 class {title}(Target):
     pass

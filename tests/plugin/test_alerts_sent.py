@@ -72,7 +72,7 @@ def test_another_host_is_told_apart_by_its_tag(tmp_path, bugsink):
         command = ["unshare", "--uts", "--map-root-user", "sh", "-c", f'hostname {host} && exec "$@"', "sh"]
         run = [*command, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"]
         done = subprocess.run(
-            run, cwd=shops.folder, env=shops.environment, capture_output=True, timeout=60, check=False
+            run, cwd=shops.folder, env=shops.environment, capture_output=True, timeout=180, check=False
         )
         assert done.returncode == 1, done
     assert [issue.events for issue in bugsink.issues()] == [2]
@@ -94,8 +94,10 @@ def test_without_a_storm_limit_200_failures_are_200_events_once(tmp_path, bugsin
     shops = Shops(tmp_path, *names).alert(bugsink.dsn)
     shops.configure("[alerts]\nstorm = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
     shops.say(**dict.fromkeys(names, "closed"))
-    shops.run()
-    shops.run()  # what did not get through in time
+    runs = 1
+    while "waiting" in shops.run().output:  # what did not get through in time is sent by the next run
+        runs += 1
+        assert runs < 20
     assert sorted(event.tags["target"] for event in bugsink.events()) == sorted(names)
 
 
