@@ -10,9 +10,18 @@ _KEY = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
 _DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_KEY}[ \t]*+\.[ \t]*+){{{DEEPEST}}}")  # a.b.c: tomllib takes minutes for it
 _PLACE = re.compile(r"line (\d+)")
 _CURLY = re.compile("[\u2018-\u201f\u00ab\u00bb]")  # every quote of typographers
+_WITHIN = (  # what tomllib says of a line whose curly quote may well be part of a text
+    "Illegal character",
+    "Found invalid character",
+    "Unterminated",
+    "Expected",
+)
 _WORDS = [  # what tomllib says, and what to say instead; {} takes the name of a table
     (re.compile(r"Unclosed array"), "a list has no closing bracket: ]"),
-    (re.compile(r"Illegal character '\\n'|Unterminated string"), 'a text has no closing quote: write "text"'),
+    (
+        re.compile(r"(?:Illegal|Found invalid) character '\\n'|Unterminated string|Expected ['\"]{3}"),
+        'a text has no closing quote: write "text"',
+    ),
     (re.compile(r"Cannot declare \((.*?),?\) twice"), "[{}] is there twice: write all its keys below the first"),
     (re.compile(r"Cannot mutate immutable namespace \((.*?),?\)"), "{} is there already, and complete"),
     (re.compile(r"Cannot overwrite a value"), "a key is there twice"),
@@ -45,7 +54,7 @@ def _in_words(message: str, text: str) -> str:
 
 
 def _reason(message: str, line: str) -> str:
-    if curly := _CURLY.search(line):
+    if (curly := _CURLY.search(line)) and not message.startswith(_WITHIN):  # there it stands within a text
         return f'{curly[0]} is a curly quote; write the straight one: "'
     for pattern, words in _WORDS:
         if found := pattern.match(message):

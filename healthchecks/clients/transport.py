@@ -33,6 +33,7 @@ class Trace:
     def begin(self, url: str, via: str) -> None:
         """A new request, on a connection that is there or on a new one; `via` redirected to it."""
         self.progress = Progress(*address(url), via=via)
+        self.progress.at(Step.ANSWER)
 
     def connecting(self, host: str, port: int) -> Progress:
         """To this host, which may be a proxy."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks.plugin import check_files, checks
-from healthchecks.plugin.options import MARK, add_options
+from healthchecks.plugin.options import MARK, add_options, print_and_exit
 
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
@@ -50,15 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    if config.getoption("monitoring_schema"):
-        from healthchecks.plugin.schema import print_schema
-
-        return print_schema(config)
-    if file := config.getoption("history_export"):
-        from healthchecks.plugin.exporting import export_history
-
-        return export_history(config, file)
-    return None
+    return print_and_exit(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -78,18 +70,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
-    try:
-        report = yield
-    except SystemExit as error:
-        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
-            raise
-        report = checks.report_of_exit(collector, error)
-    if report.failed and checks.is_mentioned_in(collector.path):
-        from healthchecks.plugin.outputs import scrub_collect_report
-
-        scrub_collect_report(report, collector.config)
-    return report
+    return (yield from check_files.collect_report(collector))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -139,8 +120,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """No hook of collection is left that could refuse the run; options that only show something never come here."""
-    run = _prepared(session.config)
-    if run is not None:
+    if run := _prepared(session.config):
         from healthchecks.plugin.starting import begin
 
         begin(session, run)
@@ -148,12 +128,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    run = _run(item.config)
-    if run is None or not checks.is_check(item):
-        return None
-    from healthchecks.plugin.retrying import run_with_retries
+    if run := _run_of(item):
+        from healthchecks.plugin.retrying import run_with_retries
 
-    return run_with_retries(item, nextitem, run)
+        return run_with_retries(item, nextitem, run)
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -166,8 +145,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    run = _run(item.config)
-    if run is not None and checks.is_check(item):
+    if run := _run_of(item):
         from healthchecks.plugin.judging import prepare
 
         prepare(item, run)
@@ -175,13 +153,12 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    run = _run(pyfuncitem.config)
-    if run is None or not checks.is_check(pyfuncitem):
-        return None
-    from healthchecks.plugin.judging import judge
+    if run := _run_of(pyfuncitem):
+        from healthchecks.plugin.judging import judge
 
-    judge(pyfuncitem, run)
-    return True
+        judge(pyfuncitem, run)
+        return True
+    return None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -191,22 +168,9 @@ def pytest_runtest_makereport(
     run = _run(item.config)
     if run is None:
         return (yield)
-    from healthchecks.plugin.faults import is_beside_checks
-    from healthchecks.plugin.recording import record, spare_traceback
+    from healthchecks.plugin.makereport import make_report
 
-    beside = is_beside_checks(item, run)
-    if not beside and not checks.is_check(item):
-        from healthchecks.plugin.outputs import scrub_report
-
-        report = yield
-        scrub_report(report)
-        return report
-    spare_traceback(call)
-    report = yield
-    record(item, call, report, run)
-    if beside and not report.failed:
-        vars(report).pop("keep", None)
-    return report
+    return (yield from make_report(item, call, run))
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -233,10 +197,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     from healthchecks.plugin.finishing import conclude, finish
     from healthchecks.plugin.outputs import scrub_outputs
 
-    scrub_outputs(session.config)
-
     finish(run, exitstatus)
     try:
+        scrub_outputs(session.config)
         return (yield)
     finally:
         conclude(run)
@@ -248,8 +211,7 @@ def pytest_terminal_summary(
 ) -> Generator[None, object, object]:
     """Last, to tell of the faults of others' summaries, too."""
     result = yield
-    run = _run(config)
-    if run is not None:
+    if run := _run(config):
         from healthchecks.plugin.finishing import conclude, summarize
 
         conclude(run)
@@ -259,12 +221,16 @@ def pytest_terminal_summary(
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    run = _run(config)
-    if run is not None:
+    if run := _run(config):
         from healthchecks.plugin.finishing import settle
         from healthchecks.plugin.leaving import leave
 
         leave(settle(run))
+
+
+def _run_of(item: pytest.Item) -> "Run | None":
+    """The run that a check belongs to; None for other tests."""
+    return _run(item.config) if checks.is_check(item) else None
 
 
 def _run(config: pytest.Config) -> "Run | None":

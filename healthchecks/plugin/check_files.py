@@ -1,6 +1,7 @@
 """Which files have to do with health checks, told without loading what an unrelated test run does not need."""
 
 import re
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,18 @@ def report_file(path: Path, parent: pytest.Collector) -> pytest.Collector | None
     if checks.REPORTS in path.parent.parts:
         parent.config.stash.setdefault(checks.UNTITLED, []).append(path)
     return None
+
+
+def collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
+    try:
+        report = yield
+    except SystemExit as error:
+        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
+            raise
+        report = checks.report_of_exit(collector, error)
+    if report.failed and checks.is_mentioned_in(collector.path):
+        from healthchecks.plugin.outputs import scrub_collect_report
+
+        scrub_collect_report(report, collector.config)
+    return report

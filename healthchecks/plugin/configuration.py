@@ -100,7 +100,9 @@ class Configuration:
             self.targets(kind)
         unknown = [name for name in self._tables if name not in {*kinds, *Settings.model_fields, *elsewhere}]
         for name in unknown:
-            if not is_part or difflib.get_close_matches(name, kinds.keys() - built_in_kinds()):
+            if not isinstance(self._tables[name], dict):  # of whatever kind, it is none
+                self._problems.append(Problem(table([name]), "stands outside of every table: write it below one"))
+            elif not is_part or difflib.get_close_matches(name, kinds.keys() - built_in_kinds()):
                 self._problems.append(Problem(table([name]), _unknown(name, {*kinds, *built_in_kinds()})))
         self._check_needs()
         if self._problems:

@@ -51,15 +51,16 @@ def hints(session: pytest.Session, run: Run) -> list[str]:
 
 
 def keys(session: pytest.Session) -> set[tuple[str, str]]:
-    """Return the keys under which faults of the files in this run would be recorded."""
-    found = {(checks.check_name(item), checks.target_name(item)) for item in session.items if not checks.is_check(item)}
+    """Return the keys under which faults of the files in this run would be recorded, and no check is."""
+    by_key = {(checks.check_name(item), checks.target_name(item)): item for item in session.items}
     names = {name for item in session.items for name in (checks.check_name(item), _file_name(item.path))}
-    return found | {(name, "") for name in names}
+    judged = {key for key, item in by_key.items() if checks.is_check(item)}
+    return (by_key.keys() | {(name, "") for name in names}) - judged
 
 
 def over(run: Run) -> Iterator[Result]:
     """Yield, for the alerts, that faults of earlier runs are over: only a whole run can say so."""
-    for check, target in sorted(run.faultless - run.results.keys() if not run.part else ()):
+    for check, target in sorted(run.faultless - run.results.keys() if run.is_whole else ()):
         yield Result(check, target, check, Status.OK, "", 0.0, run.started, run.host)
 
 
@@ -75,16 +76,7 @@ def _file_name(path: Path) -> str:
 
 
 def _of_missing(path: Path, run: Run) -> Result:
-    message = f"[run] checks names {path}, and there is no such file or folder"
+    name, message = _file_name(path), f"[run] checks names {path}, and there is no such file or folder"
     return Result(
-        _file_name(path),
-        "",
-        str(path),
-        Status.ERROR,
-        message,
-        0.0,
-        run.started,
-        run.host,
-        details=message,
-        kind="Missing",
-    )
+        name, "", str(path), Status.ERROR, message, 0.0, run.started, run.host, details=message, kind="Missing"
+    )  # fmt: skip

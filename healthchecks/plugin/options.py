@@ -29,3 +29,16 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         help="a parameter of database reports, in place of their own value",
     )
+
+
+def print_and_exit(config: pytest.Config) -> int | None:
+    """Return the exit status where an option asks for something else than a run; None for a run."""
+    if config.getoption("monitoring_schema"):
+        from healthchecks.plugin.schema import print_schema
+
+        return print_schema(config)
+    if file := config.getoption("history_export"):
+        from healthchecks.plugin.exporting import export_history
+
+        return export_history(config, file)
+    return None

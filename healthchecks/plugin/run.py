@@ -102,6 +102,11 @@ class Run:
         if result.status.is_failure or result.status is Status.BLOCKED:
             self._bad[result.extras.get("reference")] = result.label
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all checks were selected, and judged."""
+        return not self.part and not self.interrupted
+
     def saved_by_retry(self, item: pytest.Item) -> str:
         """Return what there is to say of a check that passes now; empty if it did at once."""
         tries = self.retries[item] + 1

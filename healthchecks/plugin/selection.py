@@ -7,8 +7,9 @@ from healthchecks.plugin.configuration import Configuration
 
 _OPTIONS = {
     "keyword": "-k", "markexpr": "-m", "deselect": "--deselect", "lf": "--lf", "stepwise": "--stepwise",
-    "report_param": "--report-param",
+    "maxfail": "-x", "report_param": "--report-param",
 }  # fmt: skip
+_FILES = "single files are named"
 
 
 def part(session: pytest.Session) -> str:
@@ -20,22 +21,22 @@ def part(session: pytest.Session) -> str:
     if any("::" in argument for argument in config.args):
         return "single tests are named"
     folders = any(path.is_dir() for path in session._initialpaths)  # noqa: SLF001 - pytest has no public way
-    return "" if folders else "single files are named"
+    return "" if folders else _FILES
 
 
-def missing_part(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> str:
+def missing_part(session: pytest.Session, configuration: Configuration, broken: set[str]) -> str:
     """Return why this run is not whole; empty if it is.
 
-    Files that together have every table of the configuration are as good as a folder. `elsewhere`: kinds whose file
+    Files that together have every table of the configuration are as good as a folder. `broken`: kinds whose file
     could not be collected, of which an error tells.
     """
     chosen = part(session)
-    if chosen and chosen != "single files are named":
+    if chosen not in ("", _FILES):
         return chosen
     found = [item for item in session.items if checks.is_check(item)]
     if all(isinstance(item, checks.CheckItem) for item in found):
         return chosen
     kinds = {target.kind() for item in found if (target := checks.target_of(item))}
-    tables = configuration.target_tables() - elsewhere
+    tables = configuration.target_tables() - broken
     absent = sorted(tables - kinds)
     return f"[{absent[0]}] is not in it" if absent else "" if tables else chosen

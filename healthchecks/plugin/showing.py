@@ -61,7 +61,7 @@ def _unjudged(run: Run) -> Iterator[Unjudged]:
 def _is_gone(run: Run, reference: str) -> bool:
     """Only a kind that this run has loaded can be told to have lost a target; only a whole run knows all faults."""
     if reference.startswith(checks.FAULT):
-        return not run.part
+        return run.is_whole
     kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
     targets = kinds.get(reference.partition(".")[0])
     return targets is not None and all(each.reference != reference for each in targets)

@@ -43,8 +43,8 @@ def prepare(session: pytest.Session) -> None:
     config = session.config
     _refuse_plugins(config)
     configuration = configuration_of(config)
-    elsewhere = _kinds_elsewhere(session)
-    passed_over = _refuse_mistakes(session, configuration, elsewhere)
+    broken = _kinds_of_broken_files(session)
+    passed_over = _refuse_mistakes(session, configuration, broken | own_checks.kinds_in(own_checks.places(config)))
     if _only_shows(config):
         return
     run = Run(configuration, session)
@@ -53,7 +53,7 @@ def prepare(session: pytest.Session) -> None:
     found = [item for item in session.items if checks.is_check(item)]
     run.items = [each for each in found if not checks.kind_is_absent(each)]
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
-    run.part = selection.missing_part(session, configuration, elsewhere)
+    run.part = selection.missing_part(session, configuration, broken)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
     run.has_parameters = bool(config.getoption("report_param"))
     run.notices += [
@@ -119,10 +119,8 @@ def _refuse_plugins(config: pytest.Config) -> None:
         raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
 
 
-def _kinds_elsewhere(session: pytest.Session) -> set[str]:
-    """The kinds whose file is not in this run: broken, or among the user's own that were not chosen."""
-    broken = [session.config.rootpath / report.nodeid for report in faults.broken_files(session)]
-    return own_checks.kinds_in([*broken, *own_checks.places(session.config)])
+def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
+    return own_checks.kinds_in(session.config.rootpath / each.nodeid for each in faults.broken_files(session))
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:

@@ -124,6 +124,26 @@ def test_bad_peers(name):
     assert str(caught.value) == expected.replace("PEER", f"{HOST}:{port}")
 
 
+@reliability(
+    "Messages",
+    fault="the server that a redirect leads to is the one that fails",
+    promise="the message says which URL redirected there",
+)
+def test_redirect_says_where_it_came_from():
+    def act(connection):
+        if b"GET / " in connection.recv(65536):
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /in\r\nContent-Length: 0\r\n\r\n")
+
+    with peer(act) as port, pytest.raises(Unhealthy) as caught:
+        ask(port)
+    where = f"{HOST}:{port} (redirected from http://{HOST}:{port}/)"
+    assert str(caught.value) == f"closed the connection without an answer at {where}"
+    away = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    with peer(says(away)) as port, pytest.raises(Unhealthy) as caught:
+        ask(port)
+    assert str(caught.value) == f"connection refused at 127.0.0.1:1 (redirected from http://{HOST}:{port}/)"
+
+
 def test_limits_are_those_of_the_docs():
     assert (response_head._MOST_HEADERS, response_head._MOST_BYTES) == (1_000, 262_144)
 

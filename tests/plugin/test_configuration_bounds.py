@@ -118,6 +118,7 @@ OUT_OF_BOUNDS = {
     "a host with its port": ("[rabbitmq.a]\nhost = 'mq:5672'", "[rabbitmq.a] host: 'mq:5672': holds a port"),
     "two words for a host": ("[rabbitmq.a]\nhost = 'm q'", "[rabbitmq.a] host: 'm q': is no host"),
     "curly quotes": ("[shop.a]\nurl = “x”", '“ is a curly quote; write the straight one: " (at line 2'),
+    "curly quotes within a text": ("[shop.a]\nurl = '“x”\nport = 2", "a text has no closing quote"),
     "no closing quote": ('[shop.a]\nurl = "x\nport = 2', 'a text has no closing quote: write "text" (at line 2'),
     "no closing quote at the end": ('[shop.a]\nurl = "x', 'a text has no closing quote: write "text" (at '),
     "no quotes": ("[shop.a]\nurl = http://x/", "is not TOML: "),

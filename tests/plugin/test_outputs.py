@@ -2,6 +2,8 @@
 
 import pytest
 
+from healthchecks.plugin.outputs import scrub_repr
+from servermonitoring.scrubbing import remember
 from tests.reliability import reliability
 
 SECRETS = ["kaleidoscope-1967", "violet", "x7!k", "007"]
@@ -133,12 +135,24 @@ def test_error_at_import(quiet):
     assert places(written, ["hunter-two", "kaleidoscope-1967"]) == set()
 
 
-def test_internal_error(quiet):
-    """What ends pytest itself is printed by pytest, and told by us."""
-    quiet.sources |= {quiet.suite.configure(CONFIGURATION), quiet.suite.write("test_mine.py", CHECKS)}
-    text = "def pytest_runtest_logreport(report):\n    raise RuntimeError('it is ' + 'kaleidoscope' + '-1967')\n"
-    quiet.sources |= {quiet.suite.write("conftest.py", text)}
-    outcome = quiet.suite.run("test_mine.py")
-    assert "INTERNALERROR" in outcome.output
+@pytest.mark.parametrize("hook", ["pytest_runtest_logreport(report)", "pytest_runtest_protocol(item)"])
+def test_hook_of_a_user_that_raises(suite, hook):
+    """Whoever tells of it, pytest or this suite, tells it without the secret."""
+    suite.configure(CONFIGURATION)
+    suite.write("test_mine.py", CHECKS)
+    suite.write("conftest.py", f"def {hook}:\n    raise RuntimeError('it is ' + 'kaleidoscope' + '-1967')\n")
+    outcome = suite.run("test_mine.py", "-ra")
+    assert outcome.status != 0
     assert "it is [Filtered]" in outcome.output
     assert SECRETS[0] not in outcome.output
+
+
+def test_an_error_of_pytest_itself():
+    """What pytest prints after INTERNALERROR>."""
+    remember(SECRETS[0])
+    with pytest.raises(RuntimeError) as raised:
+        raise RuntimeError(f"it is {SECRETS[0]}")
+    text = raised.getrepr()
+    scrub_repr(text)
+    assert "RuntimeError: it is [Filtered]" in str(text)
+    assert SECRETS[0] not in str(text)

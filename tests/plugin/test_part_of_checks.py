@@ -21,6 +21,7 @@ PARTS = {
     "-m": (["test_mine.py", "-m", "healthcheck"], "-m"),
     "--lf": (["test_mine.py", "-p", "cacheprovider", "--lf"], "--lf"),
     "a test": (["test_mine.py::test_shop_words"], "single tests are named"),
+    "-x": (["test_mine.py", "-x"], "-x"),
     "a file": (["test_other.py"], "[shop] is not in it"),
 }
 
@@ -44,6 +45,14 @@ def test_whole_runs_check_in(shops, kent, arguments):
     outcome = shops.alert(kent.dsn).run(*arguments)
     assert "no check-in" not in outcome.output
     assert [each["status"] for each in kent.check_ins()] == ["in_progress", "ok"]
+
+
+def test_own_checks_that_are_left_out_are_missing(shops, kent):
+    """Also where the configuration names their folder: only a run of it stands for them."""
+    shops.configure(f"[shop.a]\n[disk.root]\npath = '/proc'\n{CHECK_IN}[run]\nchecks = ['test_mine.py']\n")
+    outcome = shops.alert(kent.dsn).run("--pyargs", "healthchecks.test_disk")
+    assert "no check-in, since this is a part of the checks ([shop] is not in it)" in outcome.output
+    assert kent.check_ins() == []
 
 
 def test_a_broken_file_is_no_missing_part(shops, kent):

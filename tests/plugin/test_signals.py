@@ -256,3 +256,21 @@ def test_handlers_are_restored(suite):
         command, cwd=suite.folder, env=suite.environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@reliability(
+    "Signals",
+    fault="a hook of the user hangs, while tests run or at the end",
+    promise="one signal ends it, and the run in order",
+)
+@pytest.mark.parametrize(("hook", "known"), [("pytest_runtest_logfinish", 1), ("pytest_sessionfinish", 2)])
+def test_signal_ends_a_hook_that_hangs(shop, website, hook, known):
+    write(shop)
+    hangs = "print('hanging now', flush=True); time.sleep(600)"
+    shop.write("conftest.py", f"import time\n\ndef {hook}():\n    {hangs}\n")
+    process = shop.start("test_mine.py", "-s")
+    for line in process.stdout:
+        if "hanging now" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert_ended_in_order(shop, website, shop.finish(process), known)
