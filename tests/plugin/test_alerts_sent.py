@@ -183,13 +183,14 @@ def test_a_sink_that_breaks_is_told_until_it_works_again(shops, bugsink):
     assert [(issue.title.partition(":")[0], issue.events) for issue in bugsink.issues()] == [("suite[page]", 1)]
 
 
-def test_what_ends_pytest_itself_is_told(shops, bugsink):
+def test_a_hook_that_fails_is_told(shops, bugsink):
     shops.alert(bugsink.dsn).write(
         "conftest.py", "def pytest_runtest_logfinish(nodeid):\n    raise RuntimeError('hook is broken')\n"
     )
     assert shops.run().status == 3
+    where = f"pytest_runtest_logfinish of {shops.folder}/conftest.py"
     assert [issue.title for issue in bugsink.issues()] == [
-        "suite[pytest]: pytest itself failed: RuntimeError: hook is broken"
+        f"suite[pytest]: the hook {where} failed: RuntimeError: hook is broken"
     ]
 
 
