@@ -78,6 +78,8 @@ def start_suite(folder: Path, toml: str, *arguments: str) -> "subprocess.Popen[s
         sys.executable,
         "-m",
         "pytest",
+        "-p",
+        "no:hypothesispytest",  # which takes longer to load than a run of the suite
         "-o",
         f"cache_dir={folder}/cache",
         f"--monitoring-config={configuration}",

@@ -14,7 +14,7 @@ CONFIGURATIONS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 def run(folder, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
         capture_output=True,

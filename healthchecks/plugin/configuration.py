@@ -67,8 +67,7 @@ class Configuration:
         """What is wrong with the `needs` of a target."""
         if not target.needs:
             return []
-        known = [each.reference for kind in self._targets.values() for each in kind]
-        return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
+        return _unknown_needs(target, {each.reference for kind in self._targets.values() for each in kind})
 
     def target_tables(self) -> set[str]:
         """The tables in which targets are."""
@@ -156,9 +155,13 @@ class Configuration:
         targets = {each.reference: each for kind in self._targets.values() for each in kind}
         for reference, target in targets.items():
             where = place((*reference.split(".", 1), "needs"))
-            self._problems += [Problem(where, what) for what in self.unknown_needs(target)]
+            self._problems += [Problem(where, what) for what in _unknown_needs(target, targets.keys())]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
             self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+
+
+def _unknown_needs(target: Target, known: "Collection[str]") -> list[str]:
+    return [f'no target "{need}"{nearest(need, known)}' for need in target.needs if need not in known]
 
 
 def _unknown(name: str, known: set[str]) -> str:

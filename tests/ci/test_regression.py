@@ -81,9 +81,9 @@ def test_one_that_does_not_come_up_fails_and_says_why(regression, website):
 
 
 def test_a_wrong_configuration_is_not_waited_for(regression):
-    status, output = regression("[websit.home]", "--wait-until-healthy=60")
+    status, output = regression("[website.home]\nurll = ''", "--wait-until-healthy=60")
     assert status == 4
-    assert 'did you mean "website"?' in output
+    assert 'did you mean "url"?' in output
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def states():
 def database_page(tmp_path_factory):
     now = time.time()
     course = [(now - day * DAY, 100.0 + day % 7) for day in range(89, -1, -1)]
-    return page.write(tmp_path_factory.mktemp("reports"), states(), {"shop/sizes": course, "z": course}, "host")
+    directory = tmp_path_factory.mktemp("reports")
+    assert page.write_tables(directory, states(), page.NAME) == []
+    return page.write(directory, states(), {"shop/sizes": course, "z": course}, "host")
 
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)

@@ -38,7 +38,7 @@ def run_on(tmp_path):
         files = ["test_mine.py", "test_own.py", str(ROOT / "healthchecks" / "test_disk.py")]
         command = ["unshare", "--uts", "--map-root-user", "sh", "-c", f'hostname {host} && exec "$@"', "sh"]
         done = subprocess.run(
-            [*command, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files],
+            [*command, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *files],
             cwd=folder, env=shops.environment, capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert done.returncode == 1, done

@@ -70,7 +70,17 @@ def test_another_host_is_told_apart_by_its_tag(tmp_path, bugsink):
         shops = Shops(tmp_path / host, "a").alert(bugsink.dsn)
         shops.say(a="closed")
         command = ["unshare", "--uts", "--map-root-user", "sh", "-c", f'hostname {host} && exec "$@"', "sh"]
-        run = [*command, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"]
+        run = [
+            *command,
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:hypothesispytest",
+            "test_mine.py",
+        ]
         done = subprocess.run(
             run, cwd=shops.folder, env=shops.environment, capture_output=True, timeout=180, check=False
         )

@@ -88,7 +88,9 @@ def test_no_temporary_directory(contacting, memory):
     """Everything is read-only, also the directory in which it runs."""
     places = ["/tmp", "/var/tmp", "/usr/tmp", *([] if memory else ["/dev/shm"])]
     kept = f"mount --bind {shlex.quote(str(contacting.folder))} /mnt && mount -o remount,bind,ro /mnt"
-    readonly = "; ".join(f"[ ! -d {each} ] || mount -t tmpfs -o ro none {each}" for each in places)
+    readonly = "; ".join(
+        f"[ ! -d {each} ] || {{ mount --bind {each} {each} && mount -o remount,bind,ro {each}; }}" for each in places
+    )
     run = f"{sys.executable} -m pytest -p no:hypothesispytest -p no:cacheprovider test_mine.py"
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     done = subprocess.run(
@@ -142,6 +144,18 @@ def stranger():
     return 61234
 
 
+@pytest.fixture
+def readable_by_others(tmp_path):
+    """Meanwhile other users may look into this test's directory, and those of pytest above it."""
+    ours = [each for each in (tmp_path, *tmp_path.parents) if any(part.startswith("pytest-of-") for part in each.parts)]
+    before = {each: each.stat().st_mode & 0o7777 for each in ours}
+    for each in ours:
+        each.chmod(0o755)
+    yield
+    for each, mode in before.items():
+        each.chmod(mode)
+
+
 @reliability(
     "Files",
     fault="root runs the suite of another user by hand, perhaps before its first run",
@@ -156,7 +170,7 @@ def test_root_in_the_directories_of_another_user(contacting, hole, stranger, pla
         directory.rmdir()
     before = sorted(contacting.folder.rglob("*"))
     process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_mine.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "test_mine.py"],
         cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert process.returncode == 4, process.stdout
@@ -172,16 +186,25 @@ def test_root_in_the_directories_of_another_user(contacting, hole, stranger, pla
     fault="the state directory belongs to another user",
     promise="refused in words, and not used",
 )
-def test_a_state_directory_of_another_user(contacting, hole, stranger, tmp_path_factory):
+@pytest.mark.usefixtures("readable_by_others")
+def test_a_state_directory_of_another_user(contacting, hole, stranger):
     contacting.state.mkdir(parents=True)
     contacting.state.chmod(0o777)
-    for path in (contacting.folder, *contacting.folder.parents):
-        if path.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            path.chmod(0o755)
     contacting.page.mkdir(parents=True)
     os.chown(contacting.page, stranger, stranger)
     words = [program("setpriv"), "--reuid", str(stranger), "--regid", str(stranger), "--clear-groups"]
-    command = [*words, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    command = [
+        *words,
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",
+        "test_mine.py",
+    ]
     done = subprocess.run(
         command, cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False,
         timeout=120,

@@ -92,7 +92,7 @@ def test_firefox_driven_by_marionette(kennel, watching, site):
     """
     pytest.importorskip("marionette_driver", reason="missing: marionette-driver")
     (kennel.home / "tmp").mkdir()
-    watch = watching(HUNG.format(60) + "\nautomated_only = true")
+    watch = watching(HUNG.format(30) + "\nautomated_only = true")
     program = kennel.start(
         [sys.executable, "-c", MARIONETTE, needed("firefox-esr"), site.url, repr(PREFERENCES)],
         stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=kennel.home,
