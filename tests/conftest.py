@@ -14,14 +14,21 @@ from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
+LONGEST = (  # files of tests that come first, or one worker would end long after the others
+    "test_watchdog_firefox", "test_alerts_sent", "test_page", "test_installation", "test_bookmarklet",
+    "test_alerts_elsewhere", "test_installing", "test_rabbitmq", "test_report_running", "test_database", "test_system",
+    "test_scheduled_runs", "test_checks_bounded", "test_regression", "test_checks_harmless", "test_watchdog_killing",
+    "test_family", "test_page_whole", "test_bookmarklet_left_behind", "test_watchdog_identity", "test_watchdog_celery",
+)  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
 # How long an example takes says more about the machine than about its subject.
 hypothesis.settings.register_profile("servermonitoring", deadline=None)
 hypothesis.settings.load_profile("servermonitoring")
 
-# A run in the background is deaf to SIGINT, and so would be all that the tests start and interrupt.
+# A run in the background is deaf to SIGINT and SIGQUIT, and so would be all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,11 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle whole files, since a file is what one worker runs; every worker gets the same order."""
+    """Order whole files, since a file is what one worker runs; every worker gets the same order."""
+    files = list({item.path: None for item in items})
     if seed := config.getoption("shuffle_files"):
-        files = list({item.path: None for item in items})
         random.Random(seed).shuffle(files)
-        items.sort(key=lambda item: files.index(item.path))
+    else:
+        files.sort(key=lambda path: LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST))
+    place = {path: number for number, path in enumerate(files)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
