@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
     """Name each failed test and its reason in the last lines, in place of pytest's list, which cuts reasons off."""
     if terminalreporter.config.option.reportchars == "fE":  # nothing else was asked for
-        terminalreporter.reportchars = ""
+        terminalreporter.reportchars = "w"
     yield
     _write_missing(terminalreporter)
     for report in [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]:

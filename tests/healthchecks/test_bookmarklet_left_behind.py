@@ -129,7 +129,7 @@ def test_driver_that_never_tells_its_port(run_suite, website, tmp_path):
     driver.chmod(stat.S_IRWXU)
     outcome = run_suite(bookmarklet("silent", website, driver=driver, deadline=3))
     message = outcome.message("bookmarklet_status[silent]")
-    assert message.startswith(("the driver did not come up in time", "no answer within 3 s"))
+    assert message.startswith(("the driver did not come up in time", "the browser does not start within 3 s"))
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")
