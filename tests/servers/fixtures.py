@@ -51,7 +51,9 @@ def running_postgresql() -> Iterator[PostgreSQL]:
 @pytest.fixture
 def postgresql(running_postgresql: PostgreSQL) -> PostgreSQL:
     """A PostgreSQL with the roles ADMIN, MONITOR and READER of postgresql.py."""
-    return running_postgresql.revive()
+    server = running_postgresql.revive()
+    server.forget()
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,13 @@ class PostgreSQL(Server):
         connection.autocommit = True
         return connection
 
+    def forget(self) -> None:
+        """Drop what an earlier test has left: tables of the schema public."""
+        for (table,) in self.execute(
+            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'public'"
+        ):
+            self.execute(f"drop table if exists {table} cascade")
+
     def execute(self, sql: str, *values: Any, role: Role = ADMIN) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser; gives its rows, if it has any."""
         with contextlib.closing(self.connect(role)) as connection, connection.cursor() as cursor:
