@@ -66,7 +66,7 @@ def test_growing_page(kennel, watching, site):
     pid = int(driving.stdout.readline())
     assert driving.stdout.readline() == "loaded\n"
     watch.said("watching chromium")
-    wait_for(lambda: site.feed(pid, 610), 90)
+    wait_for(lambda: site.feed(pid, 604), 90)
     (kill,) = watch.kills()
     assert (kill["pid"], kill["reason"]) == (pid, "memory")
     assert 600e6 < kill["memory"] < 630e6
