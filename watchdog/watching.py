@@ -10,6 +10,7 @@ from watchdog.background import in_background
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Families, Family
+from watchdog.interruption import Interruptions
 from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
@@ -19,7 +20,6 @@ from watchdog.verdict import Reason, Verdict, verdict
 log = logging.getLogger(__name__)
 
 _TIDY_EVERY = 60.0  # seconds
-_SLEPT = 5.0  # seconds of sleep of the machine that excuse a missing validation
 
 
 class Watch:
@@ -33,12 +33,12 @@ class Watch:
         self._believer = Believer(repair=not dry_run)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
-        self._asleep = uptime() - time.monotonic()
+        self._interruptions = Interruptions(uptime())
         self._excused = 0.0
 
     def look(self) -> None:
         now = uptime()
-        self._notice_sleep(now)
+        self._notice_interruption(now)
         if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
             self._tidied = now
             self._believer.tidy()
@@ -50,7 +50,9 @@ class Watch:
 
     def news(self) -> bool:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
-        return self.table.stale(uptime())
+        now = uptime()
+        self._notice_interruption(now)
+        return self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
@@ -100,6 +102,7 @@ class Watch:
             return None
         family.drop_the_dead()
         now = uptime()
+        self._notice_interruption(now)
         family.memory = family.weigh(now)
         return verdict(family.facts(self._excused), family.rule, now)
 
@@ -135,12 +138,8 @@ class Watch:
         log.info("process %d has ended %s", family.main.pid, killing.how(uptime()))
         in_background(lambda: _remove_profiles(family))
 
-    def _notice_sleep(self, now: float) -> None:
-        asleep = now - time.monotonic()
-        if asleep - self._asleep > _SLEPT:
-            log.info("the machine has slept: validations are awaited anew")
-            self._excused = now
-        self._asleep = asleep
+    def _notice_interruption(self, now: float) -> None:
+        self._excused = max(self._excused, self._interruptions.notice(now))
 
 
 def _remove_profiles(family: Family) -> None:
