@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from watchdog import cleaning, pacing, telling
+from watchdog import cleaning, container, pacing, telling
 from watchdog.background import in_background
 from watchdog.believing import Believer
 from watchdog.clock import uptime
@@ -35,6 +35,7 @@ class Watch:
         self._tidied = float("-inf")
         self._interruptions = Interruptions(uptime())
         self._excused = 0.0
+        container.tell_own()
 
     def look(self) -> None:
         now = uptime()
