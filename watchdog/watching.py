@@ -15,6 +15,7 @@ from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
 from watchdog.table import Table
+from watchdog.truce import Truce
 from watchdog.verdict import Reason, Verdict, verdict
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Watch:
         self._tidied = float("-inf")
         self._interruptions = Interruptions(uptime())
         self._excused = 0.0
+        self.truce = Truce()
         container.tell_own()
 
     def look(self) -> None:
@@ -59,8 +61,10 @@ class Watch:
         """Seconds until the next look."""
         if self.killings:
             return pacing.DYING
+        now = uptime()
+        longest = min(longest, self.truce.left(now) or longest)
         judged = ((family.facts(self._excused), family.rule) for family in self._judged())
-        return pacing.pause(judged, uptime(), longest)
+        return pacing.pause(judged, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
         """Begin anew with other rules; killings under way go on."""
@@ -73,6 +77,8 @@ class Watch:
             time.sleep(pacing.DYING)
 
     def _judged(self) -> Iterator[Family]:
+        if self.truce.left(uptime()):
+            return
         passed_over = {*self._spared, *(killing.family.main[:2] for killing in self.killings)}
         for family in list(self.families.by_main.values()):
             if family.main[:2] not in passed_over:
@@ -84,6 +90,8 @@ class Watch:
         log.info("watching %s", telling.in_a_line(family, now))
         if not may_end(family.main):
             self._spare(family, "this user may not end it: it is not watched")
+        else:
+            self.truce.announce(family, now)
 
     def _judge(self, family: Family, now: float) -> None:
         family.memory = family.weigh(now)
