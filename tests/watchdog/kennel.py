@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from watchdog import processes
+from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
@@ -193,7 +193,7 @@ def living(pids):
     return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
 
 
-def megabytes(pids, weigh=processes.proportional):
+def megabytes(pids, weigh=lambda pid: memory.measure(pid).proportional):
     return sum(weigh(pid) for pid in pids) / 1e6
 
 
