@@ -15,7 +15,8 @@ from watchdog import processes
 from watchdog.memory import FAR
 
 _SOUGHT_EVERY = 10.0  # seconds: a browser may be moved into a cgroup after its start
-_MOST_GROUPS = 64  # below one that is looked through
+_MOST_GROUPS = 64  # that are looked through, with those below one
+_MOST_LISTED = 4000  # bytes of pids in one: some 600 processes; the kernel gives no more than 4096 at once
 _LONGEST_FILE = 65536
 _DEEPEST = 20  # generations between a process and the member that it comes from
 _READ_AGAIN = ("inactive_file", "active_file", "slab_reclaimable")  # of memory.stat: what the kernel may drop
@@ -77,16 +78,12 @@ def _weigh(path: Path, limit: int) -> int:
 def _kill(path: Path, inode: int) -> bool:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if os.fstat(directory).st_ino != inode or not _is_populated(directory):
+        if os.fstat(directory).st_ino != inode or "populated 1" not in _read("cgroup.events", directory):
             return False
         _write(directory, "cgroup.kill", b"1")
         return True
     finally:
         os.close(directory)
-
-
-def _is_populated(directory: int) -> bool:
-    return "populated 1" in _read("cgroup.events", directory)
 
 
 def _holds_only(path: Path, members: Collection[int]) -> bool:
@@ -101,7 +98,7 @@ def _pids(path: Path) -> Iterator[int]:
     """All processes in and below this cgroup. Raises OSError, also if they are too many to tell."""
     for count, (directory, _, _) in enumerate(os.walk(path)):
         listed = _read(Path(directory, "cgroup.procs"))
-        if count >= _MOST_GROUPS or len(listed) >= _LONGEST_FILE:
+        if count >= _MOST_GROUPS or len(listed) > _MOST_LISTED:
             raise OSError(f"{path} holds too much for one browser")
         yield from map(int, listed.split())
 
