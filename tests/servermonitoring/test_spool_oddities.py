@@ -105,19 +105,16 @@ MEASURE = """
 def test_rubbish_in_a_spool_costs_no_memory(tmp_path):
     """60 files of 18 MB and one of 600, sparse, under names of alerts older than the good ones; 5,000 foreign ones."""
     spool = tmp_path / "spool"
-    spool.mkdir(mode=0o700)
-    with (spool / f"{time.time_ns() - 10**12:020d}-huge-a.0").open("wb") as file:
-        file.truncate(600_000_000)
-    for number in range(5000):
-        (spool / f"foreign {number}").touch()
-    for number in range(60):
-        with (spool / f"{time.time_ns() - 10**12:020d}-{number}-a.0").open("wb") as file:
-            file.truncate(18_000_000)
     event_id = "0123456789abcdef" * 2
     envelope = f'{{"event_id": "{event_id}"}}\n{{"type": "event"}}\n{{"event_id": "{event_id}", "message": "good"}}\n'
     with Relay("http://0123456789abcdef0123456789abcdef@127.0.0.1:1/1") as relay:
         relay.take()
         Spool(spool, None).put(envelope.encode())
+        for number in range(5000):
+            (spool / f"foreign {number}").touch()
+        for number in range(61):
+            with (spool / f"{time.time_ns() - 10**12:020d}-{number}-a.0").open("wb") as file:
+                file.truncate(18_000_000 if number else 600_000_000)
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(MEASURE), relay.dsn, str(spool)],
             cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
