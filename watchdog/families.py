@@ -27,6 +27,7 @@ class Family:
     members: dict[int, Process]  # by pid, the main process included
     memory: int = 0  # bytes
     validated: float | None = None  # uptime
+    excused: float = 0.0  # uptime until which its validations could not be seen
     scale: Scale = field(default_factory=Scale)
     cgroup: Cgroup = field(init=False)
 
@@ -38,7 +39,7 @@ class Family:
         return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
 
     def facts(self, excused: float = 0.0) -> Facts:
-        return Facts(self.main.started, self.memory, self.validated, excused)
+        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused))
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
