@@ -124,6 +124,8 @@ class Families:
         for rule in rules:
             if uid is not None and rule.matches(uid, arguments):
                 family = Family(process, rule, uid, arguments, {})
+                for other in self.by_main.values():
+                    other.cgroup.share_with(process.pid)
                 self.by_main[process.pid] = family
                 self._join(family, process)
                 return family

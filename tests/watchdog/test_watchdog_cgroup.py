@@ -10,6 +10,7 @@ from kennel import CHROMIUM_OPTIONS, living, needed, wait_for
 from tests.reliability import reliability
 from watchdog import cgroup, processes
 from watchdog.cgroup import Cgroup
+from watchdog.validation import validate_process
 
 MB = 1_000_000
 ONLY_MEMORY = 'validated_within = false\nmax_memory = "60MB"\n'
@@ -69,6 +70,8 @@ import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 sys.stdin.readline()
 if os.fork() == 0:
+    with open("/proc/self/comm", "w") as own:
+        own.write("Web Content")
     while True:
         if os.fork():
             os._exit(0)
@@ -97,6 +100,19 @@ def test_a_shared_cgroup_is_not_killed(kennel, watching, group, browser):
     browser.wait(60)
     assert pids(group) == {driver.pid}
     assert driver.poll() is None
+
+
+@reliability("Watchdog", fault="another browser comes into a hung one's cgroup", promise="it lives")
+def test_another_browser_in_the_cgroup_lives(kennel, watching, group, browser):
+    watch = watching("validated_within = 8\ngrace = 1\n")
+    watch.said(f"watching firefox, process {browser.pid}")
+    other = kennel.stand_in(**inside(group))
+    validate_process(other.pid)
+    watch.said(f"watching firefox, process {other.pid}")
+    watch.said("has ended", 90)
+    browser.wait(60)
+    assert pids(group) == {other.pid}
+    assert other.poll() is None
 
 
 def test_whose_cgroup_it_is(kennel, group):
