@@ -5,6 +5,7 @@ import pytest
 from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
 from healthchecks.clients.values import unlike
 from healthchecks.test_website import Website
+from tests.reliability import reliability
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
@@ -86,6 +87,11 @@ BAD_SERVERS = {
 }
 
 
+@reliability(
+    "Messages",
+    fault="a server accepts and is silent, drips, redirects for ever, or sends without end",
+    promise="the message has the address and how far the client came, and the limit that was hit",
+)
 def test_bad_servers(run_suite, bad):
     """Whatever a server does to keep us waiting: the verdict comes with the deadline, and the exit is not held up."""
     tables = [table("website", name, url=bad.url(name), deadline=2, redirects=50) for name in BAD_SERVERS]
@@ -153,6 +159,11 @@ GOOD_ANSWERS = [
 ]
 
 
+@reliability(
+    "Messages",
+    fault="a status other than 200 is what a website should answer",
+    promise='status takes numbers, lists and classes: 404, [200, 204], "2xx"',
+)
 def test_good_answers(run_suite, website):
     tables = [
         table("website", f"n{i}", url=website.url(path), **_at(website, keys))
@@ -175,6 +186,11 @@ def test_good_certificate(home, website):
     assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, certificate_days=91)
 
 
+@reliability(
+    "Messages",
+    fault="a redirect leads to something that is no web page",
+    promise="the message has the Location, and the URL that sent it",
+)
 def test_odd_redirects(run_suite, website):
     """Where a redirect leads to no page that is said; a charset that nobody knows is taken for UTF-8."""
     website.answer("/mail", status=302, headers={"Location": "mailto:me@example.com"})
