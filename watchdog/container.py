@@ -5,6 +5,7 @@ and the start that it sees. The kernel tells all three, so that the watchdog fin
 mounted in there is another user's choice: only local file systems are entered, and no link is followed.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterable
@@ -79,18 +80,15 @@ def _directory(pid: int) -> tuple[int | None, str]:
     path = Path(os.path.realpath(directory.location()))
     try:
         theirs, ours = namespace.mounts(pid), namespace.mounts("self")
-    except OSError:
-        return None, ""  # the process is gone
-    if namespace.place(theirs, path) == namespace.place(ours, path):
-        return None, ""
-    try:
+        if namespace.place(theirs, path) == namespace.place(ours, path):
+            return None, ""
         return _walk(
             Path(f"/proc/{pid}/root"), path.parts[1:], {each.number: each.kind for each in (*ours, *theirs)}
         ), ""
     except (FileNotFoundError, ProcessLookupError):
         return None, ""
     except OSError as error:
-        return None, str(error)
+        return None, "" if error.errno == errno.EINVAL else str(error)  # the mounts of one that has just ended
 
 
 def _walk(root: Path, names: Iterable[str], kinds: dict[int, str]) -> int:

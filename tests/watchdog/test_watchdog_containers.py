@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import PurePath
 
 import pytest
 from kennel import family, is_named, needed, records, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory, retention
+from watchdog import directory, namespace, retention
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.rules import Rule
@@ -158,6 +159,27 @@ def test_records_that_nobody_renewed_for_a_day_go(kennel, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     Believer(repair=True).tidy()
     assert list(records(kennel.home).iterdir()) == []
+
+
+def test_where_a_path_leads():
+    """The last mount over the longest part of it counts, and names may hold spaces."""
+    mounts = [
+        namespace.Mount(1, "8:1", "/", "/", "ext4"),
+        namespace.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
+        namespace.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
+    ]
+    assert namespace.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
+    assert namespace.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
+    assert namespace.place([], PurePath("/tmp")) is None
+    assert namespace._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
+
+
+def test_more_mounts_than_can_be_read(kennel, contained, caplog, monkeypatch):
+    """Then the directory of records may be any of them."""
+    monkeypatch.setattr(namespace, "_MOST_READ", 100)
+    contained(["-m"], OWN_DIRECTORY, "silent")
+    assert watch(kennel).killings == []
+    assert "mountinfo is longer than 100 bytes" in caplog.text
 
 
 def test_a_watchdog_in_a_container_says_what_it_sees(watching):
