@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
+from watchdog.cgroup import Cgroup
 from watchdog.memory import Scale
 from watchdog.processes import Process
 from watchdog.rules import Rule
@@ -28,6 +29,10 @@ class Family:
     validated: float | None = None  # uptime
     excused: float = 0.0  # uptime until which its validations could not be seen
     scale: Scale = field(default_factory=Scale)
+    cgroup: Cgroup = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cgroup = Cgroup(self.main.pid)
 
     @property
     def command(self) -> str:
@@ -38,7 +43,12 @@ class Family:
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
-        return self.scale.weigh(self.members, self.rule.max_memory or _NO_LIMIT, now)
+        limit = self.rule.max_memory or _NO_LIMIT
+        return max(self.scale.weigh(self.members, limit, now), self.cgroup.weigh(self.members, limit, now))
+
+    def weigh_exactly(self, now: float) -> int:
+        """What it weighs, in bytes."""
+        return max(self.scale.exactly(self.members, now), self.cgroup.weigh(self.members, 0, now))
 
     def exists(self) -> bool:
         """Whether the main process lives, and is still the program it was."""
