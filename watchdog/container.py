@@ -7,7 +7,7 @@ mounted in there is another user's choice: only local file systems are entered, 
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from watchdog import directory, namespace, records
 from watchdog.clock import TICKS
 from watchdog.families import Family
 from watchdog.processes import Process
+from watchdog.records import Found
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def tell_own() -> None:
         log.info("the watchdog runs in a container: browsers outside of it are not watched")
 
 
-def newest(family: Family, shared: int, now: float) -> Inside:
+def newest(family: Family, shared: int, now: float, read: Callable[..., Found] = records.newest) -> Inside:
     """Return the newest record by the browser's own view; `shared` is a descriptor of the watchdog's directory."""
     if os.geteuid() not in (0, family.uid):
         return Inside()
@@ -50,7 +51,7 @@ def newest(family: Family, shared: int, now: float) -> Inside:
     if descriptor is not None:
         places.append(descriptor)
     try:
-        found = [records.newest(each, members, family.uid, now + ahead) for each in places]
+        found = [read(each, members, family.uid, now + ahead) for each in places]
     finally:
         if descriptor is not None:
             os.close(descriptor)
