@@ -1,5 +1,6 @@
 """A browser's main process with everything below it."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from watchdog.table import YOUNG, Table
 from watchdog.verdict import Facts
 
 _NO_LIMIT = 1 << 62  # bytes
+_MOST_FORMER = 200  # processes
 _LONGEST_COMMAND = 1000  # characters of it that are told
 
 
@@ -28,6 +30,8 @@ class Family:
     memory: int = 0  # bytes
     validated: float | None = None  # uptime
     excused: float = 0.0  # uptime until which its validations could not be seen
+    asked: float = 0.0  # uptime when its records were last read
+    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # that ended since then
     scale: Scale = field(default_factory=Scale)
     cgroup: Cgroup = field(init=False)
 
@@ -39,7 +43,16 @@ class Family:
         return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
 
     def facts(self, excused: float = 0.0) -> Facts:
-        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused))
+        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused), self.asked)
+
+    def all_members(self) -> list[Process]:
+        """Those that may have been validated: also what has ended since the records were last read."""
+        return [*self.members.values(), *self.former]
+
+    def lose(self, pid: int) -> None:
+        """Count a process as a former member."""
+        if member := self.members.pop(pid, None):
+            self.former.append(member)
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
@@ -58,7 +71,7 @@ class Family:
     def drop_the_dead(self) -> None:
         for pid, member in list(self.members.items()):
             if not processes.alive(pid, member.start):
-                del self.members[pid]
+                self.lose(pid)
 
 
 class Families:
@@ -96,7 +109,7 @@ class Families:
 
     def _leave(self, pid: int) -> None:
         _, family = self._of.pop(pid)
-        family.members.pop(pid, None)
+        family.lose(pid)
 
     def _adopt(self, process: Process) -> bool:
         """Whether it is below a browser, or one of its processes already."""
