@@ -92,6 +92,7 @@ class Believer:
         """Test the directory, and keep what is known for the next watchdog; return whether the test says otherwise."""
         reason = self.suspension.reason
         self.suspension.test(now)
+        self.suspension.lay_sentinel()
         self._keep(families, now)
         return self.suspension.reason != reason
 
