@@ -51,7 +51,7 @@ class Table:
         there = processes.pids()
         for pid in self.known.keys() - there:
             del self.known[pid]
-        return sorted(there - self.known.keys())
+        return sorted(pid for pid in there if pid not in self.known or _between(pid, first, newest))
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
@@ -83,3 +83,8 @@ class Table:
 def _other(process: Process, before: Process) -> bool:
     """Whether it is another process, or has changed its program or its session."""
     return (*process[:2], process.name, process.session) != (*before[:2], before.name, before.session)
+
+
+def _between(pid: int, first: int, newest: int) -> bool:
+    """Whether the pid was given out meanwhile, and may be another process than the known one; pids begin again."""
+    return first <= pid <= newest if first <= newest + 1 else pid >= first or pid <= newest
