@@ -43,15 +43,16 @@ class Table:
     def _new(self, now: float) -> list[int]:
         """Pids that may be new. They are given out in order, so /proc is listed only now and then."""
         newest, before = processes.newest_pid(), self._newest
+        none = newest == before == self._before
         # Once more what was new the last time: a pid is given out a moment before its process can be seen.
         first, self._newest, self._before = self._before + 1, newest, before
-        if -1 <= newest - first <= _FEW and now - self._listed <= _BLIND:
+        if (none or 0 <= newest - first <= _FEW) and now - self._listed <= _BLIND:
             return [pid for pid in range(first, newest + 1) if pid in self.known or processes.is_process(pid)]
         self._listed = now
         there = processes.pids()
         for pid in self.known.keys() - there:
             del self.known[pid]
-        return sorted(pid for pid in there if pid not in self.known or _between(pid, first, newest))
+        return sorted(pid for pid in there if pid not in self.known or (not none and _between(pid, first, newest)))
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
@@ -87,4 +88,4 @@ def _other(process: Process, before: Process) -> bool:
 
 def _between(pid: int, first: int, newest: int) -> bool:
     """Whether the pid was given out meanwhile, and may be another process than the known one; pids begin again."""
-    return first <= pid <= newest if first <= newest + 1 else pid >= first or pid <= newest
+    return first <= pid <= newest if first <= newest else pid >= first or pid <= newest
