@@ -172,6 +172,11 @@ class Watch:
         self.killings.append(Killing(family, now, begun=True))
 
     def _note(self, *more: Family) -> None:
+        """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
+        if more:
+            self.families.membership.ancestry.listen()
+        elif not self.killings:
+            self.families.membership.ancestry.close()
         self._journal.note([*(killing.family for killing in self.killings), *more], wait=bool(more))
 
     def _bury(self, killing: Killing) -> None:

@@ -10,10 +10,11 @@ import sys
 import time
 
 import pytest
-from kennel import family, living, wait_for
+from kennel import family, living, needed, wait_for
 
 from tests.reliability import reliability
 from watchdog import families, processes
+from watchdog.ancestry import Ancestry
 from watchdog.clock import uptime
 from watchdog.rules import Rule
 from watchdog.watching import Watch
@@ -222,6 +223,46 @@ def test_one_that_forks_while_it_is_killed(kennel, watching, code):
     watch = watching("validated_within = 4\ngrace = 0.1")
     watch.said("matches no process")
     process = kennel.stand_in(code)
+    watch.said(f"process {process.pid} has ended")
+    assert marked(kennel) <= {watch.process.pid}
+    assert [kill["pid"] for kill in watch.kills()] == [process.pid]
+
+
+def told_of_forks():
+    ancestry = Ancestry()
+    ancestry.listen()
+    child = subprocess.Popen([needed("true")])
+    child.wait()
+    ancestry.update()
+    line = ancestry.line(child.pid)
+    ancestry.close()
+    return line[:1] == [os.getpid()]
+
+
+# On SIGTERM it starts a daemon, and ends: nothing in /proc connects the two.
+DAEMON = """
+import os, signal, time
+def fork(*_):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+signal.signal(15, fork)
+while True:
+    time.sleep(600)
+"""
+
+
+@reliability("Watchdog", fault="a browser starts a daemon on SIGTERM, and ends", promise="root's watchdog kills it")
+def test_a_daemon_started_on_sigterm(kennel, watching):
+    if not told_of_forks():
+        pytest.skip("missing: root outside of containers (to hear of forks)")
+    watch = watching("validated_within = 1\ngrace = 3")
+    watch.said("matches no process")
+    process = kennel.stand_in(DAEMON)
     watch.said(f"process {process.pid} has ended")
     assert marked(kennel) <= {watch.process.pid}
     assert [kill["pid"] for kill in watch.kills()] == [process.pid]
