@@ -48,6 +48,8 @@ class Families:
 
     def take(self, family: Family) -> None:
         """Count a family as one of these, with the members that it has."""
+        for other in (*self.by_main.values(), *(left for _, left in self.left)):
+            other.cgroup.share_with(family.main.pid)
         self.by_main[family.main.pid] = family
         for member in family.members.values():
             self.membership.join(family, member)
@@ -72,18 +74,17 @@ class Families:
         self._waiting = list(table.known.values())
 
     def left_over(self, now: float) -> list[Family]:
-        """What ended browsers have left, and what has not ended by itself in the time that it had; each once."""
-        for _, family in self.left:
+        """What ended browsers have left, and what has not ended by itself in the time that it had."""
+        waiting = [(when, family) for when, family in self.left if not family.dying]
+        for _, family in waiting:
             family.drop_the_dead()
-        for family in [family for _, family in self.left if not family.members]:
-            self.forget(family)
-        due = [family for when, family in self.left if when <= now]
-        self.left = [each for each in self.left if each[0] > now]
-        return due
+            if not family.members:
+                self.forget(family)
+        return [family for when, family in waiting if when <= now and family.members]
 
     def due(self) -> float:
         """The uptime at which something will be left over; infinite for never."""
-        return min((when for when, _ in self.left), default=float("inf"))
+        return min((when for when, family in self.left if not family.dying), default=float("inf"))
 
     def _bereave(self, family: Family, table: Table, now: float) -> list[Family]:
         """Its main process has ended: the browsers among those that live on; what is none is left over."""
@@ -94,6 +95,8 @@ class Families:
         family.members = {each.pid: each for each in living if each not in self.membership}
         if family.members and not heirs and family.seen - family.main.started < _LAUNCHER:
             return [self._inherit(family)]
+        for heir in heirs:
+            family.cgroup.share_with(heir.main.pid)
         for member in family.members.values():
             self.membership.join(family, member)
         if family.members:

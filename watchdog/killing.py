@@ -49,7 +49,7 @@ class Killing:
         alive = self._alive()
         known, self._known = self._known, {each[:2] for each in self.family.members.values()}
         if not alive:
-            return self._known == known  # else a new one may have had a child that is yet to be found
+            return self._known == known and self._is_empty(now)
         if self._ending_since is None and self._is_time(now):
             self._ending_since = now
         if self._ending_since is None:
@@ -71,6 +71,13 @@ class Killing:
             return True
         return self._hurried and self._weigh() > self._resident * (1 + _GROWTH)
 
+    def _is_empty(self, now: float) -> bool:
+        """Whether nothing is left in its cgroup, or nothing that ends."""
+        if not self.family.cgroup.kill():
+            return True
+        self._ending_since = self._ending_since or now
+        return now - self._ending_since >= _LONGEST_STOP + _GIVE_UP
+
     def _all_stopped(self, alive: list[Process], waited: float) -> bool:
         """Stop all; true when all had been stopped before new ones were looked for the last time."""
         found_all = all(each[:2] in self._stopped for each in alive)
@@ -81,6 +88,7 @@ class Killing:
     def _kill(self, alive: list[Process], now: float) -> bool:
         """Kill what is alive; true when it does not end by that."""
         self._send_all(alive, signal.SIGKILL)
+        self.family.cgroup.kill()
         for each in alive:
             self._killed.setdefault(each[:2], now)
         if any(now - self._killed[each[:2]] < _GIVE_UP for each in alive):

@@ -1,0 +1,117 @@
+"""The validation records of browsers that do not share the watchdog's /tmp, pids or time.
+
+A program in a container, or in a unit with PrivateTmp=, writes the record where it sees the directory, by the pid
+and the start that it sees. The kernel tells all three, so that the watchdog finds the record there. Whatever is
+mounted in there is another user's choice: only local file systems are entered, and no link is followed.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from watchdog import directory, namespace, records
+from watchdog.clock import TICKS
+from watchdog.families import Family
+from watchdog.processes import Process
+
+log = logging.getLogger(__name__)
+
+# None of these waits for a server, or for a program of a user, when a name is looked up.
+_LOCAL = {
+    "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "squashfs", "tmpfs",
+    "xfs", "zfs",
+}  # fmt: skip
+_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Inside(NamedTuple):
+    """What the records say that were written where the browser runs."""
+
+    validated: float | None = None  # uptime, as the watchdog counts it
+    troubles: tuple[str, ...] = ()
+    hidden: str = ""  # why there may be records that cannot be seen
+
+
+def tell_own() -> None:
+    """Say so, if the watchdog itself is in a container."""
+    if namespace.is_container():
+        log.info("the watchdog runs in a container: browsers outside of it are not watched")
+
+
+def newest(family: Family, shared: int, now: float) -> Inside:
+    """Return the newest record by the browser's own view; `shared` is a descriptor of the watchdog's directory."""
+    if os.geteuid() not in (0, family.uid):
+        return Inside()
+    members, ahead = _members(family)
+    places = [shared] if members != list(family.members.values()) else []
+    descriptor, hidden = _directory(family.main.pid)
+    if descriptor is not None:
+        places.append(descriptor)
+    try:
+        found = [records.newest(each, members, family.uid, now + ahead) for each in places]
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    times = [each.validated - ahead for each in found if each.validated is not None]
+    return Inside(max(times, default=None), tuple(line for each in found for line in each.troubles), hidden)
+
+
+def _members(family: Family) -> tuple[list[Process], float]:
+    """Return the members by the pids and starts that the main process sees, and by how much its uptime is ahead."""
+    ticks = namespace.boot_offset(family.main.pid) - namespace.boot_offset("self")
+    members = [member._replace(start=member.start + ticks) for member in family.members.values()]
+    depth = len(namespace.pids(family.main.pid))
+    if depth > 1:
+        by_pids = ((member, namespace.pids(member.pid)) for member in members)
+        members = [member._replace(pid=pids[depth - 1]) for member, pids in by_pids if len(pids) >= depth]
+    return members, ticks / TICKS
+
+
+def _directory(pid: int) -> tuple[int | None, str]:
+    """Return a descriptor of the process's own directory of records, or why it cannot be seen.
+
+    Neither, if it is the watchdog's, or if there is none: then nothing was ever validated in there.
+    """
+    if namespace.sees_the_same(pid):
+        return None, ""
+    path = Path(os.path.realpath(directory.location()))
+    try:
+        theirs, ours = namespace.mounts(pid), namespace.mounts("self")
+    except OSError:
+        return None, ""  # the process is gone
+    if namespace.place(theirs, path) == namespace.place(ours, path):
+        return None, ""
+    try:
+        return _walk(
+            Path(f"/proc/{pid}/root"), path.parts[1:], {each.number: each.kind for each in (*ours, *theirs)}
+        ), ""
+    except (FileNotFoundError, ProcessLookupError):
+        return None, ""
+    except OSError as error:
+        return None, str(error)
+
+
+def _walk(root: Path, names: Iterable[str], kinds: dict[int, str]) -> int:
+    """Open step by step, so that each file system is known before a name is looked up in it. Raise OSError."""
+    here = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in names:
+        here = _enter(here, name, os.O_PATH | _DIRECTORY, kinds)
+    return _enter(here, ".", os.O_RDONLY | _DIRECTORY, kinds)
+
+
+def _enter(parent: int, name: str, flags: int, kinds: dict[int, str]) -> int:
+    """Open a directory, and close the one above."""
+    try:
+        kind = kinds.get(_mount_of(parent))
+        if kind not in _LOCAL:
+            raise OSError(f"it is on a file system of type {kind}, which could keep the watchdog waiting")
+        return os.open(name, flags, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _mount_of(descriptor: int) -> int:
+    text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("mnt_id:")), -1)
