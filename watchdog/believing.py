@@ -9,10 +9,6 @@ from watchdog.families import Family
 log = logging.getLogger(__name__)
 _MOST_SAID = 1000
 _BLIND = "validations cannot be read, so only memory is judged: {}"
-_HIDDEN = (
-    "validations of {}, process {}, cannot be seen, so only its memory is judged: it has a view of its own of the "
-    "directory of records (a container, PrivateTmp=): {}"
-)
 
 
 class Believer:
@@ -31,24 +27,17 @@ class Believer:
         if descriptor is None:
             return False
         try:
-            found = records.newest(descriptor, family.members.values(), family.uid, now)
-            inside = container.newest(family, descriptor, now)
+            members = list(family.members.values())
+            found = container.newest(records.newest, descriptor, members, family, now)
         except OSError as error:
             self._say(logging.ERROR, _BLIND.format(error))
             return False
         finally:
             os.close(descriptor)
-        for trouble in (*found.troubles, *inside.troubles):
+        for trouble in found.troubles:
             self._say(logging.WARNING, trouble)
-        times = [each for each in (found.validated, inside.validated) if each is not None]
-        family.validated = max(times, default=None)
-        if inside.hidden and not times:
-            self._excuse(family, now, inside.hidden)
+        family.validated = found.validated
         return True
-
-    def _excuse(self, family: Family, now: float, why: str) -> None:
-        family.excused = now
-        self._say(logging.ERROR, _HIDDEN.format(family.main.name, family.main.pid, why))
 
     def tidy(self) -> None:
         """See that the directory is there and safe, and remove the records of the dead."""
