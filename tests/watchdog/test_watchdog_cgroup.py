@@ -92,7 +92,6 @@ def test_what_forks_while_it_is_killed(kennel, watching, group):
     assert not pids(group)
 
 
-@reliability("Watchdog", fault="other programs share the browser's cgroup", promise="they live")
 def test_a_shared_cgroup_is_not_killed(kennel, watching, group, browser):
     driver = kennel.stand_in(name="driver", **inside(group))
     watch = watching(NEVER)
@@ -102,7 +101,6 @@ def test_a_shared_cgroup_is_not_killed(kennel, watching, group, browser):
     assert driver.poll() is None
 
 
-@reliability("Watchdog", fault="another browser comes into a hung one's cgroup", promise="it lives")
 def test_another_browser_in_the_cgroup_lives(kennel, watching, group):
     watch = watching(ONLY_MEMORY)
     grower = "import sys\nsys.stdin.readline()\n" + GROWER
