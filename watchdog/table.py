@@ -47,7 +47,7 @@ class Table:
         there = processes.pids()
         for pid in self.known.keys() - there:
             del self.known[pid]
-        return sorted(there - self.known.keys())
+        return sorted(pid for pid in there if pid not in self.known or _between(pid, first, newest))
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
@@ -76,3 +76,8 @@ class Table:
         count = min(_MOST, len(self._turn), int(len(self.known) * min(1.0, share)) + 1)
         turn, self._turn = self._turn[-count:], self._turn[:-count]
         return turn
+
+
+def _between(pid: int, first: int, newest: int) -> bool:
+    """Whether the pid was given out meanwhile, and may be another process than the known one; pids begin again."""
+    return first <= pid <= newest if first <= newest else pid >= first or pid <= newest
