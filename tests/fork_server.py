@@ -27,8 +27,9 @@ from typing import IO, Any
 
 _IMPORTED = (  # what every run imports
     "pytest", "cronsim", "csv", "decimal", "email.message", "email.utils", "execnet", "gettext", "graphlib", "hmac",
-    "html", "ipaddress", "jinja2", "lzma", "pydantic", "pydantic.json_schema", "pygments.lexers.python", "py",
-    "queue", "quopri", "secrets", "sqlite3", "tempfile", "tomllib", "typing_inspection", "urllib.request", "uuid",
+    "faulthandler", "html", "ipaddress", "jinja2", "lzma", "pdb", "pydantic", "pydantic.fields",
+    "pydantic.functional_validators", "pydantic.main", "pydantic.types", "pygments.lexers.python", "py", "queue",
+    "quopri", "readline", "secrets", "sqlite3", "tempfile", "tomllib", "typing_inspection", "urllib.request", "uuid",
     "xml.etree.ElementTree", "xml.dom.minidom", "zipfile", "zoneinfo",
 )  # fmt: skip
 _AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python that a fork can follow
@@ -219,11 +220,11 @@ def _run(request: dict[str, Any]) -> None:
 
 def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
     """Make the standard stream as Python does at its start, for what the descriptor is now."""
-    terminal = os.isatty(descriptor)
-    return open(
-        descriptor, "w", encoding=like.encoding, errors=like.errors, closefd=False,
-        buffering=1 if terminal or descriptor == 2 else -1,
-    )  # fmt: skip
+    binary = open(descriptor, "wb", buffering=0 if like.write_through else -1, closefd=False)  # noqa: SIM115
+    by_line = not like.write_through and (descriptor == 2 or os.isatty(descriptor))  # stderr
+    return io.TextIOWrapper(
+        binary, encoding=like.encoding, errors=like.errors, line_buffering=by_line, write_through=like.write_through
+    )
 
 
 def _main(descriptor: int) -> None:
@@ -231,6 +232,7 @@ def _main(descriptor: int) -> None:
         importlib.import_module(name)
     for name in importlib.import_module("_pytest.config").default_plugins:
         importlib.import_module(f"_pytest.{name}")
+    importlib.import_module("pydantic").create_model("Model", number=(int, 0))  # imports what it builds models with
     gc.collect()
     gc.freeze()  # or the first collection in each child would copy all of this
     request = _serve(socket.socket(fileno=descriptor))

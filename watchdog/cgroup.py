@@ -27,6 +27,7 @@ class Cgroup:
     """That of the browser with this main process.
 
     It is its own if at some time all in it came from the browser: whatever it holds later was started by that.
+    It is not, once another browser is found in it.
     """
 
     def __init__(self, pid: int) -> None:
@@ -55,8 +56,16 @@ class Cgroup:
         if found is None or found != self._own:
             self._own = found if found is not None and _holds_only(found[0], members) else None
 
+    def share_with(self, pid: int) -> None:
+        """Leave it alone if this process, the main one of another browser, is in it, too."""
+        if self._own is not None and _of(pid) == self._own:
+            self._own = None
+
     def kill(self) -> bool:
-        """SIGKILL for all that is in the browser's own cgroup; whether there was anything in one."""
+        """SIGKILL for all that is in the browser's own cgroup; whether there was anything in one.
+
+        Not for what a browser has left that ended by itself: the one that it started in its place may be there, too.
+        """
         if self._own is None:
             return False
         try:

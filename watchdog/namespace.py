@@ -13,7 +13,7 @@ from watchdog.clock import TICKS
 
 _INITIAL_PID = "pid:[4026531836]"  # the kernel's PROC_PID_INIT_INO
 _VIEW = ("ns/mnt", "root")
-_MOST_READ = 5_000_000  # bytes of mountinfo: 20,000 mounts
+_MOST_READ = 1_000_000  # bytes of mountinfo: 8,000 mounts
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -38,8 +38,10 @@ def sees_the_same(pid: int) -> bool:
 def mounts(pid: int | str) -> list[Mount]:
     """The mounts that a process sees. Raises OSError."""
     with Path(f"/proc/{pid}/mountinfo").open("rb") as file:
-        lines = file.read(_MOST_READ).decode(errors="surrogateescape").splitlines()
-    return [_mount(line) for line in lines]
+        text = file.read(_MOST_READ)
+    if len(text) == _MOST_READ:
+        raise OSError(f"/proc/{pid}/mountinfo is longer than {_MOST_READ} bytes")
+    return [_mount(line) for line in text.decode(errors="surrogateescape").split("\n") if line]
 
 
 def place(of: Iterable[Mount], path: PurePath) -> tuple[str, PurePath] | None:

@@ -2,15 +2,17 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import PurePath
 
 import pytest
-from kennel import family, is_named, needed, records, wait_for
+from kennel import as_user, family, is_named, needed, records, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory, retention
+from watchdog import directory, namespace, retention
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.rules import Rule
@@ -158,6 +160,56 @@ def test_records_that_nobody_renewed_for_a_day_go(kennel, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     Believer(repair=True).tidy()
     assert list(records(kennel.home).iterdir()) == []
+
+
+def test_a_users_own_watchdog_and_container(shared, monkeypatch):
+    """Without root on either side; the record is that of a shell, with the time that LXC needs."""
+    monkeypatch.setenv(directory.VARIABLE, str(shared / "validated"))
+    shutil.copy(needed("sleep"), shared / "firefox")
+    script = f"""
+        mount -t tmpfs tmpfs {shared}/validated || exit
+        start=$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f20)
+        {needed("awk")} '{{print $22 / 100}}' /proc/self/stat > {shared}/validated/$$-$start
+        exec {shared}/firefox 600
+    """
+
+    def validated():
+        (shared / "validated").mkdir(mode=0o700)
+        browser = subprocess.Popen([needed("unshare"), "-U", "-r", "-m", "sh", "-c", script], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: browser.poll() is not None or is_named(browser.pid, "firefox"))
+            if browser.poll() is not None:
+                return "missing"
+            looks = Watch([Rule(command=str(shared), validated_within=0.01, grace=0.01)], None)
+            looks.look()
+            return abs(looks.families.by_main[browser.pid].validated - uptime()) < 60
+        finally:
+            browser.kill()
+
+    if (said := as_user(54321, validated)) == "missing":
+        pytest.skip("missing: user namespaces for users")
+    assert said == "True"
+
+
+def test_where_a_path_leads():
+    """The last mount over the longest part of it counts, and names may hold spaces."""
+    mounts = [
+        namespace.Mount(1, "8:1", "/", "/", "ext4"),
+        namespace.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
+        namespace.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
+    ]
+    assert namespace.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
+    assert namespace.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
+    assert namespace.place([], PurePath("/tmp")) is None
+    assert namespace._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
+
+
+def test_more_mounts_than_can_be_read(kennel, contained, caplog, monkeypatch):
+    """Then the directory of records may be any of them."""
+    monkeypatch.setattr(namespace, "_MOST_READ", 100)
+    contained(["-m"], OWN_DIRECTORY, "silent")
+    assert watch(kennel).killings == []
+    assert "mountinfo is longer than 100 bytes" in caplog.text
 
 
 def test_a_watchdog_in_a_container_says_what_it_sees(watching):
