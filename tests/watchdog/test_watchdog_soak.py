@@ -185,6 +185,7 @@ class Hour:
 
         def go_on():
             self._stopped = False
+            self.watchdog.ask(self.now)
 
         return go_on
 
