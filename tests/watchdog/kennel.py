@@ -20,7 +20,7 @@ from queue import Queue
 
 import pytest
 
-from watchdog import processes
+from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
@@ -178,6 +178,17 @@ def records(home):
     return home / "validated"
 
 
+def written(home, pid):
+    """The validation records of this process."""
+    return list(records(home).glob(f"{pid}-*"))
+
+
+def failing(work, error):
+    """Do it; it must fail with this error."""
+    with pytest.raises(error):
+        work()
+
+
 def is_named(pid, name):
     process = processes.look(pid)
     return process is not None and process.name == name
@@ -205,7 +216,7 @@ def living(pids):
     return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
 
 
-def megabytes(pids, weigh=processes.proportional):
+def megabytes(pids, weigh=lambda pid: memory.measure(pid).proportional):
     return sum(weigh(pid) for pid in pids) / 1e6
 
 
