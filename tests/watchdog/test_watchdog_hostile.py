@@ -57,7 +57,7 @@ def test_owner_validates(place, browser):
     Believer(repair=True).tidy()
     assert place.stat().st_mode & 0o7777 == 0o1777
     assert as_user(OWNER, lambda: validate_process(browser.pid)) == "True"
-    assert abs(seen(browser) - uptime()) < 2
+    assert abs(seen(browser) - uptime()) < 60
     (record,) = place.iterdir()
     assert record.stat().st_mode & 0o777 == 0o600
 
@@ -74,7 +74,7 @@ def test_a_name_taken_by_another_user_does_not_keep_the_owner_out(place, browser
     Believer(repair=True).tidy()
     as_user(ENEMY, (place / name_of(browser)).mkdir)
     assert as_user(OWNER, lambda: validate_process(browser.pid)) == "True"
-    assert abs(seen(browser) - uptime()) < 2
+    assert abs(seen(browser) - uptime()) < 60
 
 
 @pytest.mark.parametrize(
