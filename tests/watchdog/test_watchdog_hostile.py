@@ -132,10 +132,10 @@ def test_directory_of_another_user_is_not_believed_without_root(place, browser):
     as_user(ENEMY, lambda: (place.mkdir(), place.chmod(0o1777)))
 
     def watch():
-        time.sleep(0.3)  # past its time
-        looks = Watch([Rule(command=str(place.parent), validated_within=0.1, grace=0.1)], None)
+        time.sleep(2.1)  # past its time
+        looks = Watch([Rule(command=str(place.parent), validated_within=2, grace=0.1)], None)
         looks.look()
-        time.sleep(0.3)
+        time.sleep(2.1)
         looks.look()
         looks.finish()
         return seen(browser)
