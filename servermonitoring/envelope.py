@@ -39,28 +39,28 @@ class Attachment:
     content_type: str | None = None  # by default told by the name
 
 
-def sent_now(content: bytes) -> bytes:
+def sent_now(content: bytes) -> tuple[bytes, memoryview]:
     """The envelope with `sent_at` of this moment: from it the server tells how wrong the clock here is.
 
-    Raises ValueError for what is no envelope.
+    In two pieces, its header and the rest: that may be large, and is not copied. Raises ValueError for what is no
+    envelope.
     """
-    first, newline, rest = content.partition(b"\n")
-    header = _header(first)
-    if not newline:
-        raise ValueError("it is not an envelope")
-    return json.dumps({**header, "sent_at": now()}).encode() + newline + rest
+    header, end = _header(content)
+    return json.dumps({**header, "sent_at": now()}).encode(), memoryview(content)[end:]
 
 
 def event_id(content: bytes) -> Any:
     """The id of the event in an envelope; None if its header names none. Raises ValueError as `sent_now` does."""
-    return _header(content.partition(b"\n")[0]).get("event_id")
+    return _header(content)[0].get("event_id")
 
 
-def _header(line: bytes) -> dict[str, Any]:
-    header = json.loads(line) if len(line) <= _LONGEST_HEADER else None
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """With the place at which it ends."""
+    end = content.find(b"\n", 0, _LONGEST_HEADER)
+    header = json.loads(content[:end]) if end >= 0 else None
     if not isinstance(header, dict):
         raise ValueError("it is not an envelope")  # noqa: TRY004 - as for what is no JSON
-    return header
+    return header, end
 
 
 def of_check_in(check_in: dict[str, Any]) -> bytes:

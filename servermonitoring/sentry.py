@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from servermonitoring.posting import Line
 
 _CLIENT = "servermonitoring/0.1"
+_GZIP = 31  # of zlib's window: the format of gzip
 
 
 class SentryRecipient:
@@ -48,9 +49,10 @@ class SentryRecipient:
         return Line(Address(self._url, self._ca_certs))
 
     def prepare(self, content: bytes, _delivery: str = "") -> tuple[bytes, dict[str, str]]:
-        import gzip
+        import zlib
 
-        return gzip.compress(sent_now(content), 5), self._headers
+        packer = zlib.compressobj(5, wbits=_GZIP)
+        return b"".join([*(packer.compress(each) for each in sent_now(content)), packer.flush()]), self._headers
 
     def has_taken(self, content: bytes, answer: Answer) -> bool:
         """Sentry names the event that it took; a proxy in between, or a captive portal, does not.

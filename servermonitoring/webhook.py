@@ -11,10 +11,13 @@ from servermonitoring.envelope import scrubbed
 from servermonitoring.scrubbing import remember
 from servermonitoring.spool import Spool
 from servermonitoring.tally import Tally
+from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
     from servermonitoring.answers import Answer
     from servermonitoring.posting import Line
+
+_LARGEST = 1_000_000  # bytes; what is parsed takes up to fifty times as many
 
 
 class WebhookRecipient:
@@ -32,6 +35,8 @@ class WebhookRecipient:
 
     def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
         """With a header by which the receiver knows a document that came a second time."""
+        if len(content) > _LARGEST:
+            raise ValueError(f"it is larger than {size_in_words(_LARGEST)}, as no alert is")
         json.loads(content)
         headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": delivery}
         return content, headers

@@ -22,7 +22,7 @@ class AlreadyRunningError(Exception):
 
 
 def watch(options: argparse.Namespace) -> int:
-    from watchdog import background, daemon
+    from watchdog import background, daemon, truce
     from watchdog.outlet import Outlet
     from watchdog.watching import Watch
 
@@ -40,6 +40,8 @@ def watch(options: argparse.Namespace) -> int:
         background.wait(_PATIENCE)
         outlet.close()
         return OK
+    if not options.dry_run:
+        looks.truce = truce.begin(book.rules, directory)
     daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
     del lock  # held until here
     return OK

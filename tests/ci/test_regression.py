@@ -25,10 +25,10 @@ FACTOR = 1.5
 def regression(tmp_path):
     """`regression(toml, *options)` against an environment of one configuration: exit status and output."""
 
-    def run(toml, *options):
+    def run(toml, *options, checks="healthchecks/test_website.py"):
         (tmp_path / "staging.toml").write_text(f"{toml}\n[dashboard]\ndirectory = '{tmp_path}/html'\n")
         command = [sys.executable, ROOT / "ci/regression", f"--monitoring-config={tmp_path}/staging.toml", *options]
-        files = "-p", "no:cacheprovider", "-o", "addopts=", "healthchecks/test_website.py"
+        files = "-p", "no:cacheprovider", "-o", "addopts=", checks
         done = subprocess.run([*command, "--", *files], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -80,10 +80,17 @@ def test_one_that_does_not_come_up_fails_and_says_why(regression, website):
     assert "503" in output
 
 
-def test_a_wrong_configuration_is_not_waited_for(regression):
-    status, output = regression("[website.home]\nurll = ''", "--wait-until-healthy=60")
+@pytest.mark.parametrize(
+    ("toml", "checks", "said"),
+    [
+        ("[websit.home]", "healthchecks", 'did you mean "website"?'),  # a part of them may leave out tables
+        ("[website.home]\nurll = ''", "healthchecks/test_website.py", 'did you mean "url"?'),
+    ],
+)
+def test_a_wrong_configuration_is_not_waited_for(regression, toml, checks, said):
+    status, output = regression(toml, "--wait-until-healthy=60", checks=checks)
     assert status == 4
-    assert 'did you mean "url"?' in output
+    assert said in output
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,6 @@ BAD_SERVERS = {
     "drip_header": "status 200 came from PEER, the headers did not end within 2 s",
     "drip_body": "status 200 came from PEER, the body did not end within 2 s",
     "drip_raw": "connected to PEER, no answer within 2 s",
-    "redirects": "connected to PEER (redirected from http://PEER/), no answer within 2 s",
     "closes": "closed the connection without an answer at PEER",
     "garbage": "answers with something that is not HTTP at PEER: '\\x00\\x01GARBAGE \ufffd\ufffd!!'",
     "endless": "body is larger than 5 MB",
@@ -98,6 +97,22 @@ def test_bad_servers(run_suite, bad):
     outcome = run_suite("\n".join(tables))
     expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
     assert {name: outcome.message(f"website_access[{name}]") for name in BAD_SERVERS} == expected
+    assert outcome.seconds < IN_TIME
+
+
+@reliability(
+    "Messages",
+    fault="a server redirects again and again, each time before the deadline",
+    promise="the message says where from, and how far the client came with the last one",
+)
+def test_slow_redirects_without_end(run_suite, bad):
+    """The deadline may come at any step of a redirect: mostly while the next answer is awaited."""
+    outcome = run_suite(table("website", "redirects", url=bad.url("redirects"), deadline=2, redirects=50))
+    peer = f"{HOST}:{bad.port('redirects')} (redirected from http://{HOST}:{bad.port('redirects')}/)"
+    assert outcome.message("website_access[redirects]") in (
+        f"connected to {peer}, no answer within 2 s",
+        f"status 302 came from {peer}, the body did not end within 2 s",
+    )
     assert outcome.seconds < IN_TIME
 
 

@@ -216,6 +216,7 @@ def test_forked_child_ends_by_signal(suite):
 def test_ignored_signals_stay_ignored(shop):
     release = shop.folder / "release"
     write(shop, last=f"import pathlib\n        while not pathlib.Path({str(release)!r}).exists(): time.sleep(0.05)")
+    shop.forked = False  # or it would not inherit what follows
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         process = shop.start("test_mine.py", "-v")

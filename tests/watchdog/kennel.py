@@ -16,10 +16,11 @@ from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
-from watchdog import processes
+from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
@@ -39,6 +40,17 @@ PREFERENCES = {
     "services.settings.server": "data:,",
     "browser.aboutwelcome.enabled": False,
 }
+GROWS_WHEN_ENDED = """
+import signal, time
+held = []
+def grow(*_):
+    while len(held) < 1000:
+        held.append(b"x" * 2 ** 20)
+        time.sleep(0.01)
+signal.signal(signal.SIGTERM, grow)
+held.append(b"x" * 300_000_000)
+time.sleep(600)
+"""
 GROWER = """
 import sys, time
 rate, limit, page = float(sys.argv[1]), float(sys.argv[2]), 2 ** 20
@@ -166,6 +178,17 @@ def records(home):
     return home / "validated"
 
 
+def written(home, pid):
+    """The validation records of this process."""
+    return list(records(home).glob(f"{pid}-*"))
+
+
+def failing(work, error):
+    """Do it; it must fail with this error."""
+    with pytest.raises(error):
+        work()
+
+
 def is_named(pid, name):
     process = processes.look(pid)
     return process is not None and process.name == name
@@ -193,7 +216,7 @@ def living(pids):
     return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
 
 
-def megabytes(pids, weigh=processes.proportional):
+def megabytes(pids, weigh=lambda pid: memory.measure(pid).proportional):
     return sum(weigh(pid) for pid in pids) / 1e6
 
 
@@ -221,16 +244,14 @@ def as_user(uid, work):
     return answer[1:]
 
 
-# Allocates at a rate in MB/s up to a limit in MB, when /go is answered.
+# Allocates as many MB as /go answers, and asks again.
 GROWING_PAGE = """<!doctype html><title>page</title><script>
 const held = [];
-fetch("/go").then(() => {
-  const begun = performance.now();
-  setInterval(() => {
-    while (held.length * 4 < Math.min(3000, (performance.now() - begun) / 1000 * 100))
-      held.push(new Uint8Array(4e6).fill(7));
-  }, 10);
+const grow = () => fetch("/go").then(answer => answer.text()).then(megabytes => {
+  for (let left = Number(megabytes); left > 0; left -= 4) held.push(new Uint8Array(4e6).fill(7));
+  grow();
 });
+grow();
 </script>"""
 
 
@@ -238,15 +259,25 @@ class Site:
     """A web server on this machine: a page, one that grows when told to, and one that never answers."""
 
     def __init__(self):
-        self.go, self.end, self.asked = threading.Event(), threading.Event(), threading.Event()
+        self.end, self.asked, self.hungry = threading.Event(), threading.Event(), threading.Semaphore(0)
+        self.portions = Queue()  # MB
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
+    def feed(self, pid, most):
+        """Let the page in a browser grow by half of what it lacks to `most` MB; true when the browser is gone."""
+        if self.hungry.acquire(timeout=0.1):  # it has eaten what it got before
+            lacking = 0
+            with suppress(OSError):  # it dies meanwhile
+                lacking = most - megabytes(family(pid))
+            self.portions.put(max(4, lacking / 2) if lacking > 0 else 0)
+        return not living({pid})
+
     def close(self):
         self.end.set()
-        self.go.set()
+        self.portions.put(0)
         self.server.shutdown()
         self.server.server_close()
 
@@ -261,15 +292,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.asked.set()
             self.site.end.wait()
             return
+        body = GROWING_PAGE if self.path == "/growing" else "<title>page</title>"
         if self.path == "/go":
-            self.site.go.wait()
-        body = (GROWING_PAGE if self.path == "/growing" else "<title>page</title>").encode()
+            self.site.hungry.release()
+            body = f"{self.site.portions.get()}"
         with suppress(ConnectionError):
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body.encode())
 
     def log_message(self, *_args):
         pass

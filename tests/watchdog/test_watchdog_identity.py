@@ -58,6 +58,32 @@ REUSE = textwrap.dedent("""
     second.kill()
 """)
 
+WRAP = textwrap.dedent("""
+    import os, signal, time
+    from watchdog.clock import uptime
+    from watchdog.table import Table
+
+    def start_from(pid, count):
+        with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+            last.write(str(pid - 1))
+        return [os.fork() or (signal.pause(), os._exit(0)) for _ in range(count)]
+
+    table, later = Table(), uptime() + 20  # no longer young
+    first = start_from(300, 10)
+    table.refresh(later)
+    high = start_from(32000, 1)
+    table.refresh(later)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    time.sleep(0.05)  # or they could have started in one tick of the clock
+    second = start_from(300, 10)
+    assert first == second, (first, second)
+    print(set(second) <= {each.pid for each in table.refresh(later)})
+    for pid in (*high, *second):
+        os.kill(pid, signal.SIGKILL)
+""")
+
 
 def test_pid_reused_between_look_and_kill(kennel):
     """Another browser with the pid of the one that was to die lives, in a pid namespace of the test's own."""
@@ -208,3 +234,14 @@ def test_new_processes_are_found_without_listing(kennel):
     assert thread.native_id not in table.known
     done.set()
     thread.join()
+
+
+def test_pids_that_begin_again_are_looked_at():
+    """A pid that was known is another process when pids were given out beyond the highest meanwhile."""
+    if os.geteuid() != 0 or not Path("/proc/sys/kernel/ns_last_pid").exists():
+        pytest.skip("missing: root and ns_last_pid (to choose the next pid)")
+    done = subprocess.run(
+        [needed("unshare"), "--pid", "--fork", "--mount-proc", sys.executable, "-c", WRAP],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr

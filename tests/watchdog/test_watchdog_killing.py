@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from kennel import GROWER, family, living, megabytes, needed, wait_for
+from kennel import GROWER, GROWS_WHEN_ENDED, family, living, megabytes, needed, wait_for
 
 from watchdog import processes
 from watchdog.validation import validate_process
@@ -128,16 +128,14 @@ def test_the_program_in_the_same_process_group_lives(kennel, watching):
 
 
 def test_a_growing_browser_has_no_grace(kennel, watching):
-    """It dies within some percent of its limit, though it is deaf to SIGTERM and its grace is long."""
-    watch = watching('max_memory = "300MB"\ngrace = 20\nvalidated_within = false')
-    watch.said("matches no process")
-    deaf = "import signal; signal.signal(15, 1)\n" + GROWER
-    process = kennel.stand_in(deaf, "200e6", "5e9")
+    """It grows on instead of ending; how soon one that grows steadily dies is for ci/benchmarks."""
+    watch = watching('max_memory = "300MB"\ngrace = 600\nvalidated_within = false')
+    process = kennel.stand_in(GROWS_WHEN_ENDED)
     process.wait(60)
     assert process.returncode == -signal.SIGKILL
     (kill,) = watch.kills()
     assert kill["reason"] == "memory"
-    assert 300e6 < kill["memory"] < 2e9, "it had its grace: how little is over the limit is for ci/benchmarks"
+    assert 300e6 < kill["memory"] < 330e6, "the interpreter takes some"
 
 
 def test_memory_of_a_child_with_another_name(kennel, watching):
@@ -178,20 +176,6 @@ def test_others_are_looked_at_during_a_grace(kennel, watching):
     second.wait(60)
     assert first.poll() is None
     assert len(watch.kills()) == 2
-
-
-def test_one_that_renames_itself_is_spared(kennel, watching):
-    """What is no browser any more is no victim, though pid and start are the same."""
-    code = "import sys, time; sys.stdin.readline(); open('/proc/self/comm', 'w').write('tool'); time.sleep(600)"
-    process = kennel.stand_in(code, stdin=subprocess.PIPE)
-    watch = watching('validated_within = 6\nmax_memory = "1GB"')
-    watch.said("watching firefox")
-    process.stdin.write(b"\n")
-    process.stdin.close()
-    wait_for(lambda: processes.look(process.pid).name == "tool")
-    time.sleep(7)  # past its limit
-    assert process.poll() is None
-    assert watch.kills(none=True) == []
 
 
 def test_one_that_execs_into_a_browser_is_found(kennel, watching):
