@@ -327,11 +327,6 @@ def test_status_json_is_complete(job):
     assert "setup did not end within 0.5 s" in (job.page / "index.html").read_text()
 
 
-@reliability(
-    "Signals",
-    fault="a run is interrupted while a check without a measurement is at work",
-    promise="what that check has named for it is cleaned up, and the fixtures are torn down",
-)
 def test_interrupted_test_is_cleaned_up(suite):
     suite.write(
         "test_mine.py",
