@@ -50,10 +50,10 @@ class Watch:
         if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
             self._tidied = now
             self.believer.tidy(self.families.by_main.values())
-        self.believer.glance(self.families.by_main.values(), now)
         if not self._resumed:
             self._resumed = True
             self._resume(now)
+        self.believer.glance(self.families.by_main.values(), now)
         for family in self._find(now):
             self._greet(family, now)
         for family in self._judged():
