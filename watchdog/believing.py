@@ -32,15 +32,14 @@ class Believer:
     def __init__(self, *, repair: bool, state: Path | None = None) -> None:
         """With `repair` the directory of records is made, or made safe; `state` keeps what is known for the next."""
         self._state = state
-        self.suspension = Suspension(repair=repair)
         self._known = Validations()
+        known = state is not None and self._known.load(state)
+        self.suspension = Suspension(repair=repair, first=not known)
         self._receiver: Receiver | None = None
         self._said: set[str] = set()
         self._refreshed = self._saved = float("-inf")
         self._saving = threading.Lock()
         self._begun = uptime()
-        if state is not None:
-            self._known.load(state)
 
     def listen(self) -> None:
         """Hear validations through the socket, too, until `close`. What is wrong is said."""
