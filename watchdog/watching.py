@@ -54,6 +54,7 @@ class Watch:
         if not self._resumed:
             self._resumed = True
             self._resume(now)
+        self.believer.glance(self.families.by_main.values(), now)
         for family in self._find(now):
             self._greet(family, now)
         for family in self._judged():
