@@ -46,6 +46,10 @@ class Families:
                 found += self._bereave(family, table, now)
         return [family for family in found if self.by_main.get(family.main.pid) is family]
 
+    def is_behind(self) -> bool:
+        """Whether an update has failed, and there is something to be taken in yet."""
+        return bool(self._waiting)
+
     def take(self, family: Family) -> None:
         """Count a family as one of these, with the members that it has."""
         for other in (*self.by_main.values(), *(left for _, left in self.left)):
@@ -99,6 +103,7 @@ class Families:
             family.cgroup.share_with(heir.main.pid)
         for member in family.members.values():
             self.membership.join(family, member)
+        family.arguments = []  # its profile is its driver's, or of a browser that it started
         if family.members:
             self.left.append((now + _LEFT_GRACE, family))
         return heirs

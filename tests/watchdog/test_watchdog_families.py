@@ -398,6 +398,7 @@ def test_what_started_when_a_look_failed_is_found(kennel, watch, monkeypatch):
     monkeypatch.setattr(processes, "look", fail_once)
     with pytest.raises(OSError, match="Too many"):
         looks.look()
+    assert looks.news(), "it looks again soon"
     looks.look()
     assert process.pid in looks.families.by_main
 
