@@ -92,10 +92,14 @@ class Families:
 
     def _bereave(self, family: Family, table: Table, now: float) -> list[Family]:
         """Its main process has ended: the browsers among those that live on; what is none is left over."""
-        self.forget(family)
         family.drop_the_dead()
         living = sorted(filter(None, map(processes.look, family.members)), key=_parents_first)
-        heirs = self._heirs(family, living, table)
+        self.forget(family)
+        try:
+            heirs = self._heirs(family, living, table)
+        except OSError:
+            self.take(family)  # for the next update
+            raise
         family.members = {each.pid: each for each in living if each not in self.membership}
         if family.members and not heirs and family.seen - family.main.started < _LAUNCHER:
             return [self._inherit(family)]
@@ -116,7 +120,7 @@ class Families:
                 continue
             heir = self._found(process)
             if heir is not None:
-                heir.validated = family.validated
+                heir.validated, heir.excused = family.validated, family.excused
                 self._gather(heir, table)
                 heirs.append(heir)
         return heirs

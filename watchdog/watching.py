@@ -160,6 +160,9 @@ class Watch:
         self._note()
 
     def _end_left_over(self, family: Family, now: float) -> None:
+        if family.main[:2] in self._spared:
+            self.families.forget(family)
+            return
         what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
         if self._dry_run:
             self._spare(family, f"{what}; it would be killed")
@@ -177,6 +180,7 @@ class Watch:
             )  # fmt: skip
             self.families.take(family)
             self._complete(family, now)
+        self._journal.remove_old()
 
     def _complete(self, family: Family, now: float) -> None:
         self._note(family)

@@ -109,6 +109,19 @@ def test_orphans_of_a_dead_main_process_die(kennel, watch, caplog, stopped):
 
 
 @pytest.mark.usefixtures("at_once")
+def test_what_a_browser_leaves_that_may_not_be_ended(kennel, watch, monkeypatch):
+    """That of another user, for a watchdog that is not root."""
+    monkeypatch.setattr("watchdog.watching.may_end", lambda _: False)
+    looks = watch()
+    process, child = parent_of(kennel, looks, named(kennel), "-ISc", DEAF)
+    process.kill()
+    look_until(looks, lambda: looks.families.left)
+    look_until(looks, lambda: not looks.families.left)
+    assert looks.killings == []
+    assert living([child])
+
+
+@pytest.mark.usefixtures("at_once")
 @reliability("Watchdog", fault="tabs outlive their browser", promise="they are killed, and taken for no browser")
 def test_a_content_process_is_no_browser_of_its_own(kennel, watch):
     looks = watch()
