@@ -120,7 +120,7 @@ class Families:
                 continue
             heir = self._found(process)
             if heir is not None:
-                heir.validated, heir.excused = family.validated, family.excused
+                heir.succeed(family)
                 self._gather(heir, table)
                 heirs.append(heir)
         return heirs
@@ -129,7 +129,8 @@ class Families:
         """What a launcher started and left is the browser, whatever its name."""
         main = next(iter(family.members.values()))
         arguments = processes.arguments(main.pid)
-        heir = Family(main, family.rule, family.uid, arguments, family.members, validated=family.validated)
+        heir = Family(main, family.rule, family.uid, arguments, family.members)
+        heir.succeed(family)
         self.take(heir)
         return heir
 

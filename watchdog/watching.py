@@ -64,7 +64,8 @@ class Watch:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
         now = uptime()
         self._notice_interruption(now)
-        return self.believer.glance(self.families.by_main.values(), now) or self.table.stale(now)
+        heard = self.believer.glance(self.families.by_main.values(), now)
+        return heard or self.families.is_behind() or self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
