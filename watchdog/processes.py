@@ -8,9 +8,9 @@ from typing import NamedTuple
 from watchdog.clock import TICKS
 
 _LONGEST_COMMAND = 65536
+_LONGEST_STATUS = 65536  # the memory comes after the list of groups
 # What says that a process is not there for this user. Anything else (EMFILE, say) says nothing about it.
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-_LONGEST_STATUS = 65536  # the memory comes after the list of groups
 
 
 class Process(NamedTuple):
@@ -102,11 +102,11 @@ def user_name(uid: int) -> str:
 def resident(pid: int) -> tuple[int, int]:
     """Bytes in memory or in swap, and how many of them are shared or from files; (0, 0) for a process that is gone.
 
-    Shared memory that is swapped out is in no process's count.
+    Shared memory that is swapped out is in no process's count. Raises OSError if nothing can be known.
     """
     try:
         status = _read_of_living(pid, "status", _LONGEST_STATUS)
-    except OSError:
+    except _GONE:
         return 0, 0
     whole = _size(status, b"VmRSS") + _size(status, b"VmSwap")
     return whole, _size(status, b"RssFile") + _size(status, b"RssShmem")

@@ -140,7 +140,7 @@ def test_run_deadline_bounds_all_phases(suite):
     suite.configure('[run]\ndeadline = "2s"\n')
     began = time.monotonic()
     outcome = suite.run()
-    assert time.monotonic() - began < 50  # each of them alone would take 600 s
+    assert time.monotonic() - began < 170  # each of them alone would take 600 s
     assert outcome.status == 1, outcome.output
     assert len(outcome.checks) == 81
     assert outcome.checks["well[]"]["status"] == "ok"

@@ -10,13 +10,13 @@ import sys
 import time
 
 import pytest
-from kennel import family, living, needed, wait_for
+from kennel import CHROMIUM_OPTIONS, family, living, needed, wait_for
 
 from tests.reliability import reliability
 from watchdog import families, processes
 from watchdog.ancestry import Ancestry
 from watchdog.clock import uptime
-from watchdog.rules import Rule
+from watchdog.rules import Rule, is_part
 from watchdog.watching import Watch
 
 DEAF = "import signal, time; signal.signal(15, 1); time.sleep(600)"
@@ -400,3 +400,30 @@ def test_what_started_when_a_look_failed_is_found(kennel, watch, monkeypatch):
         looks.look()
     looks.look()
     assert process.pid in looks.families.by_main
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("browser", ["firefox", "chromium"])
+@reliability(
+    "Watchdog", fault="a real browser's main process is killed, its tabs are stopped", promise="they are killed"
+)
+def test_stopped_tabs_of_a_dead_browser(kennel, watch, browser):
+    looks = watch(process=browser)
+    process = kennel.firefox() if browser == "firefox" else chromium(kennel)
+    look_until(looks, lambda: process.pid in looks.families.by_main)
+    tabs = {pid for pid in family(process.pid) if is_part(processes.arguments(pid))}
+    assert tabs
+    for pid in tabs:
+        os.kill(pid, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert living(tabs)
+    look_until(looks, lambda: not living(tabs))
+    assert looks.families.by_main == {}
+
+
+def chromium(kennel):
+    profile = f"--user-data-dir={kennel.home / 'profile'}"
+    process = kennel.start([needed("chromium"), *CHROMIUM_OPTIONS, profile, "--remote-debugging-port=0", "about:blank"])
+    wait_for(lambda: any("--type=renderer" in " ".join(processes.arguments(pid)) for pid in family(process.pid)))
+    return process
