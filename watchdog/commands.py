@@ -42,6 +42,7 @@ def watch(options: argparse.Namespace) -> int:
         return OK
     if not options.dry_run:
         looks.truce = truce.begin(book.rules, directory)
+        looks.believer.listen()
     daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
     del lock  # held until here
     return OK

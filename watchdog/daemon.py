@@ -76,7 +76,8 @@ class Daemon:
         if self._state is None or time.monotonic() - self._beaten < _BEAT_EVERY:
             return
         self._beaten = time.monotonic()
-        beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started)
+        suspended = self.watch.believer.suspension.reason
+        beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started, suspended)
         try:
             write_heartbeat(self._state, beat)
             self._unwritable = False

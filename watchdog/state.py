@@ -22,6 +22,7 @@ class Heartbeat:
     time: float  # of the last look, unix seconds
     poll_interval: float  # seconds until the next look is due at the latest
     started: float  # unix seconds
+    suspended: str = ""  # why validations cannot be recorded, and are not missed now
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,9 @@ def heartbeat(directory: Path) -> Heartbeat | None:
     """The last sign of life; None if no watchdog was ever started here, or the file cannot be read."""
     try:
         value = json.loads(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT))
-        return Heartbeat(
-            int(value["pid"]), float(value["time"]), float(value["poll_interval"]), float(value["started"])
-        )
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
+        return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
