@@ -5,6 +5,7 @@ import logging
 import os
 
 from watchdog import capacity, directory
+from watchdog.sentinel import Sentinel
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Suspension:
         self._repair = repair
         self.reason = ""  # why the limits are suspended now; empty if they are in force
         self._tested = float("-inf")
+        self._sentinel = Sentinel()
         self.excused = 0.0  # until then the absence of a validation means nothing
         if repair and first:
             with contextlib.suppress(OSError):  # the test will say it
@@ -33,13 +35,21 @@ class Suspension:
             return
         self._tested = now
         try:
-            if self._repair and directory.repair():
+            if self._repair and (directory.repair() or self._sentinel.is_lost()):
                 self.excused = now
             self._try(thoroughly=self._repair and (thoroughly or bool(self.reason)))
         except OSError as error:
             self._suspend(str(error), now)
         else:
             self._resume()
+
+    def lay_sentinel(self) -> None:
+        """Notice from now on that records are removed."""
+        if self._repair and not self.reason:
+            try:
+                self._sentinel.lay()
+            except OSError as error:
+                log.debug("the directory of records was tested, and yet cannot be written to: %s", error)
 
     def _try(self, *, thoroughly: bool) -> None:
         try:

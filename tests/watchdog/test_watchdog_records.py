@@ -117,7 +117,7 @@ def test_validations_through_the_socket(kennel, watching, monkeypatch):
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv(directory.VARIABLE, str(kennel.home / "elsewhere"))
         assert validate_process(heard.pid)
-    assert list((kennel.home / "validated").iterdir()) == []
+    assert list((kennel.home / "validated").glob("[!.]*")) == []
     hung.wait(60)
     kept = watch.state / "validations.json"
     wait_for(lambda: kept.exists() and str(heard.pid) in kept.read_text())
