@@ -76,7 +76,7 @@ class Cgroup:
         except FileNotFoundError:  # it has gone, or the kernel is older than 5.14
             return False
         except OSError as error:
-            log.warning("%s cannot be killed as a whole: %s; its processes are, one by one", self._own[0], error)
+            log.warning("cgroup %r cannot be killed as a whole, only one by one: %s", str(self._own[0]), error)
             self._own = None
             return False
 
