@@ -76,7 +76,8 @@ class Cgroup:
         except FileNotFoundError:  # it has gone, or the kernel is older than 5.14
             return False
         except OSError as error:
-            log.warning("cgroup %r cannot be killed as a whole, only one by one: %s", str(self._own[0]), error)
+            text = "cgroup %r cannot be killed as a whole: %s; its processes are, one by one"
+            log.warning(text, str(self._own[0]), error)
             self._own = None
             return False
 

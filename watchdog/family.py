@@ -29,7 +29,7 @@ class Family:
     validated: float | None = None  # uptime
     excused: float = 0.0  # uptime until which its validations could not be seen
     asked: float = 0.0  # uptime when its records were last read
-    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # that ended since then
+    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # members that ended since
     scale: Scale = field(default_factory=Scale)
     cgroup: Cgroup = field(init=False)
     seen: float = 0.0  # uptime when the main process lived
@@ -53,6 +53,11 @@ class Family:
         """Count a process as a former member."""
         if member := self.members.pop(pid, None):
             self.former.append(member)
+
+    def succeed(self, family: "Family") -> None:
+        """Take over what is known of the validations of one whose main process has ended, read or not."""
+        self.validated, self.excused = family.validated, family.excused
+        self.former.extend(family.former)
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""

@@ -64,7 +64,8 @@ class Watch:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
         now = uptime()
         self._notice_interruption(now)
-        return self.believer.glance(self.families.by_main.values(), now) or self.table.stale(now)
+        heard = self.believer.glance(self.families.by_main.values(), now)
+        return heard or self.families.is_behind() or self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
@@ -163,6 +164,9 @@ class Watch:
         self._note()
 
     def _end_left_over(self, family: Family, now: float) -> None:
+        if family.main[:2] in self._spared:
+            self.families.forget(family)
+            return
         what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
         if self._dry_run:
             self._spare(family, f"{what}; it would be killed")
@@ -180,6 +184,7 @@ class Watch:
             )  # fmt: skip
             self.families.take(family)
             self._complete(family, now)
+        self._journal.remove_old()
 
     def _complete(self, family: Family, now: float) -> None:
         self._note(family)
