@@ -2,15 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
 from watchdog import container, directory, records, validation_socket
 from watchdog.background import in_background
 from watchdog.clock import uptime
-from watchdog.container import Inside
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.receiver import Receiver
 from watchdog.records import Found
 from watchdog.suspension import Suspension
@@ -19,10 +18,6 @@ from watchdog.verdict import due_at
 
 log = logging.getLogger(__name__)
 _MOST_SAID = 1000
-_HIDDEN = (
-    "validations of {}, process {}, cannot be seen, so only its memory is judged: it has a view of its own of the "
-    "directory of records (a container, PrivateTmp=): {}"
-)
 _REFRESH_EVERY = 3600.0  # seconds after which records are made young; what removes old files waits for days
 _SAVE_EVERY = 5.0  # seconds
 _LATER = 1.0  # seconds by which what was heard is newer than the record that came with it
@@ -37,15 +32,14 @@ class Believer:
     def __init__(self, *, repair: bool, state: Path | None = None) -> None:
         """With `repair` the directory of records is made, or made safe; `state` keeps what is known for the next."""
         self._state = state
-        self.suspension = Suspension(repair=repair)
         self._known = Validations()
+        known = state is not None and self._known.load(state)
+        self.suspension = Suspension(repair=repair, first=not known)
         self._receiver: Receiver | None = None
         self._said: set[str] = set()
         self._refreshed = self._saved = float("-inf")
         self._saving = threading.Lock()
         self._begun = uptime()
-        if state is not None:
-            self._known.load(state)
 
     def listen(self) -> None:
         """Hear validations through the socket, too, until `close`. What is wrong is said."""
@@ -92,6 +86,7 @@ class Believer:
         """Test the directory, and keep what is known for the next watchdog; return whether the test says otherwise."""
         reason = self.suspension.reason
         self.suspension.test(now)
+        self.suspension.lay_sentinel()
         self._keep(families, now)
         return self.suspension.reason != reason
 
@@ -115,37 +110,31 @@ class Believer:
         finally:
             self._saving.release()
 
-    def _read(self, family: Family, now: float, read: Callable[..., Found]) -> bool:
+    def _read(self, family: Family, now: float, read: container.Read) -> bool:
         """Return whether a record was there that is not believed."""
-        found, inside = Found(None, []), Inside()
+        found, members = Found(None, []), family.all_members()
         try:
             with directory.opened() as descriptor:
-                found = read(descriptor, family.all_members(), family.uid, now)
-                inside = container.newest(family, descriptor, now, read)
+                found = container.newest(read, descriptor, members, family, now)
         except FileNotFoundError:
             pass  # there are no records
         except OSError as error:
             family.excused = now
             if not self.suspension.reason:
                 self._say(f"validation records cannot be read: {error}", logging.ERROR)
-        troubles = (*found.troubles, *inside.troubles)
-        for trouble in troubles:
+        for trouble in found.troubles:
             self._say(trouble)
-        self._take(family, now, found, inside)
-        return bool(troubles)
+        self._take(family, now, self._known.newest(members), found.validated)
+        return bool(found.troubles)
 
-    def _take(self, family: Family, now: float, found: Found, inside: Inside) -> None:
-        heard = self._known.newest(family.all_members())
-        recorded = _newest(found.validated, inside.validated)
+    def _take(self, family: Family, now: float, heard: float | None, recorded: float | None) -> None:
         if heard is not None and heard > (recorded or 0.0) + _LATER:
             # Its validations leave no records: what came while no watchdog ran is lost.
             family.excused = max(family.excused, self._begun)
-        family.validated = _newest(family.validated, heard, recorded)
+        known = [time for time in (family.validated, heard, recorded) if time is not None]
+        family.validated = max(known, default=None)
         family.asked = now
         family.former.clear()
-        if inside.hidden and family.validated is None:
-            family.excused = now
-            self._say(_HIDDEN.format(family.main.name, family.main.pid, inside.hidden), logging.ERROR)
 
     def _remove_dead(self, needed: Collection[tuple[int, int]]) -> None:
         try:
@@ -159,7 +148,3 @@ class Believer:
         if message not in self._said and len(self._said) < _MOST_SAID:
             self._said.add(message)
             log.log(level, "%s", message)
-
-
-def _newest(*times: float | None) -> float | None:
-    return max((time for time in times if time is not None), default=None)

@@ -8,16 +8,17 @@ mounted in there is another user's choice: only local file systems are entered, 
 import errno
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-from watchdog import directory, namespace, records
+from watchdog import directory, namespace
 from watchdog.clock import TICKS
 from watchdog.families import Family
 from watchdog.processes import Process
 from watchdog.records import Found
 
+Read = Callable[[int, list[Process], int, float], Found]  # of a directory: records.newest
 log = logging.getLogger(__name__)
 
 # None of these waits for a server, or for a program of a user, when a name is looked up.
@@ -25,15 +26,8 @@ _LOCAL = {
     "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "squashfs", "tmpfs",
     "xfs", "zfs",
 }  # fmt: skip
+_hidden: deque[tuple[int, int]] = deque(maxlen=1000)  # (pid, start) of those of which it was said
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class Inside(NamedTuple):
-    """What the records say that were written where the browser runs."""
-
-    validated: float | None = None  # uptime, as the watchdog counts it
-    troubles: tuple[str, ...] = ()
-    hidden: str = ""  # why there may be records that cannot be seen
 
 
 def tell_own() -> None:
@@ -42,33 +36,59 @@ def tell_own() -> None:
         log.info("the watchdog runs in a container: browsers outside of it are not watched")
 
 
-def newest(family: Family, shared: int, now: float, read: Callable[..., Found] = records.newest) -> Inside:
-    """Return the newest record by the browser's own view; `shared` is a descriptor of the watchdog's directory."""
-    if os.geteuid() not in (0, family.uid):
-        return Inside()
-    members, ahead = _members(family)
-    places = [shared] if members != family.all_members() else []
+def newest(read: Read, shared: int, members: list[Process], family: Family, now: float) -> Found:
+    """Return what is read in the watchdog's directory (`shared`) and where the browser's own side writes records.
+
+    Where there may be records that cannot be seen, the browser is excused, and that is said once. Raise OSError.
+    """
+    found, hidden = [read(shared, members, family.uid, now)], ""
+    if os.geteuid() in (0, family.uid):
+        inside, hidden = _inside(read, shared, members, family, now)
+        found += inside
+    times = [each.validated for each in found if each.validated is not None]
+    if hidden and not times and family.validated is None:
+        family.excused = now
+        _say_hidden(family, hidden)
+    return Found(max(times, default=None), [line for each in found for line in each.troubles])
+
+
+def _inside(read: Read, shared: int, members: list[Process], family: Family, now: float) -> tuple[list[Found], str]:
+    """Return what is read by the browser's own view, and why there may be records that cannot be seen."""
+    inner, ahead = _as_seen_by(family.main, members)
+    places = [shared] if inner != members else []
     descriptor, hidden = _directory(family.main.pid)
     if descriptor is not None:
         places.append(descriptor)
     try:
-        found = [read(each, members, family.uid, now + ahead) for each in places]
+        found = [read(each, inner, family.uid, now + ahead) for each in places]
     finally:
         if descriptor is not None:
             os.close(descriptor)
-    times = [each.validated - ahead for each in found if each.validated is not None]
-    return Inside(max(times, default=None), tuple(line for each in found for line in each.troubles), hidden)
+    return [_earlier(each, ahead) for each in found], hidden
 
 
-def _members(family: Family) -> tuple[list[Process], float]:
+def _earlier(found: Found, seconds: float) -> Found:
+    return found if found.validated is None else found._replace(validated=found.validated - seconds)
+
+
+def _say_hidden(family: Family, why: str) -> None:
+    if family.main[:2] not in _hidden:
+        _hidden.append(family.main[:2])
+        log.error(
+            "validations of %s, process %d, cannot be seen, so only its memory is judged: it has a view of its own of "
+            "the directory of records (a container, PrivateTmp=): %s", family.main.name, family.main.pid, why,
+        )  # fmt: skip
+
+
+def _as_seen_by(main: Process, members: list[Process]) -> tuple[list[Process], float]:
     """Return the members by the pids and starts that the main process sees, and by how much its uptime is ahead."""
-    ticks = namespace.boot_offset(family.main.pid) - namespace.boot_offset("self")
-    members = [member._replace(start=member.start + ticks) for member in family.all_members()]
-    depth = len(namespace.pids(family.main.pid))
+    ticks = namespace.boot_offset(main.pid) - namespace.boot_offset("self")
+    depth = len(namespace.pids(main.pid))
+    inner = [member._replace(start=member.start + ticks) for member in members]
     if depth > 1:
-        by_pids = ((member, namespace.pids(member.pid)) for member in members)
-        members = [member._replace(pid=pids[depth - 1]) for member, pids in by_pids if len(pids) >= depth]
-    return members, ticks / TICKS
+        by_pids = ((member, namespace.pids(member.pid)) for member in inner)
+        inner = [member._replace(pid=pids[depth - 1]) for member, pids in by_pids if len(pids) >= depth]
+    return inner, ticks / TICKS
 
 
 def _directory(pid: int) -> tuple[int | None, str]:

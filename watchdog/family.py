@@ -29,7 +29,7 @@ class Family:
     validated: float | None = None  # uptime
     excused: float = 0.0  # uptime until which its validations could not be seen
     asked: float = 0.0  # uptime when its records were last read
-    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # that ended since then
+    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # members that ended since
     scale: Scale = field(default_factory=Scale)
     cgroup: Cgroup = field(init=False)
     seen: float = 0.0  # uptime when the main process lived

@@ -57,7 +57,7 @@ def _next(receiver: socket.socket) -> tuple[bytes, int]:
 
 
 def _bound(path: Path) -> socket.socket:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make(path.parent)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
@@ -73,6 +73,16 @@ def _bound(path: Path) -> socket.socket:
     finally:
         os.close(directory)
     return receiver
+
+
+def _make(directory: Path) -> None:
+    """Root's is open to senders of all users, whatever the umask; a user's own need not be."""
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        return
+    if os.geteuid() == 0:
+        directory.chmod(0o755)
 
 
 def _check(directory: int, path: Path) -> None:

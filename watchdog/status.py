@@ -27,6 +27,7 @@ def families(rules: list[Rule], state: Path) -> list[Family]:
     for family in found.by_main.values():
         family.memory = family.weigh_exactly(now)
         believer.ask(family, now)
+        family.excused = max(family.excused, believer.suspension.excused)
     return list(found.by_main.values())
 
 

@@ -69,12 +69,16 @@ class Validations:
             write_whole(state / _FILE, json.dumps(content), durable=False)
             self._saved = content
 
-    def load(self, state: Path) -> None:
-        """Take in what an earlier watchdog knew of processes that still live; rubbish is passed over."""
+    def load(self, state: Path) -> bool:
+        """Take in what an earlier watchdog knew of processes that still live, and return whether it knew any.
+
+        Rubbish is passed over.
+        """
         try:
             content = json.loads(read_regular(state / _FILE, _LARGEST))
             lines = [f"{name} {time}".encode() for name, time in content.items()]
         except (OSError, ValueError, AttributeError, RecursionError):
-            return
+            return False
         for line in lines:
             self.hear(line, 0)
+        return bool(self._times)
