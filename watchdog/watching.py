@@ -140,7 +140,7 @@ class Watch:
             self._spare(family, f"would be killed: {found.message}")
             return
         kill = telling.kill_of(family, found, now)
-        self._note(family)
+        self._note(family, wait=not hurried)
         try:
             self.killings.append(Killing(family, now, hurried=hurried))
         except ProcessLookupError:
@@ -190,13 +190,13 @@ class Watch:
         self._note(family)
         self.killings.append(Killing(family, now, begun=True))
 
-    def _note(self, *more: Family) -> None:
+    def _note(self, *more: Family, wait: bool = True) -> None:
         """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
         if more:
             self.families.membership.ancestry.listen()
         elif not self.killings:
             self.families.membership.ancestry.close()
-        self._journal.note([*(killing.family for killing in self.killings), *more], wait=bool(more))
+        self._journal.note([*(killing.family for killing in self.killings), *more], wait=wait and bool(more))
 
     def _bury(self, killing: Killing) -> None:
         family = killing.family
