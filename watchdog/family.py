@@ -54,6 +54,11 @@ class Family:
         if member := self.members.pop(pid, None):
             self.former.append(member)
 
+    def succeed(self, family: "Family") -> None:
+        """Take over what is known of the validations of one whose main process has ended, read or not."""
+        self.validated, self.excused = family.validated, family.excused
+        self.former.extend(family.former)
+
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
         limit = self.rule.max_memory or _NO_LIMIT

@@ -64,7 +64,8 @@ class Watch:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
         now = uptime()
         self._notice_interruption(now)
-        return self.believer.glance(self.families.by_main.values(), now) or self.table.stale(now)
+        heard = self.believer.glance(self.families.by_main.values(), now)
+        return heard or self.families.is_behind() or self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
@@ -139,7 +140,7 @@ class Watch:
             self._spare(family, f"would be killed: {found.message}")
             return
         kill = telling.kill_of(family, found, now)
-        self._note(family)
+        self._note(family, wait=not hurried)
         try:
             self.killings.append(Killing(family, now, hurried=hurried))
         except ProcessLookupError:
@@ -163,6 +164,9 @@ class Watch:
         self._note()
 
     def _end_left_over(self, family: Family, now: float) -> None:
+        if family.main[:2] in self._spared:
+            self.families.forget(family)
+            return
         what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
         if self._dry_run:
             self._spare(family, f"{what}; it would be killed")
@@ -180,18 +184,19 @@ class Watch:
             )  # fmt: skip
             self.families.take(family)
             self._complete(family, now)
+        self._journal.remove_old()
 
     def _complete(self, family: Family, now: float) -> None:
         self._note(family)
         self.killings.append(Killing(family, now, begun=True))
 
-    def _note(self, *more: Family) -> None:
+    def _note(self, *more: Family, wait: bool = True) -> None:
         """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
         if more:
             self.families.membership.ancestry.listen()
         elif not self.killings:
             self.families.membership.ancestry.close()
-        self._journal.note([*(killing.family for killing in self.killings), *more], wait=bool(more))
+        self._journal.note([*(killing.family for killing in self.killings), *more], wait=wait and bool(more))
 
     def _bury(self, killing: Killing) -> None:
         family = killing.family
