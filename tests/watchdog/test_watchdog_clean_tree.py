@@ -66,7 +66,7 @@ def test_profile_mounted_elsewhere(leftover, tmp_path, kennel):
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("path", [NAME, f"./{NAME}/", f"/another/root/{NAME}"], ids=["relative", "with a dot", "absolute"])
+@pytest.mark.parametrize("path", [NAME, f"./{NAME}/", f"/another/root/{NAME}"], ids=["relative", "dotted", "absolute"])
 @reliability(
     "Watchdog",
     fault="a living browser names its profile by a relative path, or by that below a root of its own",
