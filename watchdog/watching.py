@@ -13,6 +13,7 @@ from watchdog.families import Families, Family
 from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
+from watchdog.state_writer import StateWriter
 from watchdog.table import Table
 from watchdog.verdict import Reason, Verdict, verdict
 
@@ -29,7 +30,7 @@ class Watch:
         self.families = Families(rules)
         self.table = Table()
         self.killings: list[Killing] = []
-        self._state, self._dry_run = state, dry_run
+        self.state, self._dry_run = StateWriter(state), dry_run
         self._believer = Believer(repair=not dry_run)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
@@ -116,7 +117,7 @@ class Watch:
         except PermissionError:
             self._spare(family, f"this user may not end it, though it {found.message}")
         else:
-            telling.tell_kill(self._state, kill)
+            telling.tell_kill(self.state, kill)
 
     def _spare(self, family: Family, why: str) -> None:
         self._spared[family.main[:2]] = why
