@@ -24,6 +24,7 @@ AREAS = {
     "Plugins and options": "Other plugins, hooks of users, and options of pytest.",
     "Files": "Files and directories that others made, or may change.",
     "Browsers": "Processes, profiles and downloads that a browser check could leave.",
+    "Watchdog": "Healthy browsers live whatever happens, hung ones end with everything they started.",
     "Messages": "Status and message of a check, where peers answer in unusual ways.",
 }
 

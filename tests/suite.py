@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.fork_server import Process, start_pytest
+
 ROOT = Path(__file__).parents[1]
-FOLDER = "SUITE_FOLDER"
 IN_TIME = 45  # seconds for a run with a deadline of a few, however busy the machine; ci/benchmarks/outage measures it
 _LIMIT = 180  # seconds; a run that takes longer hangs
 
@@ -66,31 +66,25 @@ def run_suite(tmp_path: Path) -> RunSuite:
     return run
 
 
-def start_suite(folder: Path, toml: str, *arguments: str) -> "subprocess.Popen[str]":
-    """State and page stay in the folder; every process that it starts has $SUITE_FOLDER."""
+def start_suite(folder: Path, toml: str, *arguments: str) -> Process:
+    """State and page stay in the folder."""
     settings = f"[state]\ndirectory = '{folder / 'state'}'\n[dashboard]\ndirectory = '{folder / 'html'}'\n"
     configuration = folder / "servermonitoring.toml"
     configuration.write_text(f"{toml}\n{settings}")
     kinds = dict.fromkeys(re.findall(r"^\[(\w+)", toml, re.MULTILINE))
     files = [str(path) for kind in kinds if (path := ROOT / "healthchecks" / f"test_{kind}.py").exists()]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
+    options = [
         "-p",
         "no:hypothesispytest",  # which takes longer to load than a run of the suite
         "-o",
         f"cache_dir={folder}/cache",
         f"--monitoring-config={configuration}",
     ]
-    return subprocess.Popen(
-        [*command, *(arguments or files)], cwd=ROOT, env={**environment, FOLDER: str(folder)},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    return start_pytest([*options, *(arguments or files)], ROOT, environment)
 
 
-def finish_suite(folder: Path, process: "subprocess.Popen[str]", started: float) -> Outcome:
+def finish_suite(folder: Path, process: Process, started: float) -> Outcome:
     try:
         output, _ = process.communicate(timeout=_LIMIT)
     except subprocess.TimeoutExpired:

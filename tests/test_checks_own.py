@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import suite  # noqa: F401 - a fixture
+from tests.reliability import reliability
 
 TEXT = (Path(__file__).parent.parent / "docs" / "checks-own.md").read_text()
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", TEXT, re.DOTALL))
@@ -51,6 +52,11 @@ def documented(suite, shop):  # noqa: F811 - the fixture
     return suite
 
 
+@reliability(
+    "Authors",
+    fault="an author shares a measurement between files, parametrizes, or compares with a setting",
+    promise="docs/checks-own.md shows how, by files that run as they stand",
+)
 def test_the_files_run_as_they_stand(documented, shop):
     outcome = documented.run("--pyargs", "healthchecks", "-k", "orders or version")
     assert {name: each["status"] for name, each in outcome.checks.items()} == {
@@ -88,6 +94,11 @@ RAISED = """
 """
 
 
+@reliability(
+    "Authors",
+    fault="a check raises one exception or another",
+    promise="docs/checks-own.md has a table of which are failed, error and skipped, and it is true",
+)
 def test_the_table_of_what_happens(suite):  # noqa: F811 - the fixture
     """What is in a row of it has the status of that row."""
     suite.write("test_mine.py", RAISED)

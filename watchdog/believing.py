@@ -3,7 +3,7 @@
 import logging
 import os
 
-from watchdog import directory, records
+from watchdog import container, directory, records
 from watchdog.families import Family
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ class Believer:
         if descriptor is None:
             return False
         try:
-            found = records.newest(descriptor, family.members.values(), family.uid, now)
+            members = list(family.members.values())
+            found = container.newest(records.newest, descriptor, members, family, now)
         except OSError as error:
             self._say(logging.ERROR, _BLIND.format(error))
             return False

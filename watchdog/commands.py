@@ -32,6 +32,7 @@ def watch(options: argparse.Namespace) -> int:
 
 
 def _watch(options: argparse.Namespace, signals: "Signals") -> int:
+    from watchdog import truce
     from watchdog.daemon import Daemon, tell_rules
     from watchdog.outlet import Outlet
     from watchdog.watching import Watch
@@ -49,8 +50,10 @@ def _watch(options: argparse.Namespace, signals: "Signals") -> int:
     if options.once:
         looks.look()
         daemon.finish()
-    else:
-        daemon.run()
+        return OK
+    if not options.dry_run:
+        looks.truce = truce.begin(book.rules, directory)
+    daemon.run()
     return OK
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
+from watchdog.cgroup import Cgroup
 from watchdog.memory import Scale
 from watchdog.processes import Process
 from watchdog.rules import Rule
@@ -26,18 +27,28 @@ class Family:
     members: dict[int, Process]  # by pid, the main process included
     memory: int = 0  # bytes
     validated: float | None = None  # uptime
+    excused: float = 0.0  # uptime until which its validations could not be seen
     scale: Scale = field(default_factory=Scale)
+    cgroup: Cgroup = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cgroup = Cgroup(self.main.pid)
 
     @property
     def command(self) -> str:
         return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
 
     def facts(self, excused: float = 0.0) -> Facts:
-        return Facts(self.main.started, self.memory, self.validated, excused)
+        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused))
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
-        return self.scale.weigh(self.members, self.rule.max_memory or _NO_LIMIT, now)
+        limit = self.rule.max_memory or _NO_LIMIT
+        return max(self.scale.weigh(self.members, limit, now), self.cgroup.weigh(self.members, limit, now))
+
+    def weigh_exactly(self, now: float) -> int:
+        """What it weighs, in bytes."""
+        return max(self.scale.exactly(self.members, now), self.cgroup.weigh(self.members, 0, now))
 
     def exists(self) -> bool:
         """Whether the main process lives, and is still the program it was."""
@@ -113,6 +124,8 @@ class Families:
         for rule in rules:
             if uid is not None and rule.matches(uid, arguments):
                 family = Family(process, rule, uid, arguments, {})
+                for other in self.by_main.values():
+                    other.cgroup.share_with(process.pid)
                 self.by_main[process.pid] = family
                 self._join(family, process)
                 return family

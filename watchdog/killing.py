@@ -38,7 +38,7 @@ class Killing:
         """Go on; true when nothing of the family is left, or nothing more can be done."""
         self._hold_all()
         alive = self._alive()
-        if not alive:
+        if not alive and not self.family.cgroup.kill():
             return True
         if self._killed_at is None and self._is_time(now):
             self._killed_at = now
@@ -46,6 +46,7 @@ class Killing:
             return False
         for handle in alive:
             handle.send(signal.SIGKILL)
+        self.family.cgroup.kill()
         if now - self._killed_at < _GIVE_UP:
             return False
         log.error("processes %s do not end by SIGKILL", [handle.process.pid for handle in alive])

@@ -1,13 +1,14 @@
 """What /proc tells of one process. A process is (pid, start), never a pid."""
 
+import errno
 import os
 import pwd
 from typing import NamedTuple
 
 from watchdog.clock import TICKS
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _LONGEST_COMMAND = 65536
+_LONGEST_STATUS = 65536  # the memory comes after the list of groups
 
 
 class Process(NamedTuple):
@@ -17,7 +18,8 @@ class Process(NamedTuple):
     start: int  # clock ticks after the machine's start: with the pid it names one process for ever
     parent: int  # pid
     name: str  # at most 15 characters
-    state: str  # R, S, D, T (stopped), Z (dead, not yet collected) …
+    state: str  # R, S, D, T (stopped), Z (ended, not yet collected) …: that of its main thread
+    threads: int = 1
 
     @property
     def started(self) -> float:
@@ -26,7 +28,8 @@ class Process(NamedTuple):
 
     @property
     def is_dead(self) -> bool:
-        return self.state in "ZX"
+        """Whether all of it has ended: its main thread may end before the others."""
+        return self.state in "ZX" and self.threads < 2  # noqa: PLR2004 - one is the main thread itself
 
 
 def look(pid: int) -> Process | None:
@@ -40,7 +43,7 @@ def look(pid: int) -> Process | None:
     if len(rest) < 20:  # noqa: PLR2004 - the start is the 22nd field, the 20th after the name
         return None
     name = head.partition(b"(")[2].decode(errors="replace")
-    return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode())
+    return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode(), int(rest[17]))
 
 
 def alive(pid: int, start: int) -> bool:
@@ -70,7 +73,7 @@ def is_process(pid: int) -> bool:
 def arguments(pid: int) -> list[str]:
     """The command line; empty if it cannot be read."""
     try:
-        raw = _read(f"/proc/{pid}/cmdline", _LONGEST_COMMAND)
+        raw = _read_of_living(pid, "cmdline", _LONGEST_COMMAND)
     except OSError:
         return []
     return raw.rstrip(b"\0").decode(errors="replace").split("\0")
@@ -94,26 +97,65 @@ def user_name(uid: int) -> str:
 
 
 def resident(pid: int) -> tuple[int, int]:
-    """Bytes resident, and how many of them are shared or from files; (0, 0) for a process that is gone."""
-    try:
-        fields = _read(f"/proc/{pid}/statm", 128).split()
-        return int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0, 0
+    """Bytes in memory or in swap, and how many of them are shared or from files; (0, 0) for a process that is gone.
 
-
-def proportional(pid: int) -> int:
-    """Bytes of memory with each shared page divided among its sharers, and what is swapped out of it.
-
-    Raises PermissionError where this user may not know; 0 for a process that is gone.
+    Shared memory that is swapped out is in no process's count.
     """
     try:
-        rollup = _read(f"/proc/{pid}/smaps_rollup", 4096)
-    except PermissionError:
-        raise
+        status = _read_of_living(pid, "status", _LONGEST_STATUS)
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in rollup.split(b"\n") if line.startswith((b"Pss:", b"SwapPss:")))
+        return 0, 0
+    whole = _size(status, b"VmRSS") + _size(status, b"VmSwap")
+    return whole, _size(status, b"RssFile") + _size(status, b"RssShmem")
+
+
+class Rollup(NamedTuple):
+    """The memory of a process by its mappings, in bytes."""
+
+    proportional: int  # each shared page divided among its sharers, and what is swapped out
+    private: int  # of the pages in memory those that nobody shares
+
+
+def rollup(pid: int) -> Rollup:
+    """What smaps_rollup says. Raises OSError: PermissionError where this user may not know, others if it fails."""
+    text = _read_of_living(pid, "smaps_rollup", 4096)
+    if b"\nPss:" not in text:
+        raise OSError(errno.ENODATA, os.strerror(errno.ENODATA), f"/proc/{pid}/smaps_rollup")
+    private = _size(text, b"Private_Clean") + _size(text, b"Private_Dirty")
+    return Rollup(_size(text, b"Pss") + _size(text, b"SwapPss"), private)
+
+
+def _size(text: bytes, name: bytes) -> int:
+    """The bytes in a line "Name:  12 kB"; 0 without one."""
+    begin = text.find(b"\n" + name + b":")
+    return 0 if begin < 0 else int(text[begin + len(name) + 2 : text.index(b"kB", begin)]) * 1024
+
+
+def _read_of_living(pid: int, name: str, most: int) -> bytes:
+    """A file of /proc/PID that is about the memory. Raises OSError.
+
+    When the main thread has ended its files are empty or fail; those of every other thread tell the same.
+    """
+    try:
+        content = _read(f"/proc/{pid}/{name}", most)
+    except ProcessLookupError:
+        content = b""
+    if content and b"\nState:\tZ" not in content[:256]:
+        return content
+    thread = _living_thread(pid)
+    return content if thread is None else _read(f"/proc/{thread}/{name}", most)
+
+
+def _living_thread(pid: int) -> int | None:
+    """A thread that has not ended, of a process whose main thread has."""
+    process = look(pid)
+    if process is None or process.state != "Z" or process.is_dead:
+        return None
+    for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
+        thread = look(int(name))
+        if thread is not None and thread.state not in "ZX":
+            return thread.pid
+    return None
 
 
 def _read(path: str, most: int) -> bytes:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from watchdog import processes
+from watchdog import processes, retention
 from watchdog.processes import Process
 
 _NAME = re.compile(r"(?P<pid>\d{1,10})-(?P<start>\d{1,20})(?:\.\w{1,40})?")
@@ -44,8 +44,8 @@ def newest(descriptor: int, members: Iterable[Process], uid: int, now: float) ->
 def remove_dead(descriptor: int) -> None:
     """Remove the records of processes that are no more, as far as this user may. Raises OSError."""
     for name, pid, start in list(_named(descriptor, unfinished=True)):
-        if not processes.alive(pid, start):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if not processes.alive(pid, start) and retention.is_over(descriptor, name):
                 os.unlink(name, dir_fd=descriptor)
 
 

@@ -1,5 +1,6 @@
 """Reads the rules from the [watchdog] tables of the configuration, and says everything that is wrong."""
 
+import difflib
 import pwd
 import re
 from collections.abc import Callable
@@ -35,8 +36,10 @@ def load(given: str | None = None) -> Rulebook:
         return Rulebook([DEFAULT], None, None, addressee({}))
     tables, problems = configuration.read(path)
     unresolved = "; ".join(str(each) for each in problems if each.where.startswith("[sentry"))
-    problems = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
+    problems, others = _of_the_watchdog(problems)
     rules = rules_of(tables, problems)
+    if rules[0] is DEFAULT:  # it kills every Firefox: not because of a slip of the pen
+        problems += [*others, *_misspelt(tables)]
     state = _table(tables, "state", problems).get("directory")
     if state is not None and not isinstance(state, str):
         problems.append(Problem("[state] directory", f"{echo(state) or 'it'} is not a path"))
@@ -60,6 +63,19 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
             hint = nearest(name, _CHECK)
             problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
+
+
+def _of_the_watchdog(problems: list[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Split the problems: its own, and those of tables that only the suite reads; of [sentry] is told elsewhere."""
+    own = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
+    return own, [each for each in problems if each not in own and not each.where.startswith("[sentry")]
+
+
+def _misspelt(tables: dict[str, Any]) -> list[Problem]:
+    if "watchdog" in tables:
+        return []
+    names = difflib.get_close_matches("watchdog", tables, cutoff=0.85)
+    return [Problem(place([name]), 'unknown table; did you mean "watchdog"?') for name in names]
 
 
 def _table(tables: dict[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def families(rules: list[Rule]) -> list[Family]:
     believer = Believer(repair=False)
     found.update(table, table.refresh(now), now)
     for family in found.by_main.values():
-        family.memory = family.scale.exactly(family.members, now)
+        family.memory = family.weigh_exactly(now)
         believer.ask(family, now)
     return list(found.by_main.values())
 

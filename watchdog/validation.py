@@ -11,7 +11,7 @@ import logging
 import os
 import time
 
-from watchdog import directory, processes
+from watchdog import directory, processes, retention
 from watchdog.clock import uptime
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def _record(name: str) -> None:
 
 def _content() -> bytes:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return f"{uptime():.2f}\nvalidated {now} by process {os.getpid()}\n".encode()
+    return f"{uptime():.2f}\nvalidated {now} by process {os.getpid()}{retention.mark()}\n".encode()
 
 
 def _write(descriptor: int, name: str, content: bytes) -> None:

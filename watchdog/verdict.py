@@ -20,7 +20,7 @@ class Facts:
     started: float
     memory: int  # bytes
     validated: float | None
-    excused: float = 0.0  # until then nobody could validate: the machine was asleep
+    excused: float = 0.0  # until then nobody could validate, or no validation could be seen
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from watchdog import cleaning, pacing, telling
+from watchdog import cleaning, container, pacing, telling
 from watchdog.background import in_background
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Families, Family
+from watchdog.interruption import Interruptions
 from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
 from watchdog.state_writer import StateWriter
 from watchdog.table import Table
+from watchdog.truce import Truce
 from watchdog.verdict import Reason, Verdict, verdict
 
 log = logging.getLogger(__name__)
 
 _TIDY_EVERY = 60.0  # seconds
-_SLEPT = 5.0  # seconds of sleep of the machine that excuse a missing validation
 
 
 class Watch:
@@ -34,12 +35,14 @@ class Watch:
         self._believer = Believer(repair=not dry_run)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
-        self._asleep = uptime() - time.monotonic()
+        self._interruptions = Interruptions(uptime())
         self._excused = 0.0
+        self.truce = Truce()
+        container.tell_own()
 
     def look(self) -> None:
         now = uptime()
-        self._notice_sleep(now)
+        self._notice_interruption(now)
         if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
             self._tidied = now
             self._believer.tidy()
@@ -51,14 +54,18 @@ class Watch:
 
     def news(self) -> bool:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
-        return self.table.stale(uptime())
+        now = uptime()
+        self._notice_interruption(now)
+        return self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
         if self.killings:
             return pacing.DYING
+        now = uptime()
+        longest = min(longest, self.truce.left(now) or longest)
         judged = ((family.facts(self._excused), family.rule) for family in self._judged())
-        return pacing.pause(judged, uptime(), longest)
+        return pacing.pause(judged, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
         """Begin anew with other rules; killings under way go on."""
@@ -71,6 +78,8 @@ class Watch:
             time.sleep(pacing.DYING)
 
     def _judged(self) -> Iterator[Family]:
+        if self.truce.left(uptime()):
+            return
         passed_over = {*self._spared, *(killing.family.main[:2] for killing in self.killings)}
         for family in list(self.families.by_main.values()):
             if family.main[:2] not in passed_over:
@@ -82,6 +91,8 @@ class Watch:
         log.info("watching %s", telling.in_a_line(family, now))
         if not may_end(family.main):
             self._spare(family, "this user may not end it: it is not watched")
+        else:
+            self.truce.announce(family, now)
 
     def _judge(self, family: Family, now: float) -> None:
         family.memory = family.weigh(now)
@@ -101,6 +112,7 @@ class Watch:
             return None
         family.drop_the_dead()
         now = uptime()
+        self._notice_interruption(now)
         family.memory = family.weigh(now)
         return verdict(family.facts(self._excused), family.rule, now)
 
@@ -136,12 +148,8 @@ class Watch:
         log.info("process %d has ended %s", family.main.pid, killing.how(uptime()))
         in_background(lambda: _remove_profiles(family))
 
-    def _notice_sleep(self, now: float) -> None:
-        asleep = now - time.monotonic()
-        if asleep - self._asleep > _SLEPT:
-            log.info("the machine has slept: validations are awaited anew")
-            self._excused = now
-        self._asleep = asleep
+    def _notice_interruption(self, now: float) -> None:
+        self._excused = max(self._excused, self._interruptions.notice(now))
 
 
 def _remove_profiles(family: Family) -> None:

@@ -6,8 +6,6 @@ folder = Scene("failing").make(tmp_path)          # folder / "html" / "index.htm
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.sinks.history import FinishedRun, database, opened
+from tests.fork_server import Process, start_pytest
 
 ROOT = Path(__file__).parents[2]
 INTERVAL = 600  # seconds
@@ -128,14 +127,13 @@ class Scene:
         process = self.start(folder, *arguments)
         return process.wait(_LIMIT)
 
-    def start(self, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, folder: Path, *arguments: str) -> Process:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
         with (folder / "output").open("wb") as output:
-            return subprocess.Popen(
-                [*command, *(arguments or ("test_scene.py",))],
-                cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            return start_pytest(
+                [*options, *(arguments or ("test_scene.py",))], folder, {**environment, "PYTHONPATH": str(ROOT)}, output
+            )
 
     def _tests(self) -> Iterator[str]:
         for kind in dict.fromkeys(each.kind for each in self.checks):

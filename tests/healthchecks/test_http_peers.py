@@ -175,6 +175,11 @@ def test_charsets_are_those_of_the_web():
     assert text_of(page, "text/html; charset=punycode") == page.decode()
 
 
+@reliability(
+    "Messages",
+    fault="JSON begins with a byte order mark",
+    promise="read as what follows it",
+)
 def test_json_with_a_byte_order_mark():
     assert unlike(text_of('\ufeff{"a": 1}'.encode(), "application/json"), {"a": 1}) == ""
     assert unlike('\ufeff{"a": 1}', {"a": 1}) == ""

@@ -68,6 +68,11 @@ def test_no_route(route):
     assert in_namespace(ROUTES[route], ADDRESS) == [f"Unhealthy no route to {ADDRESS}:5000"] * 4
 
 
+@reliability(
+    "Messages",
+    fault="a connection is refused",
+    promise="one spelling of it in all kinds, with the address",
+)
 def test_refused():
     """One spelling of it, too."""
     assert in_namespace("true", "127.0.0.1") == ["Unhealthy connection refused at 127.0.0.1:5000"] * 4

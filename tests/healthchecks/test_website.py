@@ -5,6 +5,7 @@ import pytest
 from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
 from healthchecks.clients.values import unlike
 from healthchecks.test_website import Website
+from tests.reliability import reliability
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
@@ -78,7 +79,6 @@ BAD_SERVERS = {
     "drip_header": "status 200 came from PEER, the headers did not end within 2 s",
     "drip_body": "status 200 came from PEER, the body did not end within 2 s",
     "drip_raw": "connected to PEER, no answer within 2 s",
-    "redirects": "connected to PEER (redirected from http://PEER/), no answer within 2 s",
     "closes": "closed the connection without an answer at PEER",
     "garbage": "answers with something that is not HTTP at PEER: '\\x00\\x01GARBAGE \ufffd\ufffd!!'",
     "endless": "body is larger than 5 MB",
@@ -86,12 +86,33 @@ BAD_SERVERS = {
 }
 
 
+@reliability(
+    "Messages",
+    fault="a server accepts and is silent, drips, redirects for ever, or sends without end",
+    promise="the message has the address and how far the client came, and the limit that was hit",
+)
 def test_bad_servers(run_suite, bad):
     """Whatever a server does to keep us waiting: the verdict comes with the deadline, and the exit is not held up."""
     tables = [table("website", name, url=bad.url(name), deadline=2, redirects=50) for name in BAD_SERVERS]
     outcome = run_suite("\n".join(tables))
     expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
     assert {name: outcome.message(f"website_access[{name}]") for name in BAD_SERVERS} == expected
+    assert outcome.seconds < IN_TIME
+
+
+@reliability(
+    "Messages",
+    fault="a server redirects again and again, each time before the deadline",
+    promise="the message says where from, and how far the client came with the last one",
+)
+def test_slow_redirects_without_end(run_suite, bad):
+    """The deadline may come at any step of a redirect: mostly while the next answer is awaited."""
+    outcome = run_suite(table("website", "redirects", url=bad.url("redirects"), deadline=2, redirects=50))
+    peer = f"{HOST}:{bad.port('redirects')} (redirected from http://{HOST}:{bad.port('redirects')}/)"
+    assert outcome.message("website_access[redirects]") in (
+        f"connected to {peer}, no answer within 2 s",
+        f"status 302 came from {peer}, the body did not end within 2 s",
+    )
     assert outcome.seconds < IN_TIME
 
 
@@ -153,6 +174,11 @@ GOOD_ANSWERS = [
 ]
 
 
+@reliability(
+    "Messages",
+    fault="a status other than 200 is what a website should answer",
+    promise='status takes numbers, lists and classes: 404, [200, 204], "2xx"',
+)
 def test_good_answers(run_suite, website):
     tables = [
         table("website", f"n{i}", url=website.url(path), **_at(website, keys))
@@ -175,6 +201,11 @@ def test_good_certificate(home, website):
     assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, certificate_days=91)
 
 
+@reliability(
+    "Messages",
+    fault="a redirect leads to something that is no web page",
+    promise="the message has the Location, and the URL that sent it",
+)
 def test_odd_redirects(run_suite, website):
     """Where a redirect leads to no page that is said; a charset that nobody knows is taken for UTF-8."""
     website.answer("/mail", status=302, headers={"Location": "mailto:me@example.com"})

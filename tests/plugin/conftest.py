@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import textwrap
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.fork_server import Process, Stream, start_pytest
 
 _LIMIT = 180  # seconds; a run that takes longer hangs
 
@@ -28,6 +29,8 @@ class Outcome:
 
 class Suite:
     """A folder with checks of a user and a configuration; state and page stay in it."""
+
+    forked = True  # false: its Python starts as every Python does
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,13 +57,11 @@ class Suite:
     def configure(self, text: str) -> Path:
         return self.write("servermonitoring.toml", text)
 
-    def start(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen:
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, stdout=stdout, stderr=subprocess.STDOUT
-        )
+    def start(self, *arguments: str, stdout: Stream = subprocess.PIPE) -> Process:
+        options = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        return start_pytest([*options, *arguments], self.folder, self.environment, stdout, forked=self.forked)
 
-    def finish(self, process: subprocess.Popen) -> Outcome:
+    def finish(self, process: Process) -> Outcome:
         try:
             output, _ = process.communicate(timeout=_LIMIT)
         except subprocess.TimeoutExpired:

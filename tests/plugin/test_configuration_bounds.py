@@ -132,6 +132,16 @@ OUT_OF_BOUNDS = {
     fault="a value of the configuration is out of every range, of the wrong form, or nested thousands of levels deep",
     promise="status 4 and an error that says what to write, at once",
 )
+@reliability(
+    "Configuration",
+    fault="a host is written as a URL, with its port, or in two words",
+    promise="status 4 and an error that says which of them it is, before anything is contacted",
+)
+@reliability(
+    "Configuration",
+    fault="curly quotes, no closing quote or bracket, a table twice",
+    promise="the error says what to write, and in which line",
+)
 @pytest.mark.parametrize(("text", "told"), OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
 def test_out_of_bounds(suite, text, told):
     suite.write("test_mine.py", CHECKS)

@@ -117,12 +117,22 @@ def test_kills_are_a_pipe(shop, state):
     assert "watchdog_kills_total{" not in metrics(shop)
 
 
+@reliability(
+    "Configuration",
+    fault="the watchdog's heartbeat is a pipe",
+    promise="neither `watchdog status` nor a run with [metrics] waits for it",
+)
 def test_heartbeat_is_a_pipe(shop, state):
     os.mkfifo(state / "watchdog.json")
     assert watchdog_status(shop).startswith("No watchdog was ever started here")
     assert "watchdog_last_seen" not in metrics(shop)
 
 
+@reliability(
+    "Configuration",
+    fault="the watchdog's list of kills has grown without bound",
+    promise="its newest 20 MB are read, and no more",
+)
 def test_huge_list_of_kills_is_read_by_its_end(shop, state):
     """What is before the newest 20 MB is not read: here a hole of a terabyte."""
     beat(state)

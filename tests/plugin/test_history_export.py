@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from tests.reliability import reliability
+
 CHECKS = """
     import pytest
 
@@ -39,6 +41,22 @@ def test_csv_opens_in_a_spreadsheet_without_running_formulas(checked):
     ] * 2
     assert rows[1]["message"] == '\'=HYPERLINK("evil") "quoted", and ünïcode'
     assert rows[0]["time"].endswith("Z")
+
+
+@reliability(
+    "Files",
+    fault="a message holds a formula behind a semicolon, or in wide letters",
+    promise="a spreadsheet that opens the exported history runs none, as in the tables of reports",
+)
+def test_csv_has_the_guard_of_the_reports(suite):
+    text = "import pytest\n@pytest.mark.healthcheck\n@pytest.mark.parametrize('text', {!r}, ids=str)\n"
+    text += "def test_one(text):\n    pytest.fail(text)\n"
+    suite.write("test_mine.py", text.format(["=1+1", "a;=1+1", "\uff1d1+1", "\uff20SUM(1)"]))
+    suite.run()
+    assert suite.run("test_mine.py", "--history-export", "all.csv").status == 0
+    with (suite.folder / "all.csv").open(newline="", encoding="utf-8") as file:
+        messages = {row["message"] for row in csv.DictReader(file)}
+    assert messages == {"'=1+1", "a;'=1+1", "'\uff1d1+1", "'\uff20SUM(1)"}
 
 
 def test_json_lines_hold_the_same_as_it_was(checked):

@@ -285,6 +285,7 @@ def test_pages_are_for_those_who_may_enter_their_directory(ports, hole):
 
 def test_unrelated_run_costs_nothing(suite):
     """A test run without health checks imports no client library, writes nothing and says nothing."""
+    suite.forked = False
     suite.write(
         "test_mine.py",
         """

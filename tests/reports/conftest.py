@@ -9,6 +9,7 @@ from pathlib import Path
 import lxml.html
 import pytest
 
+from tests.fork_server import Process
 from tests.servers.postgresql import READER, PostgreSQL, Role
 from tests.servers.server import HOST, program
 from tests.suite import Outcome, finish_suite, start_suite, table
@@ -38,7 +39,7 @@ class Reports:
         keys = {"port": self.postgresql.port, "user": self.role.name, "password": self.role.password}
         return table("database", "main", host=HOST, **keys)
 
-    def start(self, *arguments: str, toml: str | None = None) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, toml: str | None = None) -> Process:
         named = any(not each.startswith("-") for each in arguments)
         places = () if named else (str(self.folder / "reports"),)
         return start_suite(self.folder, self.toml if toml is None else toml, *places, *arguments)

@@ -19,7 +19,6 @@ NOBODY = table("tcp", "nobody", host="127.0.0.1", port=9)
 PASSES = "import pytest\n\n\n@pytest.mark.healthcheck\ndef test_mine(): pass\n"
 
 
-@reliability("Scheduled runs", fault="a check fails", promise="the scheduled command is silent and succeeds")
 def test_a_failing_check_is_for_alerts_and_page(checkout):
     checkout.configure(NOBODY)
     assert checkout.run(TCP) == (0, "")
@@ -217,7 +216,11 @@ def test_nobody_hears_the_command(checkout, redirect):
     assert checkout.statuses() == {"tcp_access[nobody]": "failed"}
 
 
-@reliability("Scheduled runs", fault="the working directory is gone", promise="the scheduled run does not depend on it")
+@reliability(
+    "Scheduled runs",
+    fault="the directory from which the command is started is gone, so that pytest could not even begin",
+    promise="the run is as ever: the command goes to its own checkout first",
+)
 def test_deleted_working_directory(checkout, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()

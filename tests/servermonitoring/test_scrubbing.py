@@ -215,6 +215,11 @@ def test_credentials_are_told_by_their_form(text, clean):
     assert scrub(clean) == clean, "a second pass changes nothing"
 
 
+@reliability(
+    "Secrets",
+    fault="a message speaks of secrets, passwords or tokens without holding one",
+    promise="it stays as it is",
+)
 @pytest.mark.parametrize(
     "text",
     [
@@ -266,6 +271,16 @@ def test_no_half_of_a_secret_is_left_by_a_cut(lead, rest, limit, keep_end, writt
     cut = scrub_and_cut("." * lead + " " + written + " " + "." * rest, limit, keep_end=keep_end)
     assert len(cut) <= limit
     assert not any(piece in cut for piece in ("0123", "cdefg", "qrst", "4567"))
+
+
+@pytest.mark.parametrize("keep_end", [False, True])
+def test_no_half_of_a_secret_is_left_where_secrets_are_all_there_is(keep_end):
+    """Without them so little is left that the place of the cut would be shown."""
+    remember(secret := "0123456789abcdefghijklmnopqrstuv")
+    for shift in range(len(secret) + 1):
+        text = ("." * shift + f" {secret}" * 5_000)[shift // 2 :] + "." * shift
+        cut = scrub_and_cut(text, 50_000, keep_end=keep_end)
+        assert not any(piece in cut for piece in ("0123", "cdefg", "qrst", "rstuv"))
 
 
 @given(text=st.text(max_size=50), limit=st.integers(150, 200))

@@ -136,7 +136,7 @@ def deliver(to: str, spool: Path) -> tuple[int, int, int]:
 )
 @pytest.mark.parametrize(("to", "rubbish", "taken"), RUBBISH.values(), ids=RUBBISH)
 def test_rubbish_in_a_spool_costs_little_memory(tmp_path, to, rubbish, taken):
-    """60 files of 18 MB, all under names of alerts that are older than the good ones; 5,000 foreign ones."""
+    """60 files of 18 MB and one of 600, under names of alerts that are older than the good ones; 5,000 foreign ones."""
     clean, spool = tmp_path / "clean", tmp_path / "spool"
     for each in clean, spool:
         Spool(each, None).put(GOOD[to])
@@ -144,6 +144,8 @@ def test_rubbish_in_a_spool_costs_little_memory(tmp_path, to, rubbish, taken):
         (spool / f"foreign {number}").touch()
     first = tmp_path / "rubbish"
     first.write_bytes(rubbish())
+    with (spool / f"{time.time_ns() - 10**12:020d}-huge-a.0").open("wb") as file:
+        file.truncate(600_000_000)
     for number in range(60):  # one file on the disk
         os.link(first, spool / f"{time.time_ns() - 10**12:020d}-{number}-a.0")
     sent, refused, usual = deliver(to, clean)

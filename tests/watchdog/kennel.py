@@ -20,7 +20,7 @@ from queue import Queue
 
 import pytest
 
-from watchdog import processes
+from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
@@ -205,7 +205,7 @@ def living(pids):
     return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
 
 
-def megabytes(pids, weigh=processes.proportional):
+def megabytes(pids, weigh=lambda pid: memory.measure(pid).proportional):
     return sum(weigh(pid) for pid in pids) / 1e6
 
 

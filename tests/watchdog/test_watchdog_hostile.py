@@ -9,7 +9,7 @@ import time
 import pytest
 from kennel import as_user, needed, wait_for
 
-from watchdog import directory, processes
+from watchdog import directory, processes, retention
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Family
@@ -163,7 +163,7 @@ def test_records_of_the_dead_are_removed_and_nothing_else(place, browser, shared
     other.write_text("keep")
     validate_process(browser.pid)
     for name in ("999999-1", ".999999-1.abc", "999998-1.abc"):
-        (place / name).write_text("1\n")
+        (place / name).write_text(f"1\nvalidated by process 1{retention.mark()}\n")
     (place / "999997-1").symlink_to(other)
     (place / "notes.txt").write_text("keep")
     Believer(repair=True).tidy()

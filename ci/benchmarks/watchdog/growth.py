@@ -1,7 +1,8 @@
 """How far above its limit a growing browser gets: the watchdog beside monit and superlance's memmon.
 
 The same grower for all: a process called `firefox` that allocates and touches 1 MiB pieces at a steady rate,
-and tells its own peak by the last size that it wrote to a shared page.
+and tells its own peak by the last size that it wrote to a shared page. Once more with most of the limit in swap
+before it begins to grow, where the machine has swap.
 """
 
 import argparse
@@ -19,12 +20,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIMIT_MB = 400
+SWAPPED_MB = 300
 GROWER = """
 import mmap, os, struct, sys, time
-rate, path = float(sys.argv[1]) * 1e6, sys.argv[2]
+rate, path, swapped = float(sys.argv[1]) * 1e6, sys.argv[2], int(sys.argv[3]) * 10**6
 with open(path, "r+b") as file:
     shared = mmap.mmap(file.fileno(), 8)
-own = int(open("/proc/self/statm").read().split()[1]) * 4096
+own = int(open("/proc/self/statm").read().split()[1]) * 4096 + swapped
+if swapped:
+    old = mmap.mmap(-1, swapped, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for at in range(0, swapped, 4096):
+        old[at] = 1
+    old.madvise(21)  # MADV_PAGEOUT
 held, begun = [], time.monotonic()
 while True:
     while len(held) * 2**20 < (time.monotonic() - begun) * rate:
@@ -35,13 +42,13 @@ while True:
 
 
 class Grower:
-    def __init__(self, home: Path, rate: float) -> None:
+    def __init__(self, home: Path, rate: float, swapped: int = 0) -> None:
         self.peak = home / "peak"
         self.peak.write_bytes(bytes(8))
         program = home / "firefox"
         if not program.exists():
             program.symlink_to(os.path.realpath(sys.executable))
-        self.command = [str(program), "-ISc", GROWER, str(rate), str(self.peak)]
+        self.command = [str(program), "-ISc", GROWER, str(rate), str(self.peak), str(swapped)]
 
     def run(self, started: Callable[[int], None]) -> float:
         """Start it, wait for its end; megabytes above the limit at its end."""
@@ -62,7 +69,7 @@ class Grower:
             return float(struct.unpack("q", shared[:])[0]) / 1e6 - LIMIT_MB
 
 
-def watchdog(home: Path, rate: float) -> float:
+def watchdog(home: Path, rate: float, swapped: int = 0) -> float:
     config = home / "servermonitoring.toml"
     config.write_text(
         f'[state]\ndirectory = "{home}/state"\n[watchdog.firefox]\ncommand = "{home}/"\n'
@@ -73,7 +80,7 @@ def watchdog(home: Path, rate: float) -> float:
     watching = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     try:
         time.sleep(1)
-        return Grower(home, rate).run(lambda _pid: None)
+        return Grower(home, rate, swapped).run(lambda _pid: None)
     finally:
         watching.terminate()
         watching.wait()
@@ -104,7 +111,7 @@ def memmon(home: Path, rate: float) -> float:
     """Supervisord starts the grower itself, as it has to; its end is told by a signal to the pid it gives."""
     grower, configuration = Grower(home, rate), home / "supervisord.conf"
     script = home / "grow.sh"
-    script.write_text(f"#!/bin/sh\nexec {grower.command[0]} {home}/grower.py {rate} {grower.peak}\n")
+    script.write_text(f"#!/bin/sh\nexec {grower.command[0]} {home}/grower.py {rate} {grower.peak} 0\n")
     script.chmod(0o755)
     (home / "grower.py").write_text(GROWER)
     configuration.write_text(
@@ -140,13 +147,25 @@ def _restarted(grower: Grower, daemon: subprocess.Popen[bytes]) -> float:
 
 def peers() -> dict[str, Callable[[Path, float], float]]:
     found: dict[str, Callable[[Path, float], float]] = {"watchdog": watchdog}
+    if free_swap() > 2 * SWAPPED_MB:
+        found["watchdog, swap"] = into_swap
     if shutil.which("monit"):
         found["monit, 1 s"] = monit
     if shutil.which("supervisord") and os.environ.get("MEMMON"):
         found["memmon, TICK_5"] = memmon
-    for name in {"monit, 1 s", "memmon, TICK_5"} - found.keys():
+    for name in {"watchdog, swap", "monit, 1 s", "memmon, TICK_5"} - found.keys():
         print(f"missing: {name}")
     return found
+
+
+def into_swap(home: Path, rate: float) -> float:
+    return watchdog(home, rate, SWAPPED_MB)
+
+
+def free_swap() -> int:
+    """Megabytes."""
+    line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("SwapFree:"))
+    return int(line.split()[1]) * 1024 // 10**6
 
 
 def main() -> None:
@@ -158,7 +177,7 @@ def main() -> None:
     for rate in (100, 200, 500):
         own = 0.0
         for name, measure in peers().items():
-            times = options.times if name == "watchdog" else options.peer_times
+            times = options.times if name.startswith("watchdog") else options.peer_times
             values = []
             for _ in range(times):
                 with tempfile.TemporaryDirectory() as home:

@@ -3,8 +3,8 @@
 import re
 
 from healthchecks.plugin.sql.store import Table
+from servermonitoring.spreadsheet import without_formula
 
-_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
@@ -22,8 +22,4 @@ def _cell(cell: str | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Quoted, and with an apostrophe before what a spreadsheet would take for a formula.
-
-    Also behind a semicolon or a tab, where a spreadsheet of another country begins a cell.
-    """
-    return '"' + _FORMULA.sub(r"\1'", text).replace('"', '""') + '"'
+    return '"' + without_formula(text).replace('"', '""') + '"'

@@ -13,10 +13,10 @@ from typing import Any
 from healthchecks.plugin.sinks.history import database
 from healthchecks.plugin.sinks.history.store import point
 from servermonitoring.files import remove_abandoned, replacement
+from servermonitoring.spreadsheet import without_formula
 
 FORMATS = (".csv", ".jsonl")
 COLUMNS = ("time", "check", "target", "label", "group", "status", "seconds", "message", "maintenance", "interrupted")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with these a cell begins that a spreadsheet would run
 _ALL = """
 SELECT results.time, checks.name, target, label, heading, status, results.seconds, message, maintenance,
        coalesce(interrupted, 0)
@@ -57,7 +57,7 @@ def _write_csv(file: io.TextIOBase, rows: Iterator[tuple[Any, ...]]) -> int:
     writer, count = csv.writer(file), 0
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_harmless(each) for each in row])
+        writer.writerow([without_formula(each) if isinstance(each, str) else each for each in row])
         count += 1
     return count
 
@@ -68,8 +68,3 @@ def _write_lines(file: io.TextIOBase, rows: Iterator[tuple[Any, ...]]) -> int:
         file.write(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
         count += 1
     return count
-
-
-def _harmless(value: object) -> object:
-    """A text that begins like a formula gets an apostrophe, by which spreadsheets take it for text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

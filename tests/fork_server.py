@@ -1,0 +1,244 @@
+"""Starts `python -m pytest` without the start of Python: forked from a process that has imported pytest already.
+
+The suite's tests start more than a thousand runs, and half of the processor time of each was the import of pytest
+and of the libraries that every run needs. Only these are imported ahead, nothing of this project and no plugin of
+pytest, so that a run finds, imports and rewrites them as it always does. A run whose environment changes how Python
+itself starts is started the ordinary way.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+_IMPORTED = (  # what every run imports
+    "pytest", "cronsim", "csv", "decimal", "email.message", "email.utils", "execnet", "gettext", "graphlib", "hmac",
+    "faulthandler", "html", "ipaddress", "jinja2", "lzma", "pdb", "pydantic", "pydantic.fields",
+    "pydantic.functional_validators", "pydantic.main", "pydantic.types", "pygments.lexers.python", "py", "queue",
+    "quopri", "readline", "secrets", "sqlite3", "tempfile", "tomllib", "typing_inspection", "urllib.request", "uuid",
+    "xml.etree.ElementTree", "xml.dom.minidom", "zipfile", "zoneinfo",
+)  # fmt: skip
+_AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python that a fork can follow
+_LARGEST = 1_000_000  # bytes of a request: arguments and environment
+
+Stream = int | IO[Any] | None
+
+
+class Run:
+    """A forked run, with what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, arguments: list[str], status: int, stdout: IO[str] | None) -> None:
+        self.args, self._status, self.stdout = arguments, status, stdout
+        self.pid = int(self._line())
+        self.returncode: int | None = None
+        self._output = b""
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal, or None while it runs."""
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self.returncode = int(self._line())
+            os.close(self._status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status. Raise TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None and not select.select([self._status], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0, self._output)
+        self.poll()
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Return all that it printed, when nobody can print any more and it has ended. Raise TimeoutExpired."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self.stdout and not self.stdout.closed:
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if not select.select([self.stdout], [], [], rest)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0, self._output)
+            chunk = os.read(self.stdout.fileno(), 65536)
+            self._output += chunk
+            if not chunk:
+                self.stdout.close()
+        self.wait(None if end is None else max(0.0, end - time.monotonic()))
+        return io.TextIOWrapper(io.BytesIO(self._output)).read(), None  # with the line ends of text=True
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _line(self) -> bytes:
+        """Read one number from the server: the pid, then the exit status."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._status, 1)
+            if not byte:
+                raise RuntimeError("the fork server has ended")
+            line += byte
+        return line
+
+
+Process = Run | subprocess.Popen[str]
+
+
+def start_pytest(
+    arguments: list[str], cwd: Path, environment: Mapping[str, str], stdout: Stream = subprocess.PIPE, *,
+    forked: bool = True,
+) -> Process:  # fmt: skip
+    """Start `python -m pytest ARGUMENTS`, with stderr in stdout; text comes out of a pipe."""
+    if not forked or _changes_python(environment):
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", *arguments], cwd=cwd, env=environment, text=True, stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    reading, writing = os.pipe() if stdout == subprocess.PIPE else (None, _descriptor(stdout))
+    told, telling = os.pipe()
+    request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+    try:
+        socket.send_fds(_server(), [json.dumps(request).encode()], [writing, telling])
+    finally:
+        os.close(telling)
+        if reading is not None:
+            os.close(writing)
+    return Run(arguments, told, None if reading is None else os.fdopen(reading, encoding="utf-8"))
+
+
+def _descriptor(stdout: Stream) -> int:
+    assert stdout is not None
+    return stdout if isinstance(stdout, int) else stdout.fileno()
+
+
+def _changes_python(environment: Mapping[str, str]) -> bool:
+    """Whether Python would start differently with this environment than it did in the server."""
+    return _of_python(environment) != _of_python(_own_environment())
+
+
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    names = [name for name in environment if name.startswith(("PYTHON", "LC_", "LANG", "LD_"))]
+    return {name: environment[name] for name in names if name not in _AT_RUN_TIME}
+
+
+@functools.cache
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SERVERMON"))}
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """Start the server of this process; it ends when this process does."""
+    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(its.fileno())], pass_fds=[its.fileno()], env=_own_environment()
+    )
+    its.close()
+    atexit.register(process.wait)
+    atexit.register(mine.close)
+    return mine
+
+
+def _serve(requests: socket.socket) -> dict[str, Any] | None:
+    """Fork a child for each request and tell its exit status; in the child, return the request."""
+    running: dict[int, int] = {}  # pid → where its exit status is told
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready = select.select([requests, woken], [], [])[0]
+        if woken in ready:
+            os.read(woken, 512)
+            _reap(running)
+        if requests in ready:
+            message, descriptors, _, _ = socket.recv_fds(requests, _LARGEST, 2)
+            if not message:
+                return None
+            pid = os.fork()
+            if pid == 0:
+                _become_child([requests.detach(), woken, wake, *running.values()], *descriptors)
+                return json.loads(message)
+            stdout, running[pid] = descriptors
+            os.close(stdout)
+            _tell(running[pid], pid)
+
+
+def _reap(running: dict[int, int]) -> None:
+    for pid in list(running):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            _tell(running[pid], os.waitstatus_to_exitcode(status))
+            os.close(running.pop(pid))
+
+
+def _tell(descriptor: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+        os.write(descriptor, b"%d\n" % number)
+
+
+def _become_child(others: list[int], stdout: int, status: int) -> None:
+    """Leave nothing of the server but what is imported."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for descriptor in (1, 2):
+        os.dup2(stdout, descriptor)
+    for descriptor in (*others, stdout, status):
+        os.close(descriptor)
+
+
+def _run(request: dict[str, Any]) -> None:
+    """Do what `python -m pytest` does."""
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    sys.path[0:1] = [request["cwd"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.argv = ["pytest", *request["arguments"]]
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+
+
+def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
+    """Make the standard stream as Python does at its start, for what the descriptor is now."""
+    binary = open(descriptor, "wb", buffering=0 if like.write_through else -1, closefd=False)  # noqa: SIM115
+    by_line = not like.write_through and (descriptor == 2 or os.isatty(descriptor))  # stderr
+    return io.TextIOWrapper(
+        binary, encoding=like.encoding, errors=like.errors, line_buffering=by_line, write_through=like.write_through
+    )
+
+
+def _main(descriptor: int) -> None:
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    for name in importlib.import_module("_pytest.config").default_plugins:
+        importlib.import_module(f"_pytest.{name}")
+    importlib.import_module("pydantic").create_model("Model", number=(int, 0))  # imports what it builds models with
+    gc.collect()
+    gc.freeze()  # or the first collection in each child would copy all of this
+    request = _serve(socket.socket(fileno=descriptor))
+    if request is not None:
+        _run(request)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))

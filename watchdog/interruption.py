@@ -1,0 +1,51 @@
+"""Notices that the watchdog did not run for a while: sleep of the machine, SIGSTOP, docker pause, a paused VM.
+
+What stopped it most likely stopped the browsers, and the programs that validate them: a validation missing from
+such a time means nothing. Time that the watchdog spent computing is its own, and excuses nobody.
+"""
+
+import logging
+import time
+
+from servermonitoring.values import in_words
+
+log = logging.getLogger(__name__)
+
+_LONGEST_GAP = 3.0  # seconds between two scans or glances, of which the daemon makes one a second
+_MOST = 10  # interruptions in short order that excuse validations wholly …
+_RENEWED = 180.0  # … and the seconds of work without interruption after which one more does
+
+
+class Interruptions:
+    """All times are seconds of uptime."""
+
+    def __init__(self, now: float) -> None:
+        self._excused = 0.0
+        self._last, self._computed = now, time.process_time()
+        self._left, self._undisturbed = _MOST, 0.0
+
+    def notice(self, now: float) -> float:
+        """Return the moment until which missing validations are excused. To be called once a second at least."""
+        passed, computed = now - self._last, time.process_time()
+        lost = passed - (computed - self._computed)
+        self._last, self._computed = now, computed
+        if lost > _LONGEST_GAP:
+            log.info("the watchdog did not run for %s: validations are awaited anew", in_words(lost))
+            self._excuse(now, lost)
+        else:
+            self._work(passed)
+        return self._excused
+
+    def _work(self, passed: float) -> None:
+        self._undisturbed += passed
+        if self._undisturbed >= _RENEWED:
+            self._left, self._undisturbed = min(_MOST, self._left + 1), 0.0
+
+    def _excuse(self, now: float, lost: float) -> None:
+        """Wholly; on a machine that is late all the time only by what was lost, or a hung browser would never end."""
+        self._undisturbed = 0.0
+        if self._left:
+            self._left -= 1
+            self._excused = now
+        else:
+            self._excused = min(now, self._excused + lost)
