@@ -206,3 +206,45 @@ while True:
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGHUP)
     assert ends(process) == 1
+
+
+# Blocks what reads one file of one process, as the kernel does while the disk of that process hangs.
+HANGING = """
+import os, sys, time
+path, release = sys.argv[1:3]
+opened = os.open
+def hang(name, *arguments, **options):
+    while name == path and not os.path.exists(release):
+        time.sleep(0.05)
+    return opened(name, *arguments, **options)
+os.open = hang
+from watchdog.cli import main
+sys.exit(main(sys.argv[4:]))
+"""
+
+
+@watchdog(
+    fault="what the kernel tells of one process never returns (its disk hangs)",
+    promise="all others are judged, SIGTERM ends the watchdog, and the process itself is judged when it answers",
+)
+@pytest.mark.parametrize("name", ["cmdline", "smaps_rollup"])
+def test_a_process_that_does_not_answer(kennel, watching, name):
+    stuck, *others = [kennel.stand_in() for _ in range(3)]
+    release = kennel.home / "release"
+    start = [sys.executable, "-c", HANGING, f"/proc/{stuck.pid}/{name}", release]
+    watch = watching(f'{HUNG}\nmax_memory = "{"1MB" if name == "smaps_rollup" else "1GB"}"', start=start)
+    for process in others:
+        process.wait(60)
+    if name == "cmdline":
+        assert stuck.poll() is None
+        release.touch()
+    stuck.wait(60)  # for its memory as far as that is known, or when it is known whose command line it is
+    assert ends(watch.process) == 0
+
+
+def test_sigterm_while_a_process_does_not_answer(kennel, watching):
+    stuck = kennel.stand_in()
+    start = [sys.executable, "-c", HANGING, f"/proc/{stuck.pid}/cmdline", kennel.home / "never"]
+    watch = watching(HUNG, start=start)
+    watch.said("rule firefox matches no process now")
+    assert ends(watch.process) == 0
