@@ -83,8 +83,8 @@ def figures(database: Database) -> Figures:
 def test_database_access(database: Database, figures: Figures) -> None:
     share = figures.connections / figures.most_connections
     assert share <= database.connections_used, (
-        f"{figures.connections} of {figures.most_connections} connections are used, "
-        f"at most {database.connections_used:.0%}"
+        f"{figures.connections} of {figures.most_connections} connections are used ({share:.1%}), "
+        f"at most {database.connections_used:.1%}"
     )
     if database.oldest_transaction is not None:
         assert figures.sees_all, _unseen("oldest_transaction", figures)

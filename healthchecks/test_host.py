@@ -49,13 +49,13 @@ def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whate
 def test_host_memory(host: Host, vitals: Vitals) -> None:
     sizes = f"{size_in_words(vitals.available)} of {size_in_words(vitals.memory)}"
     share = vitals.available / vitals.memory
-    assert share >= host.available, f"{share:.1%} of the memory is available ({sizes}), at least {host.available:.0%}"
+    assert share >= host.available, f"{share:.1%} of the memory is available ({sizes}), at least {host.available:.1%}"
 
 
 def test_host_swap(host: Host, vitals: Vitals) -> None:
     share = vitals.swap_used / vitals.swap if vitals.swap else 0.0
     sizes = f"{size_in_words(vitals.swap_used)} of {size_in_words(vitals.swap)}"
-    assert share <= host.swap, f"{share:.1%} of the swap space is used ({sizes}), at most {host.swap:.0%}"
+    assert share <= host.swap, f"{share:.1%} of the swap space is used ({sizes}), at most {host.swap:.1%}"
 
 
 def test_host_load(host: Host, vitals: Vitals) -> None:

@@ -171,7 +171,7 @@ def test_the_record_that_any_language_may_write_is_believed(tmp_path, monkeypatc
     assert validate_process(os.getpid())
     (record,) = tmp_path.iterdir()
     assert record.name == theirs[0]
-    assert 0 <= float(record.read_text().split()[0]) - theirs[1] < 10
+    assert 0 <= float(record.read_text().split()[0]) - theirs[1] < 60
 
 
 def commands(text: str) -> list[str]:

@@ -62,7 +62,10 @@ class Cgroup:
             self._own = None
 
     def kill(self) -> bool:
-        """SIGKILL for all that is in the browser's own cgroup; whether there was anything in one."""
+        """SIGKILL for all that is in the browser's own cgroup; whether there was anything in one.
+
+        Not for what a browser has left that ended by itself: the one that it started in its place may be there, too.
+        """
         if self._own is None:
             return False
         try:

@@ -1,7 +1,9 @@
 """Ends a family, step by step, so that others are looked at meanwhile.
 
 SIGTERM for the main process first, and SIGCONT for all, because a stopped process hears nothing else. When
-the grace is over, when the main process has ended, or when the family grows on: SIGKILL for whatever is left.
+the grace is over, when the main process has ended, or when the family grows on, whatever is left is killed.
+All of it is stopped before, for a stopped process has no more children: one that is killed could leave one
+that nobody has seen, and nobody's child is found no more.
 """
 
 import logging
@@ -10,83 +12,108 @@ import signal
 from watchdog import processes
 from watchdog.families import Family
 from watchdog.processes import Process
-from watchdog.signalling import Handle
+from watchdog.signalling import send
 
 log = logging.getLogger(__name__)
 
 _GROWTH = 0.01  # of the memory at the first signal: who grows by more has no grace
-_GIVE_UP = 5.0  # seconds after the first SIGKILL
+_LONGEST_STOP = 1.0  # seconds until it is killed though not all of it has stopped (one that waits for a disk)
+_GIVE_UP = 5.0  # seconds after the SIGKILL
+
+_Identity = tuple[int, int]  # pid, start
 
 
 class Killing:
     """The end of one family. Raises ProcessLookupError or PermissionError if it cannot be begun."""
 
-    def __init__(self, family: Family, now: float, *, hurried: bool) -> None:
+    def __init__(self, family: Family, now: float, *, hurried: bool = False, begun: bool = False) -> None:
+        """With `begun` its grace is over."""
         self.family, self._began, self._hurried = family, now, hurried
-        main = Handle(family.main)
-        self._handles: dict[tuple[int, int], Handle | None] = {family.main[:2]: main}
-        self._main = main
-        self._killed_at: float | None = None
+        self._ending_since = now if begun else None
+        self._known: set[_Identity] = set()  # the members at the step before
         self._heard = False  # the main process ended by itself, within its grace
-        self._hold_all()
+        self._stopped: set[_Identity] = set()
+        self._killed: dict[_Identity, float] = {}  # when each was sent SIGKILL
+        self._forbidden: set[_Identity] = set()
         self._resident = self._weigh()
-        self._main.send(signal.SIGTERM)
-        for handle in self._alive():
-            handle.send(signal.SIGCONT)
+        if not begun:
+            send(family.main, signal.SIGTERM)
+            self._send_all(self._alive(), signal.SIGCONT)
+        family.dying = True
 
     def step(self, now: float) -> bool:
-        """Go on; true when nothing of the family is left, or nothing more can be done."""
-        self._hold_all()
+        """Go on; true when nothing of the family is left, or nothing more can be done.
+
+        Between two steps new members of the family are looked for.
+        """
         alive = self._alive()
-        if not alive and not self.family.cgroup.kill():
-            return True
-        if self._killed_at is None and self._is_time(now):
-            self._killed_at = now
-        if self._killed_at is None:
+        known, self._known = self._known, {each[:2] for each in self.family.members.values()}
+        if not alive:
+            return self._known == known and self._is_empty(now)
+        if self._ending_since is None and self._is_time(now):
+            self._ending_since = now
+        if self._ending_since is None:
             return False
-        for handle in alive:
-            handle.send(signal.SIGKILL)
-        self.family.cgroup.kill()
-        if now - self._killed_at < _GIVE_UP:
+        if not self._killed and not self._all_stopped(alive, now - self._ending_since):
             return False
-        log.error("processes %s do not end by SIGKILL", [handle.process.pid for handle in alive])
-        return True
+        return self._kill(alive, now)
 
     def how(self, now: float) -> str:
         """What ended it, in words."""
-        hard = "by SIGTERM" if self._killed_at is None or self._heard else "by SIGKILL"
+        hard = "by SIGTERM" if self._ending_since is None or self._heard else "by SIGKILL"
         return f"{hard} after {now - self._began:.2g} s"
 
-    def close(self) -> None:
-        for handle in self._handles.values():
-            if handle is not None:
-                handle.close()
-
     def _is_time(self, now: float) -> bool:
-        if self._main.ended():
+        if not self.family.exists():
             self._heard = True
             return True
         if now - self._began >= self.family.rule.grace:
             return True
         return self._hurried and self._weigh() > self._resident * (1 + _GROWTH)
 
+    def _is_empty(self, now: float) -> bool:
+        """Whether nothing is left in its cgroup, or nothing that ends."""
+        if not self.family.cgroup.kill():
+            return True
+        self._ending_since = self._ending_since or now
+        return now - self._ending_since >= _LONGEST_STOP + _GIVE_UP
+
+    def _all_stopped(self, alive: list[Process], waited: float) -> bool:
+        """Stop all; true when all had been stopped before new ones were looked for the last time."""
+        found_all = all(each[:2] in self._stopped for each in alive)
+        self._send_all(alive, signal.SIGSTOP)
+        self._stopped = {each[:2] for each in alive if _is_stopped(each)}
+        return found_all or waited >= _LONGEST_STOP
+
+    def _kill(self, alive: list[Process], now: float) -> bool:
+        """Kill what is alive; true when it does not end by that."""
+        self._send_all(alive, signal.SIGKILL)
+        self.family.cgroup.kill()
+        for each in alive:
+            self._killed.setdefault(each[:2], now)
+        if any(now - self._killed[each[:2]] < _GIVE_UP for each in alive):
+            return False
+        log.error("processes %s do not end by SIGKILL", [each.pid for each in alive])
+        return True
+
     def _weigh(self) -> int:
         return sum(processes.resident(pid)[0] for pid in self.family.members)
 
-    def _alive(self) -> list[Handle]:
-        return [each for each in self._handles.values() if each is not None and not each.ended()]
+    def _alive(self) -> list[Process]:
+        members = [each for each in self.family.members.values() if each[:2] not in self._forbidden]
+        return [each for each in members if processes.alive(each.pid, each.start)]
 
-    def _hold_all(self) -> None:
-        for member in list(self.family.members.values()):
-            if member[:2] not in self._handles:
-                self._handles[member[:2]] = _hold(member)
+    def _send_all(self, them: list[Process], number: int) -> None:
+        for process in them:
+            try:
+                send(process, number)
+            except ProcessLookupError:
+                continue  # it has ended meanwhile
+            except PermissionError:
+                self._forbidden.add(process[:2])
+                log.warning("process %d (%s) of the browser may not be ended", process.pid, process.name)
 
 
-def _hold(process: Process) -> Handle | None:
-    try:
-        return Handle(process)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        log.warning("process %d (%s) of the browser may not be ended", process.pid, process.name)
-        return None
+def _is_stopped(process: Process) -> bool:
+    now = processes.look(process.pid)
+    return now is None or now[:2] != process[:2] or now.state in "TtZX"

@@ -11,6 +11,8 @@ from watchdog.clock import TICKS
 _LONGEST_COMMAND = 65536
 _MAY_HANG = ("/cmdline", "/smaps_rollup")  # what takes the lock of the process's memory
 _LONGEST_STATUS = 65536  # the memory comes after the list of groups
+# What says that a process is not there for this user. Anything else (EMFILE, say) says nothing about it.
+_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Process(NamedTuple):
@@ -22,6 +24,7 @@ class Process(NamedTuple):
     name: str  # at most 15 characters
     state: str  # R, S, D, T (stopped), Z (ended, not yet collected) …: that of its main thread
     threads: int = 1
+    session: int = 0  # the pid of the process that began it; only a fork leads into it
 
     @property
     def started(self) -> float:
@@ -35,17 +38,17 @@ class Process(NamedTuple):
 
 
 def look(pid: int) -> Process | None:
-    """The process with this pid, None if there is none."""
+    """The process with this pid, None if there is none. Raises OSError if that cannot be known."""
     try:
         raw = _read(f"/proc/{pid}/stat", 1024)
-    except OSError:
+    except _GONE:
         return None
     head, _, tail = raw.rpartition(b") ")
     rest = tail.split(b" ", 20)
     if len(rest) < 20:  # noqa: PLR2004 - the start is the 22nd field, the 20th after the name
         return None
     name = head.partition(b"(")[2].decode(errors="replace")
-    return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode(), int(rest[17]))
+    return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode(), int(rest[17]), int(rest[3]))
 
 
 def alive(pid: int, start: int) -> bool:
@@ -67,7 +70,7 @@ def is_process(pid: int) -> bool:
     """Whether this is a process: threads have pids too, and files below /proc."""
     try:
         status = _read(f"/proc/{pid}/status", 512)
-    except OSError:
+    except _GONE:
         return False
     return f"\nTgid:\t{pid}\n".encode() in status
 
@@ -76,7 +79,7 @@ def arguments(pid: int) -> list[str]:
     """The command line; empty if it cannot be read."""
     try:
         raw = _read_of_living(pid, "cmdline", _LONGEST_COMMAND)
-    except OSError:
+    except (*_GONE, TimeoutError):
         return []
     return raw.rstrip(b"\0").decode(errors="replace").split("\0")
 
@@ -90,7 +93,7 @@ def user(pid: int) -> int | None:
     """The uid of the process's user, None if it is gone."""
     try:
         status = _read(f"/proc/{pid}/status", 4096)
-    except OSError:
+    except _GONE:
         return None
     _, found, rest = status.partition(b"\nUid:\t")
     return int(rest.split(None, 1)[0]) if found else None
@@ -106,11 +109,11 @@ def user_name(uid: int) -> str:
 def resident(pid: int) -> tuple[int, int]:
     """Bytes in memory or in swap, and how many of them are shared or from files; (0, 0) for a process that is gone.
 
-    Shared memory that is swapped out is in no process's count.
+    Shared memory that is swapped out is in no process's count. Raises OSError if nothing can be known.
     """
     try:
         status = _read_of_living(pid, "status", _LONGEST_STATUS)
-    except OSError:
+    except _GONE:
         return 0, 0
     whole = _size(status, b"VmRSS") + _size(status, b"VmSwap")
     return whole, _size(status, b"RssFile") + _size(status, b"RssShmem")

@@ -25,7 +25,7 @@ class Reader(threading.Thread):
         self.start()
 
     def read(self, path: str, most: int, patience: float) -> bytes:
-        """Raise TimeoutError when it has to be abandoned, OSError as read() does."""
+        """Return at most `most` bytes. Raise OSError; TimeoutError when it has to be abandoned."""
         self._asked.put((path, most))
         try:
             answer = self._answers.get(timeout=patience)

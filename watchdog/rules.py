@@ -46,3 +46,11 @@ _AUTOMATED = re.compile(
 def automated(arguments: list[str]) -> bool:
     """Whether the command line is that of a browser driven by a program."""
     return any(_AUTOMATED.fullmatch(argument) for argument in arguments[1:])
+
+
+_PART = re.compile(r" (?:--type=|-contentproc\b)")
+
+
+def is_part(arguments: list[str]) -> bool:
+    """Whether the command line is that of a process that a browser runs for itself (a tab, say)."""
+    return _PART.search(" ".join(arguments)) is not None

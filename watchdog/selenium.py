@@ -1,83 +1,64 @@
 """Validates by itself: `driver = watched(webdriver.Firefox())`, and nothing more.
 
-Every page load that comes to its end validates the browser. A page that hangs does not, and the watchdog
-ends the browser: the blocked call then raises the WebDriverException that the program knows.
+Every command that the browser answers validates it. A browser that hangs answers none, and the watchdog ends it:
+the blocked call then raises the WebDriverException that the program knows.
 """
 
-import functools
 import logging
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
-from watchdog import processes
-from watchdog.validation import validate_process
+from watchdog import main_process
+from watchdog.session import Commands
 
 log = logging.getLogger(__name__)
 Driver = TypeVar("Driver")
 
-# Selenium's, and marionette's where they have other names.
-_LOADS = ("get", "refresh", "back", "forward", "navigate", "go_back", "go_forward")
+# Where all commands of a driver pass: Selenium's connection to its driver, and marionette's client.
+_HTTP, _MARIONETTE = "execute", "_send_message"
 
 
 def watched(driver: Driver) -> Driver:
-    """Make a WebDriver validate its browser now and after every page load; give the same driver back.
+    """Make a WebDriver validate its browser now and whenever it answers a command; return the same driver.
 
     A browser that is not on this machine (a grid) is left alone, and the log says so.
     """
-    pid = browser_pid(driver)
-    if pid is None:
-        log.warning("the browser of %s is not on this machine: it is not validated", type(driver).__name__)
+    inner = _unwrapped(driver)
+    connection = getattr(inner, "command_executor", inner)
+    method = next((name for name in (_HTTP, _MARIONETTE) if callable(getattr(connection, name, None))), None)
+    kind = type(inner).__name__
+    if method is None:
+        log.warning("%s is no WebDriver, so nothing validates its browser: pass the driver itself", kind)
         return driver
-    validate_process(pid)
-    for name in _LOADS:
-        load = getattr(driver, name, None)
-        if callable(load):
-            setattr(driver, name, _validating(load, pid))
+    pid = browser_pid(inner)
+    if pid is None:
+        log.warning("the browser of %s is not found on this machine: it is not validated", kind)
+        return driver
+    commands = getattr(connection, method)
+    if not isinstance(commands, Commands):
+        commands = Commands(commands, service=_service_pid(inner))
+        setattr(connection, method, commands)
+    # Marionette's commands do not name their session: a client has one at a time.
+    commands.add(inner.session_id if method == _HTTP else None, _capabilities(inner), pid)
     return driver
 
 
 def browser_pid(driver: Any) -> int | None:
-    """The pid of the browser's main process on this machine, None if there is none."""
-    capabilities = getattr(driver, "capabilities", None) or getattr(driver, "session_capabilities", None) or {}
-    told = capabilities.get("moz:processID")
-    if isinstance(told, int):
-        return told if _local(driver, told) else None
-    service = getattr(getattr(driver, "service", None), "process", None)
-    return None if service is None else next(_browsers_below(service.pid), None)
+    """Return the pid of the browser's main process on this machine, None if there is none."""
+    inner = _unwrapped(driver)
+    is_marionette = not hasattr(inner, "command_executor")
+    return main_process.find(_capabilities(inner), _service_pid(inner), is_local=is_marionette)
 
 
-def _local(driver: Any, pid: int) -> bool:
-    """A grid tells the pid on its own machine: it means nothing here."""
-    return hasattr(driver, "service") or not hasattr(driver, "command_executor") or _mine(pid)
+def _unwrapped(driver: Any) -> Any:
+    """Return the driver that an EventFiringWebDriver passes its commands on to."""
+    while getattr(driver, "wrapped_driver", None) is not None:
+        driver = driver.wrapped_driver
+    return driver
 
 
-def _mine(pid: int) -> bool:
-    return processes.user(pid) == os.getuid() and "firefox" in " ".join(processes.arguments(pid)[:1])
+def _capabilities(driver: Any) -> dict[str, Any]:
+    return getattr(driver, "capabilities", None) or getattr(driver, "session_capabilities", None) or {}
 
 
-def _browsers_below(driver: int) -> Iterator[int]:
-    """Processes below chromedriver that are a browser's main one: its others have a --type."""
-    for child in _children(driver):
-        arguments = processes.arguments(child)
-        if any(each.startswith("--user-data-dir") for each in arguments) and not any(
-            each.startswith("--type=") for each in arguments
-        ):
-            yield child
-        yield from _browsers_below(child)
-
-
-def _children(pid: int) -> list[int]:
-    found = (processes.look(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit())
-    return [process.pid for process in found if process is not None and process.parent == pid]
-
-
-def _validating(load: Callable[..., Any], pid: int) -> Callable[..., Any]:
-    @functools.wraps(load)
-    def loaded(*args: Any, **kwargs: Any) -> Any:
-        result = load(*args, **kwargs)
-        validate_process(pid)
-        return result
-
-    return loaded
+def _service_pid(driver: Any) -> int | None:
+    return getattr(getattr(getattr(driver, "service", None), "process", None), "pid", None)

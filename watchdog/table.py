@@ -23,51 +23,54 @@ class Table:
     def __init__(self) -> None:
         self.known: dict[int, Process] = {}
         self._young: dict[int, Process] = {}
+        self._changed: list[Process] = []  # not returned yet
         self._newest = self._before = 0
         self._listed = self._refreshed = float("-inf")
         self._turn: list[int] = []  # pids still to be looked at again in this round
 
     def refresh(self, now: float) -> list[Process]:
         """Processes that are new, or have changed their program or name. Raises OSError for no /proc."""
-        again = [*self._still_young(now), *self._new(now)]
-        changed = self._look([*again, *self._next_in_turn(now)])
+        try:
+            again = [*self._still_young(now), *self._new(now)]
+            self._look([*again, *self._next_in_turn(now)])
+        except OSError:
+            self._listed = float("-inf")  # the next refresh lists all, so that nothing is lost
+            raise
         self._refreshed = now
+        changed, self._changed = self._changed, []
         return changed
 
     def _new(self, now: float) -> list[int]:
         """Pids that may be new. They are given out in order, so /proc is listed only now and then."""
         newest, before = processes.newest_pid(), self._newest
-        if newest == before and now - self._listed <= _BLIND:
-            return []
+        none = newest == before == self._before
         # Once more what was new the last time: a pid is given out a moment before its process can be seen.
         first, self._newest, self._before = self._before + 1, newest, before
-        if 0 <= newest - first <= _FEW and now - self._listed <= _BLIND:
+        if (none or 0 <= newest - first <= _FEW) and now - self._listed <= _BLIND:
             return [pid for pid in range(first, newest + 1) if pid in self.known or processes.is_process(pid)]
         self._listed = now
         there = processes.pids()
         for pid in self.known.keys() - there:
             del self.known[pid]
-        return sorted(pid for pid in there if pid not in self.known or _between(pid, first, newest))
+        return sorted(pid for pid in there if pid not in self.known or (not none and _between(pid, first, newest)))
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
-        return processes.newest_pid() != self._newest or bool(self._still_young(now))
+        return not processes.newest_pid() == self._newest == self._before or bool(self._still_young(now))
 
     def _still_young(self, now: float) -> list[int]:
         self._young = {pid: each for pid, each in self._young.items() if now - each.started < YOUNG}
         return list(self._young)
 
-    def _look(self, pids: Iterable[int]) -> list[Process]:
-        changed = []
+    def _look(self, pids: Iterable[int]) -> None:
         for pid in pids:
             process, before = processes.look(pid), self.known.get(pid)
             if process is None:
                 self.known.pop(pid, None)
                 self._young.pop(pid, None)
-            elif before is None or process[:2] != before[:2] or process.name != before.name:
+            elif before is None or _other(process, before):
                 self.known[pid] = self._young[pid] = process
-                changed.append(process)
-        return changed
+                self._changed.append(process)
 
     def _next_in_turn(self, now: float) -> list[int]:
         if not self._turn:
@@ -76,6 +79,11 @@ class Table:
         count = min(_MOST, len(self._turn), int(len(self.known) * min(1.0, share)) + 1)
         turn, self._turn = self._turn[-count:], self._turn[:-count]
         return turn
+
+
+def _other(process: Process, before: Process) -> bool:
+    """Whether it is another process, or has changed its program or its session."""
+    return (*process[:2], process.name, process.session) != (*before[:2], before.name, before.session)
 
 
 def _between(pid: int, first: int, newest: int) -> bool:

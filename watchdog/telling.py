@@ -5,16 +5,18 @@ An alert is a log record of level ERROR; that of a kill carries it as `kill`. al
 
 import logging
 import time
+from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
 from watchdog.families import Family
-from watchdog.processes import user_name
+from watchdog.processes import Process, user_name
 from watchdog.rules import Rule
 from watchdog.state import Kill
 from watchdog.state_writer import StateWriter
 from watchdog.verdict import Verdict
 
 log = logging.getLogger("watchdog")
+_MOST_NAMED = 10  # processes in one line
 
 
 def kill_of(family: Family, verdict: Verdict, now: float) -> Kill:
@@ -52,6 +54,13 @@ def in_a_line(family: Family, now: float) -> str:
         f"{main.name}, process {main.pid} of {user_name(family.uid)} (rule {rule.name}): "
         f"{size_in_words(family.memory)}{limit}, started {ago(now - main.started)}, {validated}"
     )
+
+
+def processes_in_words(them: Iterable[Process]) -> str:
+    """Processes in a line: "process 13 (Web Content), process 14 (tool) and 5 more"."""
+    them = list(them)
+    more = f" and {len(them) - _MOST_NAMED} more" if len(them) > _MOST_NAMED else ""
+    return ", ".join(f"process {each.pid} ({each.name})" for each in them[:_MOST_NAMED]) + more
 
 
 def ago(seconds: float) -> str:

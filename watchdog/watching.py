@@ -1,5 +1,6 @@
 """One look after another: find the browsers, weigh them, judge them, and end those that have to die."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Families, Family
 from watchdog.interruption import Interruptions
+from watchdog.journal import Journal
 from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
@@ -22,6 +24,7 @@ from watchdog.verdict import Reason, Verdict, verdict
 log = logging.getLogger(__name__)
 
 _TIDY_EVERY = 60.0  # seconds
+_LONGEST_FINISH = 20.0  # seconds beside the grace
 
 
 class Watch:
@@ -31,6 +34,8 @@ class Watch:
         self.families = Families(rules)
         self.table = Table()
         self.killings: list[Killing] = []
+        self._journal = Journal(state)
+        self._resumed = False
         self.state, self._dry_run = StateWriter(state), dry_run
         self._believer = Believer(repair=not dry_run)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
@@ -46,11 +51,14 @@ class Watch:
         if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
             self._tidied = now
             self._believer.tidy()
-        for family in self.families.update(self.table, self.table.refresh(now), now):
+        if not self._resumed:
+            self._resumed = True
+            self._resume(now)
+        for family in self._find(now):
             self._greet(family, now)
         for family in self._judged():
             self._judge(family, now)
-        self._go_on_killing()
+        self._go_on_killing(now)
 
     def news(self) -> bool:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
@@ -63,19 +71,27 @@ class Watch:
         if self.killings:
             return pacing.DYING
         now = uptime()
-        longest = min(longest, self.truce.left(now) or longest)
+        longest = min(longest, self.families.due() - now, self.truce.left(now) or longest)
         judged = ((family.facts(self._excused), family.rule) for family in self._judged())
         return pacing.pause(judged, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
-        """Begin anew with other rules; killings under way go on."""
-        self.families, self.table = Families(rules), Table()
+        """Judge by other rules from now on; killings under way go on."""
+        self.families.change_rules(rules, self.table)
 
     def finish(self) -> None:
-        """See the killings that were begun to their end."""
-        while self.killings:
-            self._go_on_killing()
+        """See what was begun to its end: killings, and what browsers left that have ended by themselves."""
+        deadline = uptime() + _LONGEST_FINISH + max((each.family.rule.grace for each in self.killings), default=0.0)
+        while (self.killings or self.families.left) and uptime() < deadline:
+            now = uptime()
+            with contextlib.suppress(OSError):  # the next turn may go well
+                self._find(now)
+                self._go_on_killing(now)
             time.sleep(pacing.DYING)
+
+    def _find(self, now: float) -> list[Family]:
+        """Take in what has started and what has ended; the browsers found."""
+        return self.families.update(self.table, self.table.refresh(now), now)
 
     def _judged(self) -> Iterator[Family]:
         if self.truce.left(uptime()):
@@ -108,8 +124,7 @@ class Watch:
     def _confirm(self, family: Family) -> Verdict | None:
         """Look once more just before what cannot be undone."""
         if not family.exists():
-            self.families.forget(family)
-            return None
+            return None  # the next look finds what it has left
         family.drop_the_dead()
         now = uptime()
         self._notice_interruption(now)
@@ -122,10 +137,11 @@ class Watch:
             self._spare(family, f"would be killed: {found.message}")
             return
         kill = telling.kill_of(family, found, now)
+        self._note(family)
         try:
             self.killings.append(Killing(family, now, hurried=hurried))
         except ProcessLookupError:
-            self.families.forget(family)
+            return  # the next look finds what it has left
         except PermissionError:
             self._spare(family, f"this user may not end it, though it {found.message}")
         else:
@@ -135,15 +151,48 @@ class Watch:
         self._spared[family.main[:2]] = why
         log.warning("%s, process %d: %s", family.main.name, family.main.pid, why)
 
-    def _go_on_killing(self) -> None:
+    def _go_on_killing(self, now: float) -> None:
+        for family in self.families.left_over(now):
+            self._end_left_over(family, now)
         for killing in list(self.killings):
             if killing.step(uptime()):
                 self.killings.remove(killing)
                 self._bury(killing)
+        self._note()
+
+    def _end_left_over(self, family: Family, now: float) -> None:
+        what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
+        if self._dry_run:
+            self._spare(family, f"{what}; it would be killed")
+            self.families.forget(family)
+            return
+        log.warning("%s, process %d, %s; it is killed", family.main.name, family.main.pid, what)
+        self._complete(family, now)
+
+    def _resume(self, now: float) -> None:
+        """Complete what a watchdog before this one had begun."""
+        for family in self._journal.unfinished():
+            log.warning(
+                "an earlier watchdog was killing %s, process %d; what is left of it is killed: %s",
+                family.main.name, family.main.pid, telling.processes_in_words(family.members.values()),
+            )  # fmt: skip
+            self.families.take(family)
+            self._complete(family, now)
+
+    def _complete(self, family: Family, now: float) -> None:
+        self._note(family)
+        self.killings.append(Killing(family, now, begun=True))
+
+    def _note(self, *more: Family) -> None:
+        """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
+        if more:
+            self.families.membership.ancestry.listen()
+        elif not self.killings:
+            self.families.membership.ancestry.close()
+        self._journal.note([*(killing.family for killing in self.killings), *more], wait=bool(more))
 
     def _bury(self, killing: Killing) -> None:
         family = killing.family
-        killing.close()
         self.families.forget(family)
         log.info("process %d has ended %s", family.main.pid, killing.how(uptime()))
         in_background(lambda: _remove_profiles(family))

@@ -1,7 +1,11 @@
 """Runs a command and tells what it cost, its whole family included."""
 
+import os
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +25,27 @@ class Cost:
     output: str
 
 
-def cost(command: list[str], folder: Path, limit: float = 600) -> Cost:
+def pytest(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments]
+
+
+def suite(toml: str, module: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """Of a run of one module of checks, in a new folder, with a state of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\n'
+        (folder / "servermonitoring.toml").write_text(settings + toml)
+        (folder / "pytest.ini").touch()
+        return cost(pytest("--pyargs", module), folder, environment=environment)
+
+
+def cost(command: list[str], folder: Path, limit: float = 600, environment: Mapping[str, str] | None = None) -> Cost:
     """Wall and CPU seconds, and the highest resident sum, of a command and all that it starts."""
+    variables = {**os.environ, **(environment or {})}
     log = folder / "output"
     started = time.monotonic()
     with log.open("w") as output:
-        process = psutil.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        process = psutil.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
         peak, cpu = 0, {}
         while process.poll() is None:
             if time.monotonic() - started > limit:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from tests.reliability import reliability
 from tests.servers.browsers import DEADLINE, bookmarklet
 from tests.servers.server import free_port, program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
@@ -21,6 +22,11 @@ def message(outcome, name):
     return outcome.message(f"bookmarklet_status[{name}]")
 
 
+@reliability(
+    "Messages",
+    fault="the page of a bookmarklet answers 500",
+    promise="it fails with the status, and does not wait for the text",
+)
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_bad_bookmarklets(run_suite, website, bad):
     """Each says what it was that did not come; the page of the run shows what the browser saw."""

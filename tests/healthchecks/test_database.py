@@ -145,7 +145,7 @@ def test_most_connections_used(run, postgresql, role):
     with contextlib.ExitStack() as stack:
         for _ in range(9):
             stack.enter_context(contextlib.closing(postgresql.connect(ADMIN)))
-        assert failure(run(role, connections_used="20%")) == "10 of 37 connections are used, at most 20%"
+        assert failure(run(role, connections_used="20%")) == "10 of 37 connections are used (27.0%), at most 20.0%"
         assert_well(run(role, connections_used="50%"))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from healthchecks import test_host as checks
 from healthchecks.test_host import Host, Vitals
+from tests.reliability import reliability
 
 GENEROUS = "[host]\navailable = 0\nswap = '100%'\nload = 1000\n"
 
@@ -15,7 +16,7 @@ def test_too_little_memory(run_suite):
     outcome = run_suite(GENEROUS.replace("available = 0", "available = '100%'"))
     assert outcome.status == 1
     assert "of the memory is available" in outcome.message("host_memory[]")
-    assert outcome.message("host_memory[]").endswith(", at least 100%")
+    assert outcome.message("host_memory[]").endswith(", at least 100.0%")
     assert [each["status"] for each in outcome.checks.values()].count("ok") == 2
 
 
@@ -55,3 +56,20 @@ def test_limits_themselves_are_well():
 def test_above_the_limits(judge, vitals, words):
     with pytest.raises(AssertionError, match=words):
         judge(Host(), vitals)
+
+
+@reliability(
+    "Messages",
+    fault="a share is just beyond a limit that is no whole number of percent",
+    promise="the message has both with the same digits",
+)
+@pytest.mark.parametrize(
+    ("judge", "vitals", "words"),
+    [
+        (checks.test_host_memory, Vitals(1000, 4, 1000, 0, 0), r"0\.4% of the memory .*, at least 0\.5%"),
+        (checks.test_host_swap, Vitals(1000, 500, 1000, 996, 0), r"99\.6% of the swap space .*, at most 99\.5%"),
+    ],
+)
+def test_both_numbers_have_the_same_digits(judge, vitals, words):
+    with pytest.raises(AssertionError, match=words):
+        judge(Host(available="0.5%", swap="99.5%"), vitals)

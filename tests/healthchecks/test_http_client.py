@@ -37,7 +37,7 @@ def test_abandoned_thread_ends(bad, name, scheme, silent):
     thread.start()
     job.done.wait(website.deadline)  # where nothing comes at all the client's own limit may be first
     job.expire()
-    thread.join(3)
+    thread.join(60)
     assert not thread.is_alive()
     assert isinstance(job.error, Unhealthy)
     assert str(job.error) == f"{silent.replace('PEER', f'{HOST}:{bad.port(name)}')} within 2 s"

@@ -167,7 +167,7 @@ LEAKS = """
         if leak.how == "psycopg2":
             psycopg2.connect(f"host=127.0.0.1 port=9 user=me password={password} dbname=x")
         if leak.how == "requests":
-            requests.get(url, timeout=3)
+            requests.get(url, timeout=60)
         if leak.how == "bug":
             return {}[f"{password} at {url}"]
         raise AssertionError(f"{leak.how}: {password}, {url}, Authorization: Bearer {password}")

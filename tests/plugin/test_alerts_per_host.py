@@ -17,25 +17,17 @@ from tests.suite import ROOT
 
 @pytest.fixture
 def run_on(tmp_path):
-    """Runs the shop that is closed, this machine's disk and one's own check of this machine, as one of these hosts."""
+    """Runs the shop that is closed, this machine's disk and other files of checks, as one of these hosts."""
     program("unshare")
 
-    def run(host, dsn, configuration):
+    def run(host, dsn, configuration, **checks):
         folder = tmp_path / host
         folder.mkdir()
         shops = Shops(folder, "a").alert(dsn)
         shops.configure(configuration)
         shops.say(a="closed")
-        shops.write(
-            "test_own.py",
-            """
-            import pytest
-            @pytest.mark.healthcheck(local=True)
-            def test_own():
-                raise AssertionError("broken")
-            """,
-        )
-        files = ["test_mine.py", "test_own.py", str(ROOT / "healthchecks" / "test_disk.py")]
+        names = [shops.write(f"{name}.py", text).name for name, text in checks.items()]
+        files = ["test_mine.py", *names, str(ROOT / "healthchecks" / "test_disk.py")]
         command = ["unshare", "--uts", "--map-root-user", "sh", "-c", f'hostname {host} && exec "$@"', "sh"]
         done = subprocess.run(
             [*command, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *files],
@@ -56,7 +48,15 @@ def test_checks_of_a_machine_are_an_issue_for_each_host(run_on, bugsink):
     for host in ("web1", "web2"):
         run_on(host, bugsink.dsn, configuration)
     issues = sorted((issue.title.partition(":")[0], issue.events) for issue in bugsink.issues())
-    assert issues == [("disk[root]", 1)] * 2 + [("own", 1)] * 2 + [("shop[a]", 2)] + [("suite[page]", 1)] * 2
+    assert issues == [("disk[root]", 1)] * 2 + [("shop[a]", 2)] + [("suite[page]", 1)] * 2
+
+
+def test_checks_of_ones_own_may_be_about_a_machine(run_on, bugsink):
+    own = "import pytest\n@pytest.mark.healthcheck(local=True)\ndef test_own():\n    assert False, 'broken'\n"
+    for host in ("web1", "web2"):
+        run_on(host, bugsink.dsn, "[shop.a]\n", test_own=own)
+    issues = sorted((issue.title.partition(":")[0], issue.events) for issue in bugsink.issues())
+    assert issues == [("own", 1)] * 2 + [("shop[a]", 2)]
 
 
 @reliability(

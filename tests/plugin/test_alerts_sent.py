@@ -305,13 +305,13 @@ def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsin
     (shops.state / "spool").write_text("a file where a directory should be")
     bugsink.stop()
     outcome = shops.run()
-    assert "1 waiting" in outcome.output
-    assert "cannot be written: Not a directory" in outcome.output
     bugsink.start()
     assert "Sentry: 1 sent" in shops.run().output  # from memory, which is remembered
     assert "alerts not sent: 1 told before" in shops.run().output
     assert [(issue.title, issue.events) for issue in bugsink.issues()] == [("shop[a]: closed", 1)]
     assert bugsink.events()[0].data["contexts"]["history"]["failures in a row"] == 2
+    assert "1 waiting" in outcome.output
+    assert "cannot be written: Not a directory" in outcome.output
 
 
 @reliability(

@@ -125,6 +125,20 @@ def test_damage_in_the_middle_repeats_no_alert(receiver):
 
 
 @reliability(
+    "Alerts",
+    fault="one bit is flipped in what an earlier release remembers of alerts, in its history",
+    promise="what fails is alerted",
+)
+def test_a_flipped_bit_in_the_alerts_of_an_earlier_release(receiver):
+    receiver.shops.state.mkdir(mode=0o700, parents=True)
+    with contextlib.closing(sqlite3.connect(receiver.shops.state / history.NAME)) as connection, connection:
+        connection.executescript((Path(__file__).parent / "history_with_alerts.sql").read_text())
+        connection.execute("UPDATE alerts SET kinds = '{' || substr(kinds, 2)")
+    receiver.shops.run()
+    assert "shop[a]" in receiver.titles()
+
+
+@reliability(
     "History",
     fault="another process holds the history's lock",
     promise="the run waits a second once, and keeps its results",

@@ -9,7 +9,7 @@ from tests.suite import table
 @pytest.mark.parametrize("zone", [":Europe/Berlin", "<+0330>-3:30", "no zone at all"])
 @reliability(
     "Messages",
-    fault="TZ of an unusual form, and no UTF-8: LC_ALL=C with PYTHONUTF8=0",
+    fault="no UTF-8 (LC_ALL=C with PYTHONUTF8=0), under time zones of usual and unusual form",
     promise="page, status.json and badges are written, with every letter",
 )
 def test_page_is_written(run_suite, monkeypatch, zone):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from servermonitoring.configuration import ConfigurationError, Problem, find, nearest, place, read, table
 from servermonitoring.scrubbing import scrub
+from tests.reliability import reliability
 
 
 @pytest.fixture
@@ -18,6 +19,9 @@ def write(tmp_path):
     return write
 
 
+@reliability(
+    "Configuration", fault="the configuration is not UTF-8, or cut off", promise="the error says so, and in which line"
+)
 @pytest.mark.parametrize(
     ("content", "what"),
     [

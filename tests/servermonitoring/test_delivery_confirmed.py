@@ -96,7 +96,7 @@ def test_a_webhook_may_answer_as_it_likes(tmp_path, status):
 )
 def test_a_check_in_is_heard_when_the_answer_is_one_of_sentry(sentry, relay, status, body, said):
     relay.answer(status, body=body)
-    sentry.check_in("healthchecks", "ok", timeout=20)
+    sentry.check_in("healthchecks", "ok", timeout=60)
     assert sentry.tally().check_in == said
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from kennel import Kennel, Site, Watching, records, wait_for
+from kennel import Kennel, Site, Watching, records, wait_for, written
 
 
 @pytest.fixture
@@ -35,6 +35,20 @@ def own_records(tmp_path, monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("SERVERMONITORING_CONFIG", raising=False)
     assert os.environ["WATCHDOG_VALIDATED_DIR"]
+
+
+@pytest.fixture
+def is_validated(tmp_path, monkeypatch):
+    """Whether a driven browser is validated by what is done meanwhile, however short ago it was before."""
+    monkeypatch.setattr("watchdog.session._INTERVAL", 0.0)
+
+    def is_validated(pid, work):
+        for old in written(tmp_path, pid):
+            old.unlink()
+        work()
+        return bool(written(tmp_path, pid))
+
+    return is_validated
 
 
 @pytest.fixture

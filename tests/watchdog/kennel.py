@@ -178,6 +178,17 @@ def records(home):
     return home / "validated"
 
 
+def written(home, pid):
+    """The validation records of this process."""
+    return list(records(home).glob(f"{pid}-*"))
+
+
+def failing(work, error):
+    """Do it; it must fail with this error."""
+    with pytest.raises(error):
+        work()
+
+
 def is_named(pid, name):
     process = processes.look(pid)
     return process is not None and process.name == name

@@ -57,7 +57,7 @@ def test_owner_validates(place, browser):
     Believer(repair=True).tidy()
     assert place.stat().st_mode & 0o7777 == 0o1777
     assert as_user(OWNER, lambda: validate_process(browser.pid)) == "True"
-    assert abs(seen(browser) - uptime()) < 2
+    assert abs(seen(browser) - uptime()) < 60
     (record,) = place.iterdir()
     assert record.stat().st_mode & 0o777 == 0o600
 
@@ -74,7 +74,7 @@ def test_a_name_taken_by_another_user_does_not_keep_the_owner_out(place, browser
     Believer(repair=True).tidy()
     as_user(ENEMY, (place / name_of(browser)).mkdir)
     assert as_user(OWNER, lambda: validate_process(browser.pid)) == "True"
-    assert abs(seen(browser) - uptime()) < 2
+    assert abs(seen(browser) - uptime()) < 60
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_directory_of_another_user_is_not_believed_without_root(place, browser):
     as_user(ENEMY, lambda: (place.mkdir(), place.chmod(0o1777)))
 
     def watch():
-        time.sleep(0.3)  # past its time
-        looks = Watch([Rule(command=str(place.parent), validated_within=0.1, grace=0.1)], None)
+        time.sleep(2.1)  # past its time
+        looks = Watch([Rule(command=str(place.parent), validated_within=2, grace=0.1)], None)
         looks.look()
-        time.sleep(0.3)
+        time.sleep(2.1)
         looks.look()
         looks.finish()
         return seen(browser)

@@ -201,6 +201,18 @@ def test_nothing_is_said_of_a_process_that_is_gone(kennel, monkeypatch, caplog):
     assert not caplog.text
 
 
+@reliability("Watchdog", fault="no descriptor is left to read the memory", promise="nothing is taken for 0 B")
+def test_no_descriptor_left(monkeypatch):
+    def open_none(*_args, **_options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", open_none)
+    with pytest.raises(OSError, match="Too many open files"):
+        processes.resident(os.getpid())
+    with pytest.raises(OSError, match="Too many open files"):
+        memory.measure(os.getpid())
+
+
 # Ends its main thread while another one holds memory (argument 1, in MB) and lives on.
 HEADLESS = """
 import ctypes, platform, sys, threading, time

@@ -232,7 +232,9 @@ def test_a_process_that_does_not_answer(kennel, watching, name):
     stuck, *others = [kennel.stand_in() for _ in range(3)]
     release = kennel.home / "release"
     start = [sys.executable, "-c", HANGING, f"/proc/{stuck.pid}/{name}", release]
-    watch = watching(f'{HUNG}\nmax_memory = "{"1MB" if name == "smaps_rollup" else "1GB"}"', start=start)
+    watch = watching(
+        f'{HUNG}\nmax_memory = "{"1MB" if name == "smaps_rollup" else "1GB"}"', "--poll-interval", "1", start=start
+    )
     for process in others:
         process.wait(60)
     if name == "cmdline":

@@ -1,0 +1,60 @@
+"""A browser: its main process and everything that it started."""
+
+from dataclasses import dataclass, field
+
+from servermonitoring.scrubbing import scrub_and_cut
+from watchdog import processes
+from watchdog.cgroup import Cgroup
+from watchdog.memory import Scale
+from watchdog.processes import Process
+from watchdog.rules import Rule
+from watchdog.verdict import Facts
+
+_NO_LIMIT = 1 << 62  # bytes
+_LONGEST_COMMAND = 1000  # characters of it that are told
+
+
+@dataclass
+class Family:
+    """A browser. Members stay members when their parent dies and they are handed to another."""
+
+    main: Process
+    rule: Rule
+    uid: int
+    arguments: list[str]
+    members: dict[int, Process]  # by pid, the main process included
+    memory: int = 0  # bytes
+    validated: float | None = None  # uptime
+    excused: float = 0.0  # uptime until which its validations could not be seen
+    scale: Scale = field(default_factory=Scale)
+    cgroup: Cgroup = field(init=False)
+    seen: float = 0.0  # uptime when the main process lived
+    dying: bool = False  # it is being killed: it keeps its members, whatever the rules say
+
+    def __post_init__(self) -> None:
+        self.cgroup = Cgroup(self.main.pid)
+
+    @property
+    def command(self) -> str:
+        return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
+
+    def facts(self, excused: float = 0.0) -> Facts:
+        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused))
+
+    def weigh(self, now: float) -> int:
+        """What it weighs, exactly where that is near the limit, in bytes."""
+        limit = self.rule.max_memory or _NO_LIMIT
+        return max(self.scale.weigh(self.members, limit, now), self.cgroup.weigh(self.members, limit, now))
+
+    def weigh_exactly(self, now: float) -> int:
+        """What it weighs, in bytes."""
+        return max(self.scale.exactly(self.members, now), self.cgroup.weigh(self.members, 0, now))
+
+    def exists(self) -> bool:
+        """Whether the main process lives. It stays a browser whatever it calls itself or executes later."""
+        return processes.alive(self.main.pid, self.main.start)
+
+    def drop_the_dead(self) -> None:
+        for pid, member in list(self.members.items()):
+            if not processes.alive(pid, member.start):
+                del self.members[pid]

@@ -1,0 +1,105 @@
+"""The main process of the browser that a WebDriver session drives."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from watchdog import processes
+from watchdog.processes import Process
+
+_HERE = {"localhost", "127.0.0.1", "[::1]"}
+_LISTENING = "0A"  # state in /proc/net/tcp
+
+
+def find(capabilities: dict[str, Any], service: int | None, *, is_local: bool) -> int | None:
+    """Return its pid, None if it is not found on this machine.
+
+    `service` is the pid of the driver's program, if it was started by this one. A session that is not local may be
+    one of a grid: pids and ports in its capabilities are then those of another machine.
+    """
+    told = capabilities.get("moz:processID")
+    if isinstance(told, int):
+        return told if _is_firefox(told, capabilities, is_local=is_local or service is not None) else None
+    browsers = {process.pid: process for process in _chromiums()}
+    address = (capabilities.get("goog:chromeOptions") or {}).get("debuggerAddress")
+    found = _listening(address, browsers) if isinstance(address, str) else None
+    if service is None:
+        return found if found is not None and _uses_profile(found, _profile(capabilities)) else None
+    if found is None:
+        found = next((pid for pid in browsers if service in _parents(pid) and not _has_below(pid, browsers)), None)
+    return found
+
+
+def _is_firefox(pid: int, capabilities: dict[str, Any], *, is_local: bool) -> bool:
+    process = processes.look(pid)
+    if process is None or process.is_dead:
+        return False
+    return is_local or _uses_profile(pid, capabilities.get("moz:profile"))
+
+
+def _profile(capabilities: dict[str, Any]) -> Any:
+    """Return the profile of Chromium, Chrome or Edge; not told of a browser that the driver did not start."""
+    told = (capabilities.get(name) for name in ("chrome", "msedge"))
+    return next((each.get("userDataDir") for each in told if isinstance(each, dict)), None)
+
+
+def _uses_profile(pid: int, profile: Any) -> bool:
+    """Whether its command line names the profile, if one was told: a grid has other profiles than this machine."""
+    return not profile or any(each.endswith(str(profile)) for each in processes.arguments(pid))
+
+
+def _chromiums() -> Iterator[Process]:
+    """Processes that may be a main one of Chromium; its others have a --type."""
+    for pid in processes.pids():
+        arguments = processes.arguments(pid)
+        if any(each.startswith(("--user-data-dir", "--remote-debugging-port")) for each in arguments) and not any(
+            each.startswith("--type=") for each in arguments
+        ):
+            process = processes.look(pid)
+            if process is not None and not process.is_dead:
+                yield process
+
+
+def _parents(pid: int) -> Iterator[int]:
+    process = processes.look(pid)
+    while process is not None and process.parent:
+        yield process.parent
+        process = processes.look(process.parent)
+
+
+def _has_below(pid: int, browsers: dict[int, Process]) -> bool:
+    """Whether another candidate is below: this one is a script, then, that started the browser."""
+    return any(pid in _parents(other) for other in browsers)
+
+
+def _listening(address: str, browsers: dict[int, Process]) -> int | None:
+    """Return the process that listens at the address of its debugger."""
+    host, _, port = address.rpartition(":")
+    if host not in _HERE or not port.isdigit():
+        return None
+    sockets = {f"socket:[{inode}]" for inode in _sockets(int(port))}
+    return next((pid for pid in browsers if not sockets.isdisjoint(_open_files(pid))), None)
+
+
+def _sockets(port: int) -> Iterator[str]:
+    """The inodes of the sockets that listen at this port."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[1].endswith(f":{port:04X}") and fields[3] == _LISTENING:
+                yield fields[9]
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return
+    for link in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            yield str(link.readlink())
