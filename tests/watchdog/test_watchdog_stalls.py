@@ -177,7 +177,6 @@ sys.exit(main(sys.argv[2:]))
     assert ends(watch.process) == 0
 
 
-@watchdog(fault="the configuration is a pipe at SIGHUP", promise="the old rules stay in force, and nobody waits")
 def test_configuration_becomes_a_pipe(kennel, watching):
     watch = watching(HUNG)
     watch.said("matches no process")
