@@ -33,6 +33,8 @@ _IMPORTED = (  # what every run imports
     "xml.etree.ElementTree", "xml.dom.minidom", "zipfile", "zoneinfo",
 )  # fmt: skip
 _AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python that a fork can follow
+# Before any test changes it: a test may look for what has its variables.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SERVERMON"))}
 _LARGEST = 1_000_000  # bytes of a request: arguments and environment
 
 Stream = int | IO[Any] | None
@@ -130,7 +132,7 @@ def _descriptor(stdout: Stream) -> int:
 
 def _changes_python(environment: Mapping[str, str]) -> bool:
     """Whether Python would start differently with this environment than it did in the server."""
-    return _of_python(environment) != _of_python(_own_environment())
+    return _of_python(environment) != _of_python(_ENVIRONMENT)
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -139,18 +141,11 @@ def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def _own_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SERVERMON"))}
-
-
-@functools.cache
 def _server() -> socket.socket:
     """Start the server of this process; it ends when this process does."""
     mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
-    process = subprocess.Popen(
-        [sys.executable, __file__, str(its.fileno())], pass_fds=[its.fileno()], env=_own_environment()
-    )
+    process = subprocess.Popen([sys.executable, __file__, str(its.fileno())], pass_fds=[its.fileno()], env=_ENVIRONMENT)
     its.close()
     atexit.register(process.wait)
     atexit.register(mine.close)

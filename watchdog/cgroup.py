@@ -6,6 +6,7 @@ And it ends all that is in it at one stroke, whatever forks meanwhile.
 
 import contextlib
 import functools
+import logging
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from watchdog import processes
 from watchdog.memory import FAR
+
+log = logging.getLogger(__name__)
 
 _SOUGHT_EVERY = 10.0  # seconds: a browser may be moved into a cgroup after its start
 _MOST_GROUPS = 64  # that are looked through, with those below one
@@ -70,7 +73,12 @@ class Cgroup:
             return False
         try:
             return _kill(*self._own)
-        except OSError:  # it has gone, this user may not do it, or the kernel is older than 5.14
+        except FileNotFoundError:  # it has gone, or the kernel is older than 5.14
+            return False
+        except OSError as error:
+            text = "cgroup %r cannot be killed as a whole: %s; its processes are, one by one"
+            log.warning(text, str(self._own[0]), error)
+            self._own = None
             return False
 
 

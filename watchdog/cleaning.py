@@ -76,6 +76,6 @@ def _remove(path: Path, parent: int, name: str, uid: int) -> Leftover:
     try:
         size = removal.size(parent, name)
         removal.remove(parent, name, uid)
-    except (OSError, RecursionError) as error:
+    except OSError as error:
         return Leftover(path, size, str(error))
     return Leftover(path, size)

@@ -53,6 +53,7 @@ def _watch(options: argparse.Namespace, signals: "Signals") -> int:
         return OK
     if not options.dry_run:
         looks.truce = truce.begin(book.rules, directory)
+        looks.believer.listen()
     daemon.run()
     return OK
 

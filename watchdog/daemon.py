@@ -78,7 +78,8 @@ class Daemon:
         sd_notify.notify("WATCHDOG=1")
         if time.monotonic() - self._beaten >= _BEAT_EVERY:
             self._beaten = time.monotonic()
-            beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started)
+            suspended = self.watch.believer.suspension.reason
+            beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started, suspended)
             self.watch.state.heartbeat(beat)
 
     def _change_rules(self) -> None:

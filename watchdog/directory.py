@@ -4,9 +4,12 @@ It is safe when it belongs to root or to the user who asks, and lets nobody else
 Root takes it over if another user made it first; anyone else refuses to believe what is in it.
 """
 
+import contextlib
+import errno
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "WATCHDOG_VALIDATED_DIR"
@@ -22,7 +25,7 @@ def location() -> Path:
 
 
 def open_to_write() -> int:
-    """A descriptor of the directory, made if it is missing. Raises OSError that says what is wrong."""
+    """Return a descriptor of the directory, made if it is missing. Raise OSError that says what is wrong."""
     path = location()
     try:
         return _open(path)
@@ -31,21 +34,47 @@ def open_to_write() -> int:
         return _open(path)
 
 
-def open_to_believe(*, repair: bool) -> int:
-    """The same, once it is certain that no other user can plant or remove records.
+@contextlib.contextmanager
+def opened() -> Iterator[int]:
+    """Give the same, once it is certain that no other user can plant or remove records. Raise OSError."""
+    path = location()
+    descriptor = _open(path)
+    try:
+        _check(descriptor, path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
-    With `repair` it is made if it is missing, and made safe as far as this user can. Raises OSError.
+
+def repair() -> bool:
+    """Make the directory if it is missing, and safe as far as this user can; return whether records may be lost.
+
+    They may be where it was missing, or another user could have removed them. Raise OSError.
     """
     path = location()
-    descriptor = open_to_write() if repair else _open(path)
+    made = not path.is_dir()
+    descriptor = open_to_write()
     try:
-        if repair:
-            _make_safe(descriptor, path)
-        _check(descriptor, path)
-    except BaseException:
+        return _make_safe(descriptor, path) or made
+    finally:
         os.close(descriptor)
+
+
+def write_beside(descriptor: int, name: str, content: bytes) -> str:
+    """Write a new file, for a record of this name that is not in its place yet; return its name. Raise OSError."""
+    beside = f".{name}.{os.urandom(6).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(beside, flags, 0o600, dir_fd=descriptor)
+    try:
+        try:
+            if os.write(file, content) < len(content):  # never flushed to the disk: that could wait
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(file)
+    except BaseException:
+        os.unlink(beside, dir_fd=descriptor)
         raise
-    return descriptor
+    return beside
 
 
 def _open(path: Path) -> int:
@@ -57,18 +86,22 @@ def _open(path: Path) -> int:
 
 
 def _make(path: Path) -> None:
+    """Private; shared where root makes it, or where others can make one, and would be kept out of this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.mkdir(mode=_PRIVATE)
     except FileExistsError:
         return
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 or path.parent.stat().st_mode & stat.S_IWOTH:
         descriptor = _open(path)
-        os.fchmod(descriptor, _SHARED)
-        os.close(descriptor)
+        try:
+            os.fchmod(descriptor, _SHARED)
+        finally:
+            os.close(descriptor)
 
 
-def _make_safe(descriptor: int, path: Path) -> None:
+def _make_safe(descriptor: int, path: Path) -> bool:
+    """Return whether another user could have removed records before."""
     status, me = os.fstat(descriptor), os.geteuid()
     mode = stat.S_IMODE(status.st_mode)
     if me == 0 and status.st_uid != 0:
@@ -78,6 +111,7 @@ def _make_safe(descriptor: int, path: Path) -> None:
         os.fchmod(descriptor, _SHARED)
     elif me == status.st_uid and _open_to_all(mode):
         os.fchmod(descriptor, mode | stat.S_ISVTX)
+    return _open_to_all(mode) or status.st_uid not in (0, me)
 
 
 def _check(descriptor: int, path: Path) -> None:

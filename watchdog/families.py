@@ -51,6 +51,10 @@ class Families:
                 found += self._bereave(family, table, now)
         return [family for family in found if self.by_main.get(family.main.pid) is family]
 
+    def is_behind(self) -> bool:
+        """Whether an update has failed, and there is something to be taken in yet."""
+        return bool(self._waiting)
+
     def take(self, family: Family) -> None:
         """Count a family as one of these, with the members that it has."""
         for other in (*self.by_main.values(), *(left for _, left in self.left)):
@@ -93,10 +97,14 @@ class Families:
 
     def _bereave(self, family: Family, table: Table, now: float) -> list[Family]:
         """Its main process has ended: the browsers among those that live on; what is none is left over."""
-        self.forget(family)
         family.drop_the_dead()
         living = sorted(filter(None, map(processes.look, family.members)), key=_parents_first)
-        heirs = self._heirs(family, living, table)
+        self.forget(family)
+        try:
+            heirs = self._heirs(family, living, table)
+        except OSError:
+            self.take(family)  # for the next update
+            raise
         family.members = {each.pid: each for each in living if each not in self.membership}
         if family.members and not heirs and family.seen - family.main.started < _LAUNCHER:
             return [self._inherit(family)]
@@ -104,6 +112,7 @@ class Families:
             family.cgroup.share_with(heir.main.pid)
         for member in family.members.values():
             self.membership.join(family, member)
+        family.arguments = []  # its profile is its driver's, or of a browser that it started
         if family.members:
             self.left.append((now + _LEFT_GRACE, family))
         return heirs
@@ -116,7 +125,7 @@ class Families:
                 continue
             heir = self._found(process)
             if heir is not None:
-                heir.validated = family.validated
+                heir.succeed(family)
                 self._gather(heir, table)
                 heirs.append(heir)
         return heirs
@@ -125,7 +134,8 @@ class Families:
         """What a launcher started and left is the browser, whatever its name."""
         main = next(iter(family.members.values()))
         arguments = processes.arguments(main.pid)
-        heir = Family(main, family.rule, family.uid, arguments, family.members, validated=family.validated)
+        heir = Family(main, family.rule, family.uid, arguments, family.members)
+        heir.succeed(family)
         self.take(heir)
         return heir
 

@@ -1,5 +1,6 @@
 """A browser: its main process and everything that it started."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from servermonitoring.scrubbing import scrub_and_cut
@@ -11,6 +12,7 @@ from watchdog.rules import Rule
 from watchdog.verdict import Facts
 
 _NO_LIMIT = 1 << 62  # bytes
+_MOST_FORMER = 200  # processes
 _LONGEST_COMMAND = 1000  # characters of it that are told
 
 
@@ -26,6 +28,8 @@ class Family:
     memory: int = 0  # bytes
     validated: float | None = None  # uptime
     excused: float = 0.0  # uptime until which its validations could not be seen
+    asked: float = 0.0  # uptime when its records were last read
+    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # members that ended since
     scale: Scale = field(default_factory=Scale)
     cgroup: Cgroup = field(init=False)
     seen: float = 0.0  # uptime when the main process lived
@@ -39,7 +43,21 @@ class Family:
         return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
 
     def facts(self, excused: float = 0.0) -> Facts:
-        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused))
+        return Facts(self.main.started, self.memory, self.validated, max(excused, self.excused), self.asked)
+
+    def all_members(self) -> list[Process]:
+        """Those that may have been validated: also what has ended since the records were last read."""
+        return [*self.members.values(), *self.former]
+
+    def lose(self, pid: int) -> None:
+        """Count a process as a former member."""
+        if member := self.members.pop(pid, None):
+            self.former.append(member)
+
+    def succeed(self, family: "Family") -> None:
+        """Take over what is known of the validations of one whose main process has ended, read or not."""
+        self.validated, self.excused = family.validated, family.excused
+        self.former.extend(family.former)
 
     def weigh(self, now: float) -> int:
         """What it weighs, exactly where that is near the limit, in bytes."""
@@ -57,4 +75,4 @@ class Family:
     def drop_the_dead(self) -> None:
         for pid, member in list(self.members.items()):
             if not processes.alive(pid, member.start):
-                del self.members[pid]
+                self.lose(pid)

@@ -30,6 +30,10 @@ _LONGEST_NAME = 15  # characters, as of every process
 _PATIENCE = 0.1  # seconds that the first signal waits for the disk
 
 
+class _OfAnotherContainerError(Exception):
+    """The pids in a file are not those that are seen here."""
+
+
 class Journal:
     """Notes what is being killed."""
 
@@ -41,6 +45,7 @@ class Journal:
         self._idle = threading.Event()
         self._idle.set()
         self._failed = False
+        self._old: list[Path] = []  # files of others that were read
 
     def note(self, families: Iterable[Family], *, wait: bool = False) -> None:
         """Write down the members of these; `wait` a moment until it is done, unless the disk has hung before."""
@@ -59,8 +64,24 @@ class Journal:
             self._idle.wait(_PATIENCE)
 
     def unfinished(self) -> list[Family]:
-        """What watchdogs that are no more had begun to kill, and still lives; their files are removed."""
-        return [] if self._directory is None else list(_unfinished(self._directory))
+        """What watchdogs that are no more had begun to kill, and still lives."""
+        found: list[Family] = []
+        for path in [] if self._directory is None else _of_others(self._directory):
+            try:
+                found += _unfinished(path)
+            except _OfAnotherContainerError:
+                continue  # whose watchdog may live
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                log.warning("%s, of what was being killed, is not believed: %s", path, error)
+            self._old.append(path)
+        return found
+
+    def remove_old(self) -> None:
+        """Remove the files that were read, when what they say is noted in this one's own."""
+        for path in self._old:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        self._old.clear()
 
     def _write(self) -> None:
         while True:
@@ -108,19 +129,14 @@ def _pids() -> str:
     return str(Path("/proc/self/ns/pid").readlink())
 
 
-def _unfinished(directory: Path) -> Iterator[Family]:
-    for path in _of_others(directory):
-        try:
-            owner, text = _read(path)
-            value = json.loads(text)
-            if value["boot"] == _boot() and value["pids"] != _pids():
-                continue  # of another container, whose watchdog may live
-            if value["boot"] == _boot():
-                yield from _families(value["killings"], owner)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning("%s, of what was being killed, is not believed: %s", path, error)
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _unfinished(path: Path) -> list[Family]:
+    owner, text = _read(path)
+    value = json.loads(text)
+    if value["boot"] != _boot():
+        return []
+    if value["pids"] != _pids():
+        raise _OfAnotherContainerError
+    return list(_families(value["killings"], owner))
 
 
 def _of_others(directory: Path) -> list[Path]:

@@ -87,8 +87,8 @@ class Killing:
 
     def _kill(self, alive: list[Process], now: float) -> bool:
         """Kill what is alive; true when it does not end by that."""
+        self.family.cgroup.kill()  # at one stroke, where that can be
         self._send_all(alive, signal.SIGKILL)
-        self.family.cgroup.kill()
         for each in alive:
             self._killed.setdefault(each[:2], now)
         if any(now - self._killed[each[:2]] < _GIVE_UP for each in alive):

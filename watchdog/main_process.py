@@ -22,10 +22,11 @@ def find(capabilities: dict[str, Any], service: int | None, *, is_local: bool) -
     if isinstance(told, int):
         return told if _is_firefox(told, capabilities, is_local=is_local or service is not None) else None
     browsers = {process.pid: process for process in _chromiums()}
-    address = (capabilities.get("goog:chromeOptions") or {}).get("debuggerAddress")
-    found = _listening(address, browsers) if isinstance(address, str) else None
+    address = _told(capabilities, "goog:chromeOptions", "ms:edgeOptions").get("debuggerAddress")
+    found = _listening(str(address), browsers)
+    profile = _told(capabilities, "chrome", "msedge").get("userDataDir")  # not of one that it attached to
     if service is None:
-        return found if found is not None and _uses_profile(found, _profile(capabilities)) else None
+        return found if found is None or not profile or _uses_profile(found, profile) else None
     if found is None:
         found = next((pid for pid in browsers if service in _parents(pid) and not _has_below(pid, browsers)), None)
     return found
@@ -38,15 +39,14 @@ def _is_firefox(pid: int, capabilities: dict[str, Any], *, is_local: bool) -> bo
     return is_local or _uses_profile(pid, capabilities.get("moz:profile"))
 
 
-def _profile(capabilities: dict[str, Any]) -> Any:
-    """Return the profile of Chromium, Chrome or Edge; not told of a browser that the driver did not start."""
-    told = (capabilities.get(name) for name in ("chrome", "msedge"))
-    return next((each.get("userDataDir") for each in told if isinstance(each, dict)), None)
+def _told(capabilities: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the capabilities that drivers of Chromium, Chrome or Edge have below one of these names."""
+    return next((each for name in names if isinstance(each := capabilities.get(name), dict)), {})
 
 
 def _uses_profile(pid: int, profile: Any) -> bool:
-    """Whether its command line names the profile, if one was told: a grid has other profiles than this machine."""
-    return not profile or any(each.endswith(str(profile)) for each in processes.arguments(pid))
+    """Whether its command line names the profile: a grid has other profiles than this machine."""
+    return bool(profile) and any(each.endswith(str(profile)) for each in processes.arguments(pid))
 
 
 def _chromiums() -> Iterator[Process]:

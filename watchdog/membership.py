@@ -78,4 +78,4 @@ class Membership:
 
     def _leave(self, pid: int) -> None:
         _, family = self._of.pop(pid)
-        family.members.pop(pid, None)
+        family.lose(pid)

@@ -22,4 +22,6 @@ def _needed(facts: Facts, rule: Rule, now: float) -> float:
     due = due_at(facts, rule)
     if due is not None:
         times.append(due - now)
+    if facts.validated is None and rule.revalidated_every is not None:  # it may have been, since
+        times.append(facts.asked + rule.revalidated_every - now)
     return min(times, default=float("inf"))

@@ -5,7 +5,8 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from watchdog import processes, retention
@@ -14,6 +15,9 @@ from watchdog.processes import Process
 _NAME = re.compile(r"(?P<pid>\d{1,10})-(?P<start>\d{1,20})(?:\.\w{1,40})?")
 _LARGEST = 4096  # bytes
 _SLACK = 1.0  # seconds by which a record may lie outside the process's life
+_UPTIME = 315_000_000  # seconds, ten years: a file's time of modification below it is an uptime, not a date
+_MOST_LISTED = 500_000  # names in the directory, where anybody may make files: half a second
+_MOST_TIDIED = 5_000  # names that are looked at to remove the records of the dead
 
 
 class Found(NamedTuple):
@@ -23,56 +27,108 @@ class Found(NamedTuple):
     troubles: list[str]
 
 
-def newest(descriptor: int, members: Iterable[Process], uid: int, now: float) -> Found:
-    """When a browser was last validated, by a record of any of its processes. Raises OSError."""
-    starts = {member.pid: member for member in members}
+class _Reading(NamedTuple):
+    uid: int  # whose records are believed, beside root's
+    now: float  # uptime
+    refresh: bool = False  # make them young
+
+
+def newest(descriptor: int, members: Iterable[Process], uid: int, now: float, *, refresh: bool = False) -> Found:
+    """Return when a browser was last validated, by the record of any of its processes, opened by its name.
+
+    With `refresh` the records are made young, so that nothing that removes old files takes them. Raise OSError.
+    """
+    return _newest(descriptor, [(_name_of(member), member) for member in members], _Reading(uid, now, refresh=refresh))
+
+
+def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: float) -> Found:
+    """Return the same by records under other names: a name that another user has taken has a suffix in its stead.
+
+    Raise OSError, also for more files than can be listed.
+    """
+    named = {_name_of(member): member for member in members}
+    names = []
+    for count, name in enumerate(_names(descriptor)):
+        if count >= _MOST_LISTED:
+            raise OSError(f"it holds more than {_MOST_LISTED} files; whoever made them should remove them")
+        plain, _, suffix = name.partition(".")
+        if suffix and plain in named and _NAME.fullmatch(name):
+            names.append((name, named[plain]))
+    return _newest(descriptor, names, _Reading(uid, now))
+
+
+def remove_dead(descriptor: int, needed: Collection[tuple[int, int]]) -> None:
+    """Remove records of processes that are no more, as far as this user may, but for those needed. Raise OSError.
+
+    Of a directory that others have filled only a part is looked at.
+    """
+    for name in list(islice(_names(descriptor), _MOST_TIDIED)):
+        match = _NAME.fullmatch(name.removeprefix("."))
+        if match is None:
+            continue
+        process = int(match["pid"]), int(match["start"])
+        with contextlib.suppress(OSError):
+            if process not in needed and not processes.alive(*process) and retention.is_over(descriptor, name):
+                os.unlink(name, dir_fd=descriptor)
+
+
+def _names(descriptor: int) -> Iterator[str]:
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            yield entry.name
+
+
+def _name_of(process: Process) -> str:
+    return f"{process.pid}-{process.start}"
+
+
+def _newest(descriptor: int, named: Iterable[tuple[str, Process]], reading: _Reading) -> Found:
     times: list[float] = []
     troubles: list[str] = []
-    for name, pid, start in _named(descriptor):
-        member = starts.get(pid)
-        if member is None or member.start != start:
-            continue
+    for name, member in named:
         try:
-            times.append(_validated(descriptor, name, member, uid, now))
+            times.append(_validated(descriptor, name, member, reading))
         except FileNotFoundError:
-            continue  # renamed meanwhile
+            continue
         except (OSError, ValueError) as error:
             troubles.append(f"validation record {name} is not believed: {error}")
     return Found(max(times, default=None), troubles)
 
 
-def remove_dead(descriptor: int) -> None:
-    """Remove the records of processes that are no more, as far as this user may. Raises OSError."""
-    for name, pid, start in list(_named(descriptor, unfinished=True)):
-        with contextlib.suppress(OSError):
-            if not processes.alive(pid, start) and retention.is_over(descriptor, name):
-                os.unlink(name, dir_fd=descriptor)
-
-
-def _named(descriptor: int, *, unfinished: bool = False) -> Iterator[tuple[str, int, int]]:
-    for name in os.listdir(descriptor):
-        match = _NAME.fullmatch(name.removeprefix(".") if unfinished else name)
-        if match:
-            yield name, int(match["pid"]), int(match["start"])
-
-
-def _validated(descriptor: int, name: str, member: Process, uid: int, now: float) -> float:
+def _validated(descriptor: int, name: str, member: Process, reading: _Reading) -> float:
     """The record's time. Raises OSError, or ValueError for one that is not to be believed."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     file = os.open(name, flags, dir_fd=descriptor)
     try:
-        _check(os.fstat(file), uid)
+        status = os.fstat(file)
+        _check(status, reading.uid)
+        if reading.refresh:
+            _make_young(file, status)
         text = os.read(file, 64)
     finally:
         os.close(file)
-    value = float(text.split(None, 1)[0]) if text.strip() else math.nan
+    value = max(_times(text, status.st_mtime, reading.now), default=math.nan)
     if not math.isfinite(value):
         raise ValueError("holds no time")
-    if value > now + _SLACK:
+    if value > reading.now + _SLACK:
         raise ValueError("is of the future")
     if value < member.started - _SLACK:
         raise ValueError("is older than the process")
     return value
+
+
+def _make_young(file: int, status: os.stat_result) -> None:
+    """Set the time of the last change (and, by reading, of access). That of modification may be a validation."""
+    with contextlib.suppress(OSError):
+        os.fchmod(file, stat.S_IMODE(status.st_mode))
+
+
+def _times(text: bytes, modified: float, now: float) -> Iterator[float]:
+    """The time that the file holds, and the one that was set when it could not be written. Raises ValueError."""
+    if text.strip():
+        yield float(text.split(None, 1)[0])
+    if modified <= min(now + _SLACK, _UPTIME):
+        yield modified
 
 
 def _check(status: os.stat_result, uid: int) -> None:

@@ -109,7 +109,7 @@ class Commands:
             browser.validate()
 
     def _answers(self, command: str, session: str | None) -> bool:
-        """Ask the page something that no site delays; what hangs keeps this no longer than the timeout of loads."""
+        """Ask the page something that no site delays; a page that hangs delays it, as any command to it."""
         try:
             if ":" in command:
                 self._send("WebDriver:FindElement", dict(_ROOT))

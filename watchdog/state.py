@@ -18,6 +18,7 @@ class Heartbeat:
     time: float  # of the last look, unix seconds
     poll_interval: float  # seconds until the next look is due at the latest
     started: float  # unix seconds
+    suspended: str = ""  # why validations cannot be recorded, and are not missed now
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ def heartbeat(directory: Path) -> Heartbeat | None:
     if value is None:
         return None
     try:
-        return Heartbeat(
-            int(value["pid"]), float(value["time"]), float(value["poll_interval"]), float(value["started"])
-        )
+        pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
+        return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
 

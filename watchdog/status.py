@@ -20,14 +20,15 @@ from watchdog.verdict import due_at, verdict
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "WHAT HAPPENS")
 
 
-def families(rules: list[Rule]) -> list[Family]:
+def families(rules: list[Rule], state: Path) -> list[Family]:
     """The browsers there are now, weighed exactly, with their last validation."""
     now, table, found = uptime(), Table(), Families(rules)
-    believer = Believer(repair=False)
+    believer = Believer(repair=False, state=state)
     found.update(table, table.refresh(now), now)
     for family in found.by_main.values():
         family.memory = family.weigh_exactly(now)
         believer.ask(family, now)
+        family.excused = max(family.excused, believer.suspension.excused)
     return list(found.by_main.values())
 
 
@@ -37,7 +38,7 @@ def running(beat: Heartbeat | None) -> bool:
 
 
 def as_text(rules: list[Rule], state: Path) -> str:
-    return f"{_in_a_line(heartbeat(state))}\n{_table(rules)}"
+    return f"{_in_a_line(heartbeat(state))}\n{_table(rules, state)}"
 
 
 def as_json(rules: list[Rule], state: Path) -> str:
@@ -46,7 +47,7 @@ def as_json(rules: list[Rule], state: Path) -> str:
         {
             "running": running(beat),
             "heartbeat": None if beat is None else vars(beat),
-            "browsers": [_values(family, now) for family in families(rules)],
+            "browsers": [_values(family, now) for family in families(rules, state)],
         },
         indent=2,
     )
@@ -57,12 +58,15 @@ def _in_a_line(beat: Heartbeat | None) -> str:
         return "No watchdog was ever started here: `watchdog watch` starts one."
     looked = f"looked {telling.ago(time.time() - beat.time)}"
     if running(beat):
-        return f"The watchdog runs (process {beat.pid}, {looked})."
+        suspended = (
+            f"\nVALIDATIONS CANNOT BE RECORDED, so only memory is judged: {beat.suspended}" if beat.suspended else ""
+        )
+        return f"The watchdog runs (process {beat.pid}, {looked}).{suspended}"
     return f"THE WATCHDOG DOES NOT RUN (process {beat.pid} {looked} for the last time)."
 
 
-def _table(rules: list[Rule]) -> str:
-    rows = [_HEAD, *(_row(family, uptime()) for family in families(rules))]
+def _table(rules: list[Rule], state: Path) -> str:
+    rows = [_HEAD, *(_row(family, uptime()) for family in families(rules, state))]
     if not rows[1:]:
         meant = ", ".join(f"{rule.name} ({rule.process})" for rule in rules)
         return f"No browser runs that a rule means: {meant}."

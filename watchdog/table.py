@@ -56,7 +56,8 @@ class Table:
 
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
-        return not processes.newest_pid() == self._newest == self._before or bool(self._still_young(now))
+        settled = processes.newest_pid() == self._newest == self._before and self._listed > float("-inf")
+        return not settled or bool(self._still_young(now))
 
     def _still_young(self, now: float) -> list[int]:
         self._young = {pid: each for pid, each in self._young.items() if now - each.started < YOUNG}

@@ -1,4 +1,4 @@
-"""Which entries of a directory living processes use: by command line, open files, working directory, sockets,
+"""Which entries of a directory living processes use: by command line, open files, working directory, mounts, sockets,
 by the browsers' own locks, and by the run that is named as owner.
 """
 
@@ -14,17 +14,24 @@ from pathlib import Path
 from servermonitoring import owner
 from watchdog import processes
 
+_NAME = re.compile(r"[\w.-]+")
+_ROOT = 3  # field of /proc/PID/mountinfo: what of the file system is mounted
+_LARGEST_TABLE = 2**24  # characters
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
 def used_entries(directory: Path) -> set[str]:
-    """Names in the directory that something alive uses, as far as this user may see."""
-    prefix = os.path.realpath(directory).rstrip("/") + "/"
-    prefixes = {prefix, str(directory.absolute()).rstrip("/") + "/"}
-    pattern = re.compile("|".join(f"{re.escape(each)}([^/\0]+)" for each in prefixes))
+    """Return the names in the directory that something alive names, as far as this user may see.
+
+    The directory in which it names them does not matter: another process may see it elsewhere (in a mount namespace,
+    below a root of its own, by a relative path), and drivers give no name twice.
+    """
+    names = set(os.listdir(directory))  # noqa: PTH208 - 40 times faster
     used: set[str] = set()
-    for text in (*_sockets(), *(text for pid in processes.pids() for text in _paths(pid))):
-        used.update(name for match in pattern.finditer(text) for name in match.groups() if name)
+    read: set[str] = set()
+    for pid in processes.pids():
+        for text in (*_paths(pid), *_mounts(pid, read), *_sockets(pid, read)):
+            used |= names.intersection(_NAME.findall(text))
     return used
 
 
@@ -75,13 +82,34 @@ def _paths(pid: int) -> Iterator[str]:
         descriptors = list((base / "fd").iterdir())
     except OSError:
         descriptors = []
-    for link in (base / "cwd", *descriptors):
+    for link in (base / "cwd", base / "root", *descriptors):
         with contextlib.suppress(OSError):
             yield str(link.readlink())
 
 
-def _sockets() -> list[str]:
+def _mounts(pid: int, read: set[str]) -> Iterator[str]:
+    """Yield what is mounted where this process sees it: a profile may be mounted for it under another name."""
+    for line in _table(pid, "mountinfo", ("ns/mnt", "root"), read):
+        fields = line.split(" ", 4)
+        if len(fields) > _ROOT:
+            yield fields[_ROOT]
+
+
+def _sockets(pid: int, read: set[str]) -> Iterator[str]:
+    """Yield the names of the Unix sockets in this process's network namespace."""
+    yield from _table(pid, "net/unix", ("ns/net",), read)
+
+
+def _table(pid: int, name: str, shared: tuple[str, ...], read: set[str]) -> list[str]:
+    """Return a table of a process's, once for all processes that have the same one."""
+    base = Path(f"/proc/{pid}")
     try:
-        return Path("/proc/net/unix").read_text(errors="replace").splitlines()
+        key = " ".join((name, *(str((base / link).readlink()) for link in shared)))
+        if key in read:
+            return []
+        with (base / name).open(errors="replace") as table:
+            lines = table.read(_LARGEST_TABLE).splitlines()
     except OSError:
         return []
+    read.add(key)
+    return lines

@@ -1,5 +1,6 @@
 """Decides whether a browser has to die. Pure: it knows only what it is given."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,6 +22,7 @@ class Facts:
     memory: int  # bytes
     validated: float | None
     excused: float = 0.0  # until then nobody could validate, or no validation could be seen
+    asked: float = math.inf  # when it was last looked whether it has been validated
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Watch:
         self._journal = Journal(state)
         self._resumed = False
         self.state, self._dry_run = StateWriter(state), dry_run
-        self._believer = Believer(repair=not dry_run)
+        self.believer = Believer(repair=not dry_run, state=state)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
         self._interruptions = Interruptions(uptime())
@@ -50,10 +50,11 @@ class Watch:
         self._notice_interruption(now)
         if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
             self._tidied = now
-            self._believer.tidy()
+            self.believer.tidy(self.families.by_main.values())
         if not self._resumed:
             self._resumed = True
             self._resume(now)
+        self.believer.glance(self.families.by_main.values(), now)
         for family in self._find(now):
             self._greet(family, now)
         for family in self._judged():
@@ -64,7 +65,8 @@ class Watch:
         """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
         now = uptime()
         self._notice_interruption(now)
-        return self.table.stale(now)
+        heard = self.believer.glance(self.families.by_main.values(), now)
+        return heard or self.families.is_behind() or self.table.stale(now)
 
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
@@ -72,7 +74,7 @@ class Watch:
             return pacing.DYING
         now = uptime()
         longest = min(longest, self.families.due() - now, self.truce.left(now) or longest)
-        judged = ((family.facts(self._excused), family.rule) for family in self._judged())
+        judged = ((family.facts(self._excused_until()), family.rule) for family in self._judged())
         return pacing.pause(judged, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
@@ -88,6 +90,7 @@ class Watch:
                 self._find(now)
                 self._go_on_killing(now)
             time.sleep(pacing.DYING)
+        self.believer.close()
 
     def _find(self, now: float) -> list[Family]:
         """Take in what has started and what has ended; the browsers found."""
@@ -103,7 +106,7 @@ class Watch:
 
     def _greet(self, family: Family, now: float) -> None:
         family.memory = family.weigh(now)
-        self._believer.ask(family, now)
+        self.believer.ask(family, now)
         log.info("watching %s", telling.in_a_line(family, now))
         if not may_end(family.main):
             self._spare(family, "this user may not end it: it is not watched")
@@ -112,11 +115,12 @@ class Watch:
 
     def _judge(self, family: Family, now: float) -> None:
         family.memory = family.weigh(now)
-        found = verdict(family.facts(self._excused), family.rule, now)
+        self.believer.ask_again(family, now)
+        found = verdict(family.facts(self._excused_until()), family.rule, now)
         if found is None:
             return
-        if found.reason is not Reason.MEMORY and not self._believer.ask(family, now):
-            self._excused = now
+        if found.reason is not Reason.MEMORY:
+            self.believer.ask(family, now)
         found = self._confirm(family)
         if found is not None:
             self._end(family, found)
@@ -129,7 +133,7 @@ class Watch:
         now = uptime()
         self._notice_interruption(now)
         family.memory = family.weigh(now)
-        return verdict(family.facts(self._excused), family.rule, now)
+        return verdict(family.facts(self._excused_until()), family.rule, now)
 
     def _end(self, family: Family, found: Verdict) -> None:
         now, hurried = uptime(), found.reason is Reason.MEMORY
@@ -137,7 +141,7 @@ class Watch:
             self._spare(family, f"would be killed: {found.message}")
             return
         kill = telling.kill_of(family, found, now)
-        self._note(family)
+        self._note(family, wait=not hurried)
         try:
             self.killings.append(Killing(family, now, hurried=hurried))
         except ProcessLookupError:
@@ -161,6 +165,9 @@ class Watch:
         self._note()
 
     def _end_left_over(self, family: Family, now: float) -> None:
+        if family.main[:2] in self._spared:
+            self.families.forget(family)
+            return
         what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
         if self._dry_run:
             self._spare(family, f"{what}; it would be killed")
@@ -178,18 +185,19 @@ class Watch:
             )  # fmt: skip
             self.families.take(family)
             self._complete(family, now)
+        self._journal.remove_old()
 
     def _complete(self, family: Family, now: float) -> None:
         self._note(family)
         self.killings.append(Killing(family, now, begun=True))
 
-    def _note(self, *more: Family) -> None:
+    def _note(self, *more: Family, wait: bool = True) -> None:
         """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
         if more:
             self.families.membership.ancestry.listen()
         elif not self.killings:
             self.families.membership.ancestry.close()
-        self._journal.note([*(killing.family for killing in self.killings), *more], wait=bool(more))
+        self._journal.note([*(killing.family for killing in self.killings), *more], wait=wait and bool(more))
 
     def _bury(self, killing: Killing) -> None:
         family = killing.family
@@ -199,6 +207,9 @@ class Watch:
 
     def _notice_interruption(self, now: float) -> None:
         self._excused = max(self._excused, self._interruptions.notice(now))
+
+    def _excused_until(self) -> float:
+        return max(self._excused, self.believer.suspension.excused)
 
 
 def _remove_profiles(family: Family) -> None:

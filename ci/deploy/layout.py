@@ -19,6 +19,8 @@ SECRETS = Path("/etc/servermonitoring")
 CONFIGURATION = Path("/etc/servermonitoring.toml")
 PASSWORDS = Path("/etc/nginx/servermonitoring.htpasswd")
 UNITS = Path("/etc/systemd/system")
+RUNTIME = Path("/run/servermonitoring")  # the watchdog's socket; it makes the directory after a reboot
+TEMPORARY = Path("/etc/tmpfiles.d/servermonitoring.conf")
 _WRITTEN_FOR = "/opt/servermonitoring"  # where the files of this directory take the checkout to be
 _OTHERS_WRITE = 0o022
 _UNITS = (
@@ -64,7 +66,9 @@ def common() -> list[Step]:
         Directory(STATE, Rights(USER, USER, 0o700)),
         Directory(PAGES, Rights(USER, "www-data", 0o2750)),  # 2: what is written there is readable by that group
         Directory(SECRETS, Rights("root", USER, 0o750)),
+        Directory(RUNTIME, Rights(), precious=False),
         File(CONFIGURATION, text("servermonitoring.toml"), Rights("root", USER, 0o640), ours=False),
+        File(TEMPORARY, text("tmpfiles.conf"), Rights(mode=0o644), after=make_temporary),
     ]
 
 
@@ -111,6 +115,12 @@ def refuse_unsafe_checkout() -> None:
         status = path.stat()
         if status.st_uid != 0 or (status.st_mode & _OTHERS_WRITE and not status.st_mode & 0o1000):
             raise Failed(f"others than root can write to {path}: put the checkout below /opt, owned by root")
+
+
+def make_temporary() -> None:
+    """What systemd makes at each boot, where it does."""
+    if TEMPORARY.exists() and shutil.which("systemd-tmpfiles"):
+        run("systemd-tmpfiles", "--create", str(TEMPORARY))
 
 
 def update_supervisord() -> None:

@@ -105,6 +105,8 @@ def test_it_says_each_thing_it_does(installed):
         "directory /var/www/servermonitoring (servermonitoring:www-data 2750): made",
         "directory /etc/servermonitoring (root:servermonitoring 0750): made",
         "file /etc/servermonitoring.toml (root:servermonitoring 0640): written",
+        "directory /run/servermonitoring (root:root 0755): made",
+        "file /etc/tmpfiles.d/servermonitoring.conf (root:root 0644): written",
         "file /etc/cron.d/servermonitoring (root:root 0644): written",
     ):
         assert line in said

@@ -214,11 +214,6 @@ def test_no_threads(server):
     assert scheduled(server, configuration=configuration, user="scarce") == ""
 
 
-@reliability(
-    "Scheduled runs",
-    fault="/proc is not mounted",
-    promise="what needs it fails and says so; the rest is checked as ever",
-)
 def test_no_proc(server):
     words = f"SERVERMONITORING_CONFIG=/etc/servermonitoring.toml {SCHEDULED}"
     user = "setpriv --reuid servermonitoring --regid servermonitoring --init-groups"

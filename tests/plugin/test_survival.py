@@ -102,6 +102,25 @@ def test_no_temporary_directory(contacting, memory):
 
 
 @reliability(
+    "Scheduled runs",
+    fault="/proc is not mounted, and the disks to check are those that are found",
+    promise="the disk of / is checked, and all else as ever",
+)
+def test_no_proc(contacting):
+    if os.geteuid() != 0:
+        pytest.skip("missing: root, to run without /proc")
+    run = f"{sys.executable} -m pytest -p no:hypothesispytest --pyargs healthchecks.test_disk test_mine.py"
+    done = subprocess.run(
+        [program("unshare"), "--mount", "sh", "-c", f"umount -l /proc && exec {run}"],
+        cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    checks = json.loads((contacting.page / "status.json").read_text())["checks"]
+    assert {(each["check"], each["message"]) for each in checks} >= {("port", "it is open")}
+    assert "disk_space" in {each["check"] for each in checks}
+
+
+@reliability(
     "Plugins and options",
     fault="a plugin of the user has an unknown hook, or pytest.ini an unknown key",
     promise="status 4 before any target is contacted",

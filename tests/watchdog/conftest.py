@@ -30,8 +30,9 @@ def watching(kennel):
 
 @pytest.fixture(autouse=True)
 def own_records(tmp_path, monkeypatch):
-    """No test touches the records of a watchdog that really watches this machine."""
+    """No test touches the records of a watchdog that really watches this machine, and none speaks to it."""
     monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(records(tmp_path)))
+    monkeypatch.setenv("WATCHDOG_SOCKET", str(tmp_path / "validation.socket"))
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("SERVERMONITORING_CONFIG", raising=False)
     assert os.environ["WATCHDOG_VALIDATED_DIR"]

@@ -105,6 +105,7 @@ class Kennel:
             program.symlink_to(os.path.realpath(sys.executable))
         process = self.start([program, "-I", "-S", "-c", code, *arguments, f"--marker={self.home}"], **options)
         wait_for(lambda: is_named(process.pid, name), what=lambda: f"the process called {name}")
+        wait_for(lambda: any(processes.arguments(process.pid)))  # exec sets it a moment after the name
         return process
 
     def firefox(self, page="about:blank", *more):

@@ -1,4 +1,7 @@
-"""The real watchdog, scan by scan, at the times that a test gives it: a line of uptime in, the kills under way out."""
+"""The real watchdog, scan by scan, by the clock of a test. Each line in has a line as answer.
+
+A number is the time from now on, in seconds of uptime; `scan` is answered with the number of kills under way.
+"""
 
 import logging
 import sys
@@ -15,9 +18,12 @@ def main(command, limit, state):
     set_clock(float(sys.stdin.readline()))
     rule = Rule(command=command, max_memory=None, validated_within=limit, revalidated_every=limit, grace=0.1)
     watch = Watch([rule], state)
+    watch.believer.listen()
     for line in sys.stdin:
-        set_clock(float(line))
-        watch.look()
+        if line == "scan\n":
+            watch.look()
+        else:
+            set_clock(float(line))
         sys.stdout.write(f"{len(watch.killings)}\n")
         sys.stdout.flush()
 

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from kennel import CHROMIUM_OPTIONS, GROWER, family, needed, wait_for
+from kennel import CHROMIUM_OPTIONS, GROWER, family, is_named, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import cgroup, processes
+from watchdog import cgroup
 from watchdog.cgroup import Cgroup
 
 MB = 1_000_000
@@ -187,14 +187,35 @@ def test_what_counts_in_a_cgroup(browser, fake, monkeypatch, counts, weight):
 @reliability("Watchdog", fault="memory that no process maps", promise="it counts where the browser has its own cgroup")
 def test_killed_for_what_its_cgroup_counts(watching, browser, fake):
     """The real watchdog, where files of this test cover those of the cgroup."""
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("missing: mount namespaces")
-    cover = f'mount --bind {fake.parent} {cgroup._mount()} && exec "$@"'
-    watch = watching(ONLY_MEMORY, "--poll-interval", "0.2", start=["unshare", "-m", "sh", "-c", cover, "sh"])
+    cover = with_mount(f"--bind {fake.parent} {cgroup._mount()}")
+    watch = watching(ONLY_MEMORY, "--poll-interval", "0.2", start=cover)
     watch.said("watching firefox")
     write_counts(fake, current=100 * MB, anon=100 * MB)
     watch.said("killed firefox.* uses 100 MB of 60 MB")
     browser.wait(60)
+
+
+def with_mount(options):
+    """What to start the watchdog with, so that it has a mount of its own."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("missing: mount namespaces")
+    return ["unshare", "-m", "sh", "-c", f'mount {options} && exec "$@"', "sh"]
+
+
+def test_a_cgroup_that_may_not_be_killed(kennel, watching, group):
+    """Its processes are killed one by one, and why is said once."""
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)"
+    browser = kennel.stand_in(deaf, **inside(group))
+    watch = watching(NEVER, start=with_mount(f"-o remount,bind,ro {cgroup._mount()}"))
+    watch.said("has ended")
+    browser.wait(60)
+    watch.said("cannot be killed as a whole: .*Read-only file system")
+    assert watch.text().count("killed as a whole") == 1
+
+
+def test_the_deployed_unit_may_kill_cgroups():
+    unit = Path(__file__).parents[2] / "ci/deploy/systemd/servermonitoring-watchdog.service"
+    assert "\nProtectControlGroups=yes" not in unit.read_text()
 
 
 MEMFD = """
@@ -219,14 +240,9 @@ def test_real_chromium_in_a_cgroup_of_its_own(kennel, group):
     """Its crash handlers have left it before they can be seen below it; they are its own all the same."""
     options = [*CHROMIUM_OPTIONS, "--remote-debugging-port=0", f"--user-data-dir={kennel.home}/profile"]
     browser = kennel.start([needed("chromium"), *options, "about:blank"], **inside(group))
-    wait_for(lambda: "chrome_crashpad" in {name(pid) for pid in pids(group) - family(browser.pid)})
+    wait_for(lambda: any(is_named(pid, "chrome_crashpad") for pid in pids(group) - family(browser.pid)))
     mine = Cgroup(browser.pid)
     mine.seek(family(browser.pid), 0.0)
     assert mine.kill()
     wait_for(lambda: not pids(group))
     browser.wait(60)
-
-
-def name(pid):
-    process = processes.look(pid)
-    return process.name if process else ""

@@ -25,11 +25,13 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
+# No one else's process may name them, not even that of the same test in another run.
+TOKEN = os.urandom(4).hex()
 LEFT = [
-    "rust_mozprofileAbC123", "tmpab_c1.mozrunner",
-    "org.chromium.Chromium.AbC123", ".org.chromium.Chromium.AbC123",
-    "com.google.Chrome.AbC123", ".com.google.Chrome.AbC123", "scoped_dir123_456", ".scoped_dir.AbC123",
-    "servermonitoring-browser-0123456789ab",
+    f"rust_mozprofile{TOKEN}", f"tmp{TOKEN}_1.mozrunner",
+    f"org.chromium.Chromium.{TOKEN}", f".org.chromium.Chromium.{TOKEN}",
+    f"com.google.Chrome.{TOKEN}", f".com.google.Chrome.{TOKEN}", f"scoped_dir123_{TOKEN}", f".scoped_dir.{TOKEN}",
+    f"servermonitoring-browser-0123{TOKEN}",
 ]  # fmt: skip
 OTHERS = ["rust_mozprofile", "tmpabc", "mozrunner", "org.chromium", "profile", "my.org.chromium.Chromium.x",
     "servermonitoring-browser-download", "servermonitoring-0123456789ab",
@@ -218,7 +220,7 @@ def test_crashed_chromium_and_a_living_one(shared, kennel):
 FIREFOX = textwrap.dedent("""
     import os, sys
     from marionette_driver.marionette import Marionette
-    client = Marionette(bin=sys.argv[1], headless=True, prefs=eval(sys.argv[2]))
+    client = Marionette(bin=sys.argv[1], port=0, headless=True, prefs=eval(sys.argv[2]))
     client.start_session()
     print(client.process_id, client.instance.profile.profile, flush=True)
     sys.stdin.read()

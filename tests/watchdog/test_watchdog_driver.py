@@ -1,6 +1,5 @@
 """What `watched(driver)` takes for a sign of life: real Chromium, driven by Selenium in many ways."""
 
-import logging
 import os
 import signal
 import threading
@@ -67,7 +66,7 @@ def test_every_answer_validates(chromium, site, is_validated):
     driver = watched(chromium)
     pid = browser_pid(driver)
     driver.get(PAGE)
-    driver.set_page_load_timeout(1)
+    driver.set_page_load_timeout(5)
     link = driver.find_element("css selector", "a")
     for answered in (
         link.click,
@@ -80,7 +79,7 @@ def test_every_answer_validates(chromium, site, is_validated):
     ):
         assert is_validated(pid, answered)
     for says_nothing in (
-        lambda: driver.set_page_load_timeout(1),
+        lambda: driver.set_page_load_timeout(60),
         lambda: driver.timeouts,
         lambda: driver.current_window_handle,
         driver.close,
@@ -93,8 +92,8 @@ def test_hung_page_does_not_validate(start, is_validated):
     """Though the driver answers, with an error."""
     driver = watched(start())
     pid = browser_pid(driver)
-    driver.set_page_load_timeout(1)
     assert is_validated(pid, lambda: driver.title)
+    driver.set_page_load_timeout(1)
     for each in family(pid):
         if "--type=renderer" in " ".join(processes.arguments(each)):
             os.kill(each, signal.SIGSTOP)
@@ -110,10 +109,10 @@ def test_hung_page_does_not_validate(start, is_validated):
 def test_load_that_does_not_wait(start, site, is_validated):
     driver = watched(start(strategy="none"))
     pid = browser_pid(driver)
-    driver.set_script_timeout(1)
     script = partial(driver.execute_script, "return 1")
     assert not is_validated(pid, lambda: driver.get(PAGE))
     assert is_validated(pid, script)
+    driver.set_script_timeout(1)
     assert not is_validated(pid, lambda: driver.get(site.url + "never"))
     assert not is_validated(pid, lambda: failing(script, exceptions.TimeoutException))
 
@@ -215,35 +214,3 @@ def test_records_keep_their_distance(chromium, monkeypatch, is_validated):
     pid = browser_pid(chromium)
     assert is_validated(pid, lambda: watched(chromium))
     assert not is_validated(pid, lambda: chromium.title)
-
-
-class Grid:
-    """A driver whose browser is on another machine."""
-
-    def __init__(self, **capabilities):
-        self.capabilities, self.session_id, self.command_executor = capabilities, "1", self
-
-    def execute(self, command, params):
-        return {"value": (command, params)}
-
-
-def test_browser_of_another_machine(chromium, caplog):
-    """Its pid and port mean nothing here, even where a browser of this machine has the same."""
-    address = chromium.capabilities["goog:chromeOptions"]
-    with caplog.at_level(logging.WARNING):
-        for told in (
-            {"moz:processID": os.getpid(), "moz:profile": "/tmp/rust_mozprofileElsewhere"},
-            {"goog:chromeOptions": address, "chrome": {"userDataDir": "/tmp/org.chromium.Chromium.Elsewhere"}},
-            {"goog:chromeOptions": {"debuggerAddress": "elsewhere:" + address["debuggerAddress"].split(":")[1]}},
-            {},
-        ):
-            driver = Grid(**told)
-            assert watched(driver) is driver
-            assert driver.execute("get", {}) == {"value": ("get", {})}
-    assert caplog.text.count("the browser of Grid is not found on this machine: it is not validated") == 4
-
-
-def test_no_driver(caplog):
-    thing = object()
-    assert watched(thing) is thing
-    assert "object is no WebDriver" in caplog.text

@@ -72,7 +72,7 @@ MARIONETTE = textwrap.dedent("""
     from marionette_driver.marionette import Marionette
     from watchdog.selenium import watched
 
-    client = Marionette(bin=sys.argv[1], headless=True, prefs=eval(sys.argv[3]))
+    client = Marionette(bin=sys.argv[1], port=0, headless=True, prefs=eval(sys.argv[3]))
     client.start_session()
     watched(client)
     print(client.process_id, client.instance.profile.profile, flush=True)

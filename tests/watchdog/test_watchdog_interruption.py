@@ -1,15 +1,18 @@
-"""Watchdog and browser did not run for a while, both: neither is to blame for what is missing."""
+"""Validations are missing because nobody ran, or because they were lost: no browser is to blame."""
 
 import os
 import signal
 import time
 
-from kennel import wait_for
+from kennel import records, wait_for
 
 from tests.reliability import reliability
 from watchdog import processes
+from watchdog.clock import uptime
 from watchdog.interruption import Interruptions
+from watchdog.rules import Rule
 from watchdog.validation import validate_process
+from watchdog.watching import Watch
 
 NOW = 1000.0
 
@@ -87,3 +90,25 @@ def test_its_own_work_excuses_nobody():
         os.getpid()
     computed = time.process_time() - begun
     assert interruptions.notice(NOW + computed + 2.9) == 0
+
+
+@reliability(
+    "Watchdog",
+    fault="all records are removed (`rm *`, a cleaner of /tmp) before the watchdog has read the newest ones",
+    promise="it notices, and browsers have their whole time to be validated again",
+)
+def test_records_removed_before_they_were_read(kennel, caplog):
+    browser = kennel.stand_in()
+    watch = Watch([Rule(command=str(kennel.home), validated_within=uptime() + 1, grace=0)], None)
+    watch.look()
+    validate_process(browser.pid)
+    for record in records(kennel.home).iterdir():
+        record.unlink()
+    watch.families.by_main[browser.pid].rule = Rule(validated_within=0.01)
+    watch.look()
+    assert watch.killings == []
+    assert "records were removed" in caplog.text
+    time.sleep(0.1)
+    watch.look()  # still not validated: now it counts
+    watch.finish()
+    browser.wait(60)

@@ -35,7 +35,10 @@ def noted(tmp_path, browser, **changes):
 
 
 def unfinished(tmp_path):
-    return [member for family in Journal(tmp_path).unfinished() for member in family.members.values()]
+    notes = Journal(tmp_path)
+    found = [member for family in notes.unfinished() for member in family.members.values()]
+    notes.remove_old()
+    return found
 
 
 def test_what_was_begun_is_found(tmp_path, browser):

@@ -19,7 +19,7 @@ def client(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     log = str(tmp_path / "log")
-    client = driver.Marionette(bin=needed("firefox-esr"), headless=True, prefs=PREFERENCES, gecko_log=log)
+    client = driver.Marionette(bin=needed("firefox-esr"), port=0, headless=True, prefs=PREFERENCES, gecko_log=log)
     client.start_session()
     pids = family(client.process_id)
     yield client

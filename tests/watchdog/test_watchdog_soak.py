@@ -19,7 +19,7 @@ from watchdog.validation import validate_process
 
 # Seconds by the test's clock.
 HOUR = 3600
-STEP = 2.0  # between two scans
+STEP = 2.5  # between two scans
 LIMIT = 20.0  # within which and every which a browser is to be validated
 LONGEST_FAULT = 30.0
 PATIENCE = 120.0  # within which a browser that fell silent has to be dead, with one fault in between
@@ -86,28 +86,30 @@ class Watchdog:
                 [sys.executable, lockstep.__file__, *arguments],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
-        self.tell(uptime())
+        self._send(uptime())
+        self.ask(uptime())
 
-    def tell(self, now):
-        self.process.stdin.write(f"{now}\n")
-        self.process.stdin.flush()
+    def ask(self, what):
+        self._send(what)
+        return int(self.process.stdout.readline())
 
     def scan(self):
         """One scan; where it kills, as many as that takes: processes end by the clock of the machine."""
-        self.tell(uptime())
-        if int(self.process.stdout.readline()):
-            wait_for(self._has_killed)
-
-    def _has_killed(self):
-        self.tell(uptime() + STEP / 4)  # past the grace
-        return int(self.process.stdout.readline()) == 0
+        if self.ask("scan"):
+            self.ask(uptime() + STEP / 4)  # past the grace
+            wait_for(lambda: not self.ask("scan"))
 
     def restart(self):
         """Killed in the middle of a scan, or not, and started again."""
-        self.tell(uptime())
+        self._send(uptime())
+        self._send("scan")
         self.process.kill()
         self.process.wait(60)
         self.start()
+
+    def _send(self, what):
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
 
 
 class Browser:
@@ -132,7 +134,8 @@ class Hour:
 
     def __init__(self, disk, watchdog, browsers, chance):
         self.disk, self.watchdog, self.browsers, self.chance = disk, watchdog, browsers, chance
-        self.now = uptime()
+        self.now = self.begin = uptime()
+        self.history = []  # of faults: after how many seconds, and which
         self._faults, self._end = [], None
         self._change_at = self.now + 60
         self._stopped = False
@@ -151,19 +154,23 @@ class Hour:
     def _pass(self, seconds):
         self.now += seconds
         lockstep.set_clock(self.now)
+        if not self._stopped:
+            self.watchdog.ask(self.now)
 
     def _change(self):
         if self._end:
             self._end()
             self._end, self._change_at = None, self.now + self.chance.uniform(60, 90)
         else:
-            self._end, self._change_at = self._next()(), self.now + self.chance.uniform(STEP, LONGEST_FAULT)
+            fault = self._next()
+            self.history.append((round(self.now - self.begin), fault.__name__))
+            self._end, self._change_at = fault(), self.now + self.chance.uniform(STEP, LONGEST_FAULT)
 
     def _next(self):
         if not self._faults:
             disk = self.disk
             self._faults = [
-                disk.give_away,
+                disk.fill, disk.take_all_inodes, disk.empty, disk.remove, disk.make_read_only, disk.give_away,
                 self._pause_all, self._stop_watchdog,
             ]  # fmt: skip
             self.chance.shuffle(self._faults)
@@ -178,6 +185,7 @@ class Hour:
 
         def go_on():
             self._stopped = False
+            self.watchdog.ask(self.now)
 
         return go_on
 
@@ -226,9 +234,10 @@ def test_an_hour_of_faults(kennel, disk):
     hour = Hour(disk, Watchdog(kennel), [*healthy, *hung], chance)
     while hour.now < begin + HOUR:
         hour.step()
-        assert [browser.pids for browser in healthy if browser.process.poll() is not None] == []
+        dead = [browser.pids for browser in healthy if browser.process.poll() is not None]
+        assert dead == [], hour.history
         for browser in hung:
             browser.scans += browser.silent_from <= hour.now
-            assert browser.process.poll() is not None or browser.scans * STEP <= PATIENCE
+            assert browser.process.poll() is not None or browser.scans * STEP <= PATIENCE, hour.history
     assert all(living(browser.pids) == browser.pids for browser in healthy)
     wait_for(lambda: not any(living(browser.pids) for browser in hung))
