@@ -26,9 +26,7 @@ def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            what = next((words for fits, words in _OTHERS if fits(status.st_mode)), "a device")
-            raise OSError(errno.EINVAL, f"is {what}, not a file", str(path))
+        _refuse_irregular(status, path)
         if part == "end":
             os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -38,6 +36,12 @@ def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"
     if len(content) > most:
         raise OSError(errno.EFBIG, f"is larger than {size_in_words(most)}", str(path))
     return content
+
+
+def _refuse_irregular(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = next((words for fits, words in _OTHERS if fits(status.st_mode)), "a device")
+        raise OSError(errno.EINVAL, f"is {what}, not a file", str(path))
 
 
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -103,16 +107,19 @@ def _remove_abandoned(directory: int, name: str, older_than: float) -> bool:
 def append_line(path: Path, line: str) -> None:
     """Add one line in one write, so that lines of several writers never mix. Raises OSError.
 
-    A line that a full disk cut short is an error, too; the next one then begins a line of its own.
+    What is no regular file is refused, and no reader of a pipe is waited for. A line that a full disk cut short is an
+    error, too; the next one then begins a line of its own.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags | os.O_EXCL, 0o600)
         _give_to_owner(descriptor, path.parent)
     except FileExistsError:
         descriptor = os.open(path, flags, 0o600)
     try:
-        if os.fstat(descriptor).st_nlink > 1:  # a link to what others may not write to
+        status = os.fstat(descriptor)
+        _refuse_irregular(status, path)
+        if status.st_nlink > 1:  # a link to what others may not write to
             raise PermissionError(f"{path} is a file with more than one name")
         data = _encoded(line.rstrip("\n").replace("\n", " ")) + b"\n"
         written = os.write(descriptor, data)

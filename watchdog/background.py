@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
@@ -17,9 +18,10 @@ def in_background(work: Callable[[], None]) -> None:
 
 
 def wait(longest: float) -> None:
-    """Give what is under way a last chance, in seconds for each."""
+    """Give what is under way a last chance, in seconds for all of it."""
+    deadline = time.monotonic() + longest
     for thread in _running:
-        thread.join(longest)
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _guarded(work: Callable[[], None]) -> None:

@@ -1,23 +1,23 @@
-"""The `watchdog` command: its arguments, and what goes wrong in words."""
+"""The `watchdog` command, and what goes wrong in words.
 
-import argparse
-import logging
-import math
+It imports little: until `main` has begun, a SIGHUP ends it.
+"""
+
+import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from servermonitoring import values
-from servermonitoring.configuration import ConfigurationError
-from watchdog import commands
-
-_POLL_INTERVAL = 30.0  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # before all else; signals.py listens to it
+    from servermonitoring.configuration import ConfigurationError
+    from watchdog import commands, log_stream
+    from watchdog.arguments import parser
+
+    options = parser().parse_args(arguments)
+    if options.run is not commands.watch:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        log_stream.begin_plainly()
     try:
         return int(options.run(options))
     except ConfigurationError as error:
@@ -26,68 +26,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except commands.AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return commands.ALREADY_RUNNING
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_watch, _add_validate, _add_status, _add_clean):
-        add(subparsers)
-    return parser
-
-
-def _add_watch(subparsers: Any) -> None:
-    watch = subparsers.add_parser("watch", help="look at browsers until stopped, and kill those that hang")
-    _add_config(watch)
-    watch.add_argument(
-        "--poll-interval", type=_interval, default=_POLL_INTERVAL, metavar="S",
-        help="seconds between two looks at most, when nothing is near a limit (%(default)g)",
-    )  # fmt: skip
-    watch.add_argument("--once", action="store_true", help="look once, kill what has to die, and end")
-    watch.add_argument("--dry-run", action="store_true", help="say what would be killed; kill and write nothing")
-    watch.set_defaults(run=commands.watch)
-
-
-def _add_validate(subparsers: Any) -> None:
-    validate = subparsers.add_parser("validate", help="tell the watchdog that browsers are alive")
-    validate.add_argument("pid", type=int, nargs="+", metavar="PID", help="of a browser's main process")
-    validate.set_defaults(run=commands.validate)
-
-
-def _add_status(subparsers: Any) -> None:
-    status = subparsers.add_parser("status", help="show the browsers, and what would happen to them when")
-    _add_config(status)
-    status.add_argument("--json", action="store_true", help="for programs")
-    status.set_defaults(run=commands.status)
-
-
-def _add_clean(subparsers: Any) -> None:
-    clean = subparsers.add_parser("clean", help="remove what dead browsers left")
-    clean.add_argument(
-        "--older-than",
-        type=_duration,
-        default=3600.0,
-        metavar="AGE",
-        help='such as "30m" (1h); 0 for any age',
-    )
-    clean.add_argument("--dry-run", action="store_true", help="list what would be removed, with its size")
-    clean.add_argument("--directory", type=Path, default=Path("/tmp"), help="where to look (%(default)s)")  # noqa: S108 - where browsers leave it
-    clean.set_defaults(run=commands.clean)
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="servermonitoring.toml to read the rules from")
-
-
-def _duration(text: str) -> float:
-    try:
-        return values.duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _interval(text: str) -> float:
-    interval = _duration(text)
-    if not 0 < interval < math.inf:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return interval

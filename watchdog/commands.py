@@ -1,50 +1,60 @@
 """What the subcommands of `watchdog` do; each gives the exit status."""
 
 import argparse
-import fcntl
 import logging
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from servermonitoring import state
 from servermonitoring.values import size_in_words
-from watchdog import rulebook
+from watchdog import log_stream, rulebook
+from watchdog.state_writer import AlreadyRunningError
 
-_PATIENCE = 5.0  # seconds that the removal of a profile may take when all else is done
+if TYPE_CHECKING:
+    from watchdog.signals import Signals
+
+__all__ = ["ALREADY_RUNNING", "WRONG_CONFIGURATION", "AlreadyRunningError", "clean", "status", "validate", "watch"]
 OK, NOT_DONE, WRONG_CONFIGURATION, ALREADY_RUNNING = 0, 1, 4, 6
 
 log = logging.getLogger(__name__)
 
 
-class AlreadyRunningError(Exception):
-    """Another watchdog has this state directory."""
-
-
 def watch(options: argparse.Namespace) -> int:
-    from watchdog import background, daemon, truce
+    from watchdog.signals import Signals
+
+    signals = Signals()
+    stream = log_stream.begin()
+    try:
+        return _watch(options, signals)
+    finally:
+        stream.finish()
+
+
+def _watch(options: argparse.Namespace, signals: "Signals") -> int:
+    from watchdog import truce
+    from watchdog.daemon import Daemon, tell_rules
     from watchdog.outlet import Outlet
     from watchdog.watching import Watch
 
     book = rulebook.load(options.config)
     directory = None if options.dry_run else _state_directory(book)
     log.info("rules from %s", book.source or "nowhere, so the default one")
-    daemon.tell_rules(book)
+    tell_rules(book)
     looks = Watch(book.rules, directory, dry_run=options.dry_run)
-    lock = None if directory is None or options.once else _lock(directory)
     outlet = Outlet(None if options.dry_run else state.location(book.state) / "spool" / "watchdog")
+    daemon = Daemon(looks, signals, options.poll_interval, lambda: rulebook.load(options.config), outlet)
+    if not options.once:
+        looks.state.lock()
     outlet.address(book.addressee)
     if options.once:
         looks.look()
-        looks.finish()
-        background.wait(_PATIENCE)
-        outlet.close()
+        daemon.finish()
         return OK
     if not options.dry_run:
         looks.truce = truce.begin(book.rules, directory)
         looks.believer.listen()
-    daemon.Daemon(looks, directory, options.poll_interval, lambda: rulebook.load(options.config), outlet).run()
-    del lock  # held until here
+    daemon.run()
     return OK
 
 
@@ -89,20 +99,6 @@ def _state_directory(book: rulebook.Rulebook) -> Path | None:
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None
-
-
-def _lock(directory: Path) -> int | None:
-    """A descriptor that holds the lock as long as this process lives. Raises AlreadyRunningError."""
-    try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(directory / "watchdog.lock", flags, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise AlreadyRunningError(f"another watchdog runs with the state in {directory}") from None
-    except OSError as error:
-        log.warning("the state cannot be locked: %s", error)
-        return None
-    return descriptor
 
 
 def _say(text: str) -> None:

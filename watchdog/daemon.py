@@ -1,54 +1,57 @@
 """`watchdog watch`: looks until it is told to stop."""
 
-import contextlib
 import logging
 import os
 import select
-import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from servermonitoring.configuration import ConfigurationError
 from watchdog import background, sd_notify, telling
 from watchdog.outlet import Outlet
 from watchdog.rulebook import Rulebook
-from watchdog.state import Heartbeat, write_heartbeat
+from watchdog.signals import LONGEST_END, Signals
+from watchdog.state import Heartbeat
 from watchdog.watching import Watch
 
 log = logging.getLogger(__name__)
 
 _GLANCE = 1.0  # seconds between two glances at whether anything new has started
 _BEAT_EVERY = 10.0  # seconds
+_PATIENCE = 5.0  # seconds for what is under way at the end
 
 
 class Daemon:
     """The loop around the looks: signals, heartbeat, systemd."""
 
     def __init__(
-        self, watch: Watch, state: Path | None, longest: float, reread: Callable[[], Rulebook], outlet: Outlet
+        self, watch: Watch, signals: Signals, longest: float, reread: Callable[[], Rulebook], outlet: Outlet
     ) -> None:
-        self.watch, self._state, self._longest, self._reread, self._outlet = watch, state, longest, reread, outlet
+        self.watch, self._signals, self._longest, self._reread, self._outlet = watch, signals, longest, reread, outlet
+        self._leave_time_for_the_grace()
         self._started, self._beaten = time.time(), float("-inf")
-        self._stop = self._reload = False
-        self._unwritable = False
         self._glance = min(_GLANCE, (sd_notify.interval() or 2 * _GLANCE) / 2)
 
     def run(self) -> None:
-        with self._signals() as woken:
+        self._look()
+        self._say_what_matches_nothing()
+        sd_notify.notify("READY=1")
+        while not self._signals.stop:
+            self._wait()
+            if self._signals.reload:
+                self._signals.reload = False
+                self._change_rules()
             self._look()
-            self._say_what_matches_nothing()
-            sd_notify.notify("READY=1")
-            while not self._stop:
-                self._wait(woken)
-                if self._reload:
-                    self._change_rules()
-                self._look()
         sd_notify.notify("STOPPING=1")
-        self.watch.finish()
-        background.wait(5.0)
-        self._outlet.close()
+        self.finish()
         log.info("stopped")
+
+    def finish(self) -> None:
+        """See what was begun to its end."""
+        self.watch.finish()
+        background.wait(_PATIENCE)
+        self.watch.state.finish(_PATIENCE)
+        self._outlet.close()
 
     def _look(self) -> None:
         try:
@@ -57,14 +60,14 @@ class Daemon:
             log.exception("a look failed")
         self._beat()
 
-    def _wait(self, woken: int) -> None:
+    def _wait(self) -> None:
         """Until the next look is due, something new has started, or a signal came."""
         poll = select.poll()
-        poll.register(woken, select.POLLIN)
+        poll.register(self._signals.woken, select.POLLIN)
         due = time.monotonic() + self.watch.pause(self._longest)
         while (rest := due - time.monotonic()) > 0:
             if poll.poll(min(rest, self._glance) * 1000):
-                os.read(woken, 512)
+                os.read(self._signals.woken, 512)
                 return
             if rest > self._glance:
                 sd_notify.notify("WATCHDOG=1")
@@ -73,21 +76,13 @@ class Daemon:
 
     def _beat(self) -> None:
         sd_notify.notify("WATCHDOG=1")
-        if self._state is None or time.monotonic() - self._beaten < _BEAT_EVERY:
-            return
-        self._beaten = time.monotonic()
-        suspended = self.watch.believer.suspension.reason
-        beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started, suspended)
-        try:
-            write_heartbeat(self._state, beat)
-            self._unwritable = False
-        except OSError as error:
-            if not self._unwritable:
-                log.warning("the state cannot be written to %s: %s", self._state, error)
-            self._unwritable = True
+        if time.monotonic() - self._beaten >= _BEAT_EVERY:
+            self._beaten = time.monotonic()
+            suspended = self.watch.believer.suspension.reason
+            beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started, suspended)
+            self.watch.state.heartbeat(beat)
 
     def _change_rules(self) -> None:
-        self._reload = False
         sd_notify.reloading()
         try:
             book = self._reread()
@@ -95,33 +90,21 @@ class Daemon:
             log.error("the old rules stay in force: %s", error)  # noqa: TRY400 - it says all
         else:
             self.watch.change_rules(book.rules)
+            self._leave_time_for_the_grace()
             self._outlet.address(book.addressee)
             log.info("read the rules anew from %s", book.source or "the defaults")
             tell_rules(book)
         sd_notify.notify("READY=1")
+
+    def _leave_time_for_the_grace(self) -> None:
+        grace = max((rule.grace for rule in self.watch.families.rules), default=0.0)
+        self._signals.longest_end = LONGEST_END + grace
 
     def _say_what_matches_nothing(self) -> None:
         used = {family.rule.name for family in self.watch.families.by_main.values()}
         for rule in self.watch.families.rules:
             if rule.name not in used:
                 log.info("rule %s matches no process now", rule.name)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Signals set a mark and wake the loop; it gives the descriptor that becomes readable."""
-        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
-        yield woken
-        signal.set_wakeup_fd(-1)
-
-    def _on_stop(self, *_: object) -> None:
-        self._stop = True
-
-    def _on_reload(self, *_: object) -> None:
-        self._reload = True
 
 
 def tell_rules(book: Rulebook) -> None:

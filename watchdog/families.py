@@ -24,14 +24,19 @@ class Families:
         self.membership = Membership()
         self.left: list[tuple[float, Family]] = []  # when to kill what a browser left that has ended, and that
         self._waiting: list[Process] = []  # to be taken in
+        self._hidden: set[int] = set()  # pids of those of them whose command line cannot be known now
         self._doubtful: list[Process] = []  # named like a browser, but their command line does not fit (yet)
 
     def update(self, table: Table, changed: Iterable[Process], now: float) -> list[Family]:
         """Take in what is new; the browsers found. Raises OSError; the next update takes in what is left."""
         self.membership.ancestry.update()
-        young = [processes.look(each.pid) for each in self._doubtful if now - each.started < YOUNG]
+        young = [
+            processes.look(each.pid)
+            for each in self._doubtful
+            if now - each.started < YOUNG or each.pid in self._hidden
+        ]
         self._waiting += [*filter(None, young), *changed]
-        self._doubtful = []
+        self._doubtful, self._hidden = [], set()
         found = []
         for process in sorted(self._waiting, key=_parents_first):
             if not self.membership.adopt(process) and (family := self._found(process)):
@@ -143,6 +148,8 @@ class Families:
         rule = self._rule_for(process.name, uid, arguments)
         if rule is None:
             self._doubtful.append(process)
+            if processes.is_hidden(process.pid):
+                self._hidden.add(process.pid)
             return None
         family = Family(process, rule, uid, arguments, {process.pid: process})
         self.take(family)

@@ -105,9 +105,10 @@ def measure(pid: int) -> Rollup:
     """
     try:
         return processes.rollup(pid)
-    except PermissionError:
+    except (PermissionError, TimeoutError) as error:  # one that answers late may be healthy: never too much
         whole, shared = processes.resident(pid)
-        _warn_once(pid, "may not be read by this user", "resident memory less what is shared")
+        why = "may not be read by this user" if isinstance(error, PermissionError) else f"is not told: {error.strerror}"
+        _warn_once(pid, why, "resident memory less what is shared")
         return Rollup(whole - shared, whole - shared)
     except OSError as error:
         whole, _ = processes.resident(pid)

@@ -5,9 +5,11 @@ import os
 import pwd
 from typing import NamedTuple
 
+from watchdog import reader
 from watchdog.clock import TICKS
 
 _LONGEST_COMMAND = 65536
+_MAY_HANG = ("/cmdline", "/smaps_rollup")  # what takes the lock of the process's memory
 _LONGEST_STATUS = 65536  # the memory comes after the list of groups
 # What says that a process is not there for this user. Anything else (EMFILE, say) says nothing about it.
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -77,9 +79,14 @@ def arguments(pid: int) -> list[str]:
     """The command line; empty if it cannot be read."""
     try:
         raw = _read_of_living(pid, "cmdline", _LONGEST_COMMAND)
-    except _GONE:
+    except (*_GONE, TimeoutError):
         return []
     return raw.rstrip(b"\0").decode(errors="replace").split("\0")
+
+
+def is_hidden(pid: int) -> bool:
+    """Whether the command line cannot be known now: the kernel does not answer."""
+    return reader.hangs(f"/proc/{pid}/cmdline")
 
 
 def user(pid: int) -> int | None:
@@ -162,8 +169,4 @@ def _living_thread(pid: int) -> int | None:
 
 
 def _read(path: str, most: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
+    return (reader.read if path.endswith(_MAY_HANG) else reader.read_at_once)(path, most)

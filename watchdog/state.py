@@ -5,13 +5,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.files import append_line, read_regular, write_whole
-
-HEARTBEAT = "watchdog.json"
-KILLS = "kills.jsonl"
-_LARGEST_HEARTBEAT = 10_000  # bytes
-_LONGEST_LINE = 100_000  # bytes; a kill's own line is at most a few thousand
-_MOST_READ = 20_000_000  # bytes of kills.jsonl, from its end: 40,000 kills
+from servermonitoring import watchdog_files
+from servermonitoring.files import append_line, write_whole
+from servermonitoring.watchdog_files import HEARTBEAT, KILLS, LARGEST_KILLS, OLDER_KILLS
 
 
 @dataclass(frozen=True)
@@ -44,41 +40,45 @@ class Kill:
 
 def heartbeat(directory: Path) -> Heartbeat | None:
     """The last sign of life; None if no watchdog was ever started here, or the file cannot be read."""
+    value = watchdog_files.heartbeat(directory)
+    if value is None:
+        return None
     try:
-        value = json.loads(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT))
         pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
         return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
 def kills(directory: Path, since: float) -> list[Kill]:
     """The kills at or after a time (unix seconds), oldest first; lines that are rubbish are passed over."""
-    try:
-        lines = read_regular(directory / KILLS, _MOST_READ, part="end").split(b"\n")
-    except OSError:
-        return []
-    found = [kill for line in lines if line.strip() and (kill := _kill(line)) is not None]
-    return [kill for kill in found if kill.time >= since]
+    found = map(_kill, watchdog_files.kills(directory))
+    return [kill for kill in found if kill is not None and kill.time >= since]
 
 
 def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
-    """Raises OSError. Not flushed to the disk: a disk that hangs must not hold up the watchdog."""
+    """Raises OSError. Not flushed to the disk: it is written again in a moment."""
     write_whole(directory / HEARTBEAT, json.dumps(asdict(beat)), durable=False)
 
 
 def record_kill(directory: Path, kill: Kill) -> None:
-    """Raises OSError."""
-    append_line(directory / KILLS, json.dumps(asdict(kill)))
+    """Add a line; a file that has grown large is put aside first, in place of the one put aside before.
 
-
-def _kill(line: bytes) -> Kill | None:
+    Raises OSError, also where the path leads to anything but a regular file.
+    """
+    path = directory / KILLS
     try:
-        if len(line) > _LONGEST_LINE:
-            return None
-        value = json.loads(line)
+        if path.lstat().st_size >= LARGEST_KILLS:
+            path.replace(directory / OLDER_KILLS)
+    except FileNotFoundError:
+        pass
+    append_line(path, json.dumps(asdict(kill)))
+
+
+def _kill(value: dict[str, Any]) -> Kill | None:
+    try:
         return Kill(**{field.name: _typed(field.type, value[field.name]) for field in fields(Kill)})
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

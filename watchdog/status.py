@@ -10,6 +10,7 @@ from watchdog import telling
 from watchdog.believing import Believer
 from watchdog.clock import uptime
 from watchdog.families import Families, Family
+from watchdog.log_stream import escaped
 from watchdog.processes import user_name
 from watchdog.rules import Rule
 from watchdog.state import Heartbeat, heartbeat
@@ -78,7 +79,7 @@ def _row(family: Family, now: float) -> tuple[str, ...]:
     validated = "never" if family.validated is None else telling.ago(now - family.validated)
     return (
         str(family.main.pid),
-        family.main.name,
+        escaped(family.main.name),
         user_name(family.uid),
         family.rule.name,
         size_in_words(family.memory) + (f" of {size_in_words(limit)}" if limit else ""),

@@ -6,13 +6,13 @@ An alert is a log record of level ERROR; that of a kill carries it as `kill`. al
 import logging
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from servermonitoring.values import in_words, size_in_words
 from watchdog.families import Family
 from watchdog.processes import Process, user_name
 from watchdog.rules import Rule
-from watchdog.state import Kill, record_kill
+from watchdog.state import Kill
+from watchdog.state_writer import StateWriter
 from watchdog.verdict import Verdict
 
 log = logging.getLogger("watchdog")
@@ -36,18 +36,13 @@ def kill_of(family: Family, verdict: Verdict, now: float) -> Kill:
     )
 
 
-def tell_kill(state: Path | None, kill: Kill) -> None:
-    """One log line and one JSON line; a state directory that cannot be written stops nothing."""
+def tell_kill(state: StateWriter, kill: Kill) -> None:
+    """One log line and one JSON line; nobody waits for either."""
     log.error(
         "killed %s, process %d of %s (rule %s): %s; command: %s",
         kill.name, kill.pid, user_name(kill.user), kill.rule, kill.message, kill.command, extra={"kill": kill},
     )  # fmt: skip
-    if state is None:
-        return
-    try:
-        record_kill(state, kill)
-    except OSError as error:
-        log.warning("the kill could not be written to %s: %s", state, error)
+    state.kill(kill)
 
 
 def in_a_line(family: Family, now: float) -> str:

@@ -16,6 +16,7 @@ from watchdog.journal import Journal
 from watchdog.killing import Killing
 from watchdog.rules import Rule
 from watchdog.signalling import may_end
+from watchdog.state_writer import StateWriter
 from watchdog.table import Table
 from watchdog.truce import Truce
 from watchdog.verdict import Reason, Verdict, verdict
@@ -35,7 +36,7 @@ class Watch:
         self.killings: list[Killing] = []
         self._journal = Journal(state)
         self._resumed = False
-        self._state, self._dry_run = state, dry_run
+        self.state, self._dry_run = StateWriter(state), dry_run
         self.believer = Believer(repair=not dry_run, state=state)
         self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
         self._tidied = float("-inf")
@@ -148,7 +149,7 @@ class Watch:
         except PermissionError:
             self._spare(family, f"this user may not end it, though it {found.message}")
         else:
-            telling.tell_kill(self._state, kill)
+            telling.tell_kill(self.state, kill)
 
     def _spare(self, family: Family, why: str) -> None:
         self._spared[family.main[:2]] = why

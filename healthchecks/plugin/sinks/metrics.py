@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from healthchecks.plugin.result import Result, Status
+from servermonitoring import watchdog_files
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
 NAME = "metrics.json"  # what is known of each check, in the state directory
-_LARGEST = 20_000_000  # bytes of a file that is read: 40,000 kills
+_LARGEST = 20_000_000  # bytes of a file that is read
 _MODE = 0o644  # node_exporter is another user, and what stands here is for all who look at its port
 _KEPT = 2 * 86400.0  # seconds
 _JUDGED = tuple(status for status in Status if status is not Status.SKIPPED)
@@ -128,41 +129,30 @@ _GAUGES: tuple[tuple[str, str, Callable[[Known], float | None]], ...] = (
 
 def _of_watchdog(directory: Path) -> Iterator[str]:
     """From the files that docs/watchdog.md describes; nothing where no watchdog was ever started."""
-    seen = _seen(directory / "watchdog.json")
+    seen = _seen(directory)
     if seen is None:
         return
     yield from _family(
         "watchdog_last_seen_timestamp_seconds", "gauge", "Last sign of life of the watchdog.", [({}, seen)]
     )
-    kills = _kills(directory / "kills.jsonl")
+    kills = _kills(directory)
     yield from _family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
     )  # fmt: skip
 
 
-def _seen(path: Path) -> float | None:
+def _seen(directory: Path) -> float | None:
     try:
-        return float(json.loads(read_regular(path, _LARGEST))["time"])
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return float((watchdog_files.heartbeat(directory) or {})["time"])
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
-def _kills(path: Path) -> Counter[tuple[str, str]]:
+def _kills(directory: Path) -> Counter[tuple[str, str]]:
     """How many by rule and reason, of the newest; lines that are rubbish are passed over."""
-    try:
-        lines = read_regular(path, _LARGEST, part="end").splitlines()
-    except OSError:
-        return Counter()
-    return Counter(kind for line in lines if (kind := _kind_of_kill(line)))
-
-
-def _kind_of_kill(line: bytes) -> tuple[str, str] | None:
-    try:
-        kill: Any = json.loads(line)
-        return str(kill["rule"]), str(kill["reason"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+    found = watchdog_files.kills(directory)
+    return Counter((str(each["rule"]), str(each["reason"])) for each in found if {"rule", "reason"} <= each.keys())
 
 
 def _labels(known: Known) -> dict[str, str]:
