@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from kennel import Kennel, Site, Watching, records, wait_for, written
 
+from watchdog import clock
+
 
 @pytest.fixture
 def kennel(tmp_path, monkeypatch):
@@ -50,6 +52,13 @@ def is_validated(tmp_path, monkeypatch):
         return bool(written(tmp_path, pid))
 
     return is_validated
+
+
+@pytest.fixture
+def own_clock(monkeypatch):
+    """The test may set the clock of the package."""
+    for name in ("_of_container", "_of_kernel"):
+        monkeypatch.setattr(clock, name, getattr(clock, name))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import lockstep
+import pytest
 from kennel import records, wait_for
 
 from tests.reliability import reliability
@@ -97,18 +99,25 @@ def test_its_own_work_excuses_nobody():
     fault="all records are removed (`rm *`, a cleaner of /tmp) before the watchdog has read the newest ones",
     promise="it notices, and browsers have their whole time to be validated again",
 )
+@pytest.mark.usefixtures("own_clock")
 def test_records_removed_before_they_were_read(kennel, caplog):
     browser = kennel.stand_in()
-    watch = Watch([Rule(command=str(kennel.home), validated_within=uptime() + 1, grace=0)], None)
-    watch.look()
-    validate_process(browser.pid)
+    watch = Watch([Rule(command=str(kennel.home), validated_within=60, grace=0)], None)
+    now = look_on(watch, uptime(), 58)
+    assert validate_process(browser.pid)
     for record in records(kennel.home).iterdir():
         record.unlink()
-    watch.families.by_main[browser.pid].rule = Rule(validated_within=0.01)
-    watch.look()
-    assert watch.killings == []
+    now = look_on(watch, now, 58)
     assert "records were removed" in caplog.text
-    time.sleep(0.1)
-    watch.look()  # still not validated: now it counts
-    watch.finish()
-    browser.wait(60)
+    assert "killed firefox" not in caplog.text
+    look_on(watch, now, 6)  # still not validated: now it counts
+    assert "killed firefox" in caplog.text
+
+
+def look_on(watch, now, seconds):
+    """Scan every two seconds by the clock of the test; return the time then."""
+    for _ in range(seconds // 2):
+        now += 2
+        lockstep.set_clock(now)
+        watch.look()
+    return now

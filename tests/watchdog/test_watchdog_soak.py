@@ -13,7 +13,7 @@ import pytest
 from kennel import family, living, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import clock, directory
+from watchdog import directory
 from watchdog.clock import uptime
 from watchdog.validation import validate_process
 
@@ -207,13 +207,6 @@ def programs(kennel):
     (kennel.home / "bin").mkdir()
     for name, program in (("firefox", "dash"), ("child", "sleep")):
         (kennel.home / "bin" / name).symlink_to(needed(program))
-
-
-@pytest.fixture
-def own_clock(monkeypatch):
-    """The test may set the clock of the package."""
-    for name in ("_of_container", "_of_kernel"):
-        monkeypatch.setattr(clock, name, getattr(clock, name))
 
 
 @pytest.mark.usefixtures("programs", "own_clock")
