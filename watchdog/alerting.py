@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 3600.0  # seconds after which the same error is told again
 _LONGEST = 8000  # characters of a traceback
+_MOST = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all
 
 
 class Alerts(logging.Handler):
@@ -64,7 +65,8 @@ class Alerts(logging.Handler):
             log.info("Sentry: %s", tally)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._records.put(record)
+        if self._records.qsize() < _MOST:
+            self._records.put(record)
 
     def _work(self) -> None:
         while True:
