@@ -48,6 +48,15 @@ _idle: deque[Reader] = deque()
 _abandoned: dict[str, tuple[int, Reader]] = {}  # path → whose it is, who still reads it
 
 
+def _forget() -> None:
+    """Threads do not come along into a process that is forked."""
+    _idle.clear()
+    _abandoned.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def read(path: str, most: int) -> bytes:
     """At most `most` bytes of a file of one process. Raise OSError; TimeoutError if it does not answer in time."""
     patience = _patience(path) if _abandoned else _PATIENCE

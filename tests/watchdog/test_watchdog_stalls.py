@@ -15,6 +15,7 @@ from kennel import WATCHDOG, Watching, wait_for
 
 from servermonitoring import watchdog_files
 from tests.reliability import reliability
+from watchdog import processes
 from watchdog.log_stream import LogStream
 from watchdog.state import Kill, heartbeat, kills, record_kill
 
@@ -249,3 +250,12 @@ def test_sigterm_while_a_process_does_not_answer(kennel, watching):
     watch = watching(HUNG, start=start)
     watch.said("rule firefox matches no process now")
     assert ends(watch.process) == 0
+
+
+def test_reads_in_a_forked_process():
+    """Threads that read for a program are not there in its children, such as Celery's workers."""
+    assert processes.arguments(os.getpid())
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if processes.arguments(os.getpid()) else 1)
+    assert os.waitpid(child, 0)[1] == 0
