@@ -34,7 +34,8 @@ _IMPORTED = (  # what every run imports
 )  # fmt: skip
 _AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python that a fork can follow
 # Before any test changes it: a test may look for what has its variables.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SERVERMON"))}
+_NOT_OURS = ("PYTEST", "SERVERMON", "PYTHONPATH")  # each run brings its own
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
 _LARGEST = 1_000_000  # bytes of a request: arguments and environment
 
 Stream = int | IO[Any] | None

@@ -84,7 +84,8 @@ class Stage:
             return self.finish(job)
         except NoAnswer:
             if job.is_overdue:
-                raise Abandoned(f"{name} did not end within {in_words(round(job.seconds, 1))}") from None
+                within = min(deadline, round(job.seconds, 1))  # the run's own may end sooner
+                raise Abandoned(f"{name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:

@@ -28,8 +28,8 @@ DOWNLOADS = """
         click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
         click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
         window.open("/attachment/window");
-        setTimeout(() => { location = "/attachment/location"; }, 500);
-        setTimeout(() => { document.title = "over"; }, 5000);
+        setTimeout(() => { location = "/attachment/location"; }, 3000);  // sooner it could take the place of the link
+        setTimeout(() => { document.title = "over"; }, 7000);
     '''
 
 

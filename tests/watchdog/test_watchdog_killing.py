@@ -131,7 +131,7 @@ def test_a_growing_browser_has_no_grace(kennel, watching):
     """It grows on instead of ending; how soon one that grows steadily dies is for ci/benchmarks."""
     watch = watching('max_memory = "300MB"\ngrace = 600\nvalidated_within = false')
     process = kennel.stand_in(GROWS_WHEN_ENDED)
-    process.wait(60)
+    wait_for(lambda: process.poll() is not None, 120, watch.text)
     assert process.returncode == -signal.SIGKILL
     (kill,) = watch.kills()
     assert kill["reason"] == "memory"
