@@ -18,7 +18,7 @@ _SHORTEST_PIECE = 6
 _LONGEST_PASSWORD = 200
 _SHORTEST = 4  # a shorter secret would blank out ordinary words
 _SHORT = 8  # a shorter one that is all letters, or all digits, is part of ordinary words: "pass" of "password"
-_ORDINARY = {
+ORDINARY = {  # words that are told, whoever takes them for a password
     "admin", "changeme", "default", "fail", "failed", "false", "guest", "login", "monitor", "none", "null", "pass",
     "passwd", "password", "postgres", "public", "rabbitmq", "root", "secret", "server", "status", "test", "token",
     "true", "user", "username",
@@ -70,7 +70,7 @@ def remember(secret: str, key: str = "") -> None:
 
     An ordinary word and what has less than four characters are scrubbed where the key stands before them.
     """
-    if secret.strip().lower() in _ORDINARY or len(secret.strip()) < _SHORTEST:
+    if secret.strip().lower() in ORDINARY or len(secret.strip()) < _SHORTEST:
         pairs = _pairs(key, secret) if key and secret.strip() else ()
         _anywhere.add({form for pair in pairs for form in _forms(pair)})
         return

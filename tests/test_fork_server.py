@@ -15,7 +15,8 @@ import os, signal, sys, threading, warnings, random, logging, pytest
 
 def test_tells():
     print("own", [name for name in sys.modules if name.split(".")[0] in ("healthchecks", "servermonitoring", "tests")])
-    print("path", sys.path, sys.argv[1:], sys.dont_write_bytecode, sys.flags)
+    print("path", sys.path, sys.argv[1:], sys.dont_write_bytecode)
+    print("flags", str(sys.flags).replace("dont_write_bytecode=1", "dont_write_bytecode=0"))  # a fork cannot set it
     for each in (sys.__stdout__, sys.__stderr__):
         print("stream", each.encoding, each.errors, each.line_buffering, each.write_through)
     print("signals", [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())])

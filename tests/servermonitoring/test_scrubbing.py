@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from servermonitoring.known_secrets import ORDINARY
 from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub, scrub_and_cut
 from tests.reliability import reliability
 
@@ -68,6 +69,7 @@ def test_parts_of_a_secret_url_are_no_secrets():
 @given(secret=st.text(min_size=8), before=st.text(), after=st.text())
 def test_any_known_secret_is_gone(secret, before, after):
     assume(len(secret.strip()) >= 8)
+    assume(secret.strip().lower() not in ORDINARY)
     assume(secret not in FILTERED)
     remember(secret)
     assume(secret not in before + FILTERED + after)
