@@ -31,6 +31,7 @@ class Killing:
         self.family, self._began, self._hurried = family, now, hurried
         self._ending_since = now if begun else None
         self._known: set[_Identity] = set()  # the members at the step before
+        self._was_empty = False  # at the step before
         self._heard = False  # the main process ended by itself, within its grace
         self._stopped: set[_Identity] = set()
         self._killed: dict[_Identity, float] = {}  # when each was sent SIGKILL
@@ -48,8 +49,9 @@ class Killing:
         """
         alive = self._alive()
         known, self._known = self._known, {each[:2] for each in self.family.members.values()}
-        if not alive:
-            return self._known == known and self._is_empty(now)
+        was_empty, self._was_empty = self._was_empty, not alive
+        if not alive:  # twice: what the last one forked may not have been seen
+            return was_empty and self._known == known and self._is_empty(now)
         if self._ending_since is None and self._is_time(now):
             self._ending_since = now
         if self._ending_since is None:

@@ -14,6 +14,7 @@ class Membership:
         self.ancestry = Ancestry()
         self._of: dict[int, tuple[int, Family]] = {}  # pid → (start, family)
         self._sessions: dict[int, tuple[int, Family]] = {}  # that families have begun; by pid of who did, as above
+        self._empty: set[int] = set()  # of them, in which nobody was seen the last time: a child may have been forked
 
     def __contains__(self, process: Process) -> bool:
         return self._of.get(process.pid, (None,))[0] == process.start
@@ -46,7 +47,10 @@ class Membership:
             self._leave(pid)
         if self._sessions:
             lived_in = {family.members[pid].session for pid, (_, family) in self._of.items() if pid in family.members}
-            self._sessions = {session: each for session, each in self._sessions.items() if session in lived_in}
+            empty = self._sessions.keys() - lived_in
+            for session in empty & self._empty:
+                del self._sessions[session]
+            self._empty = empty
 
     def is_dying(self, process: Process) -> bool:
         start, family = self._of.get(process.pid, (0, None))
