@@ -23,10 +23,14 @@ ROOT = Path(__file__).parents[2]
 _PORTS = range(20000, 32000)  # below the kernel's ephemeral ports, so that no client is given one of ours
 
 
+_given: set[int] = set()  # to servers that may not listen yet
+
+
 def free_port() -> int:
-    """A port nobody listens on; random, so that test runs side by side seldom ask for the same."""
+    """A port nobody listens on, another one each time; random, so that runs side by side seldom ask for the same."""
     for port in random.sample(_PORTS, 200):
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise OSError("no free port found")
 
