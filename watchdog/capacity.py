@@ -19,9 +19,7 @@ def check(descriptor: int) -> None:
 
 def try_out(descriptor: int) -> None:
     """Write a file as a record is written, and remove it: quotas and remounts show only so. Raise OSError."""
-    own = processes.look(os.getpid())
-    name = f"{os.getpid()}-{own.start if own else 0}"
-    os.unlink(directory.write_beside(descriptor, name, b"0.00\n"), dir_fd=descriptor)
+    os.unlink(directory.write_beside(descriptor, processes.own_identity(), b"0.00\n"), dir_fd=descriptor)
 
 
 def _error(number: int) -> OSError:

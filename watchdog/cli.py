@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from servermonitoring.configuration import ConfigurationError
     from watchdog import commands, log_stream
     from watchdog.arguments import parser
+    from watchdog.state_writer import AlreadyRunningError
 
     options = parser().parse_args(arguments)
     if options.run is not commands.watch:
@@ -23,6 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return commands.WRONG_CONFIGURATION
-    except commands.AlreadyRunningError as error:
+    except AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return commands.ALREADY_RUNNING

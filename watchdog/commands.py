@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from servermonitoring import state
 from servermonitoring.values import size_in_words
 from watchdog import log_stream, rulebook
-from watchdog.state_writer import AlreadyRunningError
 
 if TYPE_CHECKING:
     from watchdog.signals import Signals
 
-__all__ = ["ALREADY_RUNNING", "WRONG_CONFIGURATION", "AlreadyRunningError", "clean", "status", "validate", "watch"]
 OK, NOT_DONE, WRONG_CONFIGURATION, ALREADY_RUNNING = 0, 1, 4, 6
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from watchdog import directory, namespace
 from watchdog.clock import TICKS
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.processes import Process
 from watchdog.records import Found
 

@@ -9,8 +9,6 @@ from watchdog.processes import Process
 from watchdog.rules import Rule, is_part
 from watchdog.table import YOUNG, Table
 
-__all__ = ["Families", "Family"]
-
 _LAUNCHER = 5.0  # seconds: a main process that was not seen to live longer has only started another
 _LEFT_GRACE = 5.0  # seconds in which what an ended browser leaves may end by itself
 

@@ -18,7 +18,7 @@ from typing import Any
 from servermonitoring.files import write_whole
 from watchdog import processes
 from watchdog.background import in_background
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.processes import Process
 from watchdog.rules import Rule
 
@@ -101,7 +101,7 @@ class Journal:
         me = processes.look(os.getpid())
         if me is None or self._directory is None:
             return
-        path = self._directory / f"killing-{me.pid}-{me.start}.json"
+        path = self._directory / f"killing-{me.identity}.json"
         if text:
             write_whole(path, text, durable=False)
         else:

@@ -10,7 +10,7 @@ import logging
 import signal
 
 from watchdog import processes
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.processes import Process
 from watchdog.signalling import send
 

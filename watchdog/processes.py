@@ -32,6 +32,11 @@ class Process(NamedTuple):
         return self.start / TICKS
 
     @property
+    def identity(self) -> str:
+        """PID-START, as in the names of files."""
+        return f"{self.pid}-{self.start}"
+
+    @property
     def is_dead(self) -> bool:
         """Whether all of it has ended: its main thread may end before the others."""
         return self.state in "ZX" and self.threads < 2  # noqa: PLR2004 - one is the main thread itself
@@ -49,6 +54,12 @@ def look(pid: int) -> Process | None:
         return None
     name = head.partition(b"(")[2].decode(errors="replace")
     return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode(), int(rest[17]), int(rest[3]))
+
+
+def own_identity() -> str:
+    """PID-START of this process, with 0 for a start that /proc does not tell."""
+    own = look(os.getpid())
+    return own.identity if own else f"{os.getpid()}-0"
 
 
 def alive(pid: int, start: int) -> bool:

@@ -38,7 +38,7 @@ def newest(descriptor: int, members: Iterable[Process], uid: int, now: float, *,
 
     With `refresh` the records are made young, so that nothing that removes old files takes them. Raise OSError.
     """
-    return _newest(descriptor, [(_name_of(member), member) for member in members], _Reading(uid, now, refresh=refresh))
+    return _newest(descriptor, [(member.identity, member) for member in members], _Reading(uid, now, refresh=refresh))
 
 
 def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: float) -> Found:
@@ -46,7 +46,7 @@ def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: fl
 
     Raise OSError, also for more files than can be listed.
     """
-    named = {_name_of(member): member for member in members}
+    named = {member.identity: member for member in members}
     names = []
     for count, name in enumerate(_names(descriptor)):
         if count >= _MOST_LISTED:
@@ -76,10 +76,6 @@ def _names(descriptor: int) -> Iterator[str]:
     with os.scandir(descriptor) as entries:
         for entry in entries:
             yield entry.name
-
-
-def _name_of(process: Process) -> str:
-    return f"{process.pid}-{process.start}"
 
 
 def _newest(descriptor: int, named: Iterable[tuple[str, Process]], reading: _Reading) -> Found:

@@ -18,10 +18,9 @@ class Sentinel:
         """Make it, if it is not there. Raise OSError."""
         if self._name:
             return
-        own = processes.look(os.getpid())
-        name, content = f"{os.getpid()}-{own.start if own else 0}", f"0.00\nthe watchdog's own{retention.mark()}\n"
+        content = f"0.00\nthe watchdog's own{retention.mark()}\n".encode()
         with directory.opened() as descriptor:
-            self._name = directory.write_beside(descriptor, name, content.encode())
+            self._name = directory.write_beside(descriptor, processes.own_identity(), content)
 
     def is_lost(self) -> bool:
         """Return whether it was removed since it was laid. Raise OSError."""

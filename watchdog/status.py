@@ -9,7 +9,8 @@ from servermonitoring.values import in_words, size_in_words
 from watchdog import telling
 from watchdog.believing import Believer
 from watchdog.clock import uptime
-from watchdog.families import Families, Family
+from watchdog.families import Families
+from watchdog.family import Family
 from watchdog.log_stream import escaped
 from watchdog.processes import user_name
 from watchdog.rules import Rule

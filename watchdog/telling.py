@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.processes import Process, user_name
 from watchdog.rules import Rule
 from watchdog.state import Kill

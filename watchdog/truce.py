@@ -8,7 +8,7 @@ from pathlib import Path
 
 from servermonitoring.values import in_words
 from watchdog.clock import uptime
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.processes import user_name
 from watchdog.rules import DEFAULT, Rule
 from watchdog.state import heartbeat

@@ -30,7 +30,7 @@ def validate_process(pid: int) -> bool:
         if process is None or process.is_dead:
             _say(f"process {pid} cannot be validated: there is no such process")
             return False
-        name, now = f"{pid}-{process.start}", uptime()
+        name, now = process.identity, uptime()
         heard = validation_socket.send(name, now)
         try:
             _record(name, now)

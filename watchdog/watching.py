@@ -10,7 +10,8 @@ from watchdog import cleaning, container, pacing, telling
 from watchdog.background import in_background
 from watchdog.believing import Believer
 from watchdog.clock import uptime
-from watchdog.families import Families, Family
+from watchdog.families import Families
+from watchdog.family import Family
 from watchdog.interruption import Interruptions
 from watchdog.journal import Journal
 from watchdog.killing import Killing

@@ -12,7 +12,7 @@ from kennel import as_user, needed, wait_for
 from watchdog import directory, processes, retention
 from watchdog.believing import Believer
 from watchdog.clock import uptime
-from watchdog.families import Family
+from watchdog.family import Family
 from watchdog.rules import Rule
 from watchdog.validation import validate_process
 from watchdog.watching import Watch

@@ -16,7 +16,8 @@ from tests.reliability import reliability
 from watchdog import directory, processes, records, validation_socket
 from watchdog.believing import Believer
 from watchdog.clock import uptime
-from watchdog.families import Families, Family
+from watchdog.families import Families
+from watchdog.family import Family
 from watchdog.receiver import Receiver
 from watchdog.rules import Rule
 from watchdog.table import Table
