@@ -5,6 +5,7 @@ may come back as another process, and a process may become another program (exec
 young ones are looked at again every time, and all others in turn.
 """
 
+from collections import deque
 from collections.abc import Iterable
 
 from watchdog import processes
@@ -15,6 +16,7 @@ _ROUND = 60.0  # seconds in which every process is looked at again
 _MOST = 200  # of them in one look, so that a look stays short
 _BLIND = 30.0  # seconds for which /proc is not listed
 _FEW = 500  # pids that cost less to try than /proc to list
+_UNSEEN = 0.5  # seconds for which a pid is tried: a fork gives it out before its process can be seen
 
 
 class Table:
@@ -24,7 +26,7 @@ class Table:
         self.known: dict[int, Process] = {}
         self._young: dict[int, Process] = {}
         self._changed: list[Process] = []  # not returned yet
-        self._newest = self._before = 0
+        self._newest: deque[tuple[float, int]] = deque([(0.0, 0)] * 2)  # when, and the pid given out last
         self._listed = self._refreshed = float("-inf")
         self._turn: list[int] = []  # pids still to be looked at again in this round
 
@@ -42,10 +44,11 @@ class Table:
 
     def _new(self, now: float) -> list[int]:
         """Pids that may be new. They are given out in order, so /proc is listed only now and then."""
-        newest, before = processes.newest_pid(), self._newest
-        none = newest == before == self._before
-        # Once more what was new the last time: a pid is given out a moment before its process can be seen.
-        first, self._newest, self._before = self._before + 1, newest, before
+        newest, first = processes.newest_pid(), self._newest[0][1] + 1
+        none = self._is_settled(newest)
+        self._newest.append((now, newest))
+        while len(self._newest) > 2 and self._newest[1][0] <= now - _UNSEEN:  # noqa: PLR2004 - the last two stay
+            self._newest.popleft()
         if (none or 0 <= newest - first <= _FEW) and now - self._listed <= _BLIND:
             return [pid for pid in range(first, newest + 1) if pid in self.known or processes.is_process(pid)]
         self._listed = now
@@ -54,9 +57,13 @@ class Table:
             del self.known[pid]
         return sorted(pid for pid in there if pid not in self.known or (not none and _between(pid, first, newest)))
 
+    def _is_settled(self, newest: int) -> bool:
+        """Whether no pid was given out that is still to be tried."""
+        return all(each == newest for _, each in self._newest)
+
     def stale(self, now: float) -> bool:
         """Whether a refresh may bring something new: a glance, for almost nothing."""
-        settled = processes.newest_pid() == self._newest == self._before and self._listed > float("-inf")
+        settled = self._is_settled(processes.newest_pid()) and self._listed > float("-inf")
         return not settled or bool(self._still_young(now))
 
     def _still_young(self, now: float) -> list[int]:

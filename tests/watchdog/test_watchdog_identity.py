@@ -259,3 +259,17 @@ def test_pids_that_begin_again_are_looked_at():
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout == "True\n", done.stderr
+
+
+def test_a_process_that_cannot_be_seen_yet_is_tried_again(kennel, monkeypatch):
+    """The kernel gives out a pid early in a fork, and the fork may have to wait for a processor."""
+    table, now = Table(), uptime()
+    for second in (3, 2, 1):
+        table.refresh(now - second)  # the first ones list /proc
+    process = kennel.start([needed("sleep"), "600"])
+    is_process = processes.is_process
+    monkeypatch.setattr(processes, "is_process", lambda pid: pid != process.pid and is_process(pid))
+    for step in range(10):
+        assert process.pid not in {each.pid for each in table.refresh(now + step / 100)}
+    monkeypatch.undo()
+    assert process.pid in {each.pid for each in table.refresh(now + 0.1)}
