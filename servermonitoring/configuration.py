@@ -1,12 +1,10 @@
 """The configuration file: where it is found, how it is read, and how what is wrong with it is said."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in, scrub_and_cut
@@ -21,8 +19,7 @@ _LONGEST_PROBLEM, _MOST_PROBLEMS = 1_000, 100  # characters; problems that are s
 _REFERENCE = re.compile(r"\$(?:\$(?=\{)|\{(?P<name>[^}]*)\})")  # ${NAME}; $${ is a literal ${
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: in which table and key, and what to write instead."""
 
     where: str
@@ -92,12 +89,18 @@ def beside(path: Path | None, text: str) -> Path:
     return (path.absolute().parent if path else Path()) / at_home(text)
 
 
+def most_similar(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
+    """Return the known name that is most like this one; "" if none is that similar, from 0 to 1."""
+    import difflib  # only mistakes need it, and the watchdog is to be small
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=at_least)), "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean "url"?', or the known names where none is near."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
+    if close := most_similar(name, names):
+        return f'; did you mean "{close}"?'
     return f"; known: {', '.join(names)}" if names else ""
 
 
@@ -144,8 +147,8 @@ def _variable(match: re.Match[str], path: tuple[str | int, ...], problems: list[
         return "$"
     if name in os.environ:
         return _text_of(name, path, problems)
-    near = difflib.get_close_matches(name, os.environ, n=1)
-    hint = f"; did you mean ${{{near[0]}}}?" if near else ""
+    near = most_similar(name, os.environ)
+    hint = f"; did you mean ${{{near}}}?" if near else ""
     problems.append(Problem(place(path), f"the environment has no variable {name or '(no name)'}{hint}"))
     return match[0]
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from servermonitoring.scrubbing import remember
@@ -11,15 +11,17 @@ HEALTHCHECKS = "HEALTHCHECKS_SENTRY_DSN"  # the suite's own variable
 _LONG = 16  # letters of a key that are no ordinary word
 
 
-@dataclass(frozen=True)
-class Dsn:
+class Dsn(NamedTuple):
     """Where events go."""
 
-    text: str = field(repr=False)
-    key: str = field(repr=False)
-    secret: str | None = field(repr=False)
+    text: str
+    key: str
+    secret: str | None
     host: str
     envelopes: str  # the URL to POST to
+
+    def __repr__(self) -> str:
+        return f"Dsn(host={self.host!r}, envelopes={self.envelopes!r})"
 
     @classmethod
     def parse(cls, text: str) -> "Dsn":

@@ -4,7 +4,6 @@ A short secret is looked for as a whole word only; an ordinary word, and what ha
 its key stands before it: gaps in a message would tell what it is.
 """
 
-import html
 import json
 import os
 import re
@@ -109,6 +108,8 @@ def _any_of(words: list[str]) -> str:
 
 def _forms(secret: str) -> Iterator[str]:
     """How a secret is written by those who log it."""
+    import html  # it knows 2,231 characters by name; whoever has no secret does without
+
     for text in (secret, unquote(secret)):
         yield text
         yield from (quote(text, safe="", errors="replace"), quote_plus(text, errors="replace"))

@@ -2,7 +2,10 @@
 
 import math
 import re
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
 _TOO_MUCH = 1e30  # of anything
@@ -82,6 +85,8 @@ def _measure(value: object, units: dict[str, float] | dict[str, int], what: str,
     raise ValueError(f"{value!r} is not {what}: write {instead}")
 
 
-def iso(moment: datetime) -> str:
+def iso(moment: "datetime") -> str:
     """A moment for programs, in UTC: "2026-11-24T04:10:00Z" (ISO 8601)."""
+    from datetime import UTC
+
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

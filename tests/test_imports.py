@@ -1,6 +1,8 @@
 """Imports go one way, so that a change below cannot be felt above, and each part can be used without the others."""
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -159,6 +161,21 @@ def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
     """It takes longer to load than most runs need for all else."""
     early = [str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sdk" and not each.deferred]
     assert early == []
+
+
+def test_the_watchdog_loads_nothing_large(tmp_path):
+    """Each of these costs from 0.4 to 4 MB as long as it runs, and none is needed for what it does all the time."""
+    large = {"bz2", "dataclasses", "hashlib", "html.entities", "http.client", "inspect", "lzma", "psutil", "ssl"}
+    code = "import sys, watchdog.cli as cli; cli.main(['watch', '--once']); print(*sys.modules)"
+    home = {"HOME": str(tmp_path), "WATCHDOG_VALIDATED_DIR": str(tmp_path / "v"), "WATCHDOG_SOCKET": ""}
+    configuration = tmp_path / "servermonitoring.toml"
+    configuration.write_text(f'[state]\ndirectory = "{tmp_path}/state"\n[watchdog.firefox]\ncommand = "{tmp_path}"\n')
+    environment = {**os.environ, **home, "SERVERMONITORING_CONFIG": str(configuration)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert "watchdog.watching" in done.stdout.split(), done.stderr
+    assert large & set(done.stdout.split()) == set()
 
 
 def test_no_modules_load_each_other_in_a_circle():

@@ -1,7 +1,6 @@
 """To whom the watchdog's alerts go: $WATCHDOG_SENTRY_DSN, else $SENTRY_DSN, else [sentry] in the configuration."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from servermonitoring.dsn import Dsn, in_force
 from servermonitoring.secret import Secret
@@ -9,13 +8,15 @@ from servermonitoring.secret import Secret
 VARIABLE = "WATCHDOG_SENTRY_DSN"
 
 
-@dataclass(frozen=True)
-class Addressee:
+class Addressee(NamedTuple):
     """What is wrong with it stops no watchdog: it is told, and the watchdog goes on without alerts."""
 
-    dsn: str = field(default="", repr=False)
+    dsn: str = ""
     environment: str = "production"
     problem: str = ""
+
+    def __repr__(self) -> str:
+        return f"Addressee(environment={self.environment!r}, problem={self.problem!r})"
 
 
 def addressee(table: dict[str, Any], unresolved: str = "") -> Addressee:
@@ -27,7 +28,7 @@ def addressee(table: dict[str, Any], unresolved: str = "") -> Addressee:
             raise ValueError(unresolved or "[sentry] dsn is not a text")
         return Secret.load(text).reveal() if text else ""
 
-    environment = table.get("environment", Addressee.environment)
+    environment = table.get("environment", Addressee().environment)
     if not isinstance(environment, str):
         return Addressee(problem="[sentry] environment is not a text")
     try:

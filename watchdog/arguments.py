@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,18 @@ from servermonitoring import values
 from watchdog import commands
 
 _POLL_INTERVAL = 30.0  # seconds
+_WIDTH = 100  # letters
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its help has a fixed width: to ask the terminal, argparse imports what unpacks archives, 0.7 MB for ever."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=partial(argparse.HelpFormatter, width=_WIDTH), **options)
 
 
 def parser() -> argparse.ArgumentParser:
-    command = argparse.ArgumentParser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
+    command = _Parser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
     subparsers = command.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_watch, _add_validate, _add_status, _add_clean):
         add(subparsers)

@@ -17,8 +17,11 @@ def uptime() -> float:
 
 
 def _of_kernel() -> float:
-    with open("/proc/uptime", "rb", buffering=0) as file:  # noqa: PTH123 - on the way of every look
-        return float(file.read(64).split(b" ", 1)[0])
+    descriptor = os.open("/proc/uptime", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return float(os.read(descriptor, 64).split(b" ", 1)[0])
+    finally:
+        os.close(descriptor)
 
 
 @functools.cache

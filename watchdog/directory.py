@@ -6,6 +6,7 @@ Root takes it over if another user made it first; anyone else refuses to believe
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import stat
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def location() -> Path:
-    return Path(os.environ.get(VARIABLE) or DEFAULT)
+    return _path(os.environ.get(VARIABLE) or DEFAULT)
 
 
 def open_to_write() -> int:
@@ -75,6 +76,11 @@ def write_beside(descriptor: int, name: str, content: bytes) -> str:
         os.unlink(beside, dir_fd=descriptor)
         raise
     return beside
+
+
+@functools.lru_cache(maxsize=1)
+def _path(text: str) -> Path:
+    return Path(text)
 
 
 def _open(path: Path) -> int:

@@ -1,7 +1,6 @@
 """A browser: its main process and everything that it started."""
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
@@ -16,27 +15,20 @@ _MOST_FORMER = 200  # processes
 _LONGEST_COMMAND = 1000  # characters of it that are told
 
 
-@dataclass
 class Family:
     """A browser. Members stay members when their parent dies and they are handed to another."""
 
-    main: Process
-    rule: Rule
-    uid: int
-    arguments: list[str]
-    members: dict[int, Process]  # by pid, the main process included
-    memory: int = 0  # bytes
-    validated: float | None = None  # uptime
-    excused: float = 0.0  # uptime until which its validations could not be seen
-    asked: float = 0.0  # uptime when its records were last read
-    former: deque[Process] = field(default_factory=lambda: deque(maxlen=_MOST_FORMER))  # members that ended since
-    scale: Scale = field(default_factory=Scale)
-    cgroup: Cgroup = field(init=False)
-    seen: float = 0.0  # uptime when the main process lived
-    dying: bool = False  # it is being killed: it keeps its members, whatever the rules say
-
-    def __post_init__(self) -> None:
-        self.cgroup = Cgroup(self.main.pid)
+    def __init__(self, main: Process, rule: Rule, uid: int, arguments: list[str], members: dict[int, Process]) -> None:
+        """`members` by pid, the main process included."""
+        self.main, self.rule, self.uid, self.arguments, self.members = main, rule, uid, arguments, members
+        self.memory = 0  # bytes
+        self.validated: float | None = None  # uptime
+        self.excused = 0.0  # uptime until which its validations could not be seen
+        self.asked = 0.0  # uptime when its records were last read
+        self.former: deque[Process] = deque(maxlen=_MOST_FORMER)  # members that ended since
+        self.scale, self.cgroup = Scale(), Cgroup(main.pid)
+        self.seen = 0.0  # uptime when the main process lived
+        self.dying = False  # it is being killed: it keeps its members, whatever the rules say
 
     @property
     def command(self) -> str:

@@ -1,6 +1,5 @@
 """Reads the rules from the [watchdog] tables of the configuration, and says everything that is wrong."""
 
-import difflib
 import pwd
 import re
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
-from servermonitoring.configuration import ConfigurationError, Problem, nearest, place
+from servermonitoring.configuration import ConfigurationError, Problem, most_similar, nearest, place
 from servermonitoring.echo import echo, told
 from watchdog.addressee import Addressee, addressee
 from watchdog.rules import DEFAULT, Rule
@@ -74,8 +73,8 @@ def _of_the_watchdog(problems: list[Problem]) -> tuple[list[Problem], list[Probl
 def _misspelt(tables: dict[str, Any]) -> list[Problem]:
     if "watchdog" in tables:
         return []
-    names = difflib.get_close_matches("watchdog", tables, cutoff=0.85)
-    return [Problem(place([name]), 'unknown table; did you mean "watchdog"?') for name in names]
+    name = most_similar("watchdog", tables, at_least=0.85)
+    return [Problem(place([name]), 'unknown table; did you mean "watchdog"?')] if name else []
 
 
 def _table(tables: dict[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:

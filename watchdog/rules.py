@@ -1,11 +1,11 @@
 """What is watched, and what is too much."""
 
+import functools
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One table [watchdog.NAME]. A limit of None is not judged."""
 
     name: str = "firefox"
@@ -17,15 +17,10 @@ class Rule:
     validated_within: float | None = 180.0  # seconds after the start
     revalidated_every: float | None = 180.0  # seconds
     grace: float = 2.0  # seconds between SIGTERM and SIGKILL
-    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # What distributions append to the name of the same browser does not make it another.
-        object.__setattr__(self, "pattern", re.compile(f"(?:{self.process})(?:-esr|-bin)?"))
 
     def names(self, name: str) -> bool:
         """Whether a process of this name may be a browser's main process."""
-        return self.pattern.fullmatch(name) is not None
+        return _pattern(self.process).fullmatch(name) is not None
 
     def matches(self, uid: int, arguments: list[str]) -> bool:
         """Whether one that has the name is meant, by its user and command line."""
@@ -37,6 +32,13 @@ class Rule:
 
 
 DEFAULT = Rule()
+
+
+@functools.cache
+def _pattern(process: str) -> re.Pattern[str]:
+    """What distributions append to the name of the same browser does not make it another."""
+    return re.compile(f"(?:{process})(?:-esr|-bin)?")
+
 
 _AUTOMATED = re.compile(
     r"--?(?:marionette|headless|enable-automation|test-type=webdriver|remote-debugging-(?:pipe|port))(?:=.*)?"

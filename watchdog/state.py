@@ -1,17 +1,15 @@
 """What the watchdog leaves in the state directory for others to read: its heartbeat and its kills."""
 
 import json
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from servermonitoring import watchdog_files
 from servermonitoring.files import append_line, write_whole
 from servermonitoring.watchdog_files import HEARTBEAT, KILLS, LARGEST_KILLS, OLDER_KILLS
 
 
-@dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """The last sign of life of `watchdog watch`."""
 
     pid: int
@@ -21,8 +19,7 @@ class Heartbeat:
     suspended: str = ""  # why validations cannot be recorded, and are not missed now
 
 
-@dataclass(frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """One browser that was killed, and why; a line of kills.jsonl."""
 
     time: float  # unix seconds
@@ -58,7 +55,7 @@ def kills(directory: Path, since: float) -> list[Kill]:
 
 def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
     """Raises OSError. Not flushed to the disk: it is written again in a moment."""
-    write_whole(directory / HEARTBEAT, json.dumps(asdict(beat)), durable=False)
+    write_whole(directory / HEARTBEAT, json.dumps(beat._asdict()), durable=False)
 
 
 def record_kill(directory: Path, kill: Kill) -> None:
@@ -72,12 +69,12 @@ def record_kill(directory: Path, kill: Kill) -> None:
             path.replace(directory / OLDER_KILLS)
     except FileNotFoundError:
         pass
-    append_line(path, json.dumps(asdict(kill)))
+    append_line(path, json.dumps(kill._asdict()))
 
 
 def _kill(value: dict[str, Any]) -> Kill | None:
     try:
-        return Kill(**{field.name: _typed(field.type, value[field.name]) for field in fields(Kill)})
+        return Kill(**{name: _typed(kind, value[name]) for name, kind in Kill.__annotations__.items()})
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
 

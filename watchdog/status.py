@@ -47,7 +47,7 @@ def as_json(rules: list[Rule], state: Path) -> str:
     return json.dumps(
         {
             "running": running(beat),
-            "heartbeat": None if beat is None else vars(beat),
+            "heartbeat": None if beat is None else beat._asdict(),
             "browsers": [_values(family, now) for family in families(rules, state)],
         },
         indent=2,

@@ -29,6 +29,9 @@ class Truce:
     def __init__(self, end: float = 0.0) -> None:
         self._end = end
 
+    def lasts(self) -> bool:
+        return bool(self._end) and self.left(uptime()) > 0
+
     def left(self, now: float) -> float:
         """Return the seconds until browsers are killed, 0 when it is over."""
         return max(0.0, self._end - now)

@@ -1,8 +1,8 @@
 """Decides whether a browser has to die. Pure: it knows only what it is given."""
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from servermonitoring.values import in_words, size_in_words
 from watchdog.rules import Rule
@@ -14,8 +14,7 @@ class Reason(Enum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known of a family at one moment. Times are seconds of uptime."""
 
     started: float
@@ -25,8 +24,7 @@ class Facts:
     asked: float = math.inf  # when it was last looked whether it has been validated
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     reason: Reason
     message: str
 

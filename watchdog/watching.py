@@ -98,7 +98,7 @@ class Watch:
         return self.families.update(self.table, self.table.refresh(now), now)
 
     def _judged(self) -> Iterator[Family]:
-        if self.truce.left(uptime()):
+        if self.truce.lasts():
             return
         passed_over = {*self._spared, *(killing.family.main[:2] for killing in self.killings)}
         for family in list(self.families.by_main.values()):

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -45,7 +44,7 @@ def test_kills_too_often(run_suite, state):
     """Only those of the last hour count; the message says why the last one was killed."""
     beat(state)
     for minutes in (90, 80, 50, 10, 1):
-        record_kill(state, replace(KILL, time=time.time() - 60 * minutes))
+        record_kill(state, KILL._replace(time=time.time() - 60 * minutes))
     outcome = run_suite("[watchdog]\nmax_kills_per_hour = 2\n")
     assert outcome.status == 1
     assert outcome.message(CHECK) == (

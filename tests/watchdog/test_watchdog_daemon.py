@@ -197,8 +197,8 @@ def test_status_for_the_first_time(kennel):
 
 def test_kills_are_read_past_rubbish(tmp_path):
     kill = Kill(100.0, "r", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
-    lines = [json.dumps({**vars(kill), "time": time}) for time in (100.0, 200.0)]
-    rubbish = ["", "{", "[]", "null", "{}", json.dumps({**vars(kill), "pid": "x"}), "x" * 200_000]
+    lines = [json.dumps({**kill._asdict(), "time": time}) for time in (100.0, 200.0)]
+    rubbish = ["", "{", "[]", "null", "{}", json.dumps({**kill._asdict(), "pid": "x"}), "x" * 200_000]
     (tmp_path / "kills.jsonl").write_text("\n".join([lines[0], *rubbish, lines[1], '{"time": 3']))
     assert [each.time for each in kills(tmp_path, 0)] == [100, 200]
     assert [each.time for each in kills(tmp_path, 150)] == [200]

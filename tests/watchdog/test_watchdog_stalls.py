@@ -132,7 +132,7 @@ def test_state_directory_is_removed(kennel, watching):
 def test_kills_are_bounded(kennel, watching):
     state = kennel.home / "state"
     state.mkdir(mode=0o700)
-    line = json.dumps({**vars(KILL), "time": 1.0}) + "\n"
+    line = json.dumps({**KILL._asdict(), "time": 1.0}) + "\n"
     (state / "kills.jsonl").write_text(line * (watchdog_files.LARGEST_KILLS // len(line) + 1))
     hung = kennel.stand_in()
     watch = watching(HUNG)
@@ -146,7 +146,7 @@ def test_kills_are_bounded(kennel, watching):
 
 def test_newest_kills_are_read_from_both_files(tmp_path):
     for name, time_ in (("kills.jsonl.1", 1.0), ("kills.jsonl", 2.0)):
-        (tmp_path / name).write_text(json.dumps({**vars(KILL), "time": time_}) + "\n")
+        (tmp_path / name).write_text(json.dumps({**KILL._asdict(), "time": time_}) + "\n")
     record_kill(tmp_path, KILL)
     assert [kill["time"] for kill in watchdog_files.kills(tmp_path)] == [1.0, 2.0, 100.0]
     size = (tmp_path / "kills.jsonl").stat().st_size

@@ -1,7 +1,5 @@
 """Deciding, with plain values."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,12 +17,12 @@ YOUNG = Facts(started=1000, memory=500_000_000, validated=None)
     [
         (YOUNG, 1179.9, None),
         (YOUNG, 1180, Reason.NEVER_VALIDATED),
-        (dataclasses.replace(YOUNG, validated=1170), 1349.9, None),
-        (dataclasses.replace(YOUNG, validated=1170), 1350, Reason.SILENT),
-        (dataclasses.replace(YOUNG, memory=1_200_000_000), 1010, None),
-        (dataclasses.replace(YOUNG, memory=1_200_000_001), 1010, Reason.MEMORY),
-        (dataclasses.replace(YOUNG, excused=1100), 1279.9, None),
-        (dataclasses.replace(YOUNG, excused=1100), 1280, Reason.NEVER_VALIDATED),
+        (YOUNG._replace(validated=1170), 1349.9, None),
+        (YOUNG._replace(validated=1170), 1350, Reason.SILENT),
+        (YOUNG._replace(memory=1_200_000_000), 1010, None),
+        (YOUNG._replace(memory=1_200_000_001), 1010, Reason.MEMORY),
+        (YOUNG._replace(excused=1100), 1279.9, None),
+        (YOUNG._replace(excused=1100), 1280, Reason.NEVER_VALIDATED),
     ],
 )
 def test_default_rule(facts, now, reason):
