@@ -44,9 +44,7 @@ def debian() -> Path:
         pytest.skip("missing: root, for debootstrap")
     suite, mirror, components = source()
     name = hashlib.sha256(repr((suite, PACKAGES)).encode()).hexdigest()[:12]
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _made_once():
         root = CACHE / f"{suite}-{name}"
         if not root.exists():
             beside = CACHE / "new"
@@ -81,15 +79,26 @@ def wheels(root: Path) -> Path:
     version = min((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
     name = hashlib.sha256(lock.read_bytes() + version.encode()).hexdigest()[:12]
     target = CACHE / f"wheels-{name}"
-    if not target.exists():
-        beside = CACHE / f"wheels-{os.getpid()}"
-        command = [
-            sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
-            "--require-hashes", "-r", str(lock), "-d", str(beside),
-        ]  # fmt: skip
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        beside.rename(target)
+    with _made_once():
+        if not target.exists():
+            partial = CACHE / "new-wheels"
+            shutil.rmtree(partial, ignore_errors=True)
+            command = [
+                sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
+                "--require-hashes", "-r", str(lock), "-d", str(partial),
+            ]  # fmt: skip
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            partial.rename(target)
     return target
+
+
+@contextmanager
+def _made_once() -> Iterator[None]:
+    """A lock that all test processes share, for what each of them would otherwise make at the same time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Machine:

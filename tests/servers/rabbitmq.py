@@ -102,7 +102,7 @@ class RabbitMQ(Server):
             self.ctl("set_vm_memory_high_watermark", "0.6")
 
     def ctl(self, *words: str) -> str:
-        """Run rabbitmqctl; takes a second or two."""
+        """Run rabbitmqctl; takes a second or two, on a machine at five times its load more than a minute."""
         command = [*as_user(USER_NAME, "KILL"), self.control, "--quiet", "--node", self.node, *words]
         environment = self.environment()
         done = subprocess.run(
@@ -111,7 +111,7 @@ class RabbitMQ(Server):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         return done.stdout
