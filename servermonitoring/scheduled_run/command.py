@@ -1,4 +1,4 @@
-"""`ci/deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
+"""`deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
 
 Status 0 and no word if the run finished and recorded its end, whatever its checks say: that is for alerts and page.
 Else it prints why, for cron's mail and systemd's journal, and sends an alert by the shortest way.
@@ -46,7 +46,7 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ci/deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")

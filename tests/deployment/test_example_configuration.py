@@ -15,7 +15,7 @@ from watchdog.rulebook import rules_of
 from watchdog.rules import DEFAULT
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = (ROOT / "ci/deploy/servermonitoring.toml").read_text()
+EXAMPLE = (ROOT / "deploy/servermonitoring.toml").read_text()
 IN_FORCE = re.sub(r"^#(?=[\[a-z\"])", "", EXAMPLE, flags=re.MULTILINE)
 TABLES = tomllib.loads(IN_FORCE)
 

@@ -13,7 +13,7 @@ from tests.servers.postgresql import Role
 from tests.servers.rabbitmq import User
 from tests.suite import table
 
-DEPLOY = Path(__file__).parents[2] / "ci/deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 REPORTS = Path(__file__).parents[2] / "reports/postgresql"
 PASSWORD = "of the deployment's test"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.servers.prometheus import NodeExporter, Prometheus
 from tests.servers.server import program, until
 
-RULES = Path(__file__).parents[2] / "ci/deploy/prometheus/rules.yml"
+RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
 CHECKS = """
     import pytest

@@ -214,7 +214,7 @@ def test_a_cgroup_that_may_not_be_killed(kennel, watching, group):
 
 
 def test_the_deployed_unit_may_kill_cgroups():
-    unit = Path(__file__).parents[2] / "ci/deploy/systemd/servermonitoring-watchdog.service"
+    unit = Path(__file__).parents[2] / "deploy/systemd/servermonitoring-watchdog.service"
     assert "\nProtectControlGroups=yes" not in unit.read_text()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
 
 CHECK = "report"
-_AT_A_TIME = 2  # connections; the role of ci/deploy/postgresql.sql may have 5, and the checks ask meanwhile
+_AT_A_TIME = 2  # connections; the role of deploy/postgresql.sql may have 5, and the checks ask meanwhile
 _FULL = "connections"  # is in what is said of a role, or a server, that may have no more of them
 _PAUSE = 0.2  # seconds; a server counts a session for a moment after its end
 

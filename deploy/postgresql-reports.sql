@@ -1,6 +1,6 @@
 -- What the reports in reports/postgresql need besides, for the role of postgresql.sql. Run by a superuser in each
 -- database that has reports, and again when another role has made sequences:
---     psql -d DATABASE -f ci/deploy/postgresql-reports.sql
+--     psql -d DATABASE -f deploy/postgresql-reports.sql
 
 GRANT pg_monitor TO monitor;  -- shows all running queries, but no data
 

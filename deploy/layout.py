@@ -11,8 +11,8 @@ from environment import CheckedConfiguration, Environment, Units, is_systemd
 from steps import Directory, Failed, File, Link, Rights, Step, SystemUser, run
 
 USER = "servermonitoring"
-CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCE = CHECKOUT / "ci/deploy"
+CHECKOUT = Path(__file__).resolve().parents[1]
+SOURCE = CHECKOUT / "deploy"
 STATE = Path("/var/lib/servermonitoring")
 PAGES = Path("/var/www/servermonitoring")
 SECRETS = Path("/etc/servermonitoring")

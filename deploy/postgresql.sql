@@ -1,5 +1,5 @@
 -- The role of [database.NAME]: it may log in, and nothing else. Run by a superuser:
---     psql -f ci/deploy/postgresql.sql
+--     psql -f deploy/postgresql.sql
 -- then give it a password of its own, which psql asks for and does not log:
 --     psql -c '\password monitor'
 
@@ -10,4 +10,4 @@ ALTER ROLE monitor SET statement_timeout = '30s';
 -- For oldest_transaction and replication_lag: shows all running queries, but no data.
 -- GRANT pg_monitor TO monitor;
 
--- For the reports that ship: ci/deploy/postgresql-reports.sql.
+-- For the reports that ship: deploy/postgresql-reports.sql.
