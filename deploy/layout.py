@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def website() -> list[Step]:
 def text(name: str | Path) -> str:
     """One of the files beside this one, for the checkout where it is."""
     return (SOURCE / name).read_text().replace(_WRITTEN_FOR, str(CHECKOUT))
+
+
+def version() -> str:
+    """Return the version of this checkout, which need not be installed."""
+    sys.path.append(str(CHECKOUT))
+    from servermonitoring import __version__
+
+    return __version__
 
 
 def refuse_unsafe_checkout() -> None:

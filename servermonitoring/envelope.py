@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from servermonitoring import __version__
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
 
 _LONGEST_HEADER = 65_536  # bytes
@@ -21,13 +22,7 @@ class Origin:
     host: str = field(default_factory=socket.gethostname)
 
     def release_name(self) -> str:
-        """Looked up when something is sent: that takes longer than all the rest of a quiet run."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return self.release or os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{version('servermonitoring')}"
-        except PackageNotFoundError:  # run from a directory of its own
-            return "servermonitoring"
+        return self.release or os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{__version__}"
 
 
 @dataclass(frozen=True)

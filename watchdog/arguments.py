@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from servermonitoring import values
+from servermonitoring import __version__, values
 from watchdog import commands
 
 _POLL_INTERVAL = 30.0  # seconds
@@ -22,6 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     command = _Parser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
+    command.add_argument("--version", action="version", version=f"%(prog)s (servermonitoring) {__version__}")
     subparsers = command.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_watch, _add_validate, _add_status, _add_clean):
         add(subparsers)
