@@ -10,9 +10,11 @@ import atexit
 import contextlib
 import functools
 import gc
+import hashlib
 import importlib
 import io
 import json
+import marshal
 import os
 import runpy
 import select
@@ -20,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,8 +149,11 @@ def _server() -> socket.socket:
     """Start the server of this process; it ends when this process does."""
     mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
-    process = subprocess.Popen([sys.executable, __file__, str(its.fileno())], pass_fds=[its.fileno()], env=_ENVIRONMENT)
+    templates = tempfile.TemporaryDirectory(prefix="servermonitoring-templates-")
+    command = [sys.executable, __file__, str(its.fileno()), templates.name]
+    process = subprocess.Popen(command, pass_fds=[its.fileno()], env=_ENVIRONMENT)
     its.close()
+    atexit.register(templates.cleanup)
     atexit.register(process.wait)
     atexit.register(mine.close)
     return mine
@@ -223,12 +229,35 @@ def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
     )
 
 
-def _main(descriptor: int) -> None:
+def _keep_compiled(folder: Path) -> None:
+    """Have `jinja2.Environment.compile` keep its code in the folder; what cannot be kept is compiled again."""
+    environments = importlib.import_module("jinja2").Environment
+    compile_anew = environments.compile
+
+    @functools.wraps(compile_anew)
+    def compile_once(environment: Any, source: Any, *arguments: Any, **named: Any) -> Any:
+        settings = [(name, value) for name, value in sorted(vars(environment).items()) if isinstance(value, str | bool)]
+        key = hashlib.sha256(repr((settings, source, arguments, named)).encode(errors="replace")).hexdigest()
+        kept = folder / key
+        with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+            return marshal.loads(kept.read_bytes())
+        code = compile_anew(environment, source, *arguments, **named)
+        with contextlib.suppress(OSError):
+            partial = folder / f"{key}.{os.getpid()}"
+            partial.write_bytes(marshal.dumps(code))
+            partial.rename(kept)
+        return code
+
+    environments.compile = compile_once
+
+
+def _main(descriptor: int, templates: Path) -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
     for name in importlib.import_module("_pytest.config").default_plugins:
         importlib.import_module(f"_pytest.{name}")
     importlib.import_module("pydantic").create_model("Model", number=(int, 0))  # imports what it builds models with
+    _keep_compiled(templates)
     gc.collect()
     gc.freeze()  # or the first collection in each child would copy all of this
     request = _serve(socket.socket(fileno=descriptor))
@@ -237,4 +266,4 @@ def _main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    _main(int(sys.argv[1]), Path(sys.argv[2]))

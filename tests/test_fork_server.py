@@ -26,6 +26,19 @@ def test_tells():
     print("main", sys.modules["__main__"].__spec__.name)
 """
 
+COMPILES = """
+import jinja2, os
+
+def rendered(**settings):
+    return jinja2.Environment(**settings).from_string("{{ word }} & more").render(word="<b>")
+
+def test_compiles(monkeypatch):
+    if "AGAIN" in os.environ:
+        monkeypatch.delattr(jinja2.Environment, "_parse")
+    assert rendered() == "<b> & more"
+    assert rendered(autoescape=True) == "&lt;b&gt; & more"
+"""
+
 
 @pytest.fixture
 def environment():
@@ -66,6 +79,15 @@ def test_what_changes_python_is_started_as_usual(tmp_path, environment):
     process = start_pytest(["--version"], tmp_path, environment | {"PYTHONHASHSEED": "1"})
     process.communicate(180)
     assert isinstance(process, subprocess.Popen)
+
+
+def test_a_template_is_compiled_once(tmp_path, environment):
+    """And once more for an environment with other settings."""
+    (tmp_path / "test_compiles.py").write_text(COMPILES)
+    for more in ({}, {"AGAIN": "1"}):
+        process = start_pytest(OPTIONS, tmp_path, environment | more)
+        output, _ = process.communicate(180)
+        assert process.returncode == 0, output
 
 
 def _without_time(text: str) -> str:
