@@ -26,15 +26,15 @@ class Login(WebKeys, Target):
     """Page to open when logged in; else what the login itself leads to is judged."""
     contains: Texts = ()
     """Text, or texts, that only those see who are logged in."""
-    lacks: Texts = ()
+    not_contains: Texts = ()
     """Text, or texts, that must not be there."""
 
     @model_validator(mode="after")
     def _success_is_told(self) -> Self:
-        if not self.contains and not self.lacks:
-            raise ValueError("contains or lacks is needed: a failed login, too, answers 200")
-        if not self.redirects:
-            raise ValueError("redirects = 0 has no meaning here: a login leads on by a redirect")
+        if not self.contains and not self.not_contains:
+            raise ValueError("contains or not_contains is needed: a failed login, too, answers 200")
+        if not self.max_redirects:
+            raise ValueError("max_redirects = 0 has no meaning here: a login leads on by a redirect")
         return self
 
 
@@ -77,5 +77,5 @@ def _judge(login: Login, arrival: Arrival) -> None:
     assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"
     for text in login.contains:
         assert text in page.text, f'logged in, but "{text}" is not on {here}'
-    for text in login.lacks:
+    for text in login.not_contains:
         assert text not in page.text, f'logged in, but "{text}" is on {here}'
