@@ -18,6 +18,8 @@ _BYTES = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
 
+_DECIMAL = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
 
 def duration(value: object) -> float:
     """Seconds of 90, "90s", "3m", "1h" or "2d". Raises ValueError."""
@@ -65,6 +67,23 @@ def size_in_words(count: float) -> str:
             return f"{_three_digits(count)} {unit}"
         count /= 1000
     return f"{_three_digits(count)} TB"
+
+
+def percent(share: float) -> str:
+    """Return a share for people: "93.8 %"."""
+    return f"{share * 100:.1f} %"
+
+
+def percent_limit(share: float) -> str:
+    """Return a configured share for people, without a needless ".0": "90 %", "99.5 %"."""
+    return percent(share).replace(".0 ", " ")
+
+
+def part_in_words(part: float, whole: float) -> str:
+    """Return two sizes for people, in the unit of the whole where that shows the part: "0.3 of 8.0 GB"."""
+    name, unit = next((each for each in _DECIMAL if whole >= each[1]), ("B", 1))
+    shown = size_in_words(part) if 0 < part < unit / 10 else f"{part / unit:.1f}"
+    return f"{shown} of {whole / unit:.1f} {name}"
 
 
 def _three_digits(number: float) -> str:

@@ -110,7 +110,7 @@ def test_full_queue_and_wrong_text(everything, rabbitmq, website):
         channel.basic_publish("", "celery", b"waits")
     until(lambda: rabbitmq.waiting("celery") == 6, what="six messages")
     channel.connection.close()
-    assert everything()[0] == {"rabbitmq_access[main]": "6 messages wait in queue celery, at most 5"}
+    assert everything()[0] == {"rabbitmq_access[main]": "6 messages waiting in queue celery, maximum 5"}
     website.answer("/", "Oops")
     assert set(everything(('max_messages" = 5', 'max_messages" = 50'))[0]) == {"website_access[home]"}
     website.forget()

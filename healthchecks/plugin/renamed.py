@@ -8,6 +8,22 @@ RENAMED: dict[str, dict[str, str]] = {
     "*": {
         "deadline": "timeout",
         "after": "failure_threshold",
+        "lacks": "not_contains",
+        "redirects": "max_redirects",
+    },
+    "alerts": {"storm": "max_per_run", "per_day": "max_per_day"},
+    "database": {
+        "connections_used": "max_connections_used",
+        "oldest_transaction": "max_transaction_age",
+        "replication_lag": "max_replication_lag",
+    },
+    "disk": {"used": "max_used", "inodes": "max_inodes_used"},
+    "history": {"days": "max_age"},
+    "host": {"available": "min_memory_available", "swap": "max_swap_used", "load": "max_load_per_core"},
+    "website": {
+        "time": "max_response_time",
+        "ends_at": "final_url",
+        "certificate_days": "min_certificate_days",
     },
 }
 

@@ -85,7 +85,7 @@ class Telling:
         return reading
 
     def _alerting(self, state: AlertState | None, now: datetime) -> Alerting:
-        limits = Limits(self._settings.alerts.storm, self._settings.alerts.per_day)
+        limits = Limits(self._settings.alerts.max_per_run, self._settings.alerts.max_per_day)
         return Alerting(limits, self._run.host, state, now, self._pasts())
 
     def _pasts(self) -> dict[tuple[str, str], list[Past]]:

@@ -145,29 +145,29 @@ def test_most_connections_used(run, postgresql, role):
     with contextlib.ExitStack() as stack:
         for _ in range(9):
             stack.enter_context(contextlib.closing(postgresql.connect(ADMIN)))
-        assert failure(run(role, connections_used="20%")) == "10 of 37 connections are used (27.0%), at most 20.0%"
-        assert_well(run(role, connections_used="50%"))
+        assert failure(run(role, max_connections_used="20%")) == "10 of 37 connections used (27.0 %), maximum 20 %"
+        assert_well(run(role, max_connections_used="50%"))
 
 
 def test_old_transaction(run, postgresql):
     """A transaction that somebody else left open."""
     with contextlib.closing(postgresql.connect(ADMIN)) as connection, connection.cursor() as cursor:
         cursor.execute("begin")
-        assert_well(run(READER, oldest_transaction="1h"))
-        found = failure(run(READER, oldest_transaction="10ms"))
-    assert found.startswith('a transaction of user "admin" is open for ')
-    assert found.endswith(", at most 0.01 s")
+        assert_well(run(READER, max_transaction_age="1h"))
+        found = failure(run(READER, max_transaction_age="10ms"))
+    assert found.startswith('transaction of user "admin" is open for ')
+    assert found.endswith(", maximum 0.01 s")
 
 
-@pytest.mark.parametrize("key", ["oldest_transaction", "replication_lag"])
+@pytest.mark.parametrize("key", ["max_transaction_age", "max_replication_lag"])
 def test_role_without_rights(run, key):
     """What it may not see is a failure only where it was asked for; the message names the right."""
-    assert failure(run(**{key: "1h"})) == f'{key} cannot be judged: the role "monitor" needs pg_monitor'
+    assert failure(run(**{key: "1h"})) == f'{key} cannot be checked: the role "monitor" needs pg_monitor'
 
 
 def test_no_standby(run):
     """A primary whose standby is gone has no lag to look at, and no standby either."""
-    assert failure(run(READER, replication_lag="1m")) == "no standby is connected"
+    assert failure(run(READER, max_replication_lag="1m")) == "no standby is connected"
 
 
 def test_well(run):

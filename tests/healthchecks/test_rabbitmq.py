@@ -95,7 +95,7 @@ def test_no_queue(run, rabbitmq):
 def test_too_many_messages(run, rabbitmq):
     """Told with the figures; and nothing was taken out of the queue."""
     with rabbitmq.queue("celery", messages=5):
-        assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages wait in queue celery, at most 4"
+        assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages waiting in queue celery, maximum 4"
         assert_well(run(queues={"celery": {"max_messages": 5}}))
         assert rabbitmq.waiting("celery") == 5
 
@@ -103,14 +103,14 @@ def test_too_many_messages(run, rabbitmq):
 def test_too_few_consumers(run, rabbitmq):
     with rabbitmq.queue("celery", consumers=1):
         found = failure(run(queues={"celery": {"min_consumers": 2}}))
-        assert found == "queue celery has 1 consumers, at least 2"
+        assert found == "1 consumer on queue celery, minimum 2"
         assert_well(run(queues={"celery": {"min_consumers": 1}}))
 
 
 def test_all_bad_queues_are_told(run, rabbitmq):
     with rabbitmq.queue("mail", messages=1):
         found = failure(run(queues={"celery": {}, "mail": {"max_messages": 0}}))
-    assert found == "queue celery does not exist; 1 messages wait in queue mail, at most 0"
+    assert found == "queue celery does not exist; 1 message waiting in queue mail, maximum 0"
 
 
 def test_user_without_rights(run, rabbitmq):

@@ -216,7 +216,7 @@ def test_a_clock_that_was_years_ahead_silences_no_reminder(runs):
 
 
 def test_a_clock_that_was_years_ahead_does_not_use_up_the_day(tmp_path):
-    runs = Runs(tmp_path, Limits(per_day=3))
+    runs = Runs(tmp_path, Limits(max_per_day=3))
     runs.now += timedelta(days=5 * 365)
     runs.run(result("a"), result("b"), result("c"))
     runs.now = START
@@ -234,7 +234,7 @@ def test_an_alert_that_never_left_is_due_again(runs):
 
 
 def test_all_that_a_lost_summary_told_of_is_due_again(tmp_path):
-    runs = Runs(tmp_path, Limits(storm=1))
+    runs = Runs(tmp_path, Limits(max_per_run=1))
     assert [alert.key[1] for alert in runs.run(result("a"), result("b"), result("c"), lost=["alerts"])] == [
         "a",
         "alerts",

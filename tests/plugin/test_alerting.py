@@ -118,19 +118,19 @@ def test_more_than_twenty_are_twenty_and_a_summary(runs):
 
 
 def test_without_a_storm_limit_all_are_told(tmp_path):
-    alerts = Runs(tmp_path, Limits(storm=0)).run(*(result(f"t{number}") for number in range(200)))
+    alerts = Runs(tmp_path, Limits(max_per_run=0)).run(*(result(f"t{number}") for number in range(200)))
     assert len(alerts) == 200
 
 
 def test_what_a_summary_told_of_is_resolved_by_nobody(tmp_path):
-    runs = Runs(tmp_path, Limits(storm=1))
+    runs = Runs(tmp_path, Limits(max_per_run=1))
     first, _ = runs.run(result("a"), result("b"))
     runs.run(result("a", Status.OK, ""), result("b", Status.OK, ""))
     assert list(runs.decided.recovered) == [first.id]
 
 
 def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
-    runs = Runs(tmp_path, Limits(per_day=3))
+    runs = Runs(tmp_path, Limits(max_per_day=3))
     for _ in range(6):
         runs.run(result())
         runs.run(result(status=Status.OK, message=""))

@@ -154,15 +154,15 @@ def test_every_failure_is_told_once_and_no_reminder_comes_too_often(gaps, status
 def test_a_storm_is_told_in_a_summary_new_failures_first():
     due = [(("check", f"old{n}", ""), Action.REMINDER) for n in range(5)]
     due += [(("check", f"new{n}", ""), Action.ALERT) for n in range(20)]
-    chosen = plan(due, [], storm=20, per_day=0)
+    chosen = plan(due, [], max_per_run=20, max_per_day=0)
     assert [key[1] for key in chosen.sent] == [f"new{n}" for n in range(20)]
     assert [key[1] for key in chosen.summarized] == [f"old{n}" for n in range(5)]
-    assert len(plan(due, [], storm=0, per_day=0).sent) == 25
+    assert len(plan(due, [], max_per_run=0, max_per_day=0).sent) == 25
 
 
 def test_the_limit_of_the_day_keeps_back_only_what_was_told_today():
     keys = [("check", f"t{n}", "") for n in range(4)]
-    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, storm=20, per_day=10)
+    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, max_per_run=20, max_per_day=10)
     assert chosen.kept_back == [keys[0]]
     assert chosen.sent == keys[1:]
 
@@ -170,8 +170,8 @@ def test_the_limit_of_the_day_keeps_back_only_what_was_told_today():
 def test_the_document_names_the_limits_that_are_in_force():
     from healthchecks.plugin.settings import AlertSettings
 
-    named = dict(re.findall(r"^(storm|per_day) = (\d+)", DOCUMENT.read_text(), re.MULTILINE))
+    named = dict(re.findall(r"^(max_per_run|max_per_day) = (\d+)", DOCUMENT.read_text(), re.MULTILINE))
     assert {name: int(number) for name, number in named.items()} == {
-        "storm": AlertSettings().storm,
-        "per_day": AlertSettings().per_day,
+        "max_per_run": AlertSettings().max_per_run,
+        "max_per_day": AlertSettings().max_per_day,
     }

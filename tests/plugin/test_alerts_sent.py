@@ -102,7 +102,7 @@ def test_200_failures_are_twenty_and_a_summary(tmp_path, bugsink):
 def test_without_a_storm_limit_200_failures_are_200_events_once(tmp_path, bugsink):
     names = [f"t{number}" for number in range(200)]
     shops = Shops(tmp_path, *names).alert(bugsink.dsn)
-    shops.configure("[alerts]\nstorm = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
+    shops.configure("[alerts]\nmax_per_run = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
     shops.say(**dict.fromkeys(names, "closed"))
     runs = 1
     while "waiting" in shops.run().output:  # what did not get through in time is sent by the next run

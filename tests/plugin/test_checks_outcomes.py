@@ -163,7 +163,7 @@ BAD = {name for name, (status, _) in EXPECTED.items() if status in ("failed", "e
 def cases(suite, website):
     website.answer("/hook", "ok")
     suite.write("test_mine.py", CASES)
-    suite.configure(f"[job.one]\n[alerts]\nstorm = 0\nwebhook = '{website.url('/hook')}'\n")
+    suite.configure(f"[job.one]\n[alerts]\nmax_per_run = 0\nwebhook = '{website.url('/hook')}'\n")
     return suite
 
 

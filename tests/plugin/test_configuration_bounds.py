@@ -99,7 +99,7 @@ NEEDS = "\n".join(f"[shop.s{n}]\nneeds = ['shop.s{n + 1}']" for n in range(1500)
 OUT_OF_BOUNDS = {
     "a run of 300 years": ("[run]\ndeadline = 1e10", "[run] deadline: 10000000000.0 is more than 3660d"),
     "a run of a month": ("[run]\ndeadline = '30d'", "[run] deadline: 2592000.0: write more than 0, at most 1 d"),
-    "a history of ages": ("[history]\ndays = 1000000000", "[history] days: 1000000000: write a number from 1 to 3660"),
+    "a history of ages": ("[history]\nmax_age = 1000000000", "[history] max_age: 1000000000 is more than 3660d"),
     "a window up to year 9999": (
         "[maintenance.a]\nstart = 2026-01-01\nend = 9999-12-31T23:59:59Z",
         "[maintenance.a] end: ",
@@ -211,7 +211,7 @@ def test_what_is_within_bounds():
     assert "quoted" in repr(deep)
     window = {"start": "2026-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"}
     settings = Settings.model_validate(
-        {"run": {"deadline": "1d"}, "history": {"days": 3660}, "maintenance": {"a": window}}
+        {"run": {"deadline": "1d"}, "history": {"max_age": "3660d"}, "maintenance": {"a": window}}
     )
     assert not settings.maintenance["a"].covers("x.y", datetime(2020, 1, 1, tzinfo=UTC))
     assert math.isclose(settings.run.deadline, 86400)

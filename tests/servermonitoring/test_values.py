@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servermonitoring.values import duration, in_words, share, size, size_in_words
+from servermonitoring.values import (
+    duration,
+    in_words,
+    part_in_words,
+    percent,
+    percent_limit,
+    share,
+    size,
+    size_in_words,
+)
 from tests.reliability import reliability
 
 READERS = (duration, size, share)
@@ -105,6 +114,23 @@ def test_durations_in_words(seconds, words):
 )
 def test_sizes_in_words(count, words):
     assert size_in_words(count) == words
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [
+        *((328_000_000, 8_000_000_000, "0.3 of 8.0 GB"), (65_500, 1_048_576, "65.5 kB of 1.0 MB")),
+        *((0, 2 * 10**12, "0.0 of 2.0 TB"), (50, 1000, "50 B of 1.0 kB"), (50, 999, "50.0 of 999.0 B")),
+    ],
+)
+def test_part_in_words(part, whole, words):
+    """A part that would be 0.0 of the whole's unit has its own."""
+    assert part_in_words(part, whole) == words
+
+
+def test_percent_in_words():
+    assert [percent(each) for each in (0.041, 0.9, 1)] == ["4.1 %", "90.0 %", "100.0 %"]
+    assert [percent_limit(each) for each in (0.05, 0.995, 1, 0)] == ["5 %", "99.5 %", "100 %", "0 %"]
 
 
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none()))
