@@ -23,9 +23,9 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
         table("database", "main", dsn=postgresql.url(ROLE), deadline=4),
         table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, deadline=8),
         table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
-        table("disk", "work", path=folder, used="100%", inodes="100%"),
+        table("disk", "work", path=folder, max_used="100%", max_inodes_used="100%"),
         table("bookmarklet", "log", log=folder / "bookmarklet.log", fresh_within="1h"),
-        "[host]\navailable = 0.0\nload = 1000.0\nswap = '100%'\n",
+        "[host]\nmin_memory_available = 0.0\nmax_load_per_core = 1000.0\nmax_swap_used = '100%'\n",
     ))  # fmt: skip
 
 

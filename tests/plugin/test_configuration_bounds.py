@@ -111,7 +111,10 @@ OUT_OF_BOUNDS = {
     "20,000 levels in a list": (f"x = [{{ {'a.' * 20_000}a = 1 }}]", "is nested too deeply: at most 50 levels"),
     "60 lists": (f"x = {'[' * 60}{']' * 60}", "is nested too deeply: at most 50 levels"),
     "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "goes in a circle: shop.s"),
-    "all or 1 %": ("[disk.a]\npath = '/'\nused = 1", '[disk.a] used: 1 may mean 1 % or all: write "1%" or "100%"'),
+    "all or 1 %": (
+        "[disk.a]\npath = '/'\nmax_used = 1",
+        '[disk.a] max_used: 1 may mean 1 % or all: write "1%" or "100%"',
+    ),
     "a number for a text": ("[disk.a]\npath = 1", '[disk.a] path: 1: write a text, in quotes: "text"'),
     "a URL for a host": ("[tcp.a]\nhost = 'https://x'\nport = 1", "[tcp.a] host: 'https://x': is a URL"),
     "a DSN for a host": ("[database.a]\nhost = 'postgresql://db/x'", "[database.a] host: 'postgresql://db/x': is a"),

@@ -8,7 +8,7 @@ from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
 from tests.suite import table
 
-DISK = "[disk.root]\npath = '/'\nused = '100%'\n"
+DISK = "[disk.root]\npath = '/'\nmax_used = '100%'\n"
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
 
 
