@@ -24,7 +24,7 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
         table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, deadline=8),
         table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
         table("disk", "work", path=folder, max_used="100%", max_inodes_used="100%"),
-        table("bookmarklet", "log", log=folder / "bookmarklet.log", fresh_within="1h"),
+        table("job", "nightly", log=folder / "job.log", max_age="1h"),
         "[host]\nmin_memory_available = 0.0\nmax_load_per_core = 1000.0\nmax_swap_used = '100%'\n",
     ))  # fmt: skip
 
@@ -32,7 +32,7 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
 @pytest.fixture
 def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
     """`run()` gives what is not well, by label: its message."""
-    (tmp_path / "bookmarklet.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
+    (tmp_path / "job.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
     with rabbitmq.queue("celery") as queue:
         toml = configuration(website, postgresql, rabbitmq, queue, tmp_path)
 
@@ -61,7 +61,7 @@ def test_all_well(everything):
     kinds = {name.split("[")[0] for name, each in outcome.checks.items() if each["status"] == "ok"}
     assert kinds == {
         "website_access", "website_login", "database_access", "rabbitmq_access", "tcp_access", "disk_space",
-        "bookmarklet_status", "host_memory", "host_swap", "host_load",
+        "job_status", "host_memory", "host_swap", "host_load",
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 # By kind of table ("website", "run"), "*" for every table, mark and report header. A row applies only where the new
-# key exists, and one of the table's own comes before one of "*".
+# key exists or is in another table; one of the table's own comes before one of "*".
 RENAMED: dict[str, dict[str, str]] = {
     "*": {
         "deadline": "timeout",
@@ -12,6 +12,12 @@ RENAMED: dict[str, dict[str, str]] = {
         "redirects": "max_redirects",
     },
     "alerts": {"storm": "max_per_run", "per_day": "max_per_day"},
+    "bookmarklet": {
+        "log": "[job.NAME] log",
+        "ok": "[job.NAME] ok",
+        "fail": "[job.NAME] fail",
+        "fresh_within": "[job.NAME] max_age",
+    },
     "database": {
         "connections_used": "max_connections_used",
         "oldest_transaction": "max_transaction_age",
@@ -31,7 +37,7 @@ RENAMED: dict[str, dict[str, str]] = {
 def new_name(kind: str, key: str, known: Collection[str]) -> str:
     """Return what a former key of a table is called now; "" for a key that was never there."""
     name = RENAMED.get(kind, {}).get(key) or RENAMED["*"].get(key, "")
-    return name if name in known else ""
+    return name if name in known or name.startswith("[") else ""
 
 
 def hint(kind: str, key: str, known: Collection[str]) -> str:

@@ -1,9 +1,7 @@
-"""[bookmarklet.NAME], in a real browser and by the log of another program: the failing cases first."""
+"""[bookmarklet.NAME], in a real browser: the failing cases first."""
 
-import os
 import signal
 import time
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import psutil
@@ -132,58 +130,16 @@ def test_driver_that_is_none(run_suite, website, chromium):
     assert message(outcome, "none").startswith("/bin/false ended at once")
 
 
-def log(name, path, **keys):
-    return table("bookmarklet", name, log=path, **{"fresh_within": "10m", **keys})
-
-
-def test_log_of_another_program(run_suite, tmp_path):
-    """The newest of its ok and fail lines decides; one that is too old is a failure."""
-
-    def write(name, *lines, age=timedelta()):
-        path = tmp_path / f"{name}.log"
-        path.write_text("".join(f"{line}\n" for line in lines))
-        then = time.time() - age.total_seconds()
-        os.utime(path, (then, then))
-        return path
-
-    now, old = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=2)
-    logs = {
-        "fresh": write("fresh", f"{old.isoformat()} FAIL login", f"{now.isoformat()} OK 3 pages", "looking on"),
-        "local": write("local", f"[{now.astimezone():%Y-%m-%d %H:%M:%S},123] ok", age=timedelta(hours=5)),
-        "mtime": write("mtime", "ok", age=timedelta(minutes=9)),
-        "long": write("long", "fail", *["x" * 99] * 10_000, "ok"),
-        "failing": write("failing", "ok", "failed: no text"),
-        "stale": write("stale", f"{old.isoformat()} ok"),
-        "stale_file": write("stale_file", "ok", age=timedelta(minutes=11)),
-        "future": write("future", f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ} ok"),
-        "silent": write("silent", "token okay, nothing failsafe"),
-        "missing": tmp_path / "missing.log",
-        "directory": tmp_path,
-    }
-    own = write("own", "done: 3", "broken")
-    tables = [log(name, path) for name, path in logs.items()]
-    outcome = run_suite("\n".join([*tables, log("own", own, ok="^done", fail="^broken")]))
-    well = {name for name in logs if outcome.checks[f"bookmarklet_status[{name}]"]["status"] == "ok"}
-    assert well == {"fresh", "local", "mtime", "long"}
-    assert message(outcome, "failing") == f"{logs['failing']} says: failed: no text"
-    assert message(outcome, "stale") == f"the newest line of {logs['stale']} is 2 h old, at most 10 min"
-    assert message(outcome, "stale_file").startswith(f"the newest line of {logs['stale_file']} is 11 min")
-    assert " in the future: " in message(outcome, "future")
-    assert message(outcome, "silent").startswith(f"no line of {logs['silent']} says how it went")
-    assert message(outcome, "missing") == f"{logs['missing']}: No such file or directory"
-    assert message(outcome, "directory") == f"{tmp_path}: is a directory, not a file"
-    assert message(outcome, "own") == f"{own} says: broken"
-
-
 WRONG_KEYS = [
-    ({}, "url and bookmarklet are needed, or log"),
+    ({}, '"url" is missing'),
+    ({"url": "http://h/"}, '"bookmarklet" is missing'),
     ({"url": "http://h/", "bookmarklet": "javascript:x"}, "expect or expect_selector is needed"),
     ({"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"}, "neither a javascript: URL nor a file"),
     ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "holds no script"),
-    ({"url": "http://h/", "log": "x.log"}, "url has no meaning with log"),
-    ({"url": "http://h/", "ok": "x"}, "ok has no meaning without log"),
-    ({"log": "x.log"}, "fresh_within is needed with log"),
-    ({"log": "x.log", "fresh_within": "1h", "fail": "("}, "is not a regular expression"),
+    (
+        {"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "log": "x.log"},
+        'unknown key "log"; it is called "[job.NAME] log" now',
+    ),
     ({"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "driver": "/nowhere"}, "/nowhere"),
 ]
 
