@@ -51,14 +51,14 @@ def test_limits_themselves_are_well():
         (
             checks.test_host_memory,
             Vitals(1000, 49, 1000, 0, 0),
-            r"^4\.9 % of memory available \(49 B of 1\.0 kB\), minimum 5 %$",
+            r"^4\.9 % of memory available \(49 B of 1\.0 kB\), minimum 5 %\n",
         ),
         (
             checks.test_host_swap,
             Vitals(1000, 500, 1000, 901, 0),
-            r"^90\.1 % of swap used \(0\.9 of 1\.0 kB\), maximum 90 %$",
+            r"^90\.1 % of swap used \(0\.9 of 1\.0 kB\), maximum 90 %\n",
         ),
-        (checks.test_host_load, Vitals(1000, 500, 1000, 0, 4.1), r"^load of 4\.1 per core over 15 min, maximum 4$"),
+        (checks.test_host_load, Vitals(1000, 500, 1000, 0, 4.1), r"^load of 4\.1 per core over 15 min, maximum 4\n"),
     ],
 )
 def test_above_the_limits(judge, vitals, words):
