@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
-from healthchecks import Duration, Target, Unhealthy, measurement
+from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.addresses import Url
 from servermonitoring import credentials
 from servermonitoring.files import at_home, read_regular
@@ -62,7 +62,7 @@ Argument = Annotated[str, AfterValidator(_public)]
 
 class Bookmarklet(Target):
     deadline: Duration = Field(default=30.0, gt=0, le=86400)
-    """Seconds that the whole measurement may take, the start of the browser included."""
+    """Seconds that the whole probe may take, the start of the browser included."""
     url: Url | None = None
     """Page to run it on."""
     bookmarklet: Annotated[str, AfterValidator(_script)] | None = None
@@ -111,7 +111,7 @@ class Run:
     age: float
 
 
-@measurement(concurrent=2)
+@probe(concurrent=2)
 def run(bookmarklet: Bookmarklet) -> Run:
     if bookmarklet.log:
         from healthchecks.clients import logfile

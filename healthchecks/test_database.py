@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from healthchecks import Duration, Secret, Share, Target, measurement
+from healthchecks import Duration, Secret, Share, Target, probe
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.keys import certificates
 from healthchecks.clients.postgresql import Access, parse, session
@@ -73,7 +73,7 @@ class Database(Target):
         return Access(options={key: value for key, value in options.items() if value})
 
 
-@measurement
+@probe
 def figures(database: Database) -> Figures:
     with session(database.access()) as cursor:
         cursor.execute("select 1")

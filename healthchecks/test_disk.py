@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import Broken, Share, Target, Unhealthy, measurement
+from healthchecks import Broken, Share, Target, Unhealthy, probe
 from servermonitoring.values import size_in_words
 
 _LOCAL = {
@@ -59,7 +59,7 @@ class Usage:
     mounted: bool
 
 
-@measurement
+@probe
 def usage(disk: Disk) -> Usage:
     try:
         if not stat.S_ISDIR(Path(disk.path).stat().st_mode):

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from healthchecks import Share, Target, measurement
+from healthchecks import Share, Target, probe
 from servermonitoring.values import size_in_words
 
 
@@ -37,7 +37,7 @@ class Vitals:
     load: float
 
 
-@measurement
+@probe
 def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whatever the limits
     import psutil
 

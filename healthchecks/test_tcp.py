@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
+from healthchecks import NoAnswer, Target, Unhealthy, probe, remaining
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.connection import connect
 from healthchecks.clients.excerpt import first_bytes
@@ -28,7 +28,7 @@ class Greeting:
     where: str
 
 
-@measurement
+@probe
 def greeting(tcp: Tcp) -> Greeting:
     progress = Progress(tcp.host, tcp.port)
     with connect(progress, Step.GREETING) as connection:

@@ -1,4 +1,4 @@
-"""A function of a check or measurement is run to its end: coroutines are awaited, generators refused."""
+"""A function of a check or probe is run to its end: coroutines are awaited, generators refused."""
 
 import inspect
 from collections.abc import Awaitable, Callable

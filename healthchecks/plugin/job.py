@@ -1,4 +1,4 @@
-"""One measurement of one target, or one phase of a test: under way, or done."""
+"""One probe of one target, or one phase of a test: under way, or done."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ class Job:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the measurement {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
+            f"the probe {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
             f"ask for it in the test (.{name} was looked up)"
         )
 
@@ -64,7 +64,7 @@ class Job:
         self.ends_at = min(self.started + self.deadline, run_ends_at)
 
     def run(self) -> None:
-        """Measure, in a thread of its own."""
+        """Run the probe, in a thread of its own."""
         _local.job = self
         process = os.getpid()
         try:
@@ -127,5 +127,5 @@ class Job:
 
 
 def current_job() -> Job | None:
-    """The job that this thread measures for."""
+    """The job that this thread runs."""
     return getattr(_local, "job", None)

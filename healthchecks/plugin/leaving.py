@@ -31,7 +31,7 @@ def leave(exitstatus: int) -> None:
 
 def _is_foreign(thread: threading.Thread) -> bool:
     """Our own are daemons: they end with the process."""
-    return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "measure "))
+    return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "probe "))
 
 
 def _leave(exitstatus: int) -> None:

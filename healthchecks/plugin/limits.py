@@ -11,7 +11,7 @@ _STEP, _STEPS = 64, 4  # descriptors that a lift gives, and how many lifts are p
 
 @dataclass(frozen=True)
 class Limits:
-    """`slots` measurements within their deadline at a time; `threads` alive, overdue ones included."""
+    """`slots` probes within their deadline at a time; `threads` alive, overdue ones included."""
 
     slots: int
     threads: int

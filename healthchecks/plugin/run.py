@@ -82,7 +82,7 @@ class Run:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def end_checks(self) -> None:
-        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        """No more probes or tests run, and what is still under way is cleaned up: the end of the run begins."""
         if self.late_timer is not None:
             self.late_timer.cancel()
         lift(last=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
-from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
+from healthchecks.plugin.result import Broken, NoAnswer, NotProbed
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
@@ -63,7 +63,7 @@ class Stage:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
         except RuntimeError:
-            job.end(None, NotMeasured("not run: the system gives no more threads"))
+            job.end(None, NotProbed("not run: the system gives no more threads"))
         return job
 
     def finish(self, job: Job) -> Any:
@@ -90,7 +90,7 @@ class Stage:
 
     def close(self) -> None:
         """Clean up after a phase for which an interrupted run waits no longer."""
-        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+        if self._job is not None and self._job.end(None, NotProbed("the run was ended before it was over")):
             self._abandon()
             if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
                 cleaning.join(_PATIENCE)

@@ -14,7 +14,7 @@ from tests.suite import start_suite, table
 DOWNLOADS = """
     import os
 
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
     from healthchecks.clients.browser import Browser
 
     SCRIPT = '''
@@ -37,7 +37,7 @@ DOWNLOADS = """
         url: str
 
 
-    @measurement
+    @probe
     def large(page: Page) -> list[str]:
         with Browser("chromium") as browser:
             browser.open(page.url)

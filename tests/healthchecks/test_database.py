@@ -190,7 +190,7 @@ def test_server_that_answers_is_told_before_one_that_does_not():
 
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
-    """The wait callback is of the whole process: only threads that measure have a deadline."""
+    """The wait callback is of the whole process: only threads of probes have a deadline."""
     from healthchecks.clients.postgresql import Access, session
 
     with session(Access(postgresql.dsn())) as cursor:

@@ -141,11 +141,11 @@ def test_well(run, rabbitmq):
 
 OWN = """
 from pathlib import Path
-from healthchecks import measurement
+from healthchecks import probe
 from healthchecks.clients.amqp import session
 from healthchecks.test_rabbitmq import Rabbitmq
 
-@measurement
+@probe
 def exchange(rabbitmq: Rabbitmq):
     with session(rabbitmq.access()) as broker:
         Path("FOLDER/connected").touch()

@@ -167,7 +167,7 @@ def test_a_logged_error_of_a_failing_check_is_not_told_twice(runs):
     assert alert.message == "answers 502 instead of 200"
 
 
-def test_what_a_shared_measurement_logged_is_told_by_one_check_only(runs):
+def test_what_a_shared_probe_logged_is_told_by_one_check_only(runs):
     assert runs.run(result(status=Status.OK, message="", log=[line("cache is cold", is_repeated=True)])) == []
 
 

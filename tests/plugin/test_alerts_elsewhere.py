@@ -147,13 +147,13 @@ LEAKS = """
     import logging
     from pathlib import Path
     import psycopg2, requests
-    from healthchecks import Secret, Target, attach, capture_message, measurement
+    from healthchecks import Secret, Target, attach, capture_message, probe
 
     class Leak(Target):
         password: Secret
         how: str
 
-    @measurement
+    @probe
     def answer(leak: Leak) -> str:
         password = leak.password.reveal()
         url = f"http://user:{password}@127.0.0.1:9/?api_key={password}"

@@ -11,12 +11,12 @@ from tests.reliability import reliability
 HANGS = """
     import concurrent.futures, threading, unittest
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Job(Target):
         pass
 
-    @measurement
+    @probe
     def word(job: Job) -> str:
         return "done"
 

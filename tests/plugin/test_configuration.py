@@ -9,7 +9,7 @@ from tests.reliability import reliability
 CHECKS = """
     from typing import ClassVar
     from pydantic import BaseModel, ConfigDict, Field
-    from healthchecks import Duration, Secret, Share, Size, Target, measurement
+    from healthchecks import Duration, Secret, Share, Size, Target, probe
     from pathlib import Path
 
     class Limits(BaseModel):
@@ -24,7 +24,7 @@ CHECKS = """
         size: Size = 100
         limits: Limits = Limits()
 
-    @measurement
+    @probe
     def contacted(shop: Shop) -> bool:
         with Path("contacted").open("a") as file:
             file.write(shop.name)
@@ -178,5 +178,5 @@ def test_schema(suite):
     assert {"shop", "disk", "host", "run", "maintenance"} <= set(schema["properties"])
     shop = schema["$defs"]["Shop"]
     assert shop["additionalProperties"] is False
-    assert shop["properties"]["retries"]["description"].startswith("Times that a failing target is measured again")
+    assert shop["properties"]["retries"]["description"].startswith("Times that a failing target is probed again")
     assert shop["properties"]["deadline"]["anyOf"][1] == {"type": "string"}

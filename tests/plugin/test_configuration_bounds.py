@@ -22,13 +22,13 @@ from tests.reliability import reliability
 from watchdog import rulebook
 
 CHECKS = """
-    from healthchecks import Duration, Target, measurement
+    from healthchecks import Duration, Target, probe
 
     class Shop(Target):
         url: str = ""
         port: int = 1
 
-    @measurement
+    @probe
     def answer(shop: Shop) -> bool:
         return True
 

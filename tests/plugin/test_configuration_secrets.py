@@ -9,7 +9,7 @@ from watchdog import rulebook
 SECRET = "kaleidoscope-1967"
 TOKEN = "sntrys0eyJpYXQiOjE3MDA0MDYwMzQ2"
 CHECKS = """
-    from healthchecks import Duration, Secret, Share, Target, measurement
+    from healthchecks import Duration, Secret, Share, Target, probe
     from healthchecks.clients.keys import SecretByName
 
     class Shop(Target):
@@ -21,7 +21,7 @@ CHECKS = """
         hook: Secret | None = None
         fields: SecretByName = {}
 
-    @measurement
+    @probe
     def answer(shop: Shop) -> bool:
         return True
 

@@ -14,12 +14,12 @@ RULES = Path(__file__).parents[2] / "ci/deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
 CHECKS = """
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Thing(Target):
         state: str = "well"
 
-    @measurement
+    @probe
     def state(thing: Thing) -> str:
         return thing.state
 

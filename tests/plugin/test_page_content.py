@@ -12,12 +12,12 @@ from tests.reliability import reliability
 
 CHECKS = """
     import os, signal, time
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Job(Target):
         fails: str = ""
 
-    @measurement
+    @probe
     def outcome(job: Job) -> str:
         return job.fails
 
@@ -121,7 +121,7 @@ def test_what_was_never_judged_says_so(jobs):
     assert jobs.run().status == 2
     assert headline(jobs) == "Cut off: 2 of 3 checks were not judged"
     shown = cards(jobs)
-    assert "never measured" in shown["job[c]"]
+    assert "never probed" in shown["job[c]"]
     assert "well" in shown["job[a]"]
     assert "run cut off" in document(jobs).get_element_by_id("changes").getparent().text_content()
 

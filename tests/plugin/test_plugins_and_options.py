@@ -6,9 +6,7 @@ from _pytest.config import default_plugins, essential_plugins
 from tests.plugin.test_running import PORTS, table
 from tests.reliability import reliability
 
-ALIAS = PORTS.replace("import Target, measurement, remaining", "import Target, measurement as m, remaining").replace(
-    "@measurement", "@m"
-)
+ALIAS = PORTS.replace("import Target, probe, remaining", "import Target, probe as m, remaining").replace("@probe", "@m")
 MARKED = """
     import pytest
     import socket

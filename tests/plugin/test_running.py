@@ -14,12 +14,12 @@ from tests.reliability import reliability
 
 PORTS = """
     import socket
-    from healthchecks import Target, measurement, remaining
+    from healthchecks import Target, probe, remaining
 
     class Port(Target):
         port: int
 
-    @measurement
+    @probe
     def word(port: Port) -> str:
         with socket.create_connection(("127.0.0.1", port.port), timeout=remaining()) as connection:
             return connection.recv(100).decode()
@@ -76,7 +76,7 @@ def test_outage_costs_one_deadline(ports, hole):
     assert len(outcome.checks) == 100
     assert {each["message"] for each in outcome.checks.values()} == {"no answer within 1 s"}
     began = {each["since"] for each in outcome.checks.values()}
-    assert len(began) == 1, "they were measured one after another"
+    assert len(began) == 1, "they were probed one after another"
     assert "port[n0, n1, n2 and 97 more]" in outcome.output
 
 
@@ -170,7 +170,7 @@ def test_progress_is_for_terminals(ports, hole):
             shown += part
     os.close(terminal)
     assert process.wait(60) == 1
-    assert b"waiting for 1 measurement, at most 1 s more" in shown
+    assert b"waiting for 1 probe, at most 1 s more" in shown
     assert "waiting for" not in (ports.page / "index.html").read_text()
     assert "waiting for" not in ports.run().output
 
@@ -192,7 +192,7 @@ def test_second_run(ports, hole):
 
 
 def test_xdist_is_refused(ports, greeter):
-    """-n would measure everything in every worker: refused with the reason."""
+    """-n would run every probe in every worker: refused with the reason."""
     ports.configure(table(greeter.port))
     outcome = ports.run("test_mine.py", "-n", "2")
     assert outcome.status not in (0, 1)
@@ -223,7 +223,7 @@ def test_broken_check_is_an_error(suite):
 
 
 def test_plain_test_under_the_deadline(suite):
-    """A marked test without a measurement runs under its deadline and is recorded like any other."""
+    """A marked test without a probe runs under its deadline and is recorded like any other."""
     suite.write(
         "test_mine.py",
         """
@@ -326,6 +326,6 @@ def test_descriptors_are_rationed(ports, hole):
 
 
 def test_abandoned_threads_do_not_hold_the_exit(ports, hole):
-    """The process ends although a measuring thread hangs."""
+    """The process ends although the thread of a probe hangs."""
     ports.configure(table(hole.port, deadline="0.2s"))
     assert ports.run().status == 1  # which raises if the process is still there after a minute
