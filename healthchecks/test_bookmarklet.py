@@ -61,7 +61,7 @@ Argument = Annotated[str, AfterValidator(_public)]
 
 
 class Bookmarklet(Target):
-    deadline: Duration = Field(default=30.0, gt=0, le=86400)
+    timeout: Duration = Field(default=30.0, gt=0, le=86400)
     """Seconds that the whole probe may take, the start of the browser included."""
     url: Url | None = None
     """Page to run it on."""

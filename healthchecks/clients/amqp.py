@@ -74,7 +74,7 @@ class Broker:
 
 @contextlib.contextmanager
 def session(access: Access) -> Iterator[Broker]:
-    """An open connection. Raises Unhealthy, or NoAnswer at the deadline."""
+    """An open connection. Raises Unhealthy, or NoAnswer at the timeout."""
     import pika
 
     from healthchecks.clients.amqp_progress import traced

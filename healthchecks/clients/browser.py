@@ -1,7 +1,7 @@
 """A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
 
 Selenium's own time limits do not end a page that is busy for ever, nor a browser or driver that stands still: the
-client has one for each command, and at the deadline all is killed. Chromium downloads nothing; what Firefox
+client has one for each command, and at the timeout all is killed. Chromium downloads nothing; what Firefox
 downloads is bounded, and is removed with all else.
 """
 

@@ -61,7 +61,7 @@ def parse(dsn: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def session(access: Access) -> Iterator["Cursor"]:
-    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or NoAnswer at the deadline."""
+    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or NoAnswer at the timeout."""
     import psycopg2
     from psycopg2.extensions import set_wait_callback
 
@@ -104,7 +104,7 @@ def _milliseconds() -> int:
 
 
 def _wait(connection: "Connection") -> None:
-    """psycopg2's wait callback, of the whole process: threads without a deadline of ours wait as long as it takes."""
+    """psycopg2's wait callback, of the whole process: threads without a timeout of ours wait as long as it takes."""
     from psycopg2.extensions import POLL_OK, POLL_READ
 
     while (state := connection.poll()) != POLL_OK:

@@ -102,7 +102,7 @@ class Answer:
 def ask(access: Access, query: Query) -> Answer:
     """The answer to one query, in a read-only transaction that is rolled back.
 
-    Raises Unhealthy for what is wrong with the server or its rights, NoAnswer at the deadline, and Broken for a
+    Raises Unhealthy for what is wrong with the server or its rights, NoAnswer at the timeout, and Broken for a
     text that is not one query that reads.
     """
     import psycopg2

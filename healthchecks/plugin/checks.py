@@ -47,7 +47,7 @@ class CheckItem(pytest.Item):
 
 
 _LARGEST = 5_000_000  # bytes of a file of checks
-_DEADLINE = 10.0  # seconds, of what has no target
+_TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -137,10 +137,10 @@ def target_of(item: pytest.Item) -> "Target | None":
     return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
 
 
-def deadline_of(item: pytest.Item) -> float:
+def timeout_of(item: pytest.Item) -> float:
     """Seconds that each phase of this check may take."""
     target = target_of(item)
-    return target.deadline if target else _DEADLINE
+    return target.timeout if target else _TIMEOUT
 
 
 def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":

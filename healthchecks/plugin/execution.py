@@ -11,7 +11,7 @@ from healthchecks.plugin.result import Broken
 def execute(function: Callable[[], Any]) -> Any:
     """Return what the function gives in the end. Raise Broken for a generator, of which nothing has run yet.
 
-    What it awaits runs in an event loop of its own in this thread, and is cancelled when the deadline passes.
+    What it awaits runs in an event loop of its own in this thread, and is cancelled when the timeout expires.
     """
     value = function()
     if inspect.isawaitable(value):

@@ -9,7 +9,7 @@ from healthchecks.plugin.text import valid
 
 
 def remaining() -> float:
-    """Seconds until the deadline of the probe that calls this; what a client's time limits are set to.
+    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
 
     Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
     """
@@ -20,7 +20,7 @@ def remaining() -> float:
 
 
 def phase(text: str) -> None:
-    """Say what the probe waits for from now on, as the beginning of its message if the deadline passes.
+    """Say what the probe waits for from now on, as the beginning of its message if the timeout expires.
 
     `phase("connected to db1:5432, no answer")` gives "connected to db1:5432, no answer within 4 s"; so does a
     `NoAnswer` that is raised without a text. Without any phase it is "no answer".
@@ -31,7 +31,7 @@ def phase(text: str) -> None:
 
 
 def on_timeout(clean: Callable[[], object]) -> None:
-    """Have `clean` called when the deadline passes or the run ends before this probe does.
+    """Have `clean` called when the timeout expires or the run ends before this probe does.
 
     For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
     """

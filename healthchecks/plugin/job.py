@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
-_PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
+_PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
 _SLICE = 0.5  # seconds
 
 
 class Job:
     """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
 
-    def __init__(self, name: str, call: Callable[[], Any], deadline: float, lane: tuple[object, int]) -> None:
-        self.name, self.call, self.deadline = name, call, deadline
+    def __init__(self, name: str, call: Callable[[], Any], timeout: float, lane: tuple[object, int]) -> None:
+        self.name, self.call, self.timeout = name, call, timeout
         self.lane, self.concurrent = lane
         self.is_ahead = True
         """Of a test that may not have its turn yet: what it logs is held back until then."""
@@ -61,7 +61,7 @@ class Job:
 
     def begin(self, run_ends_at: float) -> None:
         self.started = time.monotonic()
-        self.ends_at = min(self.started + self.deadline, run_ends_at)
+        self.ends_at = min(self.started + self.timeout, run_ends_at)
 
     def run(self) -> None:
         """Run the probe, in a thread of its own."""
@@ -85,7 +85,7 @@ class Job:
             look()
 
     def expire(self) -> None:
-        """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
+        """The timeout passed: give no answer, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
             threads.start(self.clean, name="healthchecks-clean")
 
@@ -121,9 +121,9 @@ class Job:
         self.is_overdue = True
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
             return NoAnswer(f"{self.phase} within {in_words(self.seconds)}")
-        if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
-            return NoAnswer(f"{self.phase} before the run's own deadline")
-        return NoAnswer(f"{self.phase} within {in_words(self.deadline)}")
+        if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
+            return NoAnswer(f"{self.phase} before the run's own timeout")
+        return NoAnswer(f"{self.phase} within {in_words(self.timeout)}")
 
 
 def current_job() -> Job | None:

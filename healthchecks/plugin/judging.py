@@ -38,7 +38,7 @@ def judge(item: pytest.Function, run: Run) -> None:
     if item.config.getoption("usepdb", default=False):
         call()
     elif jobs:
-        run.stage.run("the test", call, checks.deadline_of(item))
+        run.stage.run("the test", call, checks.timeout_of(item))
     else:
         await_test(item, run, call)
 
@@ -54,7 +54,7 @@ def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> ob
 
 def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
     """Run a test that contacts its target itself, and wait for it as for a probe."""
-    job = run.stage.begin(item.name, call, checks.deadline_of(item))
+    job = run.stage.begin(item.name, call, checks.timeout_of(item))
     item.stash.setdefault(JOBS, []).append(job)
     show_waiting(job, partial(run.stage.waiting, job), run)
     return run.stage.finish(job)

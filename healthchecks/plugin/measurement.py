@@ -1,4 +1,4 @@
-"""`@probe`: a fixture whose value is fetched ahead, in a thread of its own, under a deadline."""
+"""`@probe`: a fixture whose value is fetched ahead, in a thread of its own, under a timeout."""
 
 import inspect
 from collections.abc import Callable

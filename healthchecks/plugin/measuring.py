@@ -1,6 +1,6 @@
-"""Runs many probes at once, each in its own daemon thread under its own absolute deadline.
+"""Runs many probes at once, each in its own daemon thread under its own timeout.
 
-An outage of N targets costs one deadline, not N. A thread that is overdue is left to itself (nothing can end a
+An outage of N targets costs one timeout, not N. A thread that is overdue is left to itself (nothing can end a
 thread that waits in C); it gives its slot back, but still counts as alive until it ends. Daemon threads do not
 hold the exit, as those of a ThreadPoolExecutor would.
 """
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from healthchecks.plugin.target import Target
 
 _UNBOUNDED = 1_000_000
-_PATIENCE = 5.0  # seconds beyond the run's deadline, after which the dispatcher itself must be broken
+_PATIENCE = 5.0  # seconds beyond the run's timeout, after which the dispatcher itself must be broken
 
 
 class Pool:
-    """All probes of one run; `deadline` is the run's, in seconds."""
+    """All probes of one run; `timeout` is the run's, in seconds."""
 
-    def __init__(self, limits: Limits, deadline: float) -> None:
-        self.limits, self.deadline = limits, deadline
-        self.ends_at = time.monotonic() + deadline
+    def __init__(self, limits: Limits, timeout: float) -> None:
+        self.limits, self.timeout = limits, timeout
+        self.ends_at = time.monotonic() + timeout
         self._jobs: dict[object, Job] = {}
         self._queue: list[Job] = []
         self._overdue: list[tuple[float, int, Job]] = []
         self._number = itertools.count()
-        self._running: set[Job] = set()  # within their deadline: these hold the slots
+        self._running: set[Job] = set()  # within their timeout: these hold the slots
         self._alive = 0
         self._lanes: Counter[object] = Counter()
         self._changed = threading.Condition()
@@ -93,7 +93,7 @@ class Pool:
         return Job(
             f"{probe.name}[{target.reference}]",
             partial(execute, partial(probe.function, target)),
-            target.deadline,
+            target.timeout,
             lane,
         )
 
@@ -126,7 +126,7 @@ class Pool:
             self._release(job)
         if now >= self.ends_at:
             for job in self._queue:
-                job.end(None, NotProbed(f"not probed: the run's {in_words(self.deadline)} were over"))
+                job.end(None, NotProbed(f"not probed: the run's {in_words(self.timeout)} were over"))
             self._queue.clear()
 
     def _next(self) -> Job | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-MARK = "healthcheck(deadline, slow, after, retries, needs, group, maintenance, local): a test that is a health check"
+MARK = "healthcheck(timeout, slow, after, retries, needs, group, maintenance, local): a test that is a health check"
 
 
 def add_options(parser: pytest.Parser) -> None:

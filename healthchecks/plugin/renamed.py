@@ -7,7 +7,6 @@ from collections.abc import Collection
 RENAMED: dict[str, dict[str, str]] = {
     "*": {
         "deadline": "timeout",
-        "after": "failure_threshold",
     },
 }
 

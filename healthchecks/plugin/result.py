@@ -44,7 +44,7 @@ class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own
 
 
 class NoAnswer(Unhealthy):
-    """The target gave no answer before its deadline; without a text, in the words of `healthchecks.phase()`."""
+    """The target gave no answer before its timeout; without a text, in the words of `healthchecks.phase()`."""
 
 
 class Broken(Exception):  # noqa: N818 - the word that people read

@@ -37,7 +37,7 @@ class Run:
 
     def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
         self.configuration, self.session = configuration, session
-        self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.pool = Pool(limits(), configuration.settings.run.timeout)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)

@@ -19,7 +19,7 @@ from servermonitoring import threads
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
-_PATIENCE = 2.0  # seconds that a phase may take after the run's deadline; halved for each that takes all of it
+_PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
 
 
@@ -44,7 +44,7 @@ class _Worker:
 
 
 class Stage:
-    """`ends_at`: the run's deadline, monotonic."""
+    """`ends_at`: when the run's timeout expires, monotonic."""
 
     def __init__(self, ends_at: float, interruption: Interruption) -> None:
         self._ends_at, self._interruption = ends_at, interruption
@@ -52,11 +52,11 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: Job | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
+    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> Job:
         """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = Job(name, call, deadline, _NO_LANE)
+        self._job = job = Job(name, call, timeout, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
         try:
@@ -77,14 +77,14 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
+    def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
         """Both at once, for a phase in which only the check itself can be slow: Abandoned when it takes too long."""
-        job = self.begin(name, call, deadline)
+        job = self.begin(name, call, timeout)
         try:
             return self.finish(job)
         except NoAnswer:
             if job.is_overdue:
-                within = min(deadline, round(job.seconds, 1))  # the run's own may end sooner
+                within = min(timeout, round(job.seconds, 1))  # the run's own may end sooner
                 raise Abandoned(f"{name} did not end within {in_words(within)}") from None
             raise
 

@@ -21,7 +21,7 @@ class Target(BaseModel):
     local: ClassVar[bool] = False
     """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
-    deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
+    timeout: Duration = Field(default=10.0, gt=0, le=_DAY)
     """Seconds that the whole probe may take."""
     slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""

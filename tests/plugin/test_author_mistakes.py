@@ -202,7 +202,7 @@ def test_forgotten_mark(authors):
     outcome = authors.run(*DISK, "mine")
     assert (outcome.status, outcome.checks["more[]"]["status"]) == (1, "failed")
     assert outcome.checks["more[]"]["message"] == "no x"
-    hint = "not checked under a deadline, for want of @pytest.mark.healthcheck: mine/test_more.py::test_more"
+    hint = "not checked under a timeout, for want of @pytest.mark.healthcheck: mine/test_more.py::test_more"
     assert hint in outcome.output
     (authors.folder / "x").touch()
     outcome = authors.run(*DISK, "mine")

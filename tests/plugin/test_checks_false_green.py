@@ -20,7 +20,7 @@ def told(suite):
 
     def run(checks, *arguments):
         suite.write("test_mine.py", TARGET + checks)
-        suite.configure('[job.one]\ndeadline = "60s"\n')
+        suite.configure('[job.one]\ntimeout = "60s"\n')
         outcome = suite.run("test_mine.py", *arguments)
         return outcome.status, {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
 
@@ -75,7 +75,7 @@ def test_async_checks_are_run(told):
 
 
 @reliability(
-    "Checks", fault="a probe is an async function", promise="it is awaited in its own thread, under its deadline"
+    "Checks", fault="a probe is an async function", promise="it is awaited in its own thread, under its timeout"
 )
 def test_async_probes_are_run(told):
     status, checks = told(
@@ -110,8 +110,8 @@ def test_async_probes_are_run(told):
     }
 
 
-@reliability("Checks", fault="an async check or probe never ends", promise="it fails at its deadline")
-def test_async_deadline(suite):
+@reliability("Checks", fault="an async check or probe never ends", promise="it fails at its timeout")
+def test_async_timeout(suite):
     suite.write(
         "test_mine.py",
         TARGET
@@ -127,7 +127,7 @@ def test_async_deadline(suite):
         await asyncio.Event().wait()
     """,
     )
-    suite.configure('[job.one]\ndeadline = "0.3s"\n')
+    suite.configure('[job.one]\ntimeout = "0.3s"\n')
     outcome = suite.run()
     assert {each["message"] for each in outcome.checks.values()} == {"no answer within 0.3 s"}
     assert len(outcome.checks) == 2

@@ -137,7 +137,7 @@ HARM = {
 @pytest.fixture
 def hooked(suite, website):
     website.answer("/hook", "ok")
-    suite.configure(f"[job.one]\ndeadline = '20s'\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
+    suite.configure(f"[job.one]\ntimeout = '20s'\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
     return suite
 
 

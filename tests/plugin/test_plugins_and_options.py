@@ -106,7 +106,7 @@ def test_workers_by_environment(ports, greeter):
     ["--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only", "--collect-only", "--markers", "--help"],
 )
 def test_options_that_only_show(ports, hole, option):
-    ports.configure(table(hole.port, deadline=60))
+    ports.configure(table(hole.port, timeout=60))
     outcome = ports.run("test_mine.py", option)
     assert outcome.status == 0, outcome.output
     assert hole.contacts == 0
@@ -120,7 +120,7 @@ def test_options_that_only_show(ports, hole, option):
     promise="status 4, and no target was contacted",
 )
 def test_refusal_after_collection(ports, hole):
-    ports.configure(table(hole.port, deadline=60))
+    ports.configure(table(hole.port, timeout=60))
     ports.write("pytest.ini", "[pytest]\nno_such_option = 1\n")
     assert ports.run("test_mine.py", "--strict-config").status == 4
     ports.write("pytest.ini", "[pytest]\n")

@@ -2,7 +2,10 @@
 
 import pytest
 
+from healthchecks.plugin.configuration import Configuration, built_in_kinds
 from healthchecks.plugin.renamed import RENAMED, hint
+from healthchecks.plugin.settings import Settings
+from servermonitoring.configuration import ConfigurationError
 
 ROWS = [(kind, old, new) for kind, names in RENAMED.items() for old, new in names.items()]
 
@@ -12,3 +15,23 @@ def test_each_row_applies_where_the_new_key_exists(kind, old, new):
     assert hint(kind, old, {new}) == f'; it is called "{new}" now'
     assert hint(kind, old, {"other"}) == ""
     assert hint(kind, "other", {new}) == ""
+
+
+@pytest.mark.parametrize(("kind", "old", "new"), ROWS, ids=[f"{kind} {old}" for kind, old, _ in ROWS])
+def test_the_configuration_error_names_the_new_key(kind, old, new, tmp_path):
+    path = tmp_path / "servermonitoring.toml"
+    tables = {"*": "tcp.x"}.get(kind, kind if kind in {*Settings.model_fields, "host"} else f"{kind}.x")
+    assert tables.partition(".")[0] in {*Settings.model_fields, *built_in_kinds()}
+    path.write_text(f"[{tables}]\n{old} = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        Configuration(str(path)).check()
+    assert f'[{tables}]: unknown key "{old}"; it is called "{new}" now' in str(caught.value)
+
+
+def test_of_the_run(tmp_path):
+    path = tmp_path / "servermonitoring.toml"
+    path.write_text("[run]\ndeadline = '5m'\nafter = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        Configuration(str(path)).check()
+    assert '[run]: unknown key "deadline"; it is called "timeout" now' in str(caught.value)
+    assert '[run]: unknown key "after"; known: checks, timeout' in str(caught.value)

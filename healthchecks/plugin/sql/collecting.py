@@ -120,7 +120,7 @@ def answer(report: Report) -> Answer:
         try:
             return ask(report.access, query)
         except Unhealthy as error:
-            if _FULL not in str(error) or remaining() < report.deadline / 2:
+            if _FULL not in str(error) or remaining() < report.timeout / 2:
                 raise
         time.sleep(_PAUSE)
 
