@@ -8,20 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.fields import Duration, Share, Size
+    from healthchecks.plugin.fields import Duration, Percentage, Size
     from healthchecks.plugin.inside import attach, on_timeout, phase, remaining
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.measurement import probe
-    from healthchecks.plugin.result import Broken, NoAnswer, Unhealthy
+    from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from healthchecks.plugin.target import Target
     from servermonitoring.secret import Secret
 
 __all__ = [
-    "Broken",
+    "CheckError",
     "Duration",
-    "NoAnswer",
+    "Percentage",
+    "ProbeTimeout",
     "Secret",
-    "Share",
     "Size",
     "Target",
     "Unhealthy",
@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Broken": "healthchecks.plugin.result",
+    "CheckError": "healthchecks.plugin.result",
     "Duration": "healthchecks.plugin.fields",
-    "NoAnswer": "healthchecks.plugin.result",
+    "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",
-    "Share": "healthchecks.plugin.fields",
+    "Percentage": "healthchecks.plugin.fields",
     "Size": "healthchecks.plugin.fields",
     "Target": "healthchecks.plugin.target",
     "Unhealthy": "healthchecks.plugin.result",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import Broken, Share, Target, Unhealthy, probe
+from healthchecks import CheckError, Percentage, Target, Unhealthy, probe
 from servermonitoring.values import size_in_words
 
 _LOCAL = {
@@ -35,9 +35,9 @@ class Disk(Target):
     """A directory on the file system."""
     mounted: bool = False
     """Whether the path itself has to be a mount point; else the file system below it is judged."""
-    used: Share = 0.9
+    used: Percentage = 0.9
     """Most space that may be used, of what users other than root may use."""
-    inodes: Share = 0.9
+    inodes: Percentage = 0.9
     """Most inodes that may be used, where the file system counts them."""
     writable: bool = True
     """Whether it has to be mounted read-write."""
@@ -64,7 +64,7 @@ def usage(disk: Disk) -> Usage:
     try:
         if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
             # Not looked at with the configuration: a file system that hangs would hold up the start of the run.
-            raise Broken(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
+            raise CheckError(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None

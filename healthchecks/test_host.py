@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from healthchecks import Share, Target, probe
+from healthchecks import Percentage, Target, probe
 from servermonitoring.values import size_in_words
 
 
@@ -14,9 +14,9 @@ class Host(Target):
     single: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
-    available: Share = 0.05
+    available: Percentage = 0.05
     """Least memory that must be available, of all: what programs can get without swapping."""
-    swap: Share = 0.9
+    swap: Percentage = 0.9
     """Most swap space that may be used, where there is any."""
     load: float = Field(default=4.0, gt=0, le=10_000)
     """Highest load for each core, averaged over 15 minutes."""

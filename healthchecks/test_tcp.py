@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from healthchecks import NoAnswer, Target, Unhealthy, probe, remaining
+from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.connection import connect
 from healthchecks.clients.excerpt import first_bytes
@@ -35,7 +35,7 @@ def greeting(tcp: Tcp) -> Greeting:
         try:
             return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
         except TimeoutError:
-            raise NoAnswer from None
+            raise ProbeTimeout from None
         except OSError:
             raise Unhealthy(progress.closed) from None
 

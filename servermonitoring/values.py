@@ -1,4 +1,4 @@
-"""Durations, sizes and shares as people write them: "90s", "1.2GB", "90%"."""
+"""Durations, sizes and percentages as people write them: "90s", "1.2GB", "90%"."""
 
 import math
 import re
@@ -35,9 +35,9 @@ def size(value: object) -> int:
     return number
 
 
-def share(value: object) -> float:
+def percentage(value: object) -> float:
     """A part of one, 0 to 1, of "90%" or 0.9; a bare 1 could mean 1 % as well as all. Raises ValueError."""
-    number = _number(value, {"": 1.0, "%": 0.01}, "a share", '"90%" or 0.9')
+    number = _number(value, {"": 1.0, "%": 0.01}, "a percentage", '"90%" or 0.9')
     if number == 1 and not (isinstance(value, str) and "%" in value):
         raise ValueError(f'{value!r} may mean 1 % or all: write "1%" or "100%"')
     if number > 1:

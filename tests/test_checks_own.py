@@ -71,17 +71,17 @@ def test_the_files_run_as_they_stand(documented, shop):
 
 RAISED = """
     import pytest
-    from healthchecks import Broken, Unhealthy
+    from healthchecks import CheckError, Unhealthy
 
     def broken():
-        raise Broken("why")
+        raise CheckError("why")
 
     def unhealthy():
         raise Unhealthy("why")
 
     CALLS = {
         "Unhealthy": unhealthy, "OSError": lambda: open("/no/such"), "ValueError": lambda: int("x"),
-        "pytest.fail": lambda: pytest.fail("why"), "Broken": broken, "TypeError": lambda: len(5),
+        "pytest.fail": lambda: pytest.fail("why"), "CheckError": broken, "TypeError": lambda: len(5),
         "AttributeError": lambda: (5).nothing, "NameError": lambda: nothing, "LookupError": lambda: {}["x"],
         "ImportError": lambda: __import__("nothing_of_that_name"), "ArithmeticError": lambda: 1 / 0,
         "pytest.skip": lambda: pytest.skip("why"),

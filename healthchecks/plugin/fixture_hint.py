@@ -9,7 +9,7 @@ from _pytest.fixtures import FixtureLookupError
 
 from healthchecks.plugin.configuration import loaded_kinds
 from healthchecks.plugin.measured import probe_of
-from healthchecks.plugin.result import Broken
+from healthchecks.plugin.result import CheckError
 
 
 def explained(error: BaseException | None, item: pytest.Item) -> BaseException | None:
@@ -23,7 +23,7 @@ def explained(error: BaseException | None, item: pytest.Item) -> BaseException |
         what = f": ask for a probe of it as well, or name its class, {name}: {kinds[name].__name__}"
     else:
         what = _hint(name, item)
-    return Broken(f'{item.name} asks for "{name}", and there is no such fixture{what}')
+    return CheckError(f'{item.name} asks for "{name}", and there is no such fixture{what}')
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin.result import Broken, NoAnswer
+from healthchecks.plugin.result import CheckError, ProbeTimeout
 from healthchecks.plugin.text import with_place
 from servermonitoring import threads
 from servermonitoring.values import in_words
@@ -74,7 +74,7 @@ class Job:
         if os.getpid() != process:
             os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
         late = self.ends_at is not None and time.monotonic() > self.ends_at
-        nameless = isinstance(error, NoAnswer) and not str(error)
+        nameless = isinstance(error, ProbeTimeout) and not str(error)
         self.end(value, self._overdue() if late or nameless else error)
 
     def wait(self, look: Callable[[], None]) -> None:
@@ -101,9 +101,9 @@ class Job:
             self.clean()
 
     def result(self) -> Any:
-        """Its value. Raises what the call raised; of what would end pytest itself, Broken with the place."""
+        """Its value. Raises what the call raised; of what would end pytest itself, CheckError with the place."""
         if isinstance(self.error, _ENDS_PYTEST):
-            raise Broken(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
+            raise CheckError(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
         if self.error is not None:
             raise self.error
         return self.value
@@ -117,13 +117,13 @@ class Job:
             self.done.set()
             return True
 
-    def _overdue(self) -> NoAnswer:
+    def _overdue(self) -> ProbeTimeout:
         self.is_overdue = True
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
-            return NoAnswer(f"{self.phase} within {in_words(self.seconds)}")
+            return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
-            return NoAnswer(f"{self.phase} before the run's own timeout")
-        return NoAnswer(f"{self.phase} within {in_words(self.timeout)}")
+            return ProbeTimeout(f"{self.phase} before the run's own timeout")
+        return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
 
 
 def current_job() -> Job | None:

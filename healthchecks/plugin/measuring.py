@@ -63,7 +63,7 @@ class Pool:
         self.submit(probe, target)
 
     def wait(self, job: Job) -> Any:
-        """Its value; raises what the probe raised, NoAnswer, or NotProbed."""
+        """Its value; raises what the probe raised, ProbeTimeout, or NotProbed."""
         if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
             job.end(None, NotProbed("the thread that starts the probes of this run died"))
         return job.result()

@@ -14,7 +14,7 @@ import pytest
 from _pytest.runner import SetupState
 
 from healthchecks.plugin import checks
-from healthchecks.plugin.stage import Abandoned, Stage
+from healthchecks.plugin.stage import AbandonedError, Stage
 from healthchecks.plugin.surroundings import WorkingDirectory
 
 
@@ -51,20 +51,20 @@ class Phases(SetupState):
         self._check: pytest.Item | None = None
 
     def setup(self, item: pytest.Item) -> None:
-        """Raises Abandoned where that does not end within the check's timeout."""
+        """Raise AbandonedError where that does not end within the check's timeout."""
         self._check = item if checks.is_check(item) and not item.config.getoption("usepdb", default=False) else None
         try:
             self._run("setup", partial(super().setup, item))
-        except Abandoned as error:
+        except AbandonedError as error:
             self._copy().stack.pop(item, None)
             self._fixtures.abandon(error)
             raise
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
-        """Raises Abandoned where that does not end within the check's timeout; the rest is torn down all the same."""
+        """Tear down all; raise AbandonedError where that does not end within the check's timeout."""
         try:
             self._run("teardown", partial(super().teardown_exact, nextitem))
-        except Abandoned:
+        except AbandonedError:
             self._copy().teardown_exact(nextitem)
             raise
         finally:

@@ -43,11 +43,11 @@ class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own
     """The service is bad, and this text says how: raised by a probe, shown without a traceback."""
 
 
-class NoAnswer(Unhealthy):
+class ProbeTimeout(Unhealthy):
     """The target gave no answer before its timeout; without a text, in the words of `healthchecks.phase()`."""
 
 
-class Broken(Exception):  # noqa: N818 - the word that people read
+class CheckError(Exception):
     """The check itself is broken, and this text says how: for its author, instead of a traceback."""
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -113,7 +113,7 @@ class Result:
     details: str = ""
     """The traceback of a broken check; empty for a plain bad verdict."""
     kind: str = ""
-    """The class of error: NoAnswer, AssertionError; empty when all is well."""
+    """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
     after: int = 1
     """Failures in a row before an alert."""
     local: bool = False

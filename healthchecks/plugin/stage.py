@@ -13,7 +13,7 @@ from typing import Any
 
 from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
-from healthchecks.plugin.result import Broken, NoAnswer, NotProbed
+from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
@@ -23,7 +23,7 @@ _PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
 
 
-class Abandoned(Broken):
+class AbandonedError(CheckError):
     """A phase did not end in time: its thread goes on, and nobody waits for it."""
 
 
@@ -67,7 +67,7 @@ class Stage:
         return job
 
     def finish(self, job: Job) -> Any:
-        """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
+        """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
         try:
             with self._interruption.held():
                 job.wait(self._interruption.check)
@@ -78,14 +78,14 @@ class Stage:
         return job.result()
 
     def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
-        """Both at once, for a phase in which only the check itself can be slow: Abandoned when it takes too long."""
+        """Both at once, for a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
         job = self.begin(name, call, timeout)
         try:
             return self.finish(job)
-        except NoAnswer:
+        except ProbeTimeout:
             if job.is_overdue:
                 within = min(timeout, round(job.seconds, 1))  # the run's own may end sooner
-                raise Abandoned(f"{name} did not end within {in_words(within)}") from None
+                raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:

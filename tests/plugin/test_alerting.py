@@ -141,7 +141,7 @@ def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
 
 
 def test_another_class_of_error_is_told(runs):
-    runs.run(result(message="no answer within 10 s", kind="NoAnswer"))
+    runs.run(result(message="no answer within 10 s", kind="ProbeTimeout"))
     (alert,) = runs.run(result(status=Status.ERROR, message="TypeError: …", kind="TypeError"))
     assert alert.action is Action.CHANGED
 

@@ -9,7 +9,7 @@ from tests.reliability import reliability
 CHECKS = """
     from typing import ClassVar
     from pydantic import BaseModel, ConfigDict, Field
-    from healthchecks import Duration, Secret, Share, Size, Target, probe
+    from healthchecks import Duration, Secret, Percentage, Size, Target, probe
     from pathlib import Path
 
     class Limits(BaseModel):
@@ -20,7 +20,7 @@ CHECKS = """
         url: str
         status: int = 200
         password: Secret | None = None
-        used: Share = 0.9
+        used: Percentage = 0.9
         size: Size = 100
         limits: Limits = Limits()
 
@@ -56,7 +56,7 @@ WRONG = {
     "bad duration": ("[shop.a]\nurl = 'x'\ntimeout = '5 lightyears'", "[shop.a] timeout: '5 lightyears' is not a duration"),
     "negative duration": ("[shop.a]\nurl = 'x'\ntimeout = -1", "[shop.a] timeout: -1 is not a duration: write seconds"),
     "no timeout at all": ("[shop.a]\nurl = 'x'\ntimeout = 0", "[shop.a] timeout: 0.0: write more than 0, at most 1 d"),
-    "bad share": ("[shop.a]\nurl = 'x'\nused = '190%'", "[shop.a] used: '190%' is more than all: write \"90%\" or 0.9"),
+    "bad percentage": ("[shop.a]\nurl = 'x'\nused = '190%'", "[shop.a] used: '190%' is more than all: write \"90%\" or 0.9"),
     "bad size": ("[shop.a]\nurl = 'x'\nsize = '5 bananas'", "[shop.a] size: '5 bananas' is not a size: write bytes"),
     "too many retries": ("[shop.a]\nurl = 'x'\nretries = 99", "[shop.a] retries: 99: write a number from 0 to 10"),
     "after of none": ("[shop.a]\nurl = 'x'\nafter = 0", "[shop.a] after: 0: write a number from 1 to 1000"),

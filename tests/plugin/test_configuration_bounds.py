@@ -51,7 +51,7 @@ def _parts(annotation):
 
 
 def test_every_number_has_a_range():
-    """Of all kinds that ship, and all settings. Durations, sizes and shares have one by their type."""
+    """Of all kinds that ship, and all settings. Durations, sizes and percentages have one by their type."""
     for name in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{name}")
     kinds = [each for each in loaded_kinds().values() if each.__module__.startswith("healthchecks.test_")]
@@ -66,7 +66,7 @@ def test_every_number_has_a_range():
 
 
 def _is_bounded(field):
-    readers = {values.duration, values.size, values.share}
+    readers = {values.duration, values.size, values.percentage}
     inner = [data for each in getattr(field.annotation, "__args__", ()) for data in getattr(each, "__metadata__", ())]
     if any(getattr(each, "func", None) in readers for each in (*field.metadata, *inner)):
         return True
