@@ -54,7 +54,7 @@ class Run:
         self.memory: Memory | None = None
         self.page: Page | None = None
         self.telling: Telling | None = None
-        self.alerts = "none are sent (--no-alerts)"  # what the header says
+        self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
         self.has_parameters = False  # of reports, for this run only

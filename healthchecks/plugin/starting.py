@@ -55,7 +55,7 @@ def prepare(session: pytest.Session) -> None:
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
     run.part = selection.missing_part(session, configuration, broken)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
-    run.has_parameters = bool(config.getoption("report_param"))
+    run.has_parameters = bool(config.getoption("monitoring_param"))
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
@@ -63,7 +63,7 @@ def prepare(session: pytest.Session) -> None:
         *faults.hints(session, run),
         *_passed_over(session),
     ]
-    if not config.getoption("no_alerts"):
+    if not config.getoption("monitoring_no_alerts"):
         run.alerts = wire(run)
 
 
@@ -136,7 +136,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
     own = [item for item in session.items if isinstance(item, checks.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
     _look_up_needs(session, configuration)
-    if session.config.getoption("report_param"):
+    if session.config.getoption("monitoring_param"):
         from healthchecks.plugin.sql.parameters import unknown_parameters
 
         wrong += unknown_parameters(session.config, own)

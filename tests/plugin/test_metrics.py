@@ -67,7 +67,7 @@ def test_each_check_has_its_state_time_and_age(metered):
     assert found['healthcheck_status{check="thing",target="third",group="",status="blocked"}'] == 1
     assert found['healthcheck_status{check="thing",target="second",group="",status="failed"}'] == 1
     assert found['healthcheck_status{check="thing",target="second",group="",status="ok"}'] == 0
-    assert 0 <= of("healthcheck_seconds", "first", found) < 60
+    assert 0 <= of("healthcheck_duration_seconds", "first", found) < 60
     assert of("healthcheck_failing_since_timestamp_seconds", "first", found) is None
     since = of("healthcheck_failing_since_timestamp_seconds", "second", found)
     assert abs(since - of("healthcheck_last_run_timestamp_seconds", "second", found)) < 60

@@ -3,6 +3,7 @@
 import pytest
 
 from healthchecks.plugin.configuration import Configuration, built_in_kinds
+from healthchecks.plugin.options import add_options
 from healthchecks.plugin.renamed import RENAMED, hint
 from healthchecks.plugin.settings import Settings
 from servermonitoring.configuration import ConfigurationError
@@ -35,3 +36,23 @@ def test_of_the_run(tmp_path):
         Configuration(str(path)).check()
     assert '[run]: unknown key "deadline"; it is called "timeout" now' in str(caught.value)
     assert '[run]: unknown key "after"; known: checks, timeout' in str(caught.value)
+
+
+class Options:
+    """What add_options() needs of pytest's parser, and of its group."""
+
+    def __init__(self):
+        self.names = []
+
+    def getgroup(self, _title):
+        return self
+
+    def addoption(self, name, **_settings):
+        self.names.append(name)
+
+
+def test_all_options_have_the_prefix():
+    options = Options()
+    add_options(options)
+    assert len(options.names) == 5
+    assert [name for name in options.names if not name.startswith("--monitoring-")] == []
