@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
-from healthchecks import Duration, Target, Unhealthy, measurement
+from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.addresses import Url
 from servermonitoring import credentials
 from servermonitoring.files import at_home, read_regular
@@ -42,8 +42,8 @@ Argument = Annotated[str, AfterValidator(_public)]
 
 
 class Bookmarklet(Target):
-    deadline: Duration = Field(default=30.0, gt=0, le=86400)
-    """Seconds that the whole measurement may take, the start of the browser included."""
+    timeout: Duration = Field(default=30.0, gt=0, le=86400)
+    """Seconds that the whole probe may take, the start of the browser included."""
     url: Url
     """Page to run it on."""
     bookmarklet: Annotated[str, AfterValidator(_script)]
@@ -68,7 +68,7 @@ class Bookmarklet(Target):
         return self
 
 
-@measurement(concurrent=2)
+@probe(concurrent=2)
 def run(bookmarklet: Bookmarklet) -> None:
     from healthchecks.clients.browser import Browser
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from healthchecks import Duration, Secret, Share, Target, measurement
+from healthchecks import Duration, Percentage, Secret, Target, probe
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.keys import certificates
 from healthchecks.clients.postgresql import Access, parse, session
@@ -31,7 +31,7 @@ class Database(Target):
     """File of the authority that verify-ca and verify-full trust."""
     dsn: Secret | None = None
     """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
-    max_connections_used: Share = 0.9
+    max_connections_used: Percentage = 0.9
     """Most connections that may be in use, of those that are not reserved for superusers."""
     max_replication_lag: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
@@ -73,7 +73,7 @@ class Database(Target):
         return Access(options={key: value for key, value in options.items() if value})
 
 
-@measurement
+@probe
 def figures(database: Database) -> Figures:
     with session(database.access()) as cursor:
         cursor.execute("select 1")

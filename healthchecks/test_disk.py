@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import Broken, Share, Target, Unhealthy, measurement
+from healthchecks import CheckError, Percentage, Target, Unhealthy, probe
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
@@ -35,9 +35,9 @@ class Disk(Target):
     """A directory on the file system."""
     mounted: bool = False
     """Whether the path itself has to be a mount point; else the file system below it is judged."""
-    max_used: Share = 0.9
+    max_used: Percentage = 0.9
     """Most space that may be used, of what users other than root may use."""
-    max_inodes_used: Share = 0.9
+    max_inodes_used: Percentage = 0.9
     """Most inodes that may be used, where the file system counts them."""
     writable: bool = True
     """Whether it has to be mounted read-write."""
@@ -59,12 +59,12 @@ class Usage:
     mounted: bool
 
 
-@measurement
+@probe
 def usage(disk: Disk) -> Usage:
     try:
         if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
             # Not looked at with the configuration: a file system that hangs would hold up the start of the run.
-            raise Broken(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
+            raise CheckError(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from healthchecks import Share, Target, measurement
+from healthchecks import Percentage, Target, probe
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 
@@ -14,9 +14,9 @@ class Host(Target):
     single: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
-    min_memory_available: Share = 0.05
+    min_memory_available: Percentage = 0.05
     """Least memory that must be available, of all: what programs can get without swapping."""
-    max_swap_used: Share = 0.9
+    max_swap_used: Percentage = 0.9
     """Most swap space that may be used, where there is any."""
     max_load_per_core: float = Field(default=4.0, gt=0, le=10_000)
     """Highest load for each core, averaged over 15 minutes."""
@@ -37,7 +37,7 @@ class Vitals:
     load: float
 
 
-@measurement
+@probe
 def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whatever the limits
     import psutil
 

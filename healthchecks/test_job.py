@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from healthchecks import Duration, Target, measurement
+from healthchecks import Duration, Target, probe
 from healthchecks.clients import logfile
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -40,7 +40,7 @@ class Job(Target):
     """Largest age of the newest such line: a job that no longer runs writes no failure."""
 
 
-@measurement
+@probe
 def newest(job: Job) -> logfile.Line:
     line = logfile.newest(job.log, job.ok, job.fail)
     return replace(line, text=scrub_and_cut(line.text, _SHOWN))

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Target, Unhealthy, measurement
+from healthchecks import Target, Unhealthy, probe
 from healthchecks.clients import forms
 from healthchecks.clients.addresses import Url
 from healthchecks.clients.evidence import kept_on_failure
@@ -46,7 +46,7 @@ class Arrival:
     asked_again: bool
 
 
-@measurement
+@probe
 def arrival(login: Login) -> Arrival:
     with Client(login) as client:
         page = client.ask(Question(login.url))

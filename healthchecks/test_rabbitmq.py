@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from healthchecks import Secret, Target, measurement
+from healthchecks import Secret, Target, probe
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.amqp import Access, Broker, session
 from healthchecks.clients.keys import Authorities
@@ -71,7 +71,7 @@ class Exchange:
     levels: Mapping[str, Level | None]
 
 
-@measurement
+@probe
 def exchange(rabbitmq: Rabbitmq) -> Exchange:
     with session(rabbitmq.access()) as broker:
         levels = {name: _level(broker, name) for name in rabbitmq.queues}

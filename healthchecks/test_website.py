@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Duration, Secret, Target, measurement
+from healthchecks import Duration, Secret, Target, probe
 from healthchecks.clients.addresses import Url, is_at, shown
 from healthchecks.clients.evidence import kept_on_failure
 from healthchecks.clients.http import Answer, Client, Question
@@ -60,7 +60,7 @@ class Website(WebKeys, Target):
         return self
 
 
-@measurement
+@probe
 def response(website: Website) -> Answer:
     headers = website.dict_of(website.request_headers)
     if website.token:

@@ -16,13 +16,13 @@ ALL = "healthchecks"
 def configuration(website, postgresql, rabbitmq, queue, folder):
     broker = {"host": "127.0.0.1", "port": rabbitmq.port, "user": ADMIN.name, "password": ADMIN.password}
     return "\n".join((
-        table("website", "home", url=website.url("/"), contains="Welcome", deadline=4),
-        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, deadline=4),
+        table("website", "home", url=website.url("/"), contains="Welcome", timeout=4),
+        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, timeout=4),
         table("login", "members", url=website.url("/login"), fields={"user": USER, "password": PASSWORD},
-              then=website.url("/members"), contains="Welcome back", deadline=4),
-        table("database", "main", dsn=postgresql.url(ROLE), deadline=4),
-        table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, deadline=8),
-        table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
+              then=website.url("/members"), contains="Welcome back", timeout=4),
+        table("database", "main", dsn=postgresql.url(ROLE), timeout=4),
+        table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, timeout=8),
+        table("tcp", "port", host="127.0.0.1", port=website.port, timeout=4),
         table("disk", "work", path=folder, max_used="100%", max_inodes_used="100%"),
         table("job", "nightly", log=folder / "job.log", max_age="1h"),
         "[host]\nmin_memory_available = 0.0\nmax_load_per_core = 1000.0\nmax_swap_used = '100%'\n",
@@ -66,7 +66,7 @@ def test_all_well(everything):
 
 
 def test_database_stops(everything, postgresql):
-    """A stopped PostgreSQL fails its own check only, within its deadline; so does a killed one."""
+    """A stopped PostgreSQL fails its own check only, within its timeout; so does a killed one."""
     postgresql.pause()
     bad, _ = everything()
     assert list(bad) == ["database_access[main]"]

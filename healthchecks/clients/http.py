@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import requests
 from requests.utils import get_auth_from_url
 
-from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.addresses import http_url, origin, same_origin, shown
 from healthchecks.clients.certificate import Certificate
 from healthchecks.clients.charset import text_of
@@ -192,4 +192,4 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
 
 def _look_at_the_clock() -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
-        raise NoAnswer
+        raise ProbeTimeout

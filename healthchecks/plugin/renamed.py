@@ -7,9 +7,6 @@ from collections.abc import Collection
 RENAMED: dict[str, dict[str, str]] = {
     "*": {
         "deadline": "timeout",
-        "after": "failure_threshold",
-        "lacks": "not_contains",
-        "redirects": "max_redirects",
     },
     "alerts": {"storm": "max_per_run", "per_day": "max_per_day"},
     "bookmarklet": {
@@ -26,7 +23,10 @@ RENAMED: dict[str, dict[str, str]] = {
     "disk": {"used": "max_used", "inodes": "max_inodes_used"},
     "history": {"days": "max_age"},
     "host": {"available": "min_memory_available", "swap": "max_swap_used", "load": "max_load_per_core"},
+    "login": {"lacks": "not_contains", "redirects": "max_redirects"},
     "website": {
+        "lacks": "not_contains",
+        "redirects": "max_redirects",
         "time": "max_response_time",
         "ends_at": "final_url",
         "certificate_days": "min_certificate_days",

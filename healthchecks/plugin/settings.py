@@ -20,7 +20,7 @@ class Table(BaseModel):
 
 
 class RunSettings(Table):
-    deadline: Duration = Field(default=300.0, gt=0, le=_DAY)
+    timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
     checks: tuple[str, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.reliability import reliability
-from tests.servers.browsers import DEADLINE, bookmarklet
+from tests.servers.browsers import TIMEOUT, bookmarklet
 from tests.servers.server import free_port, program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
 from tests.suite import IN_TIME, finish_suite, start_suite, table
@@ -39,7 +39,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
                 table("bookmarklet", "refused", url=f"http://127.0.0.1:{closed}/", bookmarklet=BOOKMARKLET, expect="x"),
                 bookmarklet("gone", website, expect_selector="#gone"),
                 table(
-                    "bookmarklet", "hole", url=bad.url("hole"), bookmarklet=BOOKMARKLET, expect="x", deadline=DEADLINE
+                    "bookmarklet", "hole", url=bad.url("hole"), bookmarklet=BOOKMARKLET, expect="x", timeout=TIMEOUT
                 ),
             ]
         )
@@ -68,8 +68,8 @@ def test_bad_bookmarklets(run_suite, website, bad):
     ],
 )  # fmt: skip
 def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
-    """What `while(1){}` makes of a browser ends with the deadline at the latest."""
-    outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, deadline=8))
+    """What `while(1){}` makes of a browser ends with the timeout at the latest."""
+    outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, timeout=8))
     assert message(outcome, "busy").startswith(expected)
     assert outcome.seconds < IN_TIME
 
@@ -78,7 +78,7 @@ def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
 @pytest.mark.parametrize("stopped", ["chromedriver", "chromium", "all"])
 def test_driver_or_browser_stands_still(tmp_path, website, stopped):
     """SIGSTOP while a page is loading: a verdict in time, and the stopped ones are gone too."""
-    toml = bookmarklet("still", website, "/slow?seconds=60", deadline=8)
+    toml = bookmarklet("still", website, "/slow?seconds=60", timeout=8)
     started = time.monotonic()
     run = start_suite(tmp_path, toml)
     until(lambda: website.paths, 120, what="the page was asked for")
@@ -94,7 +94,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_interrupted_run_leaves_no_browser(tmp_path, website):
     started = time.monotonic()
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", timeout=60))
     until(lambda: website.paths, 120, what="the page was asked for")
     run.send_signal(signal.SIGINT)
     outcome = finish_suite(tmp_path, run, started)

@@ -81,18 +81,18 @@ def test_name_that_nobody_knows(run):
 
 def test_stopped_before_connecting(run, postgresql):
     postgresql.pause()
-    outcome = run(deadline=2)
+    outcome = run(timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 def test_stopped_in_mid_query(tmp_path, postgresql):
-    """A backend that stops while it works is waited for no longer than the deadline."""
+    """A backend that stops while it works is waited for no longer than the timeout."""
     with contextlib.closing(postgresql.connect(ADMIN)) as holder, holder.cursor() as cursor:
         # The check's query waits for this. LOCK would lock what the view reads too, and nobody could log in.
         lock = "alter view pg_catalog.pg_stat_activity reset (security_barrier)"
         cursor.execute(f"begin; set local allow_system_table_mods = on; {lock}")
-        toml = table("database", "main", dsn=postgresql.url(), deadline=4)
+        toml = table("database", "main", dsn=postgresql.url(), timeout=4)
         process = start_suite(tmp_path, toml)
         waiting = "select count(*) from pg_locks where not granted"
         until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
@@ -103,7 +103,7 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
 
 @pytest.mark.parametrize("name", ["hole", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
-    outcome = run(port=bad.port(name), deadline=2)
+    outcome = run(port=bad.port(name), timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
@@ -190,7 +190,7 @@ def test_server_that_answers_is_told_before_one_that_does_not():
 
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
-    """The wait callback is of the whole process: only threads that measure have a deadline."""
+    """The wait callback is of the whole process: only threads of probes have a timeout."""
     from healthchecks.clients.postgresql import Access, session
 
     with session(Access(postgresql.dsn())) as cursor:

@@ -39,7 +39,7 @@ def test_bad_logins(run_suite, website, bad):
                 login("no_button", website, submit="Enter"),
                 login("broken", website, "/broken"),
                 login("refused", website, "/refused"),
-                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", deadline=2),
+                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", timeout=2),
             ]
         )
     )

@@ -92,8 +92,8 @@ BAD_SERVERS = {
     promise="the message has the address and how far the client came, and the limit that was hit",
 )
 def test_bad_servers(run_suite, bad):
-    """Whatever a server does to keep us waiting: the verdict comes with the deadline, and the exit is not held up."""
-    tables = [table("website", name, url=bad.url(name), deadline=2, max_redirects=50) for name in BAD_SERVERS]
+    """Whatever a server does to keep us waiting: the verdict comes with the timeout, and the exit is not held up."""
+    tables = [table("website", name, url=bad.url(name), timeout=2, max_redirects=50) for name in BAD_SERVERS]
     outcome = run_suite("\n".join(tables))
     expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
     assert {name: outcome.message(f"website_access[{name}]") for name in BAD_SERVERS} == expected
@@ -102,12 +102,12 @@ def test_bad_servers(run_suite, bad):
 
 @reliability(
     "Messages",
-    fault="a server redirects again and again, each time before the deadline",
+    fault="a server redirects again and again, each time before the timeout",
     promise="the message says where from, and how far the client came with the last one",
 )
 def test_slow_redirects_without_end(run_suite, bad):
-    """The deadline may come at any step of a redirect: mostly while the next answer is awaited."""
-    outcome = run_suite(table("website", "redirects", url=bad.url("redirects"), deadline=2, max_redirects=50))
+    """The timeout may come at any step of a redirect: mostly while the next answer is awaited."""
+    outcome = run_suite(table("website", "redirects", url=bad.url("redirects"), timeout=2, max_redirects=50))
     peer = f"{HOST}:{bad.port('redirects')} (redirected from http://{HOST}:{bad.port('redirects')}/)"
     assert outcome.message("website_access[redirects]") in (
         f"connected to {peer}, no answer within 2 s",
@@ -119,7 +119,7 @@ def test_slow_redirects_without_end(run_suite, bad):
 def test_server_is_gone_or_stands_still(home, website):
     url = website.url()
     website.pause()
-    assert home.message(url, deadline=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
+    assert home.message(url, timeout=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
     website.stop()
     assert home.message(url) == f"connection refused at {HOST}:{website.port}"
 
@@ -151,7 +151,7 @@ def test_tls_where_there_is_none(home, website, bad):
     assert home.message(website.url().replace("http:", "https:")).startswith("speaks no TLS at 127.0.0.1:")
     closes, drips = (bad.url(name).replace("http:", "https:") for name in ("closes", "drip_raw"))
     assert home.message(closes).startswith("closed the connection before TLS was agreed on at ")
-    assert home.message(drips, deadline=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
+    assert home.message(drips, timeout=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
 
 
 GOOD_ANSWERS = [

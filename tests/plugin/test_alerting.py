@@ -141,7 +141,7 @@ def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
 
 
 def test_another_class_of_error_is_told(runs):
-    runs.run(result(message="no answer within 10 s", kind="NoAnswer"))
+    runs.run(result(message="no answer within 10 s", kind="ProbeTimeout"))
     (alert,) = runs.run(result(status=Status.ERROR, message="TypeError: …", kind="TypeError"))
     assert alert.action is Action.CHANGED
 
@@ -167,7 +167,7 @@ def test_a_logged_error_of_a_failing_check_is_not_told_twice(runs):
     assert alert.message == "answers 502 instead of 200"
 
 
-def test_what_a_shared_measurement_logged_is_told_by_one_check_only(runs):
+def test_what_a_shared_probe_logged_is_told_by_one_check_only(runs):
     assert runs.run(result(status=Status.OK, message="", log=[line("cache is cold", is_repeated=True)])) == []
 
 

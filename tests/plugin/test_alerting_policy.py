@@ -20,20 +20,22 @@ REMEMBERED = {
     "1 failure, not told": Memory(START, "", failures=1),
     "2 failures, not told": Memory(START, "", failures=2),
     "failing in maintenance, now over": Memory(START, "", failures=9, suppressed=9),
-    "told": Memory(START, "", 1, START, 0, frozenset({"failed NoAnswer", "failed OSError"})),
-    "told, reminded after 1 hour": Memory(START, "", 7, START, 1, frozenset({"failed NoAnswer"})),
-    "told, reminded after 6 hours": Memory(START, "", 37, START, 2, frozenset({"failed NoAnswer"})),
+    "told": Memory(START, "", 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "told, reminded after 1 hour": Memory(START, "", 7, START, 1, frozenset({"failed ProbeTimeout"})),
+    "told, reminded after 6 hours": Memory(START, "", 37, START, 2, frozenset({"failed ProbeTimeout"})),
     "told, by a clock that was set back since": Memory(
-        START, "", 1, START + 9 * HOUR, 0, frozenset({"failed NoAnswer"})
+        START, "", 1, START + 9 * HOUR, 0, frozenset({"failed ProbeTimeout"})
     ),
-    "told, reminded by a clock that was years ahead": Memory(START, "", 7, START, 1800, frozenset({"failed NoAnswer"})),
+    "told, reminded by a clock that was years ahead": Memory(
+        START, "", 7, START, 1800, frozenset({"failed ProbeTimeout"})
+    ),
 }
 SEEN = {
     "well": Observation(KEY, Seen.WELL),
-    "failing": Observation(KEY, Seen.FAILING, "failed NoAnswer"),
-    "failing, `after = 1`": Observation(KEY, Seen.FAILING, "failed NoAnswer"),
-    "failing, `after = 3`": Observation(KEY, Seen.FAILING, "failed NoAnswer", after=3),
-    "failing, in maintenance": Observation(KEY, Seen.FAILING, "failed NoAnswer", muted=True),
+    "failing": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
+    "failing, `after = 1`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
+    "failing, `after = 3`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", after=3),
+    "failing, in maintenance": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", muted=True),
     "failing in a way that was not told": Observation(KEY, Seen.FAILING, "failed AssertionError"),
     "failing in a way that was told before": Observation(KEY, Seen.FAILING, "failed OSError"),
     "blocked or skipped": Observation(KEY, Seen.UNKNOWN),
@@ -97,7 +99,7 @@ def test_the_first_alert_says_since_when_it_fails():
 def test_ways_of_failing_that_take_turns_are_told_once_each():
     memory, sent = None, []
     for number in range(12):
-        kind = "failed NoAnswer" if number % 2 else "failed OSError"
+        kind = "failed ProbeTimeout" if number % 2 else "failed OSError"
         action, memory = decide(memory, Observation(KEY, Seen.FAILING, kind), START + number * 60)
         sent.append(action)
     assert [action for action in sent if action.is_sent] == [Action.ALERT, Action.CHANGED]

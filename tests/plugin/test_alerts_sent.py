@@ -138,8 +138,8 @@ def test_a_silent_sentry_holds_up_the_run_for_five_seconds_at_most(shops, hole):
 
 def test_a_run_by_hand_tells_nobody_and_remembers_nothing(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
-    outcome = shops.run("--no-alerts", "test_mine.py")
-    assert "alerts: none are sent (--no-alerts)" in outcome.output
+    outcome = shops.run("--monitoring-no-alerts", "test_mine.py")
+    assert "alerts: none are sent (--monitoring-no-alerts)" in outcome.output
     shops.run()
     assert len(bugsink.events()) == 1
 
@@ -301,7 +301,7 @@ def test_the_requests_of_checks_carry_nothing_of_sentry(run_suite, website, kent
 )
 def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
-    shops.run("--no-alerts", "test_mine.py")
+    shops.run("--monitoring-no-alerts", "test_mine.py")
     (shops.state / "spool").write_text("a file where a directory should be")
     bugsink.stop()
     outcome = shops.run()

@@ -1,4 +1,4 @@
-"""Durations, sizes and shares: read as people write them, and written as people read them."""
+"""Durations, sizes and percentages: read as people write them, and written as people read them."""
 
 import math
 
@@ -12,13 +12,13 @@ from servermonitoring.values import (
     part_in_words,
     percent,
     percent_limit,
-    share,
+    percentage,
     size,
     size_in_words,
 )
 from tests.reliability import reliability
 
-READERS = (duration, size, share)
+READERS = (duration, size, percentage)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
@@ -37,7 +37,7 @@ def test_anything_else_is_refused_in_words(reader, value):
 
 
 def test_units_of_another_kind_are_refused():
-    for reader, value in [(duration, "5MB"), (duration, "5%"), (size, "5s"), (size, "5%"), (share, "5s")]:
+    for reader, value in [(duration, "5MB"), (duration, "5%"), (size, "5s"), (size, "5%"), (percentage, "5s")]:
         with pytest.raises(ValueError, match="is not a"):
             reader(value)
 
@@ -66,17 +66,17 @@ def test_sizes(value, count):
     assert isinstance(size(value), int)
 
 
-def test_shares():
-    assert share("90%") == pytest.approx(0.9)
-    assert share(0.9) == share("0.9") == 0.9
-    assert (share("0%"), share("1%"), share("100%"), share(0)) == (0, 0.01, 1, 0)
+def test_percentages():
+    assert percentage("90%") == pytest.approx(0.9)
+    assert percentage(0.9) == percentage("0.9") == 0.9
+    assert (percentage("0%"), percentage("1%"), percentage("100%"), percentage(0)) == (0, 0.01, 1, 0)
 
 
 @reliability("Configuration", fault="a limit is written as 1", promise="the error asks whether it is 1 % or 100 %")
 @pytest.mark.parametrize("value", [1, 1.0, "1", "1.0"])
 def test_one_is_unclear(value):
     with pytest.raises(ValueError, match='may mean 1 % or all: write "1%" or "100%"'):
-        share(value)
+        percentage(value)
 
 
 @pytest.mark.parametrize(("reader", "value"), [(duration, "3661d"), (duration, 1e10), (size, "1001TB"), (size, 1e20)])
@@ -89,7 +89,7 @@ def test_more_than_anybody_means(reader, value):
 def test_more_than_all_is_refused(value):
     """90 is not 90 %: the user is told, instead of never hearing of a full disk."""
     with pytest.raises(ValueError, match='more than all: write "90%"'):
-        share(value)
+        percentage(value)
 
 
 @pytest.mark.parametrize(

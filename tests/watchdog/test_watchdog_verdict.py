@@ -48,7 +48,7 @@ def test_the_message_holds_the_figures():
     st.floats(0, 1e7),
     st.floats(0.1, 60),
 )
-def test_a_pause_never_sleeps_through_a_deadline(started, memory, validated, now, longest):
+def test_a_pause_never_sleeps_through_a_limit(started, memory, validated, now, longest):
     facts = Facts(started, memory, validated)
     seconds = pause([(facts, DEFAULT)], now, longest)
     assert 0 < seconds <= longest

@@ -46,7 +46,7 @@ class Observation:
     key: Key
     seen: Seen
     kind: str = ""
-    """The class of error: "failed NoAnswer"."""
+    """The class of error: "failed ProbeTimeout"."""
     after: int = 1
     """Failures in a row before an alert."""
     muted: bool = False
