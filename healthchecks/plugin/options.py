@@ -2,7 +2,10 @@
 
 import pytest
 
-MARK = "healthcheck(timeout, slow, after, retries, needs, group, maintenance, local): a test that is a health check"
+MARK = (
+    "healthcheck(timeout, slow, failure_threshold, success_threshold, retries, needs, group, maintenance, local): "
+    "a test that is a health check"
+)
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -108,7 +108,8 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
-        after=target.after if target else 1,
+        failure_threshold=target.failure_threshold if target else 1,
+        success_threshold=target.success_threshold if target else 1,
         local=target is not None and target.local,
         log=log,
         extras={

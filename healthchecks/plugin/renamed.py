@@ -7,6 +7,7 @@ from collections.abc import Collection
 RENAMED: dict[str, dict[str, str]] = {
     "*": {
         "deadline": "timeout",
+        "after": "failure_threshold",
     },
     "alerts": {"storm": "max_per_run", "per_day": "max_per_day"},
     "bookmarklet": {

@@ -114,8 +114,10 @@ class Result:
     """The traceback of a broken check; empty for a plain bad verdict."""
     kind: str = ""
     """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
-    after: int = 1
+    failure_threshold: int = 1
     """Failures in a row before an alert."""
+    success_threshold: int = 1
+    """Passing runs in a row after which an alerted failure is over."""
     local: bool = False
     """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()

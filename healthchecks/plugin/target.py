@@ -25,8 +25,10 @@ class Target(BaseModel):
     """Seconds that the whole probe may take."""
     slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""
-    after: int = Field(default=1, ge=1, le=1000)
+    failure_threshold: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
+    success_threshold: int = Field(default=1, ge=1, le=1000)
+    """Passing runs in a row after which an alerted failure has recovered."""
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is probed again at once before it is called failing."""
     needs: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ _PAST = 10  # runs of a check that its alert shows
 _SUPPRESSED = {
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
+    Action.RECOVERING: "{} recovering, not yet passing often enough in a row",
 }
 
 

@@ -62,6 +62,26 @@ def test_a_failure_is_told_once_with_what_a_person_needs(runs):
     assert runs.run(result()) == []
 
 
+def test_a_recovery_is_remembered_until_enough_runs_have_passed(runs):
+    well, failing = (result(status=each, success_threshold=2) for each in (Status.OK, Status.FAILED))
+    runs.run(failing)
+    issue = runs.file.read().state.memories[*failing.key, ""].event
+    for each, successes in [(well, 1), (failing, 0), (well, 1)]:
+        assert (runs.run(each), runs.decided.recovered) == ([], {})
+        memory = runs.file.read().state.memories[*each.key, ""]
+        assert (memory.successes, memory.event) == (successes, issue)
+    assert runs.run(well) == []
+    assert list(runs.decided.recovered) == [issue]
+    assert runs.file.read().state.memories == {}
+
+
+def test_a_message_is_over_when_it_does_not_come_again(runs):
+    """The threshold is that of the check's own result."""
+    runs.run(result(status=Status.OK, message="", success_threshold=5, log=[line("late", is_message=True)]))
+    runs.run(result(status=Status.OK, message="", success_threshold=5))
+    assert runs.decided.told.actions[Action.RECOVERED] == 1
+
+
 def test_144_runs_make_the_first_event_and_the_reminders(runs):
     for _ in range(144):
         runs.run(result())
@@ -147,7 +167,7 @@ def test_another_class_of_error_is_told(runs):
 
 
 def test_without_memory_all_that_fails_is_told_whatever_after_says():
-    alerts = Alerting(Limits(), "web1", None, START).decide([result(after=3)]).alerts
+    alerts = Alerting(Limits(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
     assert [alert.title for alert in alerts] == ["website[home]: answers 502 instead of 200"]
 
 

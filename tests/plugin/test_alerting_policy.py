@@ -20,21 +20,24 @@ REMEMBERED = {
     "1 failure, not told": Memory(START, "", failures=1),
     "2 failures, not told": Memory(START, "", failures=2),
     "failing in maintenance, now over": Memory(START, "", failures=9, suppressed=9),
-    "told": Memory(START, "", 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
-    "told, reminded after 1 hour": Memory(START, "", 7, START, 1, frozenset({"failed ProbeTimeout"})),
-    "told, reminded after 6 hours": Memory(START, "", 37, START, 2, frozenset({"failed ProbeTimeout"})),
+    "told": Memory(START, "", 1, 0, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "told, 1 pass since": Memory(START, "", 1, 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "told, reminded after 1 hour": Memory(START, "", 7, 0, START, 1, frozenset({"failed ProbeTimeout"})),
+    "told, reminded after 6 hours": Memory(START, "", 37, 0, START, 2, frozenset({"failed ProbeTimeout"})),
     "told, by a clock that was set back since": Memory(
-        START, "", 1, START + 9 * HOUR, 0, frozenset({"failed ProbeTimeout"})
+        START, "", 1, 0, START + 9 * HOUR, 0, frozenset({"failed ProbeTimeout"})
     ),
     "told, reminded by a clock that was years ahead": Memory(
-        START, "", 7, START, 1800, frozenset({"failed ProbeTimeout"})
+        START, "", 7, 0, START, 1800, frozenset({"failed ProbeTimeout"})
     ),
 }
 SEEN = {
     "well": Observation(KEY, Seen.WELL),
+    "well, `success_threshold = 2`": Observation(KEY, Seen.WELL, success_threshold=2),
+    "well, `success_threshold = 3`": Observation(KEY, Seen.WELL, success_threshold=3),
     "failing": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
-    "failing, `after = 1`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
-    "failing, `after = 3`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", after=3),
+    "failing, `failure_threshold = 1`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
+    "failing, `failure_threshold = 3`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", failure_threshold=3),
     "failing, in maintenance": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", muted=True),
     "failing in a way that was not told": Observation(KEY, Seen.FAILING, "failed AssertionError"),
     "failing in a way that was told before": Observation(KEY, Seen.FAILING, "failed OSError"),
@@ -91,7 +94,7 @@ def test_a_day_of_runs_each_ten_minutes_sends_an_alert_and_two_reminders():
 
 
 def test_the_first_alert_says_since_when_it_fails():
-    actions, memory = course([START, START + 600, START + 1200], SEEN["failing, `after = 3`"])
+    actions, memory = course([START, START + 600, START + 1200], SEEN["failing, `failure_threshold = 3`"])
     assert actions == [Action.WAIT, Action.WAIT, Action.ALERT]
     assert (memory.since, memory.told) == (START, START + 1200)
 
@@ -107,6 +110,47 @@ def test_ways_of_failing_that_take_turns_are_told_once_each():
 
 def test_what_is_well_is_forgotten():
     assert decide(REMEMBERED["told"], SEEN["well"], START)[1] is None
+
+
+def test_a_recovery_takes_so_many_passing_runs_in_a_row():
+    well, failing, unknown = SEEN["well, `success_threshold = 3`"], SEEN["failing"], SEEN["blocked or skipped"]
+    runs = [failing, well, well, failing, well, unknown, well, well, failing]
+    memory, actions = None, []
+    for number, seen in enumerate(runs):
+        action, memory = decide(memory, seen, START + 60 * number)
+        actions.append(action)
+    assert actions == [
+        Action.ALERT, Action.RECOVERING, Action.RECOVERING, Action.QUIET, Action.RECOVERING, Action.NONE,
+        Action.RECOVERING, Action.RECOVERED, Action.ALERT,
+    ]  # fmt: skip
+    assert (memory.failures, memory.successes, memory.since) == (1, 0, START + 480)
+
+
+def test_the_same_failure_goes_on_while_it_has_not_recovered():
+    _, memory = decide(REMEMBERED["told"], SEEN["well, `success_threshold = 2`"], START + 600)
+    assert (memory.failures, memory.successes, memory.told, memory.suppressed) == (1, 1, START, 0)
+    action, memory = decide(memory, SEEN["failing"], START + 1200)
+    assert action is Action.QUIET
+    assert (memory.failures, memory.successes, memory.since, memory.suppressed) == (2, 0, START, 1)
+
+
+@given(
+    threshold=st.integers(1, 4),
+    passes=st.lists(st.booleans(), min_size=1, max_size=60),
+)
+def test_recovered_is_said_after_exactly_so_many_passing_runs_in_a_row(threshold, passes):
+    memory, in_a_row, alerted = None, 0, False
+    for number, is_well in enumerate(passes):
+        in_a_row = in_a_row + 1 if is_well else 0
+        seen = Observation(KEY, Seen.WELL if is_well else Seen.FAILING, "failed OSError", 1, threshold)
+        action, memory = decide(memory, seen, START + number)
+        if is_well:
+            over = in_a_row >= threshold
+            assert action is (Action.NONE if not alerted else Action.RECOVERED if over else Action.RECOVERING)
+            alerted = alerted and not over
+        else:
+            assert action is (Action.QUIET if alerted else Action.ALERT)
+            alerted = True
 
 
 def test_what_is_unknown_is_remembered_as_it_was():

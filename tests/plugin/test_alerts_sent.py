@@ -63,6 +63,26 @@ def test_recovery_says_nothing_and_a_new_failure_reopens_the_issue(shops, bugsin
     assert [(issue.events, issue.resolved) for issue in bugsink.issues()] == [(2, False)]
 
 
+@reliability(
+    "Alerts",
+    fault="a failing check passes once and fails again",
+    promise="with `success_threshold = 2` that is no recovery and no new alert: it takes two passing runs in a row",
+)
+def test_a_failure_has_recovered_after_so_many_passing_runs(tmp_path, bugsink):
+    shops = Shops(tmp_path, "a", more="success_threshold = 2").alert(bugsink.dsn)
+    recovering = "alerts not sent: 1 recovering, not yet passing often enough in a row"
+    shops.say(a="closed")
+    assert "Sentry: 1 sent" in shops.run().output
+    for words, said in [("well", recovering), ("closed", "alerts not sent: 1 told before"), ("well", recovering)]:
+        shops.say(a=words)
+        assert said in shops.run().output
+    assert "alerts not sent" not in shops.run().output
+    assert bugsink.issues()[0].events == 1
+    shops.say(a="closed")
+    assert "Sentry: 1 sent" in shops.run().output
+    assert bugsink.issues()[0].events == 2
+
+
 def test_another_host_is_told_apart_by_its_tag(tmp_path, bugsink):
     program("unshare")
     for host in ("web1", "web2"):

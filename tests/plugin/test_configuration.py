@@ -38,7 +38,7 @@ GOOD = '[shop.good]\nurl = "http://127.0.0.1/"\n'
 
 WRONG = {
     "unknown key": ("[shop.a]\nurl = 'x'\nstattus = 1", '[shop.a]: unknown key "stattus"; did you mean "status"?'),
-    "unknown key, nothing near": ("[shop.a]\nurl = 'x'\nzzz = 1", '[shop.a]: unknown key "zzz"; known: after, timeout'),
+    "unknown key, nothing near": ("[shop.a]\nurl = 'x'\nzzz = 1", '[shop.a]: unknown key "zzz"; known: failure_threshold, group, limits'),
     "unknown nested key": ("[shop.a]\nurl = 'x'\nlimits.mots = 1", '[shop.a.limits]: unknown key "mots"; did you mean'),
     "unknown table": ("[shopp.a]\nurl = 'x'", '[shopp]: unknown table; did you mean "shop"?'),
     "unknown setting": ("[run]\ntimout = 5", '[run]: unknown key "timout"; did you mean "timeout"?'),
@@ -59,7 +59,12 @@ WRONG = {
     "bad percentage": ("[shop.a]\nurl = 'x'\nused = '190%'", "[shop.a] used: '190%' is more than all: write \"90%\" or 0.9"),
     "bad size": ("[shop.a]\nurl = 'x'\nsize = '5 bananas'", "[shop.a] size: '5 bananas' is not a size: write bytes"),
     "too many retries": ("[shop.a]\nurl = 'x'\nretries = 99", "[shop.a] retries: 99: write a number from 0 to 10"),
-    "after of none": ("[shop.a]\nurl = 'x'\nafter = 0", "[shop.a] after: 0: write a number from 1 to 1000"),
+    "no failure before an alert": (
+        "[shop.a]\nurl = 'x'\nfailure_threshold = 0", "[shop.a] failure_threshold: 0: write a number from 1 to 1000"
+    ),
+    "too many passing runs": (
+        "[shop.a]\nurl = 'x'\nsuccess_threshold = 1001", "[shop.a] success_threshold: 1001: write a number from 1 to 1000"
+    ),
     "missing variable": ("[shop.a]\nurl = '${SHOP_URL}'", "[shop.a] url: the environment has no variable SHOP_URL"),
     "misspelt variable": ("[shop.a]\nurl = '${XDG_STATE_HOMME}'", "did you mean ${XDG_STATE_HOME}?"),
     "missing secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:/no/such'", "cannot read the secret file /no/such: No such"),
@@ -153,6 +158,7 @@ def test_without_configuration(suite):
 MARKERS = {
     "timeot=5": 'unknown key "timeot"; did you mean "timeout"?',
     "deadline=5": 'unknown key "deadline"; it is called "timeout" now',
+    "after=2": 'unknown key "after"; it is called "failure_threshold" now',
     "needs=['shop.bad']": 'needs: no target "shop.bad"; did you mean "shop.good"?',
 }
 

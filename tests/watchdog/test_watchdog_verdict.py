@@ -79,7 +79,7 @@ def test_rules_and_the_keys_of_the_suites_check():
     problems = []
     tables = {
         "watchdog": {
-            "max_kills_per_hour": 3, "needs": [], "after": "x",
+            "max_kills_per_hour": 3, "needs": [], "failure_threshold": "x", "success_threshold": 2,
             "one": {"process": "chromium", "max_memory": "2GiB", "grace": 0, "user": "root"},
             "two": {"revalidated_every": False},
         }

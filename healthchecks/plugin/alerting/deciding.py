@@ -98,7 +98,7 @@ class Alerting:
     def _decide(self, finding: Finding, before: Memory | None) -> _Due:
         observation, episode = finding.observation, self.state.episode
         if not self.is_known:
-            observation, episode = replace(observation, after=1), f"unknown {self.now:%Y-%m-%d %H}"
+            observation, episode = replace(observation, failure_threshold=1), f"unknown {self.now:%Y-%m-%d %H}"
         action, memory = decide(before, observation, self.now.timestamp(), episode)
         return _Due(finding, action, before, memory)
 
