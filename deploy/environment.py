@@ -14,7 +14,7 @@ from pathlib import Path
 
 from steps import Failed, run
 
-# Nothing is measured; without a cache, whose place belongs to another user (--strict-config would mind).
+# No probe runs; without a cache, whose place belongs to another user (--strict-config would mind).
 COLLECT = ("-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "healthchecks")
 _PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 

@@ -7,7 +7,7 @@ CREATE ROLE monitor LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONN
 ALTER ROLE monitor SET default_transaction_read_only = on;
 ALTER ROLE monitor SET statement_timeout = '30s';
 
--- For oldest_transaction and replication_lag: shows all running queries, but no data.
+-- For max_transaction_age and max_replication_lag: shows all running queries, but no data.
 -- GRANT pg_monitor TO monitor;
 
 -- For the reports that ship: deploy/postgresql-reports.sql.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
+from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
 from healthchecks.clients.addresses import Host
 from healthchecks.clients.connection import connect
 from healthchecks.clients.excerpt import first_bytes
@@ -28,14 +28,14 @@ class Greeting:
     where: str
 
 
-@measurement
+@probe
 def greeting(tcp: Tcp) -> Greeting:
     progress = Progress(tcp.host, tcp.port)
     with connect(progress, Step.GREETING) as connection:
         try:
             return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
         except TimeoutError:
-            raise NoAnswer from None
+            raise ProbeTimeout from None
         except OSError:
             raise Unhealthy(progress.closed) from None
 

@@ -1,4 +1,4 @@
-"""Delivers in the background: in the suite while it measures, in the watchdog for as long as it runs."""
+"""Delivers in the background: in the suite while its probes run, in the watchdog for as long as it runs."""
 
 import threading
 import time

@@ -19,9 +19,9 @@ def in_background(work: Callable[[], None]) -> None:
 
 def wait(longest: float) -> None:
     """Give what is under way a last chance, in seconds for all of it."""
-    deadline = time.monotonic() + longest
+    ends_at = time.monotonic() + longest
     for thread in _running:
-        thread.join(max(0.0, deadline - time.monotonic()))
+        thread.join(max(0.0, ends_at - time.monotonic()))
 
 
 def _guarded(work: Callable[[], None]) -> None:

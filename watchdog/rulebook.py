@@ -14,7 +14,8 @@ from watchdog.rules import DEFAULT, Rule
 
 # Keys of the suite's check of the watchdog, which share the table: the suite judges them.
 _CHECK = {
-    "max_kills_per_hour", "deadline", "slow", "after", "retries", "needs", "group", "maintenance",
+    "max_kills_per_hour", "timeout", "slow", "failure_threshold", "success_threshold", "retries", "needs", "group",
+    "maintenance",
 }  # fmt: skip
 
 

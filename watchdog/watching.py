@@ -84,8 +84,8 @@ class Watch:
 
     def finish(self) -> None:
         """See what was begun to its end: killings, and what browsers left that have ended by themselves."""
-        deadline = uptime() + _LONGEST_FINISH + max((each.family.rule.grace for each in self.killings), default=0.0)
-        while (self.killings or self.families.left) and uptime() < deadline:
+        ends_at = uptime() + _LONGEST_FINISH + max((each.family.rule.grace for each in self.killings), default=0.0)
+        while (self.killings or self.families.left) and uptime() < ends_at:
             now = uptime()
             with contextlib.suppress(OSError):  # the next turn may go well
                 self._find(now)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.amqp_failures import in_words
 from healthchecks.clients.progress import Progress, Step
 
@@ -74,7 +74,7 @@ class Broker:
 
 @contextlib.contextmanager
 def session(access: Access) -> Iterator[Broker]:
-    """An open connection. Raises Unhealthy, or NoAnswer at the deadline."""
+    """An open connection. Raises Unhealthy, or ProbeTimeout at the timeout."""
     import pika
 
     from healthchecks.clients.amqp_progress import traced
@@ -94,7 +94,7 @@ def session(access: Access) -> Iterator[Broker]:
         if broker and broker.blocked:
             raise Unhealthy(f"publishing is blocked: {broker.blocked} at {progress.peer}") from None
         if "Timeout" in repr(error):  # of pika's own, of the socket, or wrapped in another
-            raise NoAnswer from None
+            raise ProbeTimeout from None
         raise Unhealthy(in_words(error, access, progress)) from None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from healthchecks import NoAnswer, Unhealthy, on_timeout, remaining
+from healthchecks import ProbeTimeout, Unhealthy, on_timeout, remaining
 from healthchecks.clients.progress import Progress, Step
 
 CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
@@ -22,7 +22,7 @@ _NO_ROUTE = {
 def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, int | bytes]] = ()) -> socket.socket:
     """Return a socket connected to the first address of the host that accepts; it is broken off at the timeout.
 
-    `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or NoAnswer at the timeout.
+    `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or ProbeTimeout at the timeout.
     """
     progress.at(Step.RESOLVE)
     try:
@@ -30,7 +30,7 @@ def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, in
         progress.at(Step.CONNECT)
         connection = _first_of(addresses, options)
     except TimeoutError:
-        raise NoAnswer from None
+        raise ProbeTimeout from None
     except CLOSED:  # accepted, and ended before connect() returned
         progress.at(then)
         raise Unhealthy(progress.closed) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
-from healthchecks import NoAnswer, Unhealthy
+from healthchecks import ProbeTimeout, Unhealthy
 from healthchecks.clients.certificate import what_is_wrong
 from healthchecks.clients.connection import is_cut_off, not_connected
 from healthchecks.clients.progress import Progress, Step
@@ -29,7 +29,7 @@ def told(error: BaseException, progress: Progress, url: str, ca: Path | None) ->
             if message := describe(cause, progress, url, ca):
                 return Unhealthy(message)
     if any(isinstance(cause, _TIMEOUTS) for cause in causes):
-        return NoAnswer()
+        return ProbeTimeout()
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno and (message := not_connected(cause, progress)):
             return Unhealthy(message)

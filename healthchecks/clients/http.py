@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import requests
 from requests.utils import get_auth_from_url
 
-from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.addresses import http_url, origin, same_origin, shown
 from healthchecks.clients.certificate import Certificate
 from healthchecks.clients.charset import text_of
@@ -104,18 +104,18 @@ class Client:
         started = time.monotonic()
         question = replace(question, login=question.login or _login_in(question.url))
         first, via = question.url, ""
-        for _ in range(self.keys.redirects + 1):
+        for _ in range(self.keys.max_redirects + 1):
             try:
                 with self._send(question, via) as response:
                     target = _redirect(response)
-                    if not target or not self.keys.redirects:
+                    if not target or not self.keys.max_redirects:
                         return self._answer(response, question.url, via, started)
             except CLIENT_ERRORS as error:
                 raise told(error, self._trace.progress, question.url, self.keys.ca) from None
             _look_at_the_clock()
             via = shown(first)
             question = question.redirected(response.status_code, target)
-        raise Unhealthy(f"redirected more than {self.keys.redirects} times, last to {shown(question.url)}")
+        raise Unhealthy(f"redirected more than {self.keys.max_redirects} times, last to {shown(question.url)}")
 
     def _send(self, question: Question, via: str) -> requests.Response:
         self._keep_confidence(question)
@@ -192,4 +192,4 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
 
 def _look_at_the_clock() -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
-        raise NoAnswer
+        raise ProbeTimeout

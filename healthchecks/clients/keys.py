@@ -108,8 +108,8 @@ class WebKeys(BaseModel):
 
     url: Url
     """Where to begin."""
-    redirects: int = Field(default=10, ge=0, le=50)
-    """Most redirects to follow; 0 follows none, and the redirect itself is judged."""
+    max_redirects: int = Field(default=10, ge=0, le=50)
+    """Most redirects to follow; 0 follows none, and the redirect is itself the response."""
     allowed_origins: tuple[Origin, ...] = ()
     """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
     max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.postgresql_authentication import required
 from healthchecks.clients.postgresql_failures import in_words, is_timeout
 from healthchecks.clients.progress import Progress, Step
@@ -61,7 +61,7 @@ def parse(dsn: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def session(access: Access) -> Iterator["Cursor"]:
-    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or NoAnswer at the deadline."""
+    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or ProbeTimeout at the timeout."""
     import psycopg2
     from psycopg2.extensions import set_wait_callback
 
@@ -77,7 +77,7 @@ def session(access: Access) -> Iterator["Cursor"]:
             yield cursor
     except psycopg2.Error as error:
         if is_timeout(error):
-            raise NoAnswer from None
+            raise ProbeTimeout from None
         raise Unhealthy(in_words(error, progress, access.user)) from None
     finally:
         _local.ends_at = None
@@ -104,7 +104,7 @@ def _milliseconds() -> int:
 
 
 def _wait(connection: "Connection") -> None:
-    """psycopg2's wait callback, of the whole process: threads without a deadline of ours wait as long as it takes."""
+    """psycopg2's wait callback, of the whole process: threads without a timeout of ours wait as long as it takes."""
     from psycopg2.extensions import POLL_OK, POLL_READ
 
     while (state := connection.poll()) != POLL_OK:
@@ -115,7 +115,7 @@ def _wait(connection: "Connection") -> None:
             _keep_progress(_local.progress, is_reading=state == POLL_READ)
         left = None if ends_at is None else (ends_at - time.monotonic()) * 1000
         if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no answer
-            raise NoAnswer
+            raise ProbeTimeout
         if left is None:
             poller.poll()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from healthchecks import Broken, Unhealthy, remaining
+from healthchecks import CheckError, Unhealthy, remaining
 from healthchecks.clients.postgresql import Access, session
 from healthchecks.clients.postgresql_query_failures import lock_failure, told
 from servermonitoring.scrubbing import scrub
@@ -102,7 +102,7 @@ class Answer:
 def ask(access: Access, query: Query) -> Answer:
     """The answer to one query, in a read-only transaction that is rolled back.
 
-    Raises Unhealthy for what is wrong with the server or its rights, NoAnswer at the deadline, and Broken for a
+    Raises Unhealthy for what is wrong with the server or its rights, ProbeTimeout at the timeout, and CheckError for a
     text that is not one query that reads.
     """
     import psycopg2
@@ -153,7 +153,7 @@ def _open(cursor: "Cursor", query: Query) -> tuple[Column, ...]:
     cursor.execute("fetch forward 0 from servermonitoring_report")
     columns = tuple(Column(each.name, each.type_code in _NUMERIC) for each in cursor.description or ())
     if not columns:
-        raise Broken("the query gives no columns")
+        raise CheckError("the query gives no columns")
     return columns
 
 

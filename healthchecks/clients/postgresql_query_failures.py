@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from healthchecks import Broken, Unhealthy
+from healthchecks import CheckError, Unhealthy
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -15,16 +15,16 @@ _MISTAKES = ("0A", "21", "22", "25", "26", "2D", "34", "3F", "42")  # classes of
 
 
 def told(error: "psycopg2.Error", role: str) -> Exception:
-    """Broken for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
+    """CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
     code = error.pgcode or ""
     if code == _RIGHTS:
         return Unhealthy(f'the role "{role}" lacks a right: {_primary(error)}')
     if code == _NOT_ONE_QUERY:
-        return Broken(f"a report is exactly one query that gives rows: {_primary(error)}")
+        return CheckError(f"a report is exactly one query that gives rows: {_primary(error)}")
     if code in _READ_ONLY:
-        return Broken(f"a report only reads: {_primary(error)}")
+        return CheckError(f"a report only reads: {_primary(error)}")
     if code.startswith(_MISTAKES):
-        return Broken(f"{_place(error)}{_primary(error)}", _whole(error))
+        return CheckError(f"{_place(error)}{_primary(error)}", _whole(error))
     return error
 
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from healthchecks import NoAnswer, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients import guardian, leftovers
 from healthchecks.clients.environment import inherited
 from servermonitoring import owner
@@ -37,14 +37,14 @@ class Family:
         self._ended = False
 
     def start(self, command: list[str]) -> None:
-        """Raises Unhealthy where it cannot be started, NoAnswer where that takes too long."""
+        """Raises Unhealthy where it cannot be started, ProbeTimeout where that takes too long."""
         leftovers.remove_once()
         with self._lock:
             if self._ended:
                 raise Unhealthy("ended before it began")
             self._guardian = self._guard(command)
         if not _is_readable(self._guardian, remaining()):
-            raise NoAnswer(f"{command[0]} did not start in time")
+            raise ProbeTimeout(f"{command[0]} did not start in time")
         answer = _output(self._guardian)
         if answer != "0":
             raise Unhealthy(f"cannot be started: {answer or command[0]}")

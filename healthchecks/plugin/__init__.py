@@ -138,9 +138,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
-        from healthchecks.plugin.result import Broken
+        from healthchecks.plugin.result import CheckError
 
-        raise Broken(problem)
+        raise CheckError(problem)
 
 
 @pytest.hookimpl(tryfirst=True)

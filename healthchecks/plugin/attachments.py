@@ -1,4 +1,4 @@
-"""What a measurement wants to show beside its result: a screenshot, the source of a page."""
+"""What a probe wants to show beside its result: a screenshot, the source of a page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ _NAMED = 50  # attachments that are named as left out
 
 @dataclass(frozen=True)
 class Attachment:
-    """One picture or text of a measurement."""
+    """One picture or text of a probe."""
 
     name: str
     content: bytes

@@ -1,4 +1,4 @@
-"""Which tests are health checks, and of what: the bridge from pytest's items to targets and measurements."""
+"""Which tests are health checks, and of what: the bridge from pytest's items to targets and probes."""
 
 import inspect
 import re
@@ -15,7 +15,7 @@ from healthchecks.plugin import names
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration import Configuration
-    from healthchecks.plugin.measured import Measurement
+    from healthchecks.plugin.measured import Probe
     from healthchecks.plugin.target import Target
     from servermonitoring.configuration import Problem
 
@@ -28,14 +28,14 @@ UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
 class CheckItem(pytest.Item):
-    """A check that is no function: a file of another kind. It measures, and judges in its `runtest`."""
+    """A check that is no function: a file of another kind. It has a probe, and asserts in its `runtest`."""
 
     check: str
     target: "Target"
-    measurement: "Measurement"
+    probe: "Probe"
 
     def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
-        """Look up what its settings name, before anything is measured; what is wrong with the configuration.
+        """Look up what its settings name, before any probe starts; what is wrong with the configuration.
 
         What is wrong with its own file is its PROBLEM.
         """
@@ -47,7 +47,7 @@ class CheckItem(pytest.Item):
 
 
 _LARGEST = 5_000_000  # bytes of a file of checks
-_DEADLINE = 10.0  # seconds, of what has no target
+_TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.target"
 
 
@@ -85,14 +85,14 @@ def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     """The fixture names of a test that stand for targets, with their kinds."""
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
-    from healthchecks.plugin.measured import measurement_of
+    from healthchecks.plugin.measured import probe_of
     from healthchecks.plugin.target import Target
 
     kinds: dict[str, type[Target]] = {}
     for name in metafunc.fixturenames:
         for fixture in metafunc._arg2fixturedefs.get(name, ())[-1:]:  # noqa: SLF001 - pytest has no public way
-            if measured := measurement_of(fixture.func):
-                kinds[measured.parameter] = measured.target
+            if probe := probe_of(fixture.func):
+                kinds[probe.parameter] = probe.target
     annotated = inspect.get_annotations(metafunc.function).items()
     return kinds | {
         name: kind
@@ -137,10 +137,10 @@ def target_of(item: pytest.Item) -> "Target | None":
     return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
 
 
-def deadline_of(item: pytest.Item) -> float:
+def timeout_of(item: pytest.Item) -> float:
     """Seconds that each phase of this check may take."""
     target = target_of(item)
-    return target.deadline if target else _DEADLINE
+    return target.timeout if target else _TIMEOUT
 
 
 def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
@@ -165,16 +165,16 @@ def kind_is_absent(item: pytest.Item) -> bool:
     return callspec is not None and callspec.id == "none" and None in callspec.params.values()
 
 
-def measurements_of(item: pytest.Item) -> "Iterator[Measurement]":
-    """The measurements that this test asks for."""
-    from healthchecks.plugin.measured import measurement_of
+def probes_of(item: pytest.Item) -> "Iterator[Probe]":
+    """The probes that this test asks for."""
+    from healthchecks.plugin.measured import probe_of
 
     if isinstance(item, CheckItem):
-        yield item.measurement
+        yield item.probe
     if isinstance(item, pytest.Function):
         for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way
-            if measured := measurement_of(fixtures[-1].func):
-                yield measured
+            if probe := probe_of(fixtures[-1].func):
+                yield probe
 
 
 def give_names(items: Iterable[pytest.Item]) -> None:

@@ -53,7 +53,7 @@ class Outlet:
         return self._service.spool.has_left_memory(copy)
 
     def begin(self) -> None:
-        """What waits from earlier runs is delivered while this one measures."""
+        """What waits from earlier runs is delivered while the probes of this one run."""
         self._service.start()
 
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - whatever came of the run

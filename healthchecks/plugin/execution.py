@@ -1,17 +1,17 @@
-"""A function of a check or measurement is run to its end: coroutines are awaited, generators refused."""
+"""A function of a check or probe is run to its end: coroutines are awaited, generators refused."""
 
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from healthchecks.plugin.inside import remaining
-from healthchecks.plugin.result import Broken
+from healthchecks.plugin.result import CheckError
 
 
 def execute(function: Callable[[], Any]) -> Any:
-    """Return what the function gives in the end. Raise Broken for a generator, of which nothing has run yet.
+    """Return what the function gives in the end. Raise CheckError for a generator, of which nothing has run yet.
 
-    What it awaits runs in an event loop of its own in this thread, and is cancelled when the deadline passes.
+    What it awaits runs in an event loop of its own in this thread, and is cancelled when the timeout expires.
     """
     value = function()
     if inspect.isawaitable(value):
@@ -19,19 +19,19 @@ def execute(function: Callable[[], Any]) -> Any:
 
         value = asyncio.run(_awaited(value))
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
-        raise Broken(f"{value.__name__}() is a generator, so nothing in it ran: return instead of yield")
+        raise CheckError(f"{value.__name__}() is a generator, so nothing in it ran: return instead of yield")
     return value
 
 
 def execute_test(function: Callable[[], Any]) -> None:
-    """Run a test function to its end. Raise Broken for one that returns a value."""
+    """Run a test function to its end. Raise CheckError for one that returns a value."""
     refuse_value(execute(function))
 
 
 def refuse_value(value: object) -> None:
-    """Raise Broken for what a test returned: nobody looks at it."""
+    """Raise CheckError for what a test returned: nobody looks at it."""
     if value is not None:
-        raise Broken(f"the test returned a value of type {type(value).__name__}: use assert instead of return")
+        raise CheckError(f"the test returned a value of type {type(value).__name__}: use assert instead of return")
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

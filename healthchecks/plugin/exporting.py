@@ -1,4 +1,4 @@
-"""`pytest healthchecks --history-export FILE`: writes the history and checks nothing."""
+"""`pytest healthchecks --monitoring-export FILE`: writes the history and checks nothing."""
 
 import sqlite3
 from pathlib import Path
@@ -16,6 +16,6 @@ def export_history(config: pytest.Config, file: str) -> int:
     try:
         count = export(directory, config.invocation_params.dir / Path(file).expanduser())
     except (OSError, ValueError, sqlite3.Error) as error:
-        raise pytest.UsageError(f"--history-export: {error}") from None
+        raise pytest.UsageError(f"--monitoring-export: {error}") from None
     print(f"{count} result{'s' if count != 1 else ''} written to {file}")  # noqa: T201 - what was asked for
     return 0

@@ -47,7 +47,7 @@ def hints(session: pytest.Session, run: Run) -> list[str]:
     if not tests:
         return []
     more = f" and {len(tests) - _NAMED} more" if len(tests) > _NAMED else ""
-    return [f"not checked under a deadline, for want of @pytest.mark.healthcheck: {', '.join([*tests][:_NAMED])}{more}"]
+    return [f"not checked under a timeout, for want of @pytest.mark.healthcheck: {', '.join([*tests][:_NAMED])}{more}"]
 
 
 def keys(session: pytest.Session) -> set[tuple[str, str]]:

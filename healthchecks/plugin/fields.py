@@ -1,4 +1,4 @@
-"""Types for the keys of a target: durations, sizes and shares as people write them."""
+"""Types for the keys of a target: durations, sizes and percentages as people write them."""
 
 from typing import Annotated
 
@@ -22,9 +22,9 @@ Size = Annotated[
 ]
 """Bytes; written 1200, "1.2GB" (decimal) or "1.2GiB" (binary)."""
 
-Share = Annotated[
+Percentage = Annotated[
     float,
-    BeforeValidator(values.share),
+    BeforeValidator(values.percentage),
     WithJsonSchema({"anyOf": _TEXT_OR_NUMBER, "description": '"90%" or 0.9'}),
 ]
 """A part of one, 0 to 1; written "90%" or 0.9."""

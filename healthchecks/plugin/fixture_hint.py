@@ -8,8 +8,8 @@ import pytest
 from _pytest.fixtures import FixtureLookupError
 
 from healthchecks.plugin.configuration import loaded_kinds
-from healthchecks.plugin.measured import measurement_of
-from healthchecks.plugin.result import Broken
+from healthchecks.plugin.measured import probe_of
+from healthchecks.plugin.result import CheckError
 
 
 def explained(error: BaseException | None, item: pytest.Item) -> BaseException | None:
@@ -17,13 +17,13 @@ def explained(error: BaseException | None, item: pytest.Item) -> BaseException |
     if not isinstance(error, FixtureLookupError) or error.argname is None or error.msg is not None:
         return error
     kinds = loaded_kinds()
-    # A target is a fixture by the measurement that asks for it: without that one both are missing.
+    # A target is a fixture by the probe that asks for it: without that one both are missing.
     name = next((each for each in _missing(item) if each not in kinds), error.argname)
     if name in kinds:
-        what = f": ask for a measurement of it as well, or name its class, {name}: {kinds[name].__name__}"
+        what = f": ask for a probe of it as well, or name its class, {name}: {kinds[name].__name__}"
     else:
         what = _hint(name, item)
-    return Broken(f'{item.name} asks for "{name}", and there is no such fixture{what}')
+    return CheckError(f'{item.name} asks for "{name}", and there is no such fixture{what}')
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:
@@ -37,11 +37,11 @@ def _hint(name: str, item: pytest.Item) -> str:
     if name in every:
         return f" in its file; import it: from {_module(every[name][-1])} import {name}"
     seen = [each for each in every if _manager(item).getfixturedefs(each, item)]
-    measurements = sorted(each for each in seen if any(measurement_of(found.func) for found in every[each]))
-    for likely in ([*measurements, *_parameters(item)], seen):
+    probes = sorted(each for each in seen if any(probe_of(found.func) for found in every[each]))
+    for likely in ([*probes, *_parameters(item)], seen):
         if close := difflib.get_close_matches(name, likely, n=1):
             return f'; did you mean "{close[0]}"?'
-    return f"; measurements of this file: {', '.join(measurements)}" if measurements else ""
+    return f"; probes of this file: {', '.join(probes)}" if probes else ""
 
 
 def _fixtures(item: pytest.Item) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""What a measurement may call: for its time limits, for what it must not leave behind, for what it wants to show."""
+"""What a probe may call: for its time limits, for what it must not leave behind, for what it wants to show."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from healthchecks.plugin.text import valid
 
 
 def remaining() -> float:
-    """Seconds until the deadline of the measurement that calls this; what a client's time limits are set to.
+    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
 
-    Never below 0.001, since to many clients 0 means no limit. Outside of a measurement: 10.
+    Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
     """
     job = current_job()
     if job is None or job.ends_at is None:
@@ -20,10 +20,10 @@ def remaining() -> float:
 
 
 def phase(text: str) -> None:
-    """Say what the measurement waits for from now on, as the beginning of its message if the deadline passes.
+    """Say what the probe waits for from now on, as the beginning of its message if the timeout expires.
 
     `phase("connected to db1:5432, no answer")` gives "connected to db1:5432, no answer within 4 s"; so does a
-    `NoAnswer` that is raised without a text. Without any phase it is "no answer".
+    `ProbeTimeout` that is raised without a text. Without any phase it is "no answer".
     """
     job = current_job()
     if job is not None:
@@ -31,7 +31,7 @@ def phase(text: str) -> None:
 
 
 def on_timeout(clean: Callable[[], object]) -> None:
-    """Have `clean` called when the deadline passes or the run ends before this measurement does.
+    """Have `clean` called when the timeout expires or the run ends before this probe does.
 
     For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
     """
@@ -41,7 +41,7 @@ def on_timeout(clean: Callable[[], object]) -> None:
 
 
 def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
-    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a measurement or a test.
+    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a probe or a test.
 
     Cut at 2 MB; a picture larger than that is left out, and so is what exceeds 10 MB of one check. Does nothing
     elsewhere.

@@ -1,4 +1,4 @@
-"""One measurement of one target, or one phase of a test: under way, or done."""
+"""One probe of one target, or one phase of a test: under way, or done."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin.result import Broken, NoAnswer
+from healthchecks.plugin.result import CheckError, ProbeTimeout
 from healthchecks.plugin.text import with_place
 from servermonitoring import threads
 from servermonitoring.values import in_words
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
-_PUNCTUAL = 0.05  # seconds before its deadline at which a client may already say that it is over
+_PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
 _SLICE = 0.5  # seconds
 
 
 class Job:
     """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
 
-    def __init__(self, name: str, call: Callable[[], Any], deadline: float, lane: tuple[object, int]) -> None:
-        self.name, self.call, self.deadline = name, call, deadline
+    def __init__(self, name: str, call: Callable[[], Any], timeout: float, lane: tuple[object, int]) -> None:
+        self.name, self.call, self.timeout = name, call, timeout
         self.lane, self.concurrent = lane
         self.is_ahead = True
         """Of a test that may not have its turn yet: what it logs is held back until then."""
@@ -48,7 +48,7 @@ class Job:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the measurement {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
+            f"the probe {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
             f"ask for it in the test (.{name} was looked up)"
         )
 
@@ -61,10 +61,10 @@ class Job:
 
     def begin(self, run_ends_at: float) -> None:
         self.started = time.monotonic()
-        self.ends_at = min(self.started + self.deadline, run_ends_at)
+        self.ends_at = min(self.started + self.timeout, run_ends_at)
 
     def run(self) -> None:
-        """Measure, in a thread of its own."""
+        """Run the probe, in a thread of its own."""
         _local.job = self
         process = os.getpid()
         try:
@@ -74,7 +74,7 @@ class Job:
         if os.getpid() != process:
             os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
         late = self.ends_at is not None and time.monotonic() > self.ends_at
-        nameless = isinstance(error, NoAnswer) and not str(error)
+        nameless = isinstance(error, ProbeTimeout) and not str(error)
         self.end(value, self._overdue() if late or nameless else error)
 
     def wait(self, look: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Job:
             look()
 
     def expire(self) -> None:
-        """The deadline passed: give no answer, and clean up what the abandoned thread would leave."""
+        """The timeout passed: give no answer, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
             threads.start(self.clean, name="healthchecks-clean")
 
@@ -101,9 +101,9 @@ class Job:
             self.clean()
 
     def result(self) -> Any:
-        """Its value. Raises what the call raised; of what would end pytest itself, Broken with the place."""
+        """Its value. Raises what the call raised; of what would end pytest itself, CheckError with the place."""
         if isinstance(self.error, _ENDS_PYTEST):
-            raise Broken(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
+            raise CheckError(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
         if self.error is not None:
             raise self.error
         return self.value
@@ -117,15 +117,15 @@ class Job:
             self.done.set()
             return True
 
-    def _overdue(self) -> NoAnswer:
+    def _overdue(self) -> ProbeTimeout:
         self.is_overdue = True
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
-            return NoAnswer(f"{self.phase} within {in_words(self.seconds)}")
-        if self.started and self.ends_at and self.ends_at < self.started + self.deadline:
-            return NoAnswer(f"{self.phase} before the run's own deadline")
-        return NoAnswer(f"{self.phase} within {in_words(self.deadline)}")
+            return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
+        if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
+            return ProbeTimeout(f"{self.phase} before the run's own timeout")
+        return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
 
 
 def current_job() -> Job | None:
-    """The job that this thread measures for."""
+    """The job that this thread runs."""
     return getattr(_local, "job", None)

@@ -1,4 +1,4 @@
-"""The call phase of a check: its measurements are exchanged for their values, then the test judges them."""
+"""The call phase of a check: its probes are exchanged for their values, then the test judges them."""
 
 import inspect
 from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ class Blocked(Skipped):
 
 
 def judge(item: pytest.Function, run: Run) -> None:
-    """Call the test with what was measured, on the stage. Raises what it raises."""
+    """Call the test with the values of its probes, on the stage. Raises what it raises."""
     target = checks.target_of(item)
     stop_if_blocked(target, run)
     jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
@@ -38,7 +38,7 @@ def judge(item: pytest.Function, run: Run) -> None:
     if item.config.getoption("usepdb", default=False):
         call()
     elif jobs:
-        run.stage.run("the test", call, checks.deadline_of(item))
+        run.stage.run("the test", call, checks.timeout_of(item))
     else:
         await_test(item, run, call)
 
@@ -53,8 +53,8 @@ def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> ob
 
 
 def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
-    """Run a test that measures by itself, and wait for it as for a measurement."""
-    job = run.stage.begin(item.name, call, checks.deadline_of(item))
+    """Run a test that contacts its target itself, and wait for it as for a probe."""
+    job = run.stage.begin(item.name, call, checks.timeout_of(item))
     item.stash.setdefault(JOBS, []).append(job)
     show_waiting(job, partial(run.stage.waiting, job), run)
     return run.stage.finish(job)
@@ -102,7 +102,7 @@ def stop_if_blocked(target: "Target | None", run: Run) -> None:
 
 
 def value_of(item: pytest.Item, run: Run, job: Job) -> object:
-    """What was measured; raises what the measurement raised. What it logged is logged now."""
+    """Return the value of the probe, or raise what it raised; log now what it logged."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
         show_waiting(job, run.pool.waiting, run)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PROGRAMS = ("pytest", "py.test", "__main__.py")
 _GRACE = 3.0  # seconds that threads of checks may hold the exit
-_LATE = 10.0  # seconds after the run's deadline
+_LATE = 10.0  # seconds after the run's timeout
 
 
 def leave(exitstatus: int) -> None:
@@ -31,7 +31,7 @@ def leave(exitstatus: int) -> None:
 
 def _is_foreign(thread: threading.Thread) -> bool:
     """Our own are daemons: they end with the process."""
-    return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "measure "))
+    return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "probe "))
 
 
 def _leave(exitstatus: int) -> None:
@@ -50,7 +50,7 @@ def interrupt_when_late(run: "Run") -> threading.Timer:
     """
 
     def interrupt() -> None:
-        run.trouble("pytest", f"the run was still under way {_LATE:g} s after its deadline, and was interrupted")
+        run.trouble("pytest", f"the run was still under way {_LATE:g} s after its timeout, and was interrupted")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     timer = threading.Timer(run.pool.ends_at - time.monotonic() + _LATE, interrupt)

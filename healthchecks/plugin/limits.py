@@ -4,14 +4,14 @@ import resource
 from dataclasses import dataclass
 
 _RESERVE = 60  # descriptors that pytest, history, page and the shared libraries need
-_MOST = 1024  # 1,000 silent targets in one deadline cost 120 MB; more wait for their turn
+_MOST = 1024  # 1,000 silent targets in one timeout cost 120 MB; more wait for their turn
 _MOST_DESCRIPTORS = 16_384  # a leak to the limit costs the kernel 256 bytes and more for each
 _STEP, _STEPS = 64, 4  # descriptors that a lift gives, and how many lifts are possible
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`slots` measurements within their deadline at a time; `threads` alive, overdue ones included."""
+    """`slots` probes within their timeout at a time; `threads` alive, overdue ones included."""
 
     slots: int
     threads: int

@@ -15,7 +15,7 @@ class AnotherRun(Exception):  # noqa: N818 - it names what was found
 
 
 class RunLock:
-    """Held from the first measurement to the end of the process; no child of a check inherits it.
+    """Held from the first probe to the end of the process; no child of a check inherits it.
 
     flock() belongs to every process that holds the open file: a child that a check forks gives it up at once, one
     that executes a program does by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon

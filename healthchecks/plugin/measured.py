@@ -1,4 +1,4 @@
-"""A measurement: the function that measures one target, found again behind the fixture that stands for it."""
+"""A probe: the function that contacts one target, found again behind the fixture that stands for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from healthchecks.plugin.target import Target
 
-MARK = "healthchecks_measurement"
+MARK = "healthchecks_probe"
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """A function that measures one target, and how many of it may run at a time."""
+class Probe:
+    """A function that contacts one target, and how many of it may run at a time."""
 
     function: Callable[..., Any]
     parameter: str
@@ -23,6 +23,6 @@ class Measurement:
         return self.function.__name__
 
 
-def measurement_of(fixture_function: object) -> Measurement | None:
-    """The measurement behind a fixture's function, if it is one."""
-    return cast("Measurement | None", getattr(fixture_function, MARK, None))
+def probe_of(fixture_function: object) -> Probe | None:
+    """The probe behind a fixture's function, if it is one."""
+    return cast("Probe | None", getattr(fixture_function, MARK, None))

@@ -1,6 +1,6 @@
-"""Measures many targets at once, each in its own daemon thread under its own absolute deadline.
+"""Runs many probes at once, each in its own daemon thread under its own timeout.
 
-An outage of N targets costs one deadline, not N. A thread that is overdue is left to itself (nothing can end a
+An outage of N targets costs one timeout, not N. A thread that is overdue is left to itself (nothing can end a
 thread that waits in C); it gives its slot back, but still counts as alive until it ends. Daemon threads do not
 hold the exit, as those of a ThreadPoolExecutor would.
 """
@@ -18,54 +18,54 @@ import pytest
 from healthchecks.plugin.execution import execute
 from healthchecks.plugin.job import Job
 from healthchecks.plugin.limits import Limits
-from healthchecks.plugin.result import NotMeasured
+from healthchecks.plugin.result import NotProbed
 from healthchecks.plugin.surroundings import restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.measured import Measurement
+    from healthchecks.plugin.measured import Probe
     from healthchecks.plugin.target import Target
 
 _UNBOUNDED = 1_000_000
-_PATIENCE = 5.0  # seconds beyond the run's deadline, after which the dispatcher itself must be broken
+_PATIENCE = 5.0  # seconds beyond the run's timeout, after which the dispatcher itself must be broken
 
 
 class Pool:
-    """All measurements of one run; `deadline` is the run's, in seconds."""
+    """All probes of one run; `timeout` is the run's, in seconds."""
 
-    def __init__(self, limits: Limits, deadline: float) -> None:
-        self.limits, self.deadline = limits, deadline
-        self.ends_at = time.monotonic() + deadline
+    def __init__(self, limits: Limits, timeout: float) -> None:
+        self.limits, self.timeout = limits, timeout
+        self.ends_at = time.monotonic() + timeout
         self._jobs: dict[object, Job] = {}
         self._queue: list[Job] = []
         self._overdue: list[tuple[float, int, Job]] = []
         self._number = itertools.count()
-        self._running: set[Job] = set()  # within their deadline: these hold the slots
+        self._running: set[Job] = set()  # within their timeout: these hold the slots
         self._alive = 0
         self._lanes: Counter[object] = Counter()
         self._changed = threading.Condition()
         self._dispatcher: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, measurement: "Measurement", target: "Target") -> Job:
-        """The job of this measurement of this target; the same one for every test that asks for it."""
-        key = (measurement.function, target.kind(), target.name)
+    def submit(self, probe: "Probe", target: "Target") -> Job:
+        """The job of this probe of this target; the same one for every test that asks for it."""
+        key = (probe.function, target.kind(), target.name)
         with self._changed:
             if key not in self._jobs:
-                self._jobs[key] = self._enqueue(self._job(measurement, target))
+                self._jobs[key] = self._enqueue(self._job(probe, target))
             return self._jobs[key]
 
-    def again(self, measurement: "Measurement", target: "Target") -> None:
-        """Measure anew, for a retry; whoever asks next gets the new job."""
+    def again(self, probe: "Probe", target: "Target") -> None:
+        """Run the probe again, for a retry; whoever asks next gets the new job."""
         with self._changed:
-            self._jobs.pop((measurement.function, target.kind(), target.name), None)
-        self.submit(measurement, target)
+            self._jobs.pop((probe.function, target.kind(), target.name), None)
+        self.submit(probe, target)
 
     def wait(self, job: Job) -> Any:
-        """Its value; raises what the measurement raised, NoAnswer, or NotMeasured."""
+        """Its value; raises what the probe raised, ProbeTimeout, or NotProbed."""
         if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
-            job.end(None, NotMeasured("the measuring thread of this run died"))
+            job.end(None, NotProbed("the thread that starts the probes of this run died"))
         return job.result()
 
     def waiting(self) -> tuple[int, float]:
@@ -82,18 +82,18 @@ class Pool:
             left = list(self._running)
             self._changed.notify_all()
         for job in left:
-            job.end(None, NotMeasured("the run was ended before it answered"))
+            job.end(None, NotProbed("the run was ended before it answered"))
             job.clean()
 
-    def _job(self, measurement: "Measurement", target: "Target") -> Job:
+    def _job(self, probe: "Probe", target: "Target") -> Job:
         lane = (
-            measurement.function if measurement.concurrent else None,
-            measurement.concurrent or _UNBOUNDED,
+            probe.function if probe.concurrent else None,
+            probe.concurrent or _UNBOUNDED,
         )
         return Job(
-            f"{measurement.name}[{target.reference}]",
-            partial(execute, partial(measurement.function, target)),
-            target.deadline,
+            f"{probe.name}[{target.reference}]",
+            partial(execute, partial(probe.function, target)),
+            target.timeout,
             lane,
         )
 
@@ -103,7 +103,7 @@ class Pool:
             self._dispatcher = threads.start(self._dispatch, name="healthchecks")
         if self._dispatcher is None:
             self._queue.remove(job)
-            job.end(None, NotMeasured("not measured: the system gives no more threads"))
+            job.end(None, NotProbed("not probed: the system gives no more threads"))
         self._changed.notify_all()
         return job
 
@@ -126,7 +126,7 @@ class Pool:
             self._release(job)
         if now >= self.ends_at:
             for job in self._queue:
-                job.end(None, NotMeasured(f"not measured: the run's {in_words(self.deadline)} were over"))
+                job.end(None, NotProbed(f"not probed: the run's {in_words(self.timeout)} were over"))
             self._queue.clear()
 
     def _next(self) -> Job | None:
@@ -147,11 +147,11 @@ class Pool:
         heapq.heappush(self._overdue, (job.ends_at or 0.0, next(self._number), job))
 
     def _start(self, job: Job) -> None:
-        if threads.start(self._measure, job, name=f"measure {job.name}") is None:
-            job.end(None, NotMeasured("not measured: the system gives no more threads"))
+        if threads.start(self._probe, job, name=f"probe {job.name}") is None:
+            job.end(None, NotProbed("not probed: the system gives no more threads"))
             self._ended(job)
 
-    def _measure(self, job: Job) -> None:
+    def _probe(self, job: Job) -> None:
         job.run()
         restore_descriptors()
         self._ended(job)

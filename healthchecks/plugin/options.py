@@ -2,7 +2,10 @@
 
 import pytest
 
-MARK = "healthcheck(deadline, slow, after, retries, needs, group, maintenance, local): a test that is a health check"
+MARK = (
+    "healthcheck(timeout, slow, failure_threshold, success_threshold, retries, needs, group, maintenance, local): "
+    "a test that is a health check"
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -10,12 +13,14 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("health checks")
     group.addoption("--monitoring-config", metavar="FILE", help="the configuration file, servermonitoring.toml")
     group.addoption(
-        "--no-alerts",
+        "--monitoring-no-alerts",
         action="store_true",
         help="send no alerts and no check-in, and remember none as sent: a run by hand",
     )
     group.addoption(
-        "--history-export", metavar="FILE", help="write all results of the history to FILE (.csv or .jsonl), and exit"
+        "--monitoring-export",
+        metavar="FILE",
+        help="write all results of the history to FILE (.csv or .jsonl), and exit",
     )
     group.addoption(
         "--monitoring-schema",
@@ -23,7 +28,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="print a JSON schema of the configuration file, for editors, and exit",
     )
     group.addoption(
-        "--report-param",
+        "--monitoring-param",
         metavar="NAME=VALUE",
         action="append",
         default=[],
@@ -37,7 +42,7 @@ def print_and_exit(config: pytest.Config) -> int | None:
         from healthchecks.plugin.schema import print_schema
 
         return print_schema(config)
-    if file := config.getoption("history_export"):
+    if file := config.getoption("monitoring_export"):
         from healthchecks.plugin.exporting import export_history
 
         return export_history(config, file)

@@ -105,7 +105,7 @@ class Page:
 
 
 def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
-    """A row of pytest-html's table: the test's id, which it does not escape, and the time that was measured.
+    """A row of pytest-html's table: the test's id, which it does not escape, and the duration of the probe.
 
     Links to what is attached go: browsers do not open them, and the page has it in the row's details.
     """

@@ -14,7 +14,7 @@ import pytest
 from _pytest.runner import SetupState
 
 from healthchecks.plugin import checks
-from healthchecks.plugin.stage import Abandoned, Stage
+from healthchecks.plugin.stage import AbandonedError, Stage
 from healthchecks.plugin.surroundings import WorkingDirectory
 
 
@@ -34,7 +34,7 @@ class Fixtures:
                 self._under_way.remove(fixturedef)
 
     def abandon(self, error: Exception) -> None:
-        """Those of a module or session have failed for every test that asks for them: one deadline is enough."""
+        """Those of a module or session have failed for every test that asks for them: one timeout is enough."""
         for fixture in self._under_way:
             fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
             fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
@@ -51,20 +51,20 @@ class Phases(SetupState):
         self._check: pytest.Item | None = None
 
     def setup(self, item: pytest.Item) -> None:
-        """Raises Abandoned where that does not end within the check's deadline."""
+        """Raise AbandonedError where that does not end within the check's timeout."""
         self._check = item if checks.is_check(item) and not item.config.getoption("usepdb", default=False) else None
         try:
             self._run("setup", partial(super().setup, item))
-        except Abandoned as error:
+        except AbandonedError as error:
             self._copy().stack.pop(item, None)
             self._fixtures.abandon(error)
             raise
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
-        """Raises Abandoned where that does not end within the check's deadline; the rest is torn down all the same."""
+        """Tear down all; raise AbandonedError where that does not end within the check's timeout."""
         try:
             self._run("teardown", partial(super().teardown_exact, nextitem))
-        except Abandoned:
+        except AbandonedError:
             self._copy().teardown_exact(nextitem)
             raise
         finally:
@@ -75,7 +75,7 @@ class Phases(SetupState):
         if self._check is None:
             call()
         else:
-            self._stage.run(phase, call, checks.deadline_of(self._check))
+            self._stage.run(phase, call, checks.timeout_of(self._check))
 
     def _copy(self) -> "Phases":
         """The state without what the abandoned thread is at, as pytest's from now on."""

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from healthchecks.plugin.ranges import mentions, range_in_words
+from healthchecks.plugin.renamed import hint
 from servermonitoring.configuration import Problem, nearest, place, table
 from servermonitoring.echo import echo, without
 from servermonitoring.secret import Secret
@@ -22,7 +23,8 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     path = (*where, *(part for part in error["loc"] if not _is_noise(part)))
     key = str(path[-1]) if len(path) > len(where) else ""
     if error["type"] == "extra_forbidden":
-        return Problem(table(path[:-1]), f'unknown key "{key}"{nearest(key, _keys(model, error["loc"]))}')
+        known, kind = _keys(model, error["loc"]), str(path[0]) if len(path) > 1 else ""
+        return Problem(table(path[:-1]), f'unknown key "{key}"{hint(kind, key, known) or nearest(key, known)}')
     if error["type"] == "missing":
         return Problem(table(path[:-1]), f'"{key}" is missing')
     value, field = error["input"], _field(model, error["loc"])
@@ -52,7 +54,7 @@ def _is_noise(part: str | int) -> bool:
     return isinstance(part, str) and not re.fullmatch(r"[\w./:@+-]+", part)
 
 
-def _keys(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:
+def _keys(model: type[BaseModel], path: Iterable[str | int]) -> list[str]:
     """The keys known at the place that a path leads to."""
     return [field.alias or name for name, field in _table(model, path).model_fields.items()]
 

@@ -1,4 +1,4 @@
-"""On a terminal: how many measurements are still awaited, and for how long at most. Under cron: nothing."""
+"""On a terminal: how many probes are still awaited, and for how long at most. Under cron: nothing."""
 
 import contextlib
 from collections.abc import Callable
@@ -57,4 +57,4 @@ def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None
 
 
 def _line(count: int, seconds: float) -> str:
-    return f"waiting for {count} measurement{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
+    return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"

@@ -13,7 +13,7 @@ from healthchecks.plugin import checks
 from healthchecks.plugin.fixture_hint import explained
 from healthchecks.plugin.judging import ATTACHED, JOBS, Blocked
 from healthchecks.plugin.outputs import scrub_report
-from healthchecks.plugin.result import Broken, LogLine, Result, Status
+from healthchecks.plugin.result import CheckError, LogLine, Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.text import clean, text_of
 from healthchecks.plugin.verdict import Verdict, describe, is_broken, printable, verdict
@@ -58,7 +58,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         judged = Verdict(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
-        report.longrepr = printable(error.details) if isinstance(error, Broken) else _traceback(call.excinfo)
+        report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
     if judged.status.is_well and (saved := run.saved_by_retry(item)):
         judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
         report.sections.append(("Retries", saved))
@@ -108,7 +108,8 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if judged.status is Status.ERROR else "",
-        after=target.after if target else 1,
+        failure_threshold=target.failure_threshold if target else 1,
+        success_threshold=target.success_threshold if target else 1,
         local=target is not None and target.local,
         log=log,
         extras={

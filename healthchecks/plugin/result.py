@@ -40,14 +40,14 @@ class Status(enum.StrEnum):
 
 
 class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own words do
-    """The service is bad, and this text says how: raised by a measurement, shown without a traceback."""
+    """The service is bad, and this text says how: raised by a probe, shown without a traceback."""
 
 
-class NoAnswer(Unhealthy):
-    """The target gave no answer before its deadline; without a text, in the words of `healthchecks.phase()`."""
+class ProbeTimeout(Unhealthy):
+    """The target gave no answer before its timeout; without a text, in the words of `healthchecks.phase()`."""
 
 
-class Broken(Exception):  # noqa: N818 - the word that people read
+class CheckError(Exception):
     """The check itself is broken, and this text says how: for its author, instead of a traceback."""
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -55,13 +55,13 @@ class Broken(Exception):  # noqa: N818 - the word that people read
         self.details = details or message
 
 
-class NotMeasured(Exception):  # noqa: N818 - a state of the run, not of the target
+class NotProbed(Exception):  # noqa: N818 - a state of the run, not of the target
     """The run ended before this target's turn came."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """What a check or its measurement logged, or told by capture_message(); scrubbed."""
+    """What a check or its probe logged, or told by capture_message(); scrubbed."""
 
     time: float
     """Unix seconds."""
@@ -75,7 +75,7 @@ class LogLine:
     """Given to healthchecks.capture_message(), to be told by itself."""
     data: Mapping[str, Any] = field(default_factory=dict)
     is_repeated: bool = False
-    """Logged by a measurement that several checks share, and kept for another of them already."""
+    """Logged by a probe that several checks share, and kept for another of them already."""
 
     def __post_init__(self) -> None:
         set_clean = partial(object.__setattr__, self)
@@ -104,7 +104,7 @@ class Result:
     message: str
     """One line that a person on call understands; of a check that is well only what a retry saved it from."""
     seconds: float
-    """What the measurement took."""
+    """What the probe took."""
     started: datetime
     """When it began, in UTC."""
     host: str
@@ -113,9 +113,11 @@ class Result:
     details: str = ""
     """The traceback of a broken check; empty for a plain bad verdict."""
     kind: str = ""
-    """The class of error: NoAnswer, AssertionError; empty when all is well."""
-    after: int = 1
+    """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
+    failure_threshold: int = 1
     """Failures in a row before an alert."""
+    success_threshold: int = 1
+    """Passing runs in a row after which an alerted failure is over."""
     local: bool = False
     """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()

@@ -1,6 +1,6 @@
-"""`retries`: a failing target is measured again at once, and judged anew after all others.
+"""`retries`: a failing target is probed again at once, and judged anew after all others.
 
-The second judgement is deferred, not awaited, so that 200 failing targets are measured again side by side.
+The second judgement is deferred, not awaited, so that 200 failing targets are probed again side by side.
 """
 
 import pytest
@@ -38,7 +38,7 @@ def _defer(item: pytest.Item, run: Run) -> None:
     run.retries[item] += 1
     item.stash[JOBS] = []
     target = checks.target_of(item)
-    for measured in checks.measurements_of(item):
+    for probe in checks.probes_of(item):
         if target is not None:
-            run.pool.again(measured, target)
+            run.pool.again(probe, target)
     item.session.items.append(item)

@@ -37,7 +37,7 @@ class Run:
 
     def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
         self.configuration, self.session = configuration, session
-        self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.pool = Pool(limits(), configuration.settings.run.timeout)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)
@@ -54,7 +54,7 @@ class Run:
         self.memory: Memory | None = None
         self.page: Page | None = None
         self.telling: Telling | None = None
-        self.alerts = "none are sent (--no-alerts)"  # what the header says
+        self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
         self.has_parameters = False  # of reports, for this run only
@@ -82,7 +82,7 @@ class Run:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def end_checks(self) -> None:
-        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        """No more probes or tests run, and what is still under way is cleaned up: the end of the run begins."""
         if self.late_timer is not None:
             self.late_timer.cancel()
         lift(last=True)

@@ -7,7 +7,7 @@ from healthchecks.plugin.configuration import Configuration
 
 _OPTIONS = {
     "keyword": "-k", "markexpr": "-m", "deselect": "--deselect", "lf": "--lf", "stepwise": "--stepwise",
-    "maxfail": "-x", "report_param": "--report-param",
+    "maxfail": "-x", "monitoring_param": "--monitoring-param",
 }  # fmt: skip
 _FILES = "single files are named"
 

@@ -1,5 +1,6 @@
 """The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [metrics], [sentry], [alerts] …"""
 
+import math
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -19,7 +20,7 @@ class Table(BaseModel):
 
 
 class RunSettings(Table):
-    deadline: Duration = Field(default=300.0, gt=0, le=_DAY)
+    timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
     checks: tuple[str, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
@@ -31,8 +32,13 @@ class StateSettings(Table):
 
 
 class HistorySettings(Table):
-    days: int = Field(default=400, ge=1, le=3660)
-    """Days that results are kept."""
+    max_age: Duration = Field(default=400 * _DAY, ge=_DAY, le=3660 * _DAY)
+    """How long results are kept."""
+
+    @property
+    def days(self) -> int:
+        """Return the same in whole days, rounded up."""
+        return math.ceil(self.max_age / _DAY)
 
 
 class DashboardSettings(Table):
@@ -101,9 +107,9 @@ class SentrySettings(Table):
 
 
 class AlertSettings(Table):
-    storm: int = Field(default=20, ge=0, le=10_000)
+    max_per_run: int = Field(default=20, ge=0, le=10_000)
     """Events of one run; what is more is told in one summary. 0: no limit."""
-    per_day: int = Field(default=200, ge=0, le=100_000)
+    max_per_day: int = Field(default=200, ge=0, le=100_000)
     """Events of 24 hours; then only what was not told in them is sent. 0: no limit."""
     webhook: Secret | None = None
     """A URL to which every event is sent by POST, as JSON."""

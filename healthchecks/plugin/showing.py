@@ -40,14 +40,14 @@ def others(run: Run) -> list[dict[str, Any]]:
             "target": each.target,
             "group": each.group,
             "status": str(each.state),
-            "since": iso(each.since or each.measured),
+            "since": iso(each.since or each.checked_at),
             "seconds": each.recent[-1].seconds,
             "message": each.message,
             "maintenance": each.maintenance,
-            "measured": iso(each.measured),
+            "checked_at": iso(each.checked_at),
         }
         for each in cards
-        if each.measured and each.state is not State.STALE
+        if each.checked_at and each.state is not State.STALE
     ]
 
 

@@ -13,17 +13,17 @@ from typing import Any
 
 from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.job import Job
-from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
+from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
-_PATIENCE = 2.0  # seconds that a phase may take after the run's deadline; halved for each that takes all of it
+_PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
 
 
-class Abandoned(Broken):
+class AbandonedError(CheckError):
     """A phase did not end in time: its thread goes on, and nobody waits for it."""
 
 
@@ -44,7 +44,7 @@ class _Worker:
 
 
 class Stage:
-    """`ends_at`: the run's deadline, monotonic."""
+    """`ends_at`: when the run's timeout expires, monotonic."""
 
     def __init__(self, ends_at: float, interruption: Interruption) -> None:
         self._ends_at, self._interruption = ends_at, interruption
@@ -52,22 +52,22 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: Job | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
+    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> Job:
         """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = Job(name, call, deadline, _NO_LANE)
+        self._job = job = Job(name, call, timeout, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
         except RuntimeError:
-            job.end(None, NotMeasured("not run: the system gives no more threads"))
+            job.end(None, NotProbed("not run: the system gives no more threads"))
         return job
 
     def finish(self, job: Job) -> Any:
-        """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
+        """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
         try:
             with self._interruption.held():
                 job.wait(self._interruption.check)
@@ -77,20 +77,20 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
-        """Both at once, for a phase in which only the check itself can be slow: Abandoned when it takes too long."""
-        job = self.begin(name, call, deadline)
+    def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
+        """Both at once, for a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
+        job = self.begin(name, call, timeout)
         try:
             return self.finish(job)
-        except NoAnswer:
+        except ProbeTimeout:
             if job.is_overdue:
-                within = min(deadline, round(job.seconds, 1))  # the run's own may end sooner
-                raise Abandoned(f"{name} did not end within {in_words(within)}") from None
+                within = min(timeout, round(job.seconds, 1))  # the run's own may end sooner
+                raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:
         """Clean up after a phase for which an interrupted run waits no longer."""
-        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+        if self._job is not None and self._job.end(None, NotProbed("the run was ended before it was over")):
             self._abandon()
             if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
                 cleaning.join(_PATIENCE)

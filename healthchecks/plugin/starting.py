@@ -1,4 +1,4 @@
-"""From collected tests to a run: the configuration is checked, then every measurement is started at once."""
+"""From collected tests to a run: the configuration is checked, then every probe is started at once."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.containment import contain
 from healthchecks.plugin.leaving import interrupt_when_late
 from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
-from healthchecks.plugin.measured import Measurement
+from healthchecks.plugin.measured import Probe
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
 from healthchecks.plugin.phases import bound_phases
@@ -55,7 +55,7 @@ def prepare(session: pytest.Session) -> None:
     run.of_reports = bool(found) and all(isinstance(item, checks.CheckItem) for item in found)
     run.part = selection.missing_part(session, configuration, broken)
     run.folders, run.faultless = faults.folders(found), faults.keys(session)
-    run.has_parameters = bool(config.getoption("report_param"))
+    run.has_parameters = bool(config.getoption("monitoring_param"))
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
@@ -63,7 +63,7 @@ def prepare(session: pytest.Session) -> None:
         *faults.hints(session, run),
         *_passed_over(session),
     ]
-    if not config.getoption("no_alerts"):
+    if not config.getoption("monitoring_no_alerts"):
         run.alerts = wire(run)
 
 
@@ -85,7 +85,7 @@ def begin(session: pytest.Session, run: Run) -> None:
     faults.record(session, run)
     _begin_page(session, run)
     _begin_hooks(config, run)
-    _measure(session, run)
+    _start_probes(session, run)
     run.interruption.check()
 
 
@@ -136,7 +136,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
     own = [item for item in session.items if isinstance(item, checks.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
     _look_up_needs(session, configuration)
-    if session.config.getoption("report_param"):
+    if session.config.getoption("monitoring_param"):
         from healthchecks.plugin.sql.parameters import unknown_parameters
 
         wrong += unknown_parameters(session.config, own)
@@ -211,17 +211,17 @@ def _begin_hooks(config: pytest.Config, run: Run) -> None:
     contain(config, run.interruption, partial(run.trouble, PYTEST))
 
 
-def _measure(session: pytest.Session, run: Run) -> None:
+def _start_probes(session: pytest.Session, run: Run) -> None:
     """Everything that a selected test needs, now; what is skipped is never contacted."""
     for item in session.items:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
         if checks.is_check(item) and not skipped and checks.PROBLEM not in item.stash:
-            for measured in checks.measurements_of(item):
-                run.pool.submit(measured, _parameter(item, measured))
+            for probe in checks.probes_of(item):
+                run.pool.submit(probe, _parameter(item, probe))
 
 
-def _parameter(item: pytest.Item, measured: Measurement) -> Target:
+def _parameter(item: pytest.Item, probe: Probe) -> Target:
     if isinstance(item, checks.CheckItem):
         return item.target
-    target: Target = item.callspec.params[measured.parameter]  # type: ignore[attr-defined]
+    target: Target = item.callspec.params[probe.parameter]  # type: ignore[attr-defined]
     return target

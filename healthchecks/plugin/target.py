@@ -21,14 +21,16 @@ class Target(BaseModel):
     local: ClassVar[bool] = False
     """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
-    deadline: Duration = Field(default=10.0, gt=0, le=_DAY)
-    """Seconds that the whole measurement may take."""
+    timeout: Duration = Field(default=10.0, gt=0, le=_DAY)
+    """Seconds that the whole probe may take."""
     slow: Duration | None = Field(default=None, gt=0, le=_DAY)
     """Seconds above which the check passes, but is shown as slow."""
-    after: int = Field(default=1, ge=1, le=1000)
+    failure_threshold: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
+    success_threshold: int = Field(default=1, ge=1, le=1000)
+    """Passing runs in a row after which an alerted failure has recovered."""
     retries: int = Field(default=0, ge=0, le=10)
-    """Times that a failing target is measured again at once before it is called failing."""
+    """Times that a failing target is probed again at once before it is called failing."""
     needs: tuple[str, ...] = ()
     """Targets that must be well first, such as "tcp.gateway"; else this one is shown as blocked."""
     group: str = ""

@@ -27,6 +27,7 @@ _PAST = 10  # runs of a check that its alert shows
 _SUPPRESSED = {
     Action.MUTE: "{} in maintenance",
     Action.WAIT: "{} not yet failing often enough in a row",
+    Action.RECOVERING: "{} recovering, not yet passing often enough in a row",
 }
 
 
@@ -85,7 +86,7 @@ class Telling:
         return reading
 
     def _alerting(self, state: AlertState | None, now: datetime) -> Alerting:
-        limits = Limits(self._settings.alerts.storm, self._settings.alerts.per_day)
+        limits = Limits(self._settings.alerts.max_per_run, self._settings.alerts.max_per_day)
         return Alerting(limits, self._run.host, state, now, self._pasts())
 
     def _pasts(self) -> dict[tuple[str, str], list[Past]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.outcomes import OutcomeException
 
-from healthchecks.plugin.result import Broken, NotMeasured, Status, Unhealthy
+from healthchecks.plugin.result import CheckError, NotProbed, Status, Unhealthy
 from healthchecks.plugin.text import clean, text_of
 from servermonitoring.values import in_words
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST = 2_000  # characters of a message
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BROKEN = (
-    ArithmeticError, AttributeError, Broken, ImportError, LookupError, NameError, NotImplementedError, NotMeasured,
+    ArithmeticError, AttributeError, CheckError, ImportError, LookupError, NameError, NotImplementedError, NotProbed,
     RecursionError, SyntaxError, TypeError, MemoryError, Warning,
 )  # fmt: skip
 """What a mistake in the check raises, not a bad service."""
@@ -57,7 +57,7 @@ def describe(error: BaseException) -> str:
     text = text_of(error)
     if isinstance(error, AssertionError):
         text = _assertion(text)
-    elif not isinstance(error, Unhealthy | Broken | NotMeasured | pytest.fail.Exception):
+    elif not isinstance(error, Unhealthy | CheckError | NotProbed | pytest.fail.Exception):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return _one_line(text)
 

@@ -13,14 +13,14 @@ HOSTILE = (
 )
 _CHECKS = """
 import logging, pytest
-from healthchecks import Target, attach, measurement
+from healthchecks import Target, attach, probe
 
 HOSTILE = {hostile!r}
 
 class Website(Target):
     pass
 
-@measurement
+@probe
 def answer(website: Website) -> str:
     attach(HOSTILE, HOSTILE + "attached")
     logging.getLogger(HOSTILE).error(HOSTILE)

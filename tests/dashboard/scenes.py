@@ -26,9 +26,9 @@ _KIND = """
 class {title}(Target):
     pass
 
-@measurement
+@probe
 def {kind}_answer({kind}: {title}) -> str:
-    return measure({kind})
+    return probe_target({kind})
 """
 _TEST = """
 def test_{check}({kind}, {kind}_answer):
@@ -37,12 +37,12 @@ def test_{check}({kind}, {kind}_answer):
 _HEAD = """
 import json, logging, os, signal, time
 from pathlib import Path
-from healthchecks import Target, attach, measurement
+from healthchecks import Target, attach, probe
 
 SCRIPT = json.loads(Path("script.json").read_text())
 
-def measure(target):
-    entry = SCRIPT["measured"].get(target.reference, {})
+def probe_target(target):
+    entry = SCRIPT["probed"].get(target.reference, {})
     time.sleep(entry.get("seconds", 0.01))
     if "attach" in entry:
         attach("page source", entry["attach"])
@@ -97,7 +97,7 @@ class Scene:
     judged: dict[str, str] = field(default_factory=dict)
     """By "check target" why it fails in the last run; "SIGTERM" ends the run there."""
     past: Callable[[Check, int], tuple[Status, str, bool]] = lambda _check, _ago: (Status.OK, "", False)
-    measured: dict[str, dict[str, object]] = field(default_factory=dict)
+    probed: dict[str, dict[str, object]] = field(default_factory=dict)
     settings: str = ""
     kills: tuple[dict[str, object], ...] = ()
 
@@ -113,7 +113,7 @@ class Scene:
         (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
         (folder / "servermonitoring.toml").write_text(self._configuration(folder))
         usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
-        script = {"measured": {**usual, **self.measured}, "judged": self.judged}
+        script = {"probed": {**usual, **self.probed}, "judged": self.judged}
         (folder / "script.json").write_text(json.dumps(script))
         state = folder / "state"
         state.mkdir(mode=0o700, exist_ok=True)
@@ -251,7 +251,7 @@ def scenes() -> dict[str, Scene]:
                 "tcp_access office": OFFICE,
                 "database_access reporting": REPORTING,
             },
-            measured={"website.shop": {"seconds": 0.2, "log": log, "attach": source}},
+            probed={"website.shop": {"seconds": 0.2, "log": log, "attach": source}},
             settings="[maintenance.move]\nstart = 2026-01-01T00:00:00Z\nend = 2099-01-01T00:00:00Z\n"
             'checks = ["database.reporting"]\n',
             kills=_kills(),

@@ -46,7 +46,7 @@ def installed(server):
 def endure_load(server: Machine) -> None:
     """The load is that of the machine under the tests."""
     with server.path("/etc/servermonitoring.toml").open("a") as configuration:
-        configuration.write("\n[host]\nload = 1000\nswap = '100%'\navailable = 0\n")
+        configuration.write("\n[host]\nmax_load_per_core = 1000\nmax_swap_used = '100%'\nmin_memory_available = 0\n")
 
 
 def follow(server: Machine, block: str) -> str:
@@ -140,7 +140,7 @@ def test_the_configuration_of_the_user_is_left_alone(installed):
     server, _ = installed
     configuration = server.path("/etc/servermonitoring.toml")
     text = configuration.read_text()
-    configuration.write_text(f"{text}\n[disk.root]\npath = '/'\nused = '100%'\ninodes = '100%'\n")
+    configuration.write_text(f"{text}\n[disk.root]\npath = '/'\nmax_used = '100%'\nmax_inodes_used = '100%'\n")
     assert install(server) == "nothing to change\n"
     configuration.write_text(f"{text}\n[dsik.root]\n")
     said = server.run("/opt/servermonitoring/deploy/install", status=1)

@@ -21,8 +21,8 @@ SETTINGS = f"""
 webhook = "http://127.0.0.1:{PORT}/hook"
 [disk.root]
 path = "/"
-used = "100%"
-inodes = "100%"
+max_used = "100%"
+max_inodes_used = "100%"
 """
 LISTENER = f"""
 from http.server import BaseHTTPRequestHandler, HTTPServer

@@ -23,7 +23,7 @@ def test_no_process_has_a_secret(tmp_path, website, monkeypatch):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("SENTRY_DSN", "")  # so that nothing is sent
     page = website.url("/slow?seconds=60")
-    keys = {"url": page, "bookmarklet": BOOKMARKLET, "expect": "x", "deadline": 60}
+    keys = {"url": page, "bookmarklet": BOOKMARKLET, "expect": "x", "timeout": 60}
     run = start_suite(tmp_path, table("bookmarklet", "one", **keys))
     try:
         until(lambda: website.paths, 60, what="the page was asked for")

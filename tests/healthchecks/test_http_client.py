@@ -1,4 +1,4 @@
-"""The web client's threads end with their deadline, whatever keeps the connection alive."""
+"""The web client's threads end at their timeout, whatever keeps the connection alive."""
 
 import threading
 
@@ -25,17 +25,17 @@ def test_abandoned_thread_ends(bad, name, scheme, silent):
     """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
     its descriptor, and its place among the threads of the run.
     """
-    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), deadline=2)
+    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), timeout=2)
 
     def ask():
         with Client(website) as client:
             client.ask(Question(website.url))
 
-    job = Job(name, ask, website.deadline, (None, 1))
+    job = Job(name, ask, website.timeout, (None, 1))
     job.begin(float("inf"))
     thread = threading.Thread(target=job.run, daemon=True)
     thread.start()
-    job.done.wait(website.deadline)  # where nothing comes at all the client's own limit may be first
+    job.done.wait(website.timeout)  # where nothing comes at all the client's own limit may be first
     job.expire()
     thread.join(60)
     assert not thread.is_alive()

@@ -188,11 +188,11 @@ def test_json_with_a_byte_order_mark():
 @reliability(
     "Messages",
     fault="a certificate that is not verified is about to expire",
-    promise="certificate_days is watched with verify = false, too",
+    promise="min_certificate_days is watched with verify = false, too",
 )
 def test_unverified_certificate_is_watched(run_suite, website):
     tables = [
-        table("website", tls, url=website.url(tls=tls), verify=False, certificate_days=7)
+        table("website", tls, url=website.url(tls=tls), verify=False, min_certificate_days=7)
         for tls in ("expiring", "expired", "self_signed")
     ]
     outcome = run_suite("\n".join(tables))

@@ -8,12 +8,12 @@ from tests.plugin.conftest import Suite
 SHOPS = """
     import logging
     from pathlib import Path
-    from healthchecks import Target, capture_message, measurement
+    from healthchecks import Target, capture_message, probe
 
     class Shop(Target):
         pass
 
-    @measurement
+    @probe
     def words(shop: Shop) -> str:
         text = Path(f"{shop.name}.txt").read_text()
         if text.startswith("log: "):

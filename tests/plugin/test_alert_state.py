@@ -47,7 +47,7 @@ def test_what_was_alerted_is_taken_over_from_the_history(tmp_path):
     runs = Runs(tmp_path)
     runs.now = START + timedelta(minutes=90)
     message = line("the backlog is long", is_message=True)
-    failing = result("a"), result("b", after=20), result("c", Status.OK, "", log=[message])
+    failing = result("a"), result("b", failure_threshold=20), result("c", Status.OK, "", log=[message])
     assert runs.run(*failing) == []
     state = StateFile(tmp_path).read().state
     assert state.memories["website_access", "b", ""].failures == 9
@@ -136,7 +136,7 @@ FIELDS = ("key", "seen", "since", "episode", "failures", "told", "reminders", "k
 )
 def test_values_of_any_type_under_a_right_checksum_are_refused_or_harmless(tmp_path_factory, field, value):
     """As another program, or a fault of a later version, could write them."""
-    state = AlertState(memories={KEY: Memory(START.timestamp(), "x", 1, START.timestamp())}, seen={KEY: 1.0})
+    state = AlertState(memories={KEY: Memory(START.timestamp(), "x", 1, 0, START.timestamp())}, seen={KEY: 1.0})
     document = json.loads(encoded(state))
     (document["state"]["memories"][0] if field in FIELDS else document["state"])[field] = value
     document["sha256"] = alert_state._digest(document["state"])
@@ -190,7 +190,7 @@ def test_whatever_is_in_its_place(runs, tmp_path, odd):
     assert StateFile(tmp_path).read().error == ""
     odd(tmp_path / NAME)
     odd(tmp_path / OLDER)
-    assert {action for _, action in actions(runs.run(result(after=9), result("new")))} == {Action.ALERT}
+    assert {action for _, action in actions(runs.run(result(failure_threshold=9), result("new")))} == {Action.ALERT}
     assert StateFile(tmp_path).read().error == ""
     assert runs.run(result(), result("new")) == []
 
@@ -216,7 +216,7 @@ def test_a_clock_that_was_years_ahead_silences_no_reminder(runs):
 
 
 def test_a_clock_that_was_years_ahead_does_not_use_up_the_day(tmp_path):
-    runs = Runs(tmp_path, Limits(per_day=3))
+    runs = Runs(tmp_path, Limits(max_per_day=3))
     runs.now += timedelta(days=5 * 365)
     runs.run(result("a"), result("b"), result("c"))
     runs.now = START
@@ -234,7 +234,7 @@ def test_an_alert_that_never_left_is_due_again(runs):
 
 
 def test_all_that_a_lost_summary_told_of_is_due_again(tmp_path):
-    runs = Runs(tmp_path, Limits(storm=1))
+    runs = Runs(tmp_path, Limits(max_per_run=1))
     assert [alert.key[1] for alert in runs.run(result("a"), result("b"), result("c"), lost=["alerts"])] == [
         "a",
         "alerts",
@@ -274,7 +274,7 @@ def test_it_does_not_grow_for_ever(monkeypatch):
 
 
 def test_what_is_written_is_what_is_read():
-    memory = Memory(1.5, "a/1", 3, 2.5, 1, frozenset({"failed \udcff", "ü"}), 2, "id")
+    memory = Memory(1.5, "a/1", 3, 1, 2.5, 1, frozenset({"failed \udcff", "ü"}), 2, "id")
     state = AlertState(memories={KEY: memory}, seen={KEY: 3.0}, sent=[(2.5, KEY)], resolutions={"id": 4.0})
     assert decoded(encoded(state).encode()) == state
     assert state_of(json.loads(encoded(state))["state"]) == state

@@ -62,6 +62,26 @@ def test_a_failure_is_told_once_with_what_a_person_needs(runs):
     assert runs.run(result()) == []
 
 
+def test_a_recovery_is_remembered_until_enough_runs_have_passed(runs):
+    well, failing = (result(status=each, success_threshold=2) for each in (Status.OK, Status.FAILED))
+    runs.run(failing)
+    issue = runs.file.read().state.memories[*failing.key, ""].event
+    for each, successes in [(well, 1), (failing, 0), (well, 1)]:
+        assert (runs.run(each), runs.decided.recovered) == ([], {})
+        memory = runs.file.read().state.memories[*each.key, ""]
+        assert (memory.successes, memory.event) == (successes, issue)
+    assert runs.run(well) == []
+    assert list(runs.decided.recovered) == [issue]
+    assert runs.file.read().state.memories == {}
+
+
+def test_a_message_is_over_when_it_does_not_come_again(runs):
+    """The threshold is that of the check's own result."""
+    runs.run(result(status=Status.OK, message="", success_threshold=5, log=[line("late", is_message=True)]))
+    runs.run(result(status=Status.OK, message="", success_threshold=5))
+    assert runs.decided.told.actions[Action.RECOVERED] == 1
+
+
 def test_144_runs_make_the_first_event_and_the_reminders(runs):
     for _ in range(144):
         runs.run(result())
@@ -118,19 +138,19 @@ def test_more_than_twenty_are_twenty_and_a_summary(runs):
 
 
 def test_without_a_storm_limit_all_are_told(tmp_path):
-    alerts = Runs(tmp_path, Limits(storm=0)).run(*(result(f"t{number}") for number in range(200)))
+    alerts = Runs(tmp_path, Limits(max_per_run=0)).run(*(result(f"t{number}") for number in range(200)))
     assert len(alerts) == 200
 
 
 def test_what_a_summary_told_of_is_resolved_by_nobody(tmp_path):
-    runs = Runs(tmp_path, Limits(storm=1))
+    runs = Runs(tmp_path, Limits(max_per_run=1))
     first, _ = runs.run(result("a"), result("b"))
     runs.run(result("a", Status.OK, ""), result("b", Status.OK, ""))
     assert list(runs.decided.recovered) == [first.id]
 
 
 def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
-    runs = Runs(tmp_path, Limits(per_day=3))
+    runs = Runs(tmp_path, Limits(max_per_day=3))
     for _ in range(6):
         runs.run(result())
         runs.run(result(status=Status.OK, message=""))
@@ -141,13 +161,13 @@ def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
 
 
 def test_another_class_of_error_is_told(runs):
-    runs.run(result(message="no answer within 10 s", kind="NoAnswer"))
+    runs.run(result(message="no answer within 10 s", kind="ProbeTimeout"))
     (alert,) = runs.run(result(status=Status.ERROR, message="TypeError: …", kind="TypeError"))
     assert alert.action is Action.CHANGED
 
 
 def test_without_memory_all_that_fails_is_told_whatever_after_says():
-    alerts = Alerting(Limits(), "web1", None, START).decide([result(after=3)]).alerts
+    alerts = Alerting(Limits(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
     assert [alert.title for alert in alerts] == ["website[home]: answers 502 instead of 200"]
 
 
@@ -167,7 +187,7 @@ def test_a_logged_error_of_a_failing_check_is_not_told_twice(runs):
     assert alert.message == "answers 502 instead of 200"
 
 
-def test_what_a_shared_measurement_logged_is_told_by_one_check_only(runs):
+def test_what_a_shared_probe_logged_is_told_by_one_check_only(runs):
     assert runs.run(result(status=Status.OK, message="", log=[line("cache is cold", is_repeated=True)])) == []
 
 

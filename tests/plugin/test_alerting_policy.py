@@ -20,20 +20,25 @@ REMEMBERED = {
     "1 failure, not told": Memory(START, "", failures=1),
     "2 failures, not told": Memory(START, "", failures=2),
     "failing in maintenance, now over": Memory(START, "", failures=9, suppressed=9),
-    "told": Memory(START, "", 1, START, 0, frozenset({"failed NoAnswer", "failed OSError"})),
-    "told, reminded after 1 hour": Memory(START, "", 7, START, 1, frozenset({"failed NoAnswer"})),
-    "told, reminded after 6 hours": Memory(START, "", 37, START, 2, frozenset({"failed NoAnswer"})),
+    "told": Memory(START, "", 1, 0, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "told, 1 pass since": Memory(START, "", 1, 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "told, reminded after 1 hour": Memory(START, "", 7, 0, START, 1, frozenset({"failed ProbeTimeout"})),
+    "told, reminded after 6 hours": Memory(START, "", 37, 0, START, 2, frozenset({"failed ProbeTimeout"})),
     "told, by a clock that was set back since": Memory(
-        START, "", 1, START + 9 * HOUR, 0, frozenset({"failed NoAnswer"})
+        START, "", 1, 0, START + 9 * HOUR, 0, frozenset({"failed ProbeTimeout"})
     ),
-    "told, reminded by a clock that was years ahead": Memory(START, "", 7, START, 1800, frozenset({"failed NoAnswer"})),
+    "told, reminded by a clock that was years ahead": Memory(
+        START, "", 7, 0, START, 1800, frozenset({"failed ProbeTimeout"})
+    ),
 }
 SEEN = {
     "well": Observation(KEY, Seen.WELL),
-    "failing": Observation(KEY, Seen.FAILING, "failed NoAnswer"),
-    "failing, `after = 1`": Observation(KEY, Seen.FAILING, "failed NoAnswer"),
-    "failing, `after = 3`": Observation(KEY, Seen.FAILING, "failed NoAnswer", after=3),
-    "failing, in maintenance": Observation(KEY, Seen.FAILING, "failed NoAnswer", muted=True),
+    "well, `success_threshold = 2`": Observation(KEY, Seen.WELL, success_threshold=2),
+    "well, `success_threshold = 3`": Observation(KEY, Seen.WELL, success_threshold=3),
+    "failing": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
+    "failing, `failure_threshold = 1`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout"),
+    "failing, `failure_threshold = 3`": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", failure_threshold=3),
+    "failing, in maintenance": Observation(KEY, Seen.FAILING, "failed ProbeTimeout", muted=True),
     "failing in a way that was not told": Observation(KEY, Seen.FAILING, "failed AssertionError"),
     "failing in a way that was told before": Observation(KEY, Seen.FAILING, "failed OSError"),
     "blocked or skipped": Observation(KEY, Seen.UNKNOWN),
@@ -89,7 +94,7 @@ def test_a_day_of_runs_each_ten_minutes_sends_an_alert_and_two_reminders():
 
 
 def test_the_first_alert_says_since_when_it_fails():
-    actions, memory = course([START, START + 600, START + 1200], SEEN["failing, `after = 3`"])
+    actions, memory = course([START, START + 600, START + 1200], SEEN["failing, `failure_threshold = 3`"])
     assert actions == [Action.WAIT, Action.WAIT, Action.ALERT]
     assert (memory.since, memory.told) == (START, START + 1200)
 
@@ -97,7 +102,7 @@ def test_the_first_alert_says_since_when_it_fails():
 def test_ways_of_failing_that_take_turns_are_told_once_each():
     memory, sent = None, []
     for number in range(12):
-        kind = "failed NoAnswer" if number % 2 else "failed OSError"
+        kind = "failed ProbeTimeout" if number % 2 else "failed OSError"
         action, memory = decide(memory, Observation(KEY, Seen.FAILING, kind), START + number * 60)
         sent.append(action)
     assert [action for action in sent if action.is_sent] == [Action.ALERT, Action.CHANGED]
@@ -105,6 +110,47 @@ def test_ways_of_failing_that_take_turns_are_told_once_each():
 
 def test_what_is_well_is_forgotten():
     assert decide(REMEMBERED["told"], SEEN["well"], START)[1] is None
+
+
+def test_a_recovery_takes_so_many_passing_runs_in_a_row():
+    well, failing, unknown = SEEN["well, `success_threshold = 3`"], SEEN["failing"], SEEN["blocked or skipped"]
+    runs = [failing, well, well, failing, well, unknown, well, well, failing]
+    memory, actions = None, []
+    for number, seen in enumerate(runs):
+        action, memory = decide(memory, seen, START + 60 * number)
+        actions.append(action)
+    assert actions == [
+        Action.ALERT, Action.RECOVERING, Action.RECOVERING, Action.QUIET, Action.RECOVERING, Action.NONE,
+        Action.RECOVERING, Action.RECOVERED, Action.ALERT,
+    ]  # fmt: skip
+    assert (memory.failures, memory.successes, memory.since) == (1, 0, START + 480)
+
+
+def test_the_same_failure_goes_on_while_it_has_not_recovered():
+    _, memory = decide(REMEMBERED["told"], SEEN["well, `success_threshold = 2`"], START + 600)
+    assert (memory.failures, memory.successes, memory.told, memory.suppressed) == (1, 1, START, 0)
+    action, memory = decide(memory, SEEN["failing"], START + 1200)
+    assert action is Action.QUIET
+    assert (memory.failures, memory.successes, memory.since, memory.suppressed) == (2, 0, START, 1)
+
+
+@given(
+    threshold=st.integers(1, 4),
+    passes=st.lists(st.booleans(), min_size=1, max_size=60),
+)
+def test_recovered_is_said_after_exactly_so_many_passing_runs_in_a_row(threshold, passes):
+    memory, in_a_row, alerted = None, 0, False
+    for number, is_well in enumerate(passes):
+        in_a_row = in_a_row + 1 if is_well else 0
+        seen = Observation(KEY, Seen.WELL if is_well else Seen.FAILING, "failed OSError", 1, threshold)
+        action, memory = decide(memory, seen, START + number)
+        if is_well:
+            over = in_a_row >= threshold
+            assert action is (Action.NONE if not alerted else Action.RECOVERED if over else Action.RECOVERING)
+            alerted = alerted and not over
+        else:
+            assert action is (Action.QUIET if alerted else Action.ALERT)
+            alerted = True
 
 
 def test_what_is_unknown_is_remembered_as_it_was():
@@ -154,15 +200,15 @@ def test_every_failure_is_told_once_and_no_reminder_comes_too_often(gaps, status
 def test_a_storm_is_told_in_a_summary_new_failures_first():
     due = [(("check", f"old{n}", ""), Action.REMINDER) for n in range(5)]
     due += [(("check", f"new{n}", ""), Action.ALERT) for n in range(20)]
-    chosen = plan(due, [], storm=20, per_day=0)
+    chosen = plan(due, [], max_per_run=20, max_per_day=0)
     assert [key[1] for key in chosen.sent] == [f"new{n}" for n in range(20)]
     assert [key[1] for key in chosen.summarized] == [f"old{n}" for n in range(5)]
-    assert len(plan(due, [], storm=0, per_day=0).sent) == 25
+    assert len(plan(due, [], max_per_run=0, max_per_day=0).sent) == 25
 
 
 def test_the_limit_of_the_day_keeps_back_only_what_was_told_today():
     keys = [("check", f"t{n}", "") for n in range(4)]
-    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, storm=20, per_day=10)
+    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, max_per_run=20, max_per_day=10)
     assert chosen.kept_back == [keys[0]]
     assert chosen.sent == keys[1:]
 
@@ -170,8 +216,8 @@ def test_the_limit_of_the_day_keeps_back_only_what_was_told_today():
 def test_the_document_names_the_limits_that_are_in_force():
     from healthchecks.plugin.settings import AlertSettings
 
-    named = dict(re.findall(r"^(storm|per_day) = (\d+)", DOCUMENT.read_text(), re.MULTILINE))
+    named = dict(re.findall(r"^(max_per_run|max_per_day) = (\d+)", DOCUMENT.read_text(), re.MULTILINE))
     assert {name: int(number) for name, number in named.items()} == {
-        "storm": AlertSettings().storm,
-        "per_day": AlertSettings().per_day,
+        "max_per_run": AlertSettings().max_per_run,
+        "max_per_day": AlertSettings().max_per_day,
     }

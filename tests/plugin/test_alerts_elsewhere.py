@@ -131,7 +131,7 @@ def test_a_bookmarklet_sends_screenshot_and_source_with_its_first_event_only(
     monkeypatch.setenv("HEALTHCHECKS_SENTRY_DSN", bugsink.dsn)
     toml = table(
         "bookmarklet", "menu", url=website.url("/bookmarklet"), bookmarklet="javascript:void 0", expect="no such text",
-        deadline=20, browser="chromium",
+        timeout=20, browser="chromium",
     )  # fmt: skip
     assert run_suite(toml).status == 1
     first = bugsink.raw()
@@ -147,13 +147,13 @@ LEAKS = """
     import logging
     from pathlib import Path
     import psycopg2, requests
-    from healthchecks import Secret, Target, attach, capture_message, measurement
+    from healthchecks import Secret, Target, attach, capture_message, probe
 
     class Leak(Target):
         password: Secret
         how: str
 
-    @measurement
+    @probe
     def answer(leak: Leak) -> str:
         password = leak.password.reveal()
         url = f"http://user:{password}@127.0.0.1:9/?api_key={password}"

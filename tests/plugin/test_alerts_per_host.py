@@ -44,7 +44,7 @@ def run_on(tmp_path):
     promise="their disks, and all that is about a machine, are an issue for each host; a shared website is one",
 )
 def test_checks_of_a_machine_are_an_issue_for_each_host(run_on, bugsink):
-    configuration = "[shop.a]\n[disk.root]\npath = '/'\nused = '0.01%'\n[dashboard]\ndirectory = '/proc/nowhere'\n"
+    configuration = "[shop.a]\n[disk.root]\npath = '/'\nmax_used = '0.01%'\n[dashboard]\ndirectory = '/proc/nowhere'\n"
     for host in ("web1", "web2"):
         run_on(host, bugsink.dsn, configuration)
     issues = sorted((issue.title.partition(":")[0], issue.events) for issue in bugsink.issues())

@@ -63,6 +63,26 @@ def test_recovery_says_nothing_and_a_new_failure_reopens_the_issue(shops, bugsin
     assert [(issue.events, issue.resolved) for issue in bugsink.issues()] == [(2, False)]
 
 
+@reliability(
+    "Alerts",
+    fault="a failing check passes once and fails again",
+    promise="with `success_threshold = 2` that is no recovery and no new alert: it takes two passing runs in a row",
+)
+def test_a_failure_has_recovered_after_so_many_passing_runs(tmp_path, bugsink):
+    shops = Shops(tmp_path, "a", more="success_threshold = 2").alert(bugsink.dsn)
+    recovering = "alerts not sent: 1 recovering, not yet passing often enough in a row"
+    shops.say(a="closed")
+    assert "Sentry: 1 sent" in shops.run().output
+    for words, said in [("well", recovering), ("closed", "alerts not sent: 1 told before"), ("well", recovering)]:
+        shops.say(a=words)
+        assert said in shops.run().output
+    assert "alerts not sent" not in shops.run().output
+    assert bugsink.issues()[0].events == 1
+    shops.say(a="closed")
+    assert "Sentry: 1 sent" in shops.run().output
+    assert bugsink.issues()[0].events == 2
+
+
 def test_another_host_is_told_apart_by_its_tag(tmp_path, bugsink):
     program("unshare")
     for host in ("web1", "web2"):
@@ -102,7 +122,7 @@ def test_200_failures_are_twenty_and_a_summary(tmp_path, bugsink):
 def test_without_a_storm_limit_200_failures_are_200_events_once(tmp_path, bugsink):
     names = [f"t{number}" for number in range(200)]
     shops = Shops(tmp_path, *names).alert(bugsink.dsn)
-    shops.configure("[alerts]\nstorm = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
+    shops.configure("[alerts]\nmax_per_run = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
     shops.say(**dict.fromkeys(names, "closed"))
     runs = 1
     while "waiting" in shops.run().output:  # what did not get through in time is sent by the next run
@@ -138,8 +158,8 @@ def test_a_silent_sentry_holds_up_the_run_for_five_seconds_at_most(shops, hole):
 
 def test_a_run_by_hand_tells_nobody_and_remembers_nothing(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
-    outcome = shops.run("--no-alerts", "test_mine.py")
-    assert "alerts: none are sent (--no-alerts)" in outcome.output
+    outcome = shops.run("--monitoring-no-alerts", "test_mine.py")
+    assert "alerts: none are sent (--monitoring-no-alerts)" in outcome.output
     shops.run()
     assert len(bugsink.events()) == 1
 
@@ -301,7 +321,7 @@ def test_the_requests_of_checks_carry_nothing_of_sentry(run_suite, website, kent
 )
 def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
-    shops.run("--no-alerts", "test_mine.py")
+    shops.run("--monitoring-no-alerts", "test_mine.py")
     (shops.state / "spool").write_text("a file where a directory should be")
     bugsink.stop()
     outcome = shops.run()

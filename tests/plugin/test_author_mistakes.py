@@ -8,12 +8,12 @@ from tests.reliability import reliability
 
 GOOD = """
     from pathlib import Path
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Backup(Target):
         file: str = "/"
 
-    @measurement
+    @probe
     def age(backup: Backup) -> int:
         return 3
 
@@ -153,17 +153,17 @@ def test_missing_folder(authors):
 
 MISTYPED = {
     "a target by itself": ("def test_x(backup):", '"backup", and there is no such fixture: ask for a'),
-    "a measurement": ("def test_x(backup, agee):", '"agee", and there is no such fixture; did you mean "age"?'),
+    "a probe": ("def test_x(backup, agee):", '"agee", and there is no such fixture; did you mean "age"?'),
     "the target": ("def test_x(backkup, age):", '"backkup", and there is no such fixture; did you mean "backup"?'),
     "a fixture": ("def test_x(age, tmp_paht):", '"tmp_paht", and there is no such fixture; did you mean "tmp_path"?'),
     "a fixture of a marked test": ("@pytest.mark.healthcheck\ndef test_x(tmp_paht):", '"tmp_paht", and there is'),
-    "nothing near": ("def test_x(qqq):", "and there is no such fixture; measurements of this file: age"),
+    "nothing near": ("def test_x(qqq):", "and there is no such fixture; probes of this file: age"),
 }  # fmt: skip
 
 
 @reliability(
     "Authors",
-    fault="a test asks for a target without a measurement, or for a mistyped name",
+    fault="a test asks for a target without a probe, or for a mistyped name",
     promise="it is one error in summary, status.json, page and alerts, of one line that names what is meant",
 )
 @pytest.mark.parametrize(("head", "told"), MISTYPED.values(), ids=MISTYPED)
@@ -181,10 +181,10 @@ def test_mistyped(suite, head, told):
 
 @reliability(
     "Authors",
-    fault="a test asks for a measurement that its file does not import",
+    fault="a test asks for a probe that its file does not import",
     promise="it is one error that says what to import",
 )
-def test_measurement_that_is_not_imported(authors):
+def test_probe_that_is_not_imported(authors):
     authors.write("mine/test_more.py", "def test_more(backup, age):\n    pass\n")
     message = error(authors.run("mine"), "more[]")
     assert message.endswith('"age", and there is no such fixture in its file; import it: from test_backup import age')
@@ -202,7 +202,7 @@ def test_forgotten_mark(authors):
     outcome = authors.run(*DISK, "mine")
     assert (outcome.status, outcome.checks["more[]"]["status"]) == (1, "failed")
     assert outcome.checks["more[]"]["message"] == "no x"
-    hint = "not checked under a deadline, for want of @pytest.mark.healthcheck: mine/test_more.py::test_more"
+    hint = "not checked under a timeout, for want of @pytest.mark.healthcheck: mine/test_more.py::test_more"
     assert hint in outcome.output
     (authors.folder / "x").touch()
     outcome = authors.run(*DISK, "mine")
@@ -217,20 +217,20 @@ REFUSED = {
     ),
     "a key called label": (GOOD.replace("file: str", "label: str"), 'no key may be called "label"'),
     "a key called kind": (GOOD.replace("file: str", "kind: str"), 'no key may be called "kind"'),
-    "a measurement with a fixture": (
+    "a probe with a fixture": (
         GOOD.replace("backup: Backup)", "backup: Backup, tmp_path)"),
-        "TypeError: measurement age(backup, tmp_path) needs exactly one parameter, its target: it runs before any",
+        "TypeError: probe age(backup, tmp_path) needs exactly one parameter, its target: it runs before any",
     ),
-    "a measurement without a class": (
+    "a probe without a class": (
         GOOD.replace("age(backup: Backup)", "age(backup)"),
-        "TypeError: measurement age(backup) needs the class of its target, a healthchecks.Target: def age(",
+        "TypeError: probe age(backup) needs the class of its target, a healthchecks.Target: def age(",
     ),
 }
 
 
 @reliability(
     "Authors",
-    fault="a key or a measurement is one that cannot work",
+    fault="a key or a probe is one that cannot work",
     promise="the file is one error that says why; no check passes by it",
 )
 @pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED)

@@ -6,16 +6,16 @@ from tests.reliability import reliability
 
 MARKED = "@pytest.mark.healthcheck\n"
 BACKUPS = """
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Backup(Target):
         pass
 
-    @measurement
+    @probe
     def age(backup: Backup) -> int:
         return 3
 
-    @measurement
+    @probe
     def size(backup: Backup) -> int:
         return 5
 

@@ -1,4 +1,4 @@
-"""Setup, call and teardown of a check are bounded by its deadline, and all of them by the run's."""
+"""Setup, call and teardown of a check are bounded by its timeout, and all of them by the run's."""
 
 import json
 import signal
@@ -11,12 +11,12 @@ from tests.reliability import reliability
 HANGS = """
     import concurrent.futures, threading, unittest
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Job(Target):
         pass
 
-    @measurement
+    @probe
     def word(job: Job) -> str:
         return "done"
 
@@ -62,12 +62,12 @@ BODY = """
         hang()
 """
 PLAIN = """
-    @pytest.mark.healthcheck(deadline="0.5s")
+    @pytest.mark.healthcheck(timeout="0.5s")
     def test_it():
         hang()
 """
 CASE = """
-    @pytest.mark.healthcheck(deadline="0.5s")
+    @pytest.mark.healthcheck(timeout="0.5s")
     class Cases(unittest.TestCase):
         def test_it(self):
             hang()
@@ -76,14 +76,14 @@ CASE = """
 
 @pytest.fixture
 def job(suite):
-    suite.configure('[job.one]\ndeadline = "0.5s"\n')
+    suite.configure('[job.one]\ntimeout = "0.5s"\n')
     return suite
 
 
 @reliability(
     "Checks",
     fault="a fixture, a test or a unittest method hangs",
-    promise="its check says so at its deadline, all others are judged",
+    promise="its check says so at its timeout, all others are judged",
 )
 @pytest.mark.parametrize(
     ("check", "status", "message"),
@@ -108,10 +108,10 @@ def test_hanging_phase(job, check, status, message):
 
 @reliability(
     "Checks",
-    fault="many checks hang in fixtures and tests, beyond the run's deadline",
-    promise="the run ends a few seconds after its deadline, and everything known is recorded and shown",
+    fault="many checks hang in fixtures and tests, beyond the run's timeout",
+    promise="the run ends a few seconds after its timeout, and everything known is recorded and shown",
 )
-def test_run_deadline_bounds_all_phases(suite):
+def test_run_timeout_bounds_all_phases(suite):
     suite.write(
         "test_mine.py",
         """
@@ -126,18 +126,18 @@ def test_run_deadline_bounds_all_phases(suite):
         def test_well():
             pass
 
-        @pytest.mark.healthcheck(deadline="600s")
+        @pytest.mark.healthcheck(timeout="600s")
         @pytest.mark.parametrize("number", range(40))
         def test_setup(number, connection):
             pass
 
-        @pytest.mark.healthcheck(deadline="600s")
+        @pytest.mark.healthcheck(timeout="600s")
         @pytest.mark.parametrize("number", range(40))
         def test_call(number):
             threading.Event().wait()
         """,
     )
-    suite.configure('[run]\ndeadline = "2s"\n')
+    suite.configure('[run]\ntimeout = "2s"\n')
     began = time.monotonic()
     outcome = suite.run()
     assert time.monotonic() - began < 170  # each of them alone would take 600 s
@@ -150,7 +150,7 @@ def test_run_deadline_bounds_all_phases(suite):
 @reliability(
     "Checks",
     fault="a fixture that many checks share hangs",
-    promise="they are errors together, after one deadline",
+    promise="they are errors together, after one timeout",
 )
 def test_shared_fixture_hangs(suite):
     suite.write(
@@ -165,7 +165,7 @@ def test_shared_fixture_hangs(suite):
                 file.write("x")
             threading.Event().wait()
 
-        @pytest.mark.healthcheck(deadline="1s")
+        @pytest.mark.healthcheck(timeout="1s")
         @pytest.mark.parametrize("number", range(30))
         def test_it(number, connection):
             pass
@@ -237,7 +237,7 @@ def test_leaked_threads_do_not_hold_the_exit(suite):
 @reliability(
     "Checks",
     fault="a hook in a user's conftest.py hangs",
-    promise="the run is interrupted 10 s after its deadline; what is known is recorded, shown and alerted",
+    promise="the run is interrupted 10 s after its timeout; what is known is recorded, shown and alerted",
 )
 def test_hanging_hook(suite):
     suite.write(
@@ -264,12 +264,12 @@ def test_hanging_hook(suite):
             pass
         """,
     )
-    suite.configure('[run]\ndeadline = "2s"\n')
+    suite.configure('[run]\ntimeout = "2s"\n')
     outcome = suite.run()
     assert outcome.status == 2, outcome.output
     assert outcome.checks["bad[]"]["message"] == "judged"
     assert outcome.document["interrupted"]
-    assert "still under way 10 s after its deadline" in outcome.output
+    assert "still under way 10 s after its timeout" in outcome.output
 
 
 @reliability(
@@ -341,7 +341,7 @@ def test_interrupted_test_is_cleaned_up(suite):
             yield
             Path("torn down").touch()
 
-        @pytest.mark.healthcheck(deadline="600s")
+        @pytest.mark.healthcheck(timeout="600s")
         def test_it(connection):
             on_timeout(Path("cleaned up").touch)
             Path("begun").touch()

@@ -7,7 +7,7 @@ from tests.reliability import reliability
 TARGET = """
     import asyncio, threading, unittest
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Job(Target):
         word: str = "done"
@@ -20,7 +20,7 @@ def told(suite):
 
     def run(checks, *arguments):
         suite.write("test_mine.py", TARGET + checks)
-        suite.configure('[job.one]\ndeadline = "60s"\n')
+        suite.configure('[job.one]\ntimeout = "60s"\n')
         outcome = suite.run("test_mine.py", *arguments)
         return outcome.status, {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
 
@@ -75,18 +75,18 @@ def test_async_checks_are_run(told):
 
 
 @reliability(
-    "Checks", fault="a measurement is an async function", promise="it is awaited in its own thread, under its deadline"
+    "Checks", fault="a probe is an async function", promise="it is awaited in its own thread, under its timeout"
 )
-def test_async_measurements_are_run(told):
+def test_async_probes_are_run(told):
     status, checks = told(
         """
-    @measurement
+    @probe
     async def word(job: Job) -> str:
         await asyncio.sleep(0)
         assert threading.current_thread() is not threading.main_thread()
         return job.word
 
-    @measurement
+    @probe
     async def refusal(job: Job) -> None:
         await asyncio.sleep(0)
         raise ConnectionRefusedError("nobody there")
@@ -110,13 +110,13 @@ def test_async_measurements_are_run(told):
     }
 
 
-@reliability("Checks", fault="an async check or measurement never ends", promise="it fails at its deadline")
-def test_async_deadline(suite):
+@reliability("Checks", fault="an async check or probe never ends", promise="it fails at its timeout")
+def test_async_timeout(suite):
     suite.write(
         "test_mine.py",
         TARGET
         + """
-    @measurement
+    @probe
     async def silence(job: Job) -> None:
         await asyncio.Event().wait()
 
@@ -127,7 +127,7 @@ def test_async_deadline(suite):
         await asyncio.Event().wait()
     """,
     )
-    suite.configure('[job.one]\ndeadline = "0.3s"\n')
+    suite.configure('[job.one]\ntimeout = "0.3s"\n')
     outcome = suite.run()
     assert {each["message"] for each in outcome.checks.values()} == {"no answer within 0.3 s"}
     assert len(outcome.checks) == 2
@@ -156,17 +156,15 @@ def test_returned_values_are_errors(told):
     assert checks == {"target[one]": error, "async[one]": error, "case[]": error}
 
 
-@reliability(
-    "Checks", fault="a measurement yields, so that nothing in it runs", promise="its checks are errors that say so"
-)
+@reliability("Checks", fault="a probe yields, so that nothing in it runs", promise="its checks are errors that say so")
 def test_generators_are_errors(told):
     status, checks = told(
         """
-    @measurement
+    @probe
     def word(job: Job):
         yield job.word
 
-    @measurement
+    @probe
     async def words(job: Job):
         yield job.word
 

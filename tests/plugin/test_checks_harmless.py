@@ -16,14 +16,14 @@ HEAD = """
     from pathlib import Path
     import resource
     import pytest
-    from healthchecks import Target, Unhealthy, attach, capture_message, measurement
+    from healthchecks import Target, Unhealthy, attach, capture_message, probe
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))  # before the run begins
 
     class Job(Target):
         pass
 
-    @measurement
+    @probe
     def word(job: Job) -> str:
         return "bad"
 
@@ -52,13 +52,13 @@ CLOSE = "[os.close(each) for each in (0, 1, 2)]"
 LEAK = "[os.open('/dev/null', 0) for _ in range(100_000_000)]"
 
 
-def measured(body, name="harm"):
+def probed(body, name="harm"):
     return f"""
-    @measurement
-    def measured_{name}(job: Job):
+    @probe
+    def probed_{name}(job: Job):
         {body}
 
-    def test_{name}(job: Job, measured_{name}):
+    def test_{name}(job: Job, probed_{name}):
         pass
 """
 
@@ -86,18 +86,18 @@ def fixture(body, name="harm"):
 HARM = {
     "text of an error": [
         (plain, "raise Odd"),
-        (measured, "raise Odd"),
+        (probed, "raise Odd"),
         (plain, "raise Worse"),
-        (measured, "raise Number"),
+        (probed, "raise Number"),
         (plain, "assert Odd() == Number(), Odd()"),
         (plain, "raise Exception('x' * 50_000_000)"),
         (plain, "import warnings; warnings.warn(Odd('x'))"),
     ],
     "end of pytest": [
-        (measured, "raise KeyboardInterrupt"),
-        (measured, "pytest.exit('enough', 0)"),
+        (probed, "raise KeyboardInterrupt"),
+        (probed, "pytest.exit('enough', 0)"),
         (plain, "pytest.exit('enough', 0)"),
-        (measured, "sys.exit(0)"),
+        (probed, "sys.exit(0)"),
         (plain, "sys.exit(0)"),
         (fixture, "sys.exit(0)"),
         (fixture, "raise KeyboardInterrupt"),
@@ -108,36 +108,36 @@ HARM = {
     "no characters": [
         (plain, r"raise Unhealthy('\ud800')"),
         (plain, r"logging.error('\udcff %s', '\ud800')"),
-        (measured, r"capture_message('\udcff', key='\ud800', **{'\ud800': 1})"),
-        (measured, r"attach('\ud800', '\udcff', '\udcff'); raise Unhealthy('bad')"),
+        (probed, r"capture_message('\udcff', key='\ud800', **{'\ud800': 1})"),
+        (probed, r"attach('\ud800', '\udcff', '\udcff'); raise Unhealthy('bad')"),
         (plain, r"record_property('\ud800', '\ud800')"),
         (plain, r"print('\ud800'); assert 0"),
     ],
     "odd objects": [
         (plain, "record_property('name', Odd())"),
         (plain, "request.node.user_properties.append(1)"),
-        (measured, "capture_message(Odd(), key=Odd())"),
-        (measured, "logging.error('%d', 'word')"),
+        (probed, "capture_message(Odd(), key=Odd())"),
+        (probed, "logging.error('%d', 'word')"),
     ],
-    "handler of logs": [(plain, LOUD), (measured, LOUD)],
+    "handler of logs": [(plain, LOUD), (probed, LOUD)],
     "many logs": [(plain, "[logging.error('x' * 100_000) for _ in range(2000)]")],
     "much output": [(plain, "[print('x' * 1_000_000) for _ in range(100)]")],
-    "working directory": [(plain, "os.chdir('/')"), (measured, "os.chdir('/')")],
+    "working directory": [(plain, "os.chdir('/')"), (probed, "os.chdir('/')")],
     "removed directory": [(plain, "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')")],
     "environment": [(plain, "os.environ.clear()")],
     "closed streams": [(plain, "sys.stdout.close(); sys.stderr.close()")],
     "closed descriptors": [(plain, CLOSE)],
-    "closed descriptors in a measurement": [(measured, CLOSE)],
+    "closed descriptors in a probe": [(probed, CLOSE)],
     "descriptors": [(plain, LEAK)],
-    "descriptors in a measurement": [(measured, LEAK)],
-    "forks": [(plain, "os.fork()"), (measured, "os.fork()")],
+    "descriptors in a probe": [(probed, LEAK)],
+    "forks": [(plain, "os.fork()"), (probed, "os.fork()")],
 }
 
 
 @pytest.fixture
 def hooked(suite, website):
     website.answer("/hook", "ok")
-    suite.configure(f"[job.one]\ndeadline = '20s'\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
+    suite.configure(f"[job.one]\ntimeout = '20s'\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
     return suite
 
 
@@ -186,7 +186,7 @@ def test_exit_at_import(hooked, website, exits):
     fault="a check forks a process that lives on",
     promise="the next run is not taken for a second one at the same time",
 )
-@pytest.mark.parametrize("kind", [plain, measured])
+@pytest.mark.parametrize("kind", [plain, probed])
 def test_forked_child_does_not_hold_the_lock(hooked, kind):
     fork = "pid = os.fork(); Path('child').write_text(str(pid)) if pid else time.sleep(600)"
     hooked.write("test_mine.py", HEAD + kind(fork) + NEIGHBOUR)
@@ -211,7 +211,7 @@ def test_forked_child_does_not_hold_the_lock(hooked, kind):
 )
 def test_alert_with_too_many_attachments(suite, bugsink):
     attach = "[attach(f'picture {number}', os.urandom(1_900_000), 'image/png') for number in range(15)]"
-    suite.write("test_mine.py", HEAD + measured(f"{attach}; raise Unhealthy('bad')"))
+    suite.write("test_mine.py", HEAD + probed(f"{attach}; raise Unhealthy('bad')"))
     suite.configure(f"[job.one]\n[sentry]\ndsn = '{bugsink.dsn}'\n")
     outcome = suite.run("test_mine.py")
     assert "Sentry: 1 sent" in outcome.output

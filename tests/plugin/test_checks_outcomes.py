@@ -14,18 +14,18 @@ from tests.reliability import reliability
 CASES = """
     import unittest
     import pytest
-    from healthchecks import Target, Unhealthy, measurement
+    from healthchecks import Target, Unhealthy, probe
 
     class Job(Target):
         pass
 
     check = pytest.mark.healthcheck
 
-    @measurement
+    @probe
     def skips(job: Job) -> None:
-        pytest.skip("nothing to measure")
+        pytest.skip("nothing to probe")
 
-    @measurement
+    @probe
     def fails(job: Job) -> None:
         raise Unhealthy("is down")
 
@@ -60,12 +60,12 @@ CASES = """
     @check
     def test_skips(): pytest.skip("no tape")
 
-    def test_skipped_measurement(job: Job, skips): pass
+    def test_skipped_probe(job: Job, skips): pass
 
-    def test_failed_measurement(job: Job, fails): pass
+    def test_failed_probe(job: Job, fails): pass
 
     @pytest.mark.xfail(reason="known since May")
-    def test_expected_measurement(job: Job, fails): pass
+    def test_expected_probe(job: Job, fails): pass
 
     @check
     @pytest.mark.xfail(reason="known since May")
@@ -134,9 +134,9 @@ EXPECTED = {
     "exits": ("error", "test_exits raised SystemExit (test_mine.py, line 42), which ends this check only"),
     "fails_by_pytest": ("failed", "gave up"),
     "skips": ("skipped", "no tape"),
-    "skipped_measurement": ("skipped", "nothing to measure"),
-    "failed_measurement": ("failed", "is down"),
-    "expected_measurement": ("skipped", "expected to fail: known since May"),
+    "skipped_probe": ("skipped", "nothing to probe"),
+    "failed_probe": ("failed", "is down"),
+    "expected_probe": ("skipped", "expected to fail: known since May"),
     "expected": ("skipped", "expected to fail: known since May"),
     "expected_strictly": ("skipped", "expected to fail: differ"),
     "expected_and_not_run": ("skipped", "expected to fail: [NOTRUN] crashes"),
@@ -163,7 +163,7 @@ BAD = {name for name, (status, _) in EXPECTED.items() if status in ("failed", "e
 def cases(suite, website):
     website.answer("/hook", "ok")
     suite.write("test_mine.py", CASES)
-    suite.configure(f"[job.one]\n[alerts]\nstorm = 0\nwebhook = '{website.url('/hook')}'\n")
+    suite.configure(f"[job.one]\n[alerts]\nmax_per_run = 0\nwebhook = '{website.url('/hook')}'\n")
     return suite
 
 
@@ -208,9 +208,9 @@ def test_all_outputs_agree(cases, website):
     )
     shown = on_page(cases)
     assert shown == {name: EXPECTED[name][0] for name in shown}
-    assert shown.keys() >= BAD - {"failed_measurement"}, "a measured check has its target's label"
+    assert shown.keys() >= BAD - {"failed_probe"}, "a check with a probe has its target's label"
     for name, (status, message) in EXPECTED.items():
-        label = f"{name}[one]" if name.endswith("_measurement") else name  # several checks of one target
+        label = f"{name}[one]" if name.endswith("_probe") else name  # several checks of one target
         line = rf"^{WORDS[status]} +{re.escape(label)} +{re.escape(message)}"
         assert re.search(line, outcome.output, re.MULTILINE), name
 
@@ -220,7 +220,7 @@ ALONE = ["exits", "setup_fails", "teardown_fails", "unexpected_strictly"]
 
 @pytest.mark.parametrize("name", sorted(EXPECTED.keys() - BAD) + ALONE)
 def test_exit_status_of_one(cases, website, name):
-    group, end = "Cases::" * name.startswith("case_"), "[one]" * name.endswith("_measurement")
+    group, end = "Cases::" * name.startswith("case_"), "[one]" * name.endswith("_probe")
     outcome = cases.run(f"test_mine.py::{group}test_{name}{end}")
     assert [each["status"] for each in outcome.document["checks"]] == [EXPECTED[name][0]]
     assert outcome.document["status"] == ("failed" if name in BAD else "ok")

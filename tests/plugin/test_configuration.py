@@ -9,7 +9,7 @@ from tests.reliability import reliability
 CHECKS = """
     from typing import ClassVar
     from pydantic import BaseModel, ConfigDict, Field
-    from healthchecks import Duration, Secret, Share, Size, Target, measurement
+    from healthchecks import Duration, Secret, Percentage, Size, Target, probe
     from pathlib import Path
 
     class Limits(BaseModel):
@@ -20,11 +20,11 @@ CHECKS = """
         url: str
         status: int = 200
         password: Secret | None = None
-        used: Share = 0.9
+        used: Percentage = 0.9
         size: Size = 100
         limits: Limits = Limits()
 
-    @measurement
+    @probe
     def contacted(shop: Shop) -> bool:
         with Path("contacted").open("a") as file:
             file.write(shop.name)
@@ -38,10 +38,10 @@ GOOD = '[shop.good]\nurl = "http://127.0.0.1/"\n'
 
 WRONG = {
     "unknown key": ("[shop.a]\nurl = 'x'\nstattus = 1", '[shop.a]: unknown key "stattus"; did you mean "status"?'),
-    "unknown key, nothing near": ("[shop.a]\nurl = 'x'\nzzz = 1", '[shop.a]: unknown key "zzz"; known: after, deadline'),
+    "unknown key, nothing near": ("[shop.a]\nurl = 'x'\nzzz = 1", '[shop.a]: unknown key "zzz"; known: failure_threshold, group, limits'),
     "unknown nested key": ("[shop.a]\nurl = 'x'\nlimits.mots = 1", '[shop.a.limits]: unknown key "mots"; did you mean'),
     "unknown table": ("[shopp.a]\nurl = 'x'", '[shopp]: unknown table; did you mean "shop"?'),
-    "unknown setting": ("[run]\ndealine = 5", '[run]: unknown key "dealine"; did you mean "deadline"?'),
+    "unknown setting": ("[run]\ntimout = 5", '[run]: unknown key "timout"; did you mean "timeout"?'),
     "missing key": ("[shop.a]", '[shop.a]: "url" is missing'),
     "wrong type": ("[shop.a]\nurl = 'x'\nstatus = 'many'", "[shop.a] status: 'many': input should be a valid integer"),
     "number for text": ("[shop.a]\nurl = 5", "[shop.a] url: 5: write a text, in quotes"),
@@ -53,13 +53,18 @@ WRONG = {
     "duplicate name": ("[shop.a]\nurl = 'x'\n[shop.a]\nurl = 'y'", "is not TOML: [shop.a] is there twice: write all its keys below the first (at line 5"),
     "duplicate key": ("[shop.a]\nurl = 'x'\nurl = 'y'", "is not TOML: a key is there twice (at end of document)"),
     "not TOML": ("[shop.a\nurl", "is not TOML: expected ']' at the end of a table declaration (at line 3, column 8)"),
-    "bad duration": ("[shop.a]\nurl = 'x'\ndeadline = '5 lightyears'", "[shop.a] deadline: '5 lightyears' is not a duration"),
-    "negative duration": ("[shop.a]\nurl = 'x'\ndeadline = -1", "[shop.a] deadline: -1 is not a duration: write seconds"),
-    "no deadline at all": ("[shop.a]\nurl = 'x'\ndeadline = 0", "[shop.a] deadline: 0.0: write more than 0, at most 1 d"),
-    "bad share": ("[shop.a]\nurl = 'x'\nused = '190%'", "[shop.a] used: '190%' is more than all: write \"90%\" or 0.9"),
+    "bad duration": ("[shop.a]\nurl = 'x'\ntimeout = '5 lightyears'", "[shop.a] timeout: '5 lightyears' is not a duration"),
+    "negative duration": ("[shop.a]\nurl = 'x'\ntimeout = -1", "[shop.a] timeout: -1 is not a duration: write seconds"),
+    "no timeout at all": ("[shop.a]\nurl = 'x'\ntimeout = 0", "[shop.a] timeout: 0.0: write more than 0, at most 1 d"),
+    "bad percentage": ("[shop.a]\nurl = 'x'\nused = '190%'", "[shop.a] used: '190%' is more than all: write \"90%\" or 0.9"),
     "bad size": ("[shop.a]\nurl = 'x'\nsize = '5 bananas'", "[shop.a] size: '5 bananas' is not a size: write bytes"),
     "too many retries": ("[shop.a]\nurl = 'x'\nretries = 99", "[shop.a] retries: 99: write a number from 0 to 10"),
-    "after of none": ("[shop.a]\nurl = 'x'\nafter = 0", "[shop.a] after: 0: write a number from 1 to 1000"),
+    "no failure before an alert": (
+        "[shop.a]\nurl = 'x'\nfailure_threshold = 0", "[shop.a] failure_threshold: 0: write a number from 1 to 1000"
+    ),
+    "too many passing runs": (
+        "[shop.a]\nurl = 'x'\nsuccess_threshold = 1001", "[shop.a] success_threshold: 1001: write a number from 1 to 1000"
+    ),
     "missing variable": ("[shop.a]\nurl = '${SHOP_URL}'", "[shop.a] url: the environment has no variable SHOP_URL"),
     "misspelt variable": ("[shop.a]\nurl = '${XDG_STATE_HOMME}'", "did you mean ${XDG_STATE_HOME}?"),
     "missing secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:/no/such'", "cannot read the secret file /no/such: No such"),
@@ -151,7 +156,9 @@ def test_without_configuration(suite):
 
 
 MARKERS = {
-    "deadlin=5": 'unknown key "deadlin"; did you mean "deadline"?',
+    "timeot=5": 'unknown key "timeot"; did you mean "timeout"?',
+    "deadline=5": 'unknown key "deadline"; it is called "timeout" now',
+    "after=2": 'unknown key "after"; it is called "failure_threshold" now',
     "needs=['shop.bad']": 'needs: no target "shop.bad"; did you mean "shop.good"?',
 }
 
@@ -178,5 +185,5 @@ def test_schema(suite):
     assert {"shop", "disk", "host", "run", "maintenance"} <= set(schema["properties"])
     shop = schema["$defs"]["Shop"]
     assert shop["additionalProperties"] is False
-    assert shop["properties"]["retries"]["description"].startswith("Times that a failing target is measured again")
-    assert shop["properties"]["deadline"]["anyOf"][1] == {"type": "string"}
+    assert shop["properties"]["retries"]["description"].startswith("Times that a failing target is probed again")
+    assert shop["properties"]["timeout"]["anyOf"][1] == {"type": "string"}

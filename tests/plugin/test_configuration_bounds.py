@@ -22,13 +22,13 @@ from tests.reliability import reliability
 from watchdog import rulebook
 
 CHECKS = """
-    from healthchecks import Duration, Target, measurement
+    from healthchecks import Duration, Target, probe
 
     class Shop(Target):
         url: str = ""
         port: int = 1
 
-    @measurement
+    @probe
     def answer(shop: Shop) -> bool:
         return True
 
@@ -51,7 +51,7 @@ def _parts(annotation):
 
 
 def test_every_number_has_a_range():
-    """Of all kinds that ship, and all settings. Durations, sizes and shares have one by their type."""
+    """Of all kinds that ship, and all settings. Durations, sizes and percentages have one by their type."""
     for name in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{name}")
     kinds = [each for each in loaded_kinds().values() if each.__module__.startswith("healthchecks.test_")]
@@ -66,7 +66,7 @@ def test_every_number_has_a_range():
 
 
 def _is_bounded(field):
-    readers = {values.duration, values.size, values.share}
+    readers = {values.duration, values.size, values.percentage}
     inner = [data for each in getattr(field.annotation, "__args__", ()) for data in getattr(each, "__metadata__", ())]
     if any(getattr(each, "func", None) in readers for each in (*field.metadata, *inner)):
         return True
@@ -97,9 +97,9 @@ def wrong(folder: Path, text: str) -> list[str]:
 
 NEEDS = "\n".join(f"[shop.s{n}]\nneeds = ['shop.s{n + 1}']" for n in range(1500))
 OUT_OF_BOUNDS = {
-    "a run of 300 years": ("[run]\ndeadline = 1e10", "[run] deadline: 10000000000.0 is more than 3660d"),
-    "a run of a month": ("[run]\ndeadline = '30d'", "[run] deadline: 2592000.0: write more than 0, at most 1 d"),
-    "a history of ages": ("[history]\ndays = 1000000000", "[history] days: 1000000000: write a number from 1 to 3660"),
+    "a run of 300 years": ("[run]\ntimeout = 1e10", "[run] timeout: 10000000000.0 is more than 3660d"),
+    "a run of a month": ("[run]\ntimeout = '30d'", "[run] timeout: 2592000.0: write more than 0, at most 1 d"),
+    "a history of ages": ("[history]\nmax_age = 1000000000", "[history] max_age: 1000000000 is more than 3660d"),
     "a window up to year 9999": (
         "[maintenance.a]\nstart = 2026-01-01\nend = 9999-12-31T23:59:59Z",
         "[maintenance.a] end: ",
@@ -111,7 +111,10 @@ OUT_OF_BOUNDS = {
     "20,000 levels in a list": (f"x = [{{ {'a.' * 20_000}a = 1 }}]", "is nested too deeply: at most 50 levels"),
     "60 lists": (f"x = {'[' * 60}{']' * 60}", "is nested too deeply: at most 50 levels"),
     "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "goes in a circle: shop.s"),
-    "all or 1 %": ("[disk.a]\npath = '/'\nused = 1", '[disk.a] used: 1 may mean 1 % or all: write "1%" or "100%"'),
+    "all or 1 %": (
+        "[disk.a]\npath = '/'\nmax_used = 1",
+        '[disk.a] max_used: 1 may mean 1 % or all: write "1%" or "100%"',
+    ),
     "a number for a text": ("[disk.a]\npath = 1", '[disk.a] path: 1: write a text, in quotes: "text"'),
     "a URL for a host": ("[tcp.a]\nhost = 'https://x'\nport = 1", "[tcp.a] host: 'https://x': is a URL"),
     "a DSN for a host": ("[database.a]\nhost = 'postgresql://db/x'", "[database.a] host: 'postgresql://db/x': is a"),
@@ -158,7 +161,7 @@ def test_out_of_bounds(suite, text, told):
 )
 def test_a_chain_of_needs(suite):
     suite.write("test_mine.py", CHECKS)
-    suite.configure(f"{NEEDS}\n[shop.s1500]\n[run]\ndeadline = '1h'\n")
+    suite.configure(f"{NEEDS}\n[shop.s1500]\n[run]\ntimeout = '1h'\n")
     outcome = suite.run("test_mine.py", "--collect-only", "-q")
     assert outcome.status == 0, outcome.output[-3000:]
     order = [line for line in outcome.output.splitlines() if "test_shop[" in line]
@@ -211,7 +214,7 @@ def test_what_is_within_bounds():
     assert "quoted" in repr(deep)
     window = {"start": "2026-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"}
     settings = Settings.model_validate(
-        {"run": {"deadline": "1d"}, "history": {"days": 3660}, "maintenance": {"a": window}}
+        {"run": {"timeout": "1d"}, "history": {"max_age": "3660d"}, "maintenance": {"a": window}}
     )
     assert not settings.maintenance["a"].covers("x.y", datetime(2020, 1, 1, tzinfo=UTC))
-    assert math.isclose(settings.run.deadline, 86400)
+    assert math.isclose(settings.run.timeout, 86400)

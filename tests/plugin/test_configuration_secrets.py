@@ -9,19 +9,19 @@ from watchdog import rulebook
 SECRET = "kaleidoscope-1967"
 TOKEN = "sntrys0eyJpYXQiOjE3MDA0MDYwMzQ2"
 CHECKS = """
-    from healthchecks import Duration, Secret, Share, Target, measurement
+    from healthchecks import Duration, Secret, Percentage, Target, probe
     from healthchecks.clients.keys import SecretByName
 
     class Shop(Target):
         url: str = ""
         port: int = 1
-        size: Share = 0.5
+        size: Percentage = 0.5
         wait: Duration = 1
         password: Secret | None = None
         hook: Secret | None = None
         fields: SecretByName = {}
 
-    @measurement
+    @probe
     def answer(shop: Shop) -> bool:
         return True
 
@@ -36,7 +36,9 @@ MISPLACED = {
     "a text for a table": (f"[shop.a]\nfields = '{SECRET}'", "[shop.a] fields: input should be a valid dictionary"),
     "a list among values": (f"[shop.a]\nfields = {{ pin = ['{SECRET}'] }}", "[shop.a.fields] pin: a secret is a text"),
     "a DSN for a port": (f"[shop.a]\nport = 'postgresql://me:{SECRET}@db/x'", "[shop.a] port: input should be"),
-    "a DSN for a share": (f"[shop.a]\nsize = 'host=db password={SECRET}'", "[shop.a] size: the value is not a share"),
+    "a DSN for a percentage": (
+        f"[shop.a]\nsize = 'host=db password={SECRET}'", "[shop.a] size: the value is not a percentage"
+    ),
     "a token for a duration": (f"[shop.a]\nwait = '{TOKEN}'", "[shop.a] wait: the value is not a duration"),
     "a token for a number": (f"[shop.a]\nport = '{TOKEN}'", "[shop.a] port: input should be a valid integer"),
     "a URL with login": (f"[sentry]\nurl = 'https://me:{SECRET}@x.example.com/x'", "[sentry] url: string should match"),

@@ -16,13 +16,13 @@ from watchdog import rulebook
 CHECKS = """
     import pytest
     from pathlib import Path
-    from healthchecks import Secret, Target, measurement
+    from healthchecks import Secret, Target, probe
     from healthchecks.clients.keys import WebKeys
 
     class Shop(WebKeys, Target):
         password: Secret | None = None
 
-    @measurement
+    @probe
     def answer(shop: Shop) -> bool:
         return True
 

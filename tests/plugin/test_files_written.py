@@ -54,7 +54,7 @@ def test_export_to_a_planted_name(checked, plant, suffix):
     victim, target = checked.folder / "victim", checked.folder / f"all.{suffix}"
     victim.write_text("precious")
     plant(target, victim)
-    outcome = checked.run("test_mine.py", "--history-export", target.name)
+    outcome = checked.run("test_mine.py", "--monitoring-export", target.name)
     assert (outcome.status, outcome.output) == (0, f"1 result written to {target.name}\n")
     assert victim.read_text() == "precious"
     assert not target.is_symlink()

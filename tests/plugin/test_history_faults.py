@@ -340,7 +340,7 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
     shops = receiver.shops
     shops.configure("[database.main]\nhost = '127.0.0.1'\nport = 9\n")
     shops.write("numbers.sql", "-- title: Numbers\nselect 1\n")
-    shops.run("numbers.sql", "--no-alerts")
+    shops.run("numbers.sql", "--monitoring-no-alerts")
     path = shops.state / history.NAME
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -348,6 +348,6 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
     with path.open("r+b") as file:
         file.seek(4096 * (page - 1))
         file.write(b"\xff" * 4096)
-    assert "the history was damaged: put aside as" in shops.run("numbers.sql", "--no-alerts").output
-    assert "damaged" not in shops.run("numbers.sql", "--no-alerts").output
+    assert "the history was damaged: put aside as" in shops.run("numbers.sql", "--monitoring-no-alerts").output
+    assert "damaged" not in shops.run("numbers.sql", "--monitoring-no-alerts").output
     assert len(rows(shops.state, "runs")) == 3

@@ -1,4 +1,4 @@
-"""Retries, needs, slow, maintenance, logs, attachments, history: what becomes of a measurement."""
+"""Retries, needs, slow, maintenance, logs, attachments, history: what becomes of a probe."""
 
 import json
 import sqlite3
@@ -10,13 +10,13 @@ from tests.reliability import reliability
 COUNTED = """
     import logging
     from pathlib import Path
-    from healthchecks import Target, Unhealthy, attach, measurement
+    from healthchecks import Target, Unhealthy, attach, probe
 
     class Job(Target):
         succeed_at: int = 1
         silent: bool = False
 
-    @measurement
+    @probe
     def attempt(job: Job) -> int:
         file = Path(f"{job.name}.attempts")
         with file.open("a") as lines:
@@ -44,7 +44,7 @@ def attempts(suite, name):
 
 
 def test_retry_recovers(jobs):
-    """A check with retries is measured again at once, and only its last judgement counts."""
+    """A check with retries is probed again at once, and only its last judgement counts."""
     jobs.configure("[job.shaky]\nretries = 2\nsucceed_at = 3\n[job.steady]\nretries = 2\n")
     outcome = jobs.run()
     assert outcome.status == 0, outcome.output
@@ -116,12 +116,12 @@ def test_slow(suite):
         "test_mine.py",
         """
         import threading
-        from healthchecks import Target, measurement
+        from healthchecks import Target, probe
 
         class Lazy(Target):
             pass
 
-        @measurement
+        @probe
         def rest(lazy: Lazy) -> None:
             threading.Event().wait(0.3)
 
@@ -163,7 +163,7 @@ def test_maintenance(jobs):
 
 
 def test_logs_belong_to_their_test(jobs):
-    """What a measurement logs stands in the report of its own test, whichever test was running meanwhile."""
+    """What a probe logs stands in the report of its own test, whichever test was running meanwhile."""
     jobs.configure("[job.a]\nsucceed_at = 9\n[job.b]\nsucceed_at = 9\n")
     jobs.run("test_mine.py", "--junitxml", "junit.xml", "-o", "junit_logging=log")
     cases = (jobs.folder / "junit.xml").read_text().split("<testcase ")[1:]
@@ -173,7 +173,7 @@ def test_logs_belong_to_their_test(jobs):
 
 
 def test_attachments_are_on_the_page(jobs):
-    """What a measurement attaches is in the page."""
+    """What a probe attaches is in the page."""
     jobs.configure("[job.a]\nsucceed_at = 9\n")
     jobs.run()
     assert "notes" in (jobs.page / "index.html").read_text()

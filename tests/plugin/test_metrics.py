@@ -14,12 +14,12 @@ RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
 CHECKS = """
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Thing(Target):
         state: str = "well"
 
-    @measurement
+    @probe
     def state(thing: Thing) -> str:
         return thing.state
 
@@ -67,7 +67,7 @@ def test_each_check_has_its_state_time_and_age(metered):
     assert found['healthcheck_status{check="thing",target="third",group="",status="blocked"}'] == 1
     assert found['healthcheck_status{check="thing",target="second",group="",status="failed"}'] == 1
     assert found['healthcheck_status{check="thing",target="second",group="",status="ok"}'] == 0
-    assert 0 <= of("healthcheck_seconds", "first", found) < 60
+    assert 0 <= of("healthcheck_duration_seconds", "first", found) < 60
     assert of("healthcheck_failing_since_timestamp_seconds", "first", found) is None
     since = of("healthcheck_failing_since_timestamp_seconds", "second", found)
     assert abs(since - of("healthcheck_last_run_timestamp_seconds", "second", found)) < 60

@@ -37,7 +37,7 @@ def jobs(suite):
 
 def card(check, target):
     texts = {"label": "", "group": "", "message": ""}
-    numbers = {"maintenance": False, "seconds": None, "since": None, "runs": 1, "measured": None}
+    numbers = {"maintenance": False, "seconds": None, "since": None, "runs": 1, "checked_at": None}
     return Card(check, target, state=State.OK, **texts, **numbers)
 
 

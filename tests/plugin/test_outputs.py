@@ -10,16 +10,16 @@ SECRETS = ["kaleidoscope-1967", "violet", "x7!k", "007"]
 CHECKS = """
     import logging, sys, warnings
     import pytest
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
     from healthchecks.clients.keys import SecretByName
 
     class Shop(Target):
         fields: SecretByName = {}
 
-    @measurement
+    @probe
     def values(shop: Shop) -> list:
         found = [secret.reveal() for secret in shop.fields.values()]
-        logging.getLogger("measured").warning("measured %s", found)
+        logging.getLogger("probed").warning("probed %s", found)
         return [*found, f"pin={found[-1]}"]
 
     def tell(values, record_property, record_xml_attribute, record_testsuite_property):
@@ -112,7 +112,7 @@ def test_no_output_has_a_secret(quiet):
 
 BROKEN = """
     import warnings
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
     print("printed kaleidoscope-1967")
     warnings.warn("warned of kaleidoscope-1967")
     raise RuntimeError("password=hunter-two of kaleidoscope-1967")

@@ -12,12 +12,12 @@ from tests.reliability import reliability
 
 CHECKS = """
     import os, signal, time
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
 
     class Job(Target):
         fails: str = ""
 
-    @measurement
+    @probe
     def outcome(job: Job) -> str:
         return job.fails
 
@@ -77,7 +77,7 @@ def test_status_json_keeps_the_others_apart(jobs):
     document = jobs.run("test_mine.py::test_job[a]").document
     assert [each["target"] for each in document["checks"]] == ["a"]
     (other,) = document["others"]
-    assert other.pop("measured") >= other["since"]
+    assert other.pop("checked_at") >= other["since"]
     assert other == whole
     assert document["status"] == "failed"
 
@@ -121,7 +121,7 @@ def test_what_was_never_judged_says_so(jobs):
     assert jobs.run().status == 2
     assert headline(jobs) == "Cut off: 2 of 3 checks were not judged"
     shown = cards(jobs)
-    assert "never measured" in shown["job[c]"]
+    assert "never probed" in shown["job[c]"]
     assert "well" in shown["job[a]"]
     assert "run cut off" in document(jobs).get_element_by_id("changes").getparent().text_content()
 
@@ -222,13 +222,13 @@ def test_a_history_that_cannot_be_opened_takes_nothing_from_the_page(jobs):
     jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
     (jobs.state).mkdir(parents=True)
     (jobs.state / "history.sqlite").mkdir()
-    outcome = jobs.run("test_mine.py", "--no-alerts")
+    outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")
     assert outcome.status == 1
     assert "the results of this run are kept, and stored when that is possible again" in outcome.output
     assert headline(jobs) == "1 of 2 checks is failing"
     assert "history.sqlite: " in document(jobs).find(".//footer").text_content()
     (jobs.state / "history.sqlite").rmdir()
-    outcome = jobs.run("test_mine.py", "--no-alerts")
+    outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")
     assert "stored 1 earlier run that had to wait" in outcome.output
     assert "2 runs" in cards(jobs)["job[b]"]
 

@@ -6,9 +6,7 @@ from _pytest.config import default_plugins, essential_plugins
 from tests.plugin.test_running import PORTS, table
 from tests.reliability import reliability
 
-ALIAS = PORTS.replace("import Target, measurement, remaining", "import Target, measurement as m, remaining").replace(
-    "@measurement", "@m"
-)
+ALIAS = PORTS.replace("import Target, probe, remaining", "import Target, probe as m, remaining").replace("@probe", "@m")
 MARKED = """
     import pytest
     import socket
@@ -108,7 +106,7 @@ def test_workers_by_environment(ports, greeter):
     ["--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only", "--collect-only", "--markers", "--help"],
 )
 def test_options_that_only_show(ports, hole, option):
-    ports.configure(table(hole.port, deadline=60))
+    ports.configure(table(hole.port, timeout=60))
     outcome = ports.run("test_mine.py", option)
     assert outcome.status == 0, outcome.output
     assert hole.contacts == 0
@@ -122,7 +120,7 @@ def test_options_that_only_show(ports, hole, option):
     promise="status 4, and no target was contacted",
 )
 def test_refusal_after_collection(ports, hole):
-    ports.configure(table(hole.port, deadline=60))
+    ports.configure(table(hole.port, timeout=60))
     ports.write("pytest.ini", "[pytest]\nno_such_option = 1\n")
     assert ports.run("test_mine.py", "--strict-config").status == 4
     ports.write("pytest.ini", "[pytest]\n")

@@ -14,12 +14,12 @@ from tests.reliability import reliability
 
 PORTS = """
     import socket
-    from healthchecks import Target, measurement, remaining
+    from healthchecks import Target, probe, remaining
 
     class Port(Target):
         port: int
 
-    @measurement
+    @probe
     def word(port: Port) -> str:
         with socket.create_connection(("127.0.0.1", port.port), timeout=remaining()) as connection:
             return connection.recv(100).decode()
@@ -68,15 +68,15 @@ def test_bad_answer(ports):
     assert outcome.document["status"] == "failed"
 
 
-def test_outage_costs_one_deadline(ports, hole):
-    """100 silent targets are all FAILED after one deadline, each with the same plain words."""
-    ports.configure("".join(table(hole.port, f"n{number}", deadline="1s") for number in range(100)))
+def test_outage_costs_one_timeout(ports, hole):
+    """100 silent targets are all FAILED after one timeout, each with the same plain words."""
+    ports.configure("".join(table(hole.port, f"n{number}", timeout="1s") for number in range(100)))
     outcome = ports.run("test_mine.py", "--durations=0")
     assert outcome.status == 1
     assert len(outcome.checks) == 100
     assert {each["message"] for each in outcome.checks.values()} == {"no answer within 1 s"}
     began = {each["since"] for each in outcome.checks.values()}
-    assert len(began) == 1, "they were measured one after another"
+    assert len(began) == 1, "they were probed one after another"
     assert "port[n0, n1, n2 and 97 more]" in outcome.output
 
 
@@ -94,13 +94,13 @@ def test_only_what_is_alike_shares_a_line(ports):
         assert re.search(rf"FAILED  port\[{name}\] .*refused.*  \({notes}\)", outcome.output), outcome.output
 
 
-def test_run_deadline(ports, hole):
-    """The run's own deadline ends what is still awaited."""
-    ports.configure("[run]\ndeadline = 1\n" + table(hole.port, deadline=50))
+def test_run_timeout(ports, hole):
+    """The run's own timeout ends what is still awaited."""
+    ports.configure("[run]\ntimeout = 1\n" + table(hole.port, timeout=50))
     outcome = ports.run()
     assert outcome.status == 1
     assert outcome.checks["port_word[one]"]["seconds"] < 45  # its own is 50
-    assert outcome.checks["port_word[one]"]["message"] == "no answer before the run's own deadline"
+    assert outcome.checks["port_word[one]"]["message"] == "no answer before the run's own timeout"
 
 
 def test_only_selected_are_contacted(ports, greeter):
@@ -126,7 +126,7 @@ def test_ids_are_clean(ports, greeter):
 
 def test_maxfail_and_junit(ports, hole):
     """-x stops at the first failure; --junitxml has the plain message."""
-    ports.configure("".join(table(hole.port, f"n{number}", deadline=1) for number in range(3)))
+    ports.configure("".join(table(hole.port, f"n{number}", timeout=1) for number in range(3)))
     outcome = ports.run("test_mine.py", "-x", "--junitxml", "junit.xml")
     assert outcome.status == 1
     assert len(outcome.checks) == 1
@@ -144,7 +144,7 @@ def test_last_failed(ports, greeter):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted(ports, hole, greeter, number):
     """SIGTERM and Ctrl-C end a run at once; what was judged is recorded, and the page says that it was cut off."""
-    ports.configure(table(greeter.port, "well") + table(hole.port, "hung", deadline=50))
+    ports.configure(table(greeter.port, "well") + table(hole.port, "hung", timeout=50))
     process = ports.start("test_mine.py", "-v")
     for line in process.stdout:
         if "test_port_word[well] PASSED" in line:
@@ -160,7 +160,7 @@ def test_interrupted(ports, hole, greeter, number):
 
 def test_progress_is_for_terminals(ports, hole):
     """On a terminal a line tells how many are awaited and for how long; nobody finds it on the page, nor under cron."""
-    ports.configure(table(hole.port, deadline=2))
+    ports.configure(table(hole.port, timeout=2))
     terminal, other = pty.openpty()
     process = ports.start("test_mine.py", stdout=other)
     os.close(other)
@@ -170,14 +170,14 @@ def test_progress_is_for_terminals(ports, hole):
             shown += part
     os.close(terminal)
     assert process.wait(60) == 1
-    assert b"waiting for 1 measurement, at most 1 s more" in shown
+    assert b"waiting for 1 probe, at most 1 s more" in shown
     assert "waiting for" not in (ports.page / "index.html").read_text()
     assert "waiting for" not in ports.run().output
 
 
 def test_second_run(ports, hole):
     """A second run while one is alive says so with pid and age, exits 6 at once and contacts nothing."""
-    ports.configure(table(hole.port, "hung", deadline=50))
+    ports.configure(table(hole.port, "hung", timeout=50))
     first = ports.start("test_mine.py", "-v")
     for line in first.stdout:
         if "targets: " in line:
@@ -192,7 +192,7 @@ def test_second_run(ports, hole):
 
 
 def test_xdist_is_refused(ports, greeter):
-    """-n would measure everything in every worker: refused with the reason."""
+    """-n would run every probe in every worker: refused with the reason."""
     ports.configure(table(greeter.port))
     outcome = ports.run("test_mine.py", "-n", "2")
     assert outcome.status not in (0, 1)
@@ -222,14 +222,14 @@ def test_broken_check_is_an_error(suite):
     assert "test_mine.py:4" in outcome.output
 
 
-def test_plain_test_under_the_deadline(suite):
-    """A marked test without a measurement runs under its deadline and is recorded like any other."""
+def test_plain_test_under_the_timeout(suite):
+    """A marked test without a probe runs under its timeout and is recorded like any other."""
     suite.write(
         "test_mine.py",
         """
         import threading, pytest
 
-        @pytest.mark.healthcheck(deadline="1s", group="jobs")
+        @pytest.mark.healthcheck(timeout="1s", group="jobs")
         def test_hangs():
             threading.Event().wait()
 
@@ -276,7 +276,7 @@ def test_pages_are_for_those_who_may_enter_their_directory(ports, hole):
     """A web server reads them by its group, in the folders below too; nobody else."""
     ports.page.mkdir(parents=True)
     ports.page.chmod(0o2750)
-    ports.configure(table(hole.port, deadline="0.5s"))
+    ports.configure(table(hole.port, timeout="0.5s"))
     ports.run()
     assert {path.name for path in ports.page.iterdir() if path.is_dir()} == {"badges", "runs"}
     for path in ports.page.rglob("*"):
@@ -318,7 +318,7 @@ def test_descriptors_are_rationed(ports, hole):
     """Under a small descriptor limit targets wait for their turn: no false failure for want of descriptors."""
     import resource
 
-    ports.configure("".join(table(hole.port, f"n{number}", deadline="0.5s") for number in range(150)))
+    ports.configure("".join(table(hole.port, f"n{number}", timeout="0.5s") for number in range(150)))
     process = ports.start("test_mine.py")
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (128, 128))
     outcome = ports.finish(process)
@@ -326,6 +326,6 @@ def test_descriptors_are_rationed(ports, hole):
 
 
 def test_abandoned_threads_do_not_hold_the_exit(ports, hole):
-    """The process ends although a measuring thread hangs."""
-    ports.configure(table(hole.port, deadline="0.2s"))
+    """The process ends although the thread of a probe hangs."""
+    ports.configure(table(hole.port, timeout="0.2s"))
     assert ports.run().status == 1  # which raises if the process is still there after a minute

@@ -20,11 +20,11 @@ CHECKS = """
         yield
         {teardown}
 
-    @pytest.mark.healthcheck(deadline=600)
+    @pytest.mark.healthcheck(timeout=600)
     def test_bad(counter):
         assert False, "the shop is closed"
 
-    @pytest.mark.healthcheck(deadline=600)
+    @pytest.mark.healthcheck(timeout=600)
     def test_last():
         {last}
 """
@@ -197,7 +197,7 @@ def test_forked_child_ends_by_signal(suite):
             ready.set()
             time.sleep(600)
 
-        @pytest.mark.healthcheck(deadline=60)
+        @pytest.mark.healthcheck(timeout=60)
         def test_child():
             fork = multiprocessing.get_context("fork")
             ready = fork.Event()

@@ -14,14 +14,14 @@ from tests.servers.server import program
 CHECK = """
 import socket
 import pytest
-from healthchecks import Target, measurement
+from healthchecks import Target, probe
 
 
 class Port(Target):
     number: int
 
 
-@measurement
+@probe
 def contact(port: Port) -> bool:
     socket.create_connection(("127.0.0.1", port.number), 5).close()
     return True

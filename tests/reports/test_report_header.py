@@ -17,9 +17,10 @@ GOOD = """\
 -- note, which is no key
 -- expect: value  between -1 and  2.5e3
 -- limit: 7
--- deadline: 1m
+-- timeout: 1m
 -- slow: 2s
--- after: 3
+-- failure_threshold: 3
+-- success_threshold: 2
 -- retries: 1
 -- group: shop
 -- maintenance: true
@@ -45,7 +46,8 @@ def test_everything(tmp_path):
     report, problems = read(tmp_path, GOOD.replace("-- title: not", "-- titles not"))
     assert problems == []
     assert (report.title, report.description) == ("Orders of the week", "All orders, also those not paid.")
-    assert (report.limit, report.deadline, report.slow, report.after, report.retries) == (7, 60, 2, 3, 1)
+    assert (report.limit, report.timeout, report.slow, report.retries) == (7, 60, 2, 1)
+    assert (report.failure_threshold, report.success_threshold) == (3, 2)
     assert (report.group, report.maintenance, report.reference) == ("shop", True, "report.shop/one")
     assert (report.chart.form, report.chart.column) == ("bar", "orders a day")
     assert report.parameters == {"since": "1 day", "name": "it''s", "quoted": "it's", "empty": ""}
@@ -84,10 +86,12 @@ def test_percent_without_parameters_is_left_alone(tmp_path):
         ("-- title: a\nselect '\0'", ", line 2: holds a NUL character"),
         ("-- title:\nselect 1", ", line 1: title: '': is empty"),
         ("-- title: a\n-- expct: rows == 0", ', line 2: unknown key "expct"; did you mean "expect"?'),
+        ("-- title: a\n-- deadline: 1m", ', line 2: unknown key "deadline"; it is called "timeout" now'),
+        ("-- title: a\n-- after: 2", ', line 2: unknown key "after"; it is called "failure_threshold" now'),
         ("-- title: a\n-- title: b", ', line 2: "title" is there twice: in line 1, too'),
         ("-- title: a\n-- limit: 0", ", line 2: limit: '0': write a number from 1 to 10000"),
         ("-- title: a\n-- limit: 1000000", ", line 2: limit: '1000000': write a number from 1 to 10000"),
-        ("-- title: a\n-- deadline: soon", ", line 2: deadline: 'soon' is not a duration: write seconds, or \"90s\""),
+        ("-- title: a\n-- timeout: soon", ", line 2: timeout: 'soon' is not a duration: write seconds, or \"90s\""),
         ("-- title: a\n-- expect: rows = 0", ", line 2: expect: 'rows = 0': write rows or value, == != < <= > or >="),
         ("-- title: a\n-- chart: pie a", ", line 2: chart: 'pie a': write bar COLUMN or line COLUMN"),
         ("-- title: a\n-- param: since", ", line 2: param: 'since': write NAME = 'VALUE'"),

@@ -8,7 +8,7 @@ from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
 from tests.suite import table
 
-DISK = "[disk.root]\npath = '/'\nused = '100%'\n"
+DISK = "[disk.root]\npath = '/'\nmax_used = '100%'\n"
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
 
 
@@ -198,11 +198,11 @@ def test_parameters(reports):
     reports.run().assert_well("report[one]")
     assert reports.cells("one") == [["1 day", "x", "1"]]
     hostile = "a'; drop table b; --%\\' $$ %(since)s"
-    outcome = reports.run(str(path), "--report-param=since=7 days", f"--report-param=name={hostile}")
+    outcome = reports.run(str(path), "--monitoring-param=since=7 days", f"--monitoring-param=name={hostile}")
     reports.page_name = "database-once"
     outcome.assert_well("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
-    assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--report-param=sinc=1").output
+    assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--monitoring-param=sinc=1").output
 
 
 def test_both_pages_show_both(reports):
@@ -272,7 +272,7 @@ def test_parameters_of_one_run_leave_what_is_kept(reports):
     path = reports.report("one", "select %(age)s::int as age", param="age = 1")
     reports.run(str(path))
     before = (reports.folder / "html" / "database.html").read_bytes()
-    outcome = reports.run(str(path), "--report-param=age=22")
+    outcome = reports.run(str(path), "--monitoring-param=age=22")
     assert f"reports: {reports.folder}/html/database-once.html (with the parameters of this run" in outcome.output
     assert (reports.folder / "html" / "database.html").read_bytes() == before
     with sqlite3.connect(reports.folder / "state" / "history.sqlite") as database:

@@ -139,11 +139,11 @@ def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
 
 
 def test_lock_that_is_never_released(reports, owned):
-    """Told as what it is before the deadline; the other reports are unharmed."""
+    """Told as what it is before the timeout; the other reports are unharmed."""
     with contextlib.closing(reports.postgresql.connect(owned)) as holder, holder.cursor() as cursor:
         cursor.execute("begin; lock table shop.orders")
         reports.role = owned
-        reports.report("locked", "select * from shop.orders", deadline="4s")
+        reports.report("locked", "select * from shop.orders", timeout="4s")
         reports.report("other", "select 1 as number")
         outcome = reports.run()
     assert outcome.message("report[locked]") == "a lock that it needs was not released within 2 s"
@@ -151,8 +151,8 @@ def test_lock_that_is_never_released(reports, owned):
 
 
 def test_query_that_takes_too_long(reports):
-    """Judged at its deadline; its session on the server ends, too."""
-    reports.report("long", "select count(*) from generate_series(1, 1000000000000)", deadline="2s")
+    """Judged at its timeout; its session on the server ends, too."""
+    reports.report("long", "select count(*) from generate_series(1, 1000000000000)", timeout="2s")
     reports.report("other", "select 1 as number")
     outcome = reports.run()
     assert re.fullmatch(r"logged in to \S+:\d+, no answer within 2 s", outcome.message("report[long]"))
@@ -172,9 +172,9 @@ def test_cell_of_100_megabytes(reports):
 
 
 def test_server_stopped_midway_and_away(reports, postgresql, owned):
-    """Each report is judged at its deadline; the page says so, and still shows the last table with its age."""
+    """Each report is judged at its timeout; the page says so, and still shows the last table with its age."""
     reports.role = owned
-    reports.report("orders", "select count(*) as orders from shop.orders", deadline="4s")
+    reports.report("orders", "select count(*) as orders from shop.orders", timeout="4s")
     reports.run().assert_well("report[orders]")
     with contextlib.closing(postgresql.connect(ADMIN)) as holder, holder.cursor() as cursor:
         cursor.execute("begin; lock table shop.orders")

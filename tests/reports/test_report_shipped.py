@@ -77,7 +77,7 @@ def troubled(postgresql, pgbench, owned):
 @pytest.mark.usefixtures("troubled")
 def test_on_a_database_in_trouble(reports):
     """Each shows what it is there for."""
-    outcome = reports.run(str(SHIPPED), "--report-param=longest=0 s")
+    outcome = reports.run(str(SHIPPED), "--monitoring-param=longest=0 s")
     reports.page_name = "database-once"
     found = {name: reports.cells(f"postgresql/{name}") for name in NAMES}
     assert found["largest-tables"][0][0] == "public.pgbench_accounts"

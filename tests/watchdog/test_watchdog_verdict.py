@@ -48,7 +48,7 @@ def test_the_message_holds_the_figures():
     st.floats(0, 1e7),
     st.floats(0.1, 60),
 )
-def test_a_pause_never_sleeps_through_a_deadline(started, memory, validated, now, longest):
+def test_a_pause_never_sleeps_through_a_limit(started, memory, validated, now, longest):
     facts = Facts(started, memory, validated)
     seconds = pause([(facts, DEFAULT)], now, longest)
     assert 0 < seconds <= longest
@@ -79,7 +79,7 @@ def test_rules_and_the_keys_of_the_suites_check():
     problems = []
     tables = {
         "watchdog": {
-            "max_kills_per_hour": 3, "needs": [], "after": "x",
+            "max_kills_per_hour": 3, "needs": [], "failure_threshold": "x", "success_threshold": 2,
             "one": {"process": "chromium", "max_memory": "2GiB", "grace": 0, "user": "root"},
             "two": {"revalidated_every": False},
         }

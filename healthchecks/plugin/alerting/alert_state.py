@@ -136,6 +136,7 @@ def _memory(document: Mapping[str, Any]) -> Memory:
         since=_time(document["since"]),
         episode=_text(document["episode"]),
         failures=_count(document["failures"]),
+        successes=_count(document.get("successes", 0)),  # none in the history, from which a state may be taken over
         told=None if document["told"] is None else _time(document["told"]),
         reminders=_count(document["reminders"]),
         kinds=frozenset(_text(each) for each in document["kinds"]),

@@ -22,8 +22,8 @@ _NAMED = 10  # checks that a summary names
 class Limits:
     """[alerts]: events in a run and in 24 hours, 0 for no limit."""
 
-    storm: int = 20
-    per_day: int = 200
+    max_per_run: int = 20
+    max_per_day: int = 200
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Alerting:
         dues = {each.key: self._decide(each, known.get(each.key)) for each in findings(results, known)}
         sent_today = self.state.sent_today(self.now.timestamp())
         waiting = [(key, due.action) for key, due in dues.items() if due.action.is_sent]
-        chosen = plan(waiting, sent_today, storm=self.limits.storm, per_day=self.limits.per_day)
+        chosen = plan(waiting, sent_today, max_per_run=self.limits.max_per_run, max_per_day=self.limits.max_per_day)
         alerts = self._alerts(chosen, dues, sent_today)
         events = {alert.key: alert.id for alert in alerts}
         told_by = {events[key]: [key] for key in chosen.sent} | {events.get(STORM, ""): chosen.summarized}
@@ -98,7 +98,7 @@ class Alerting:
     def _decide(self, finding: Finding, before: Memory | None) -> _Due:
         observation, episode = finding.observation, self.state.episode
         if not self.is_known:
-            observation, episode = replace(observation, after=1), f"unknown {self.now:%Y-%m-%d %H}"
+            observation, episode = replace(observation, failure_threshold=1), f"unknown {self.now:%Y-%m-%d %H}"
         action, memory = decide(before, observation, self.now.timestamp(), episode)
         return _Due(finding, action, before, memory)
 
@@ -142,7 +142,7 @@ class Alerting:
 
     def _limit_reached(self) -> Alert:
         message = (
-            f"{self.limits.per_day} events within 24 hours: until there are fewer, only the first alert of a check "
+            f"{self.limits.max_per_day} events within 24 hours: until there are fewer, only the first alert of a check "
             "is sent; see the page"
         )
         return self._own(DAYS_LIMIT, message, int(self.now.timestamp()))

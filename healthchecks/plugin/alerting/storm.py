@@ -17,7 +17,7 @@ class Plan:
     kept_back: Sequence[Key]
 
 
-def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, storm: int, per_day: int) -> Plan:
+def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_run: int, max_per_day: int) -> Plan:
     """`sent_today` names the key of each event of the last 24 hours. A limit of 0 is none.
 
     New failures come first, each in the run's order. The day's limit never keeps back the first alert of a day
@@ -28,8 +28,8 @@ def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, stor
     sent: list[Key] = []
     kept_back: list[Key] = []
     for key, _ in ordered:
-        full = per_day and len(sent_today) + len(sent) >= per_day and key in told_today
+        full = max_per_day and len(sent_today) + len(sent) >= max_per_day and key in told_today
         (kept_back if full else sent).append(key)
-    if not storm or len(sent) <= storm:
+    if not max_per_run or len(sent) <= max_per_run:
         return Plan(sent, (), kept_back)
-    return Plan(sent[:storm], sent[storm:], kept_back)
+    return Plan(sent[:max_per_run], sent[max_per_run:], kept_back)

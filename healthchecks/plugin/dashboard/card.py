@@ -35,7 +35,7 @@ class Card:
     since: datetime | None
     runs: int
     """In a row in this state."""
-    measured: datetime | None
+    checked_at: datetime | None
     """When, if not in this run."""
     note: str = ""
     """Why what is shown is not of this run."""
@@ -102,7 +102,7 @@ def of_result(result: Result, past: Past | None, course: Course | None) -> Card:
         seconds=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.seconds,
         since=course.since if course else None,
         runs=course.runs if course else 0,
-        measured=None,
+        checked_at=None,
         node=str(result.extras.get("nodeid", "")),
         reference=str(result.extras.get("reference", "")),
         **_of_past(past),
@@ -127,7 +127,7 @@ def of_past(past: Past, situation: Situation) -> Card:
         seconds=None,
         since=past.course.since if past.course else None,
         runs=past.course.runs if past.course else 0,
-        measured=datetime.fromtimestamp(last.time, UTC) if last else None,
+        checked_at=datetime.fromtimestamp(last.time, UTC) if last else None,
         note=CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
         reference=past.reference,
@@ -139,7 +139,7 @@ def of_unjudged(unjudged: Unjudged) -> Card:
     """A check that was never judged, because the first run that had it was cut off."""
     return Card(
         unjudged.check, unjudged.target, unjudged.label, unjudged.group, State.NEVER, maintenance=False, message="",
-        seconds=None, since=None, runs=0, measured=None, note=CUT_OFF, is_cut_off=True,
+        seconds=None, since=None, runs=0, checked_at=None, note=CUT_OFF, is_cut_off=True,
     )  # fmt: skip
 
 

@@ -13,19 +13,19 @@ _FEWEST = 2  # points that make a line
 
 
 def chart(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
-    """SVG below the bars, in the same places; only what was measured and well. Empty for too few."""
-    measured = [
+    """SVG below the bars, in the same places; only of runs that are well. Empty for too few."""
+    drawn = [
         (10 * place + 5, each.seconds)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
-    if len(measured) < _FEWEST:
+    if len(drawn) < _FEWEST:
         return Markup()
-    top = max([seconds for _, seconds in measured] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
+    top = max([seconds for _, seconds in drawn] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
     band = _band(usual, top) if usual else ""
     line = "".join(
-        f"{'M' if index == 0 or x - measured[index - 1][0] > 10 else 'L'}{x} {_height(seconds, top)}"  # noqa: PLR2004 - the next place
-        for index, (x, seconds) in enumerate(measured)
+        f"{'M' if index == 0 or x - drawn[index - 1][0] > 10 else 'L'}{x} {_height(seconds, top)}"  # noqa: PLR2004 - the next place
+        for index, (x, seconds) in enumerate(drawn)
     )
     return Markup(f'{band}<path class="line" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
 

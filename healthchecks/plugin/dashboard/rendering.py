@@ -67,7 +67,7 @@ def age(moment: datetime) -> str:
 
 
 def taken(seconds: float) -> str:
-    """A time that was measured, as precise as people want it: "12 ms", "3.4 s"."""
+    """A duration, as precise as people want it: "12 ms", "3.4 s"."""
     if seconds < _SECOND:
         return f"{seconds * 1000:.0f} ms" if seconds > _SHORT else f"{seconds * 1000:.2g} ms"
     return in_words(seconds)

@@ -28,7 +28,7 @@ class State(enum.StrEnum):
 
 _WORDS = {
     State.FAILED: "failing", State.ERROR: "check broken", State.BLOCKED: "blocked", State.STALE: "stale",
-    State.NEVER: "never measured", State.SLOW: "slow", State.OK: "well", State.SKIPPED: "skipped",
+    State.NEVER: "never probed", State.SLOW: "slow", State.OK: "well", State.SKIPPED: "skipped",
 }  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def _seconds(known: Known) -> float | None:
 
 _GAUGES: tuple[tuple[str, str, Callable[[Known], float | None]], ...] = (
     ("healthcheck_up", "Whether the check passes; absent while it is blocked by another.", _up),
-    ("healthcheck_seconds", "What the measurement took.", _seconds),
+    ("healthcheck_duration_seconds", "How long the probe took.", _seconds),
     ("healthcheck_last_run_timestamp_seconds", "When the check was last judged.", lambda known: known.judged),
     ("healthcheck_failing_since_timestamp_seconds", "Since when it fails; absent while it does not.",
      lambda known: known.failing_since),

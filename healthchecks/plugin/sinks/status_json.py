@@ -22,8 +22,8 @@ def write(  # noqa: PLR0913 - the keys of the document
 ) -> None:
     """Write it beside and rename. Raises OSError.
 
-    `others`: the last known state of checks that were not in this run, each as `entries` has them, with when it was
-    `measured`; a failure among them counts as one. `without_result`: how many checks an interrupted run left out.
+    `others`: the last known state of checks that were not in this run, each as `entries` has them, with when it
+    was `checked_at`; a failure among them counts as one. `without_result`: how many checks an interrupted run left out.
     """
     document = {
         "generated": iso(datetime.now(UTC)),

@@ -11,7 +11,7 @@ from healthchecks import Unhealthy, remaining
 from healthchecks.clients.postgresql_query import Answer, Query, ask
 from healthchecks.plugin import checks
 from healthchecks.plugin.judging import stop_if_blocked, value_of
-from healthchecks.plugin.measured import Measurement
+from healthchecks.plugin.measured import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.sql.judgement import judge
 from healthchecks.plugin.sql.parameters import given_parameters
@@ -36,7 +36,7 @@ class ReportFile(pytest.File):
 
 
 class ReportItem(checks.CheckItem):
-    """A report as a check: its query is measured, and its expectation judged."""
+    """A report as a check: its probe runs the query, its test checks the expectation."""
 
     target: Report
 
@@ -45,7 +45,7 @@ class ReportItem(checks.CheckItem):
         self.check = CHECK
         shown = _shown(self.path, self.config.invocation_params.dir)
         self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
-        self.measurement = MEASUREMENT
+        self.probe = PROBE
         self.answer: Answer | None = None
         self._shown, self._database = shown, self.target.database
         self.add_marker(checks.MARKER)
@@ -72,7 +72,7 @@ class ReportItem(checks.CheckItem):
         run = self.config.stash[RUN]
         self.answer = None
         stop_if_blocked(self.target, run)
-        answer = value_of(self, run, run.pool.submit(self.measurement, self.target))
+        answer = value_of(self, run, run.pool.submit(self.probe, self.target))
         assert isinstance(answer, Answer)
         self.answer = answer
         judge(self.target, answer)
@@ -107,7 +107,7 @@ def report_name(path: Path, root: Path) -> str:
 
 
 def answer(report: Report) -> Answer:
-    """The measurement of a report. A connection that is not to be had is tried again until half of the time is over."""
+    """The probe of a report. A connection that is not to be had is tried again until half of the time is over."""
     query = Query(
         text=report.sql,
         parameters=report.parameters,
@@ -120,9 +120,9 @@ def answer(report: Report) -> Answer:
         try:
             return ask(report.access, query)
         except Unhealthy as error:
-            if _FULL not in str(error) or remaining() < report.deadline / 2:
+            if _FULL not in str(error) or remaining() < report.timeout / 2:
                 raise
         time.sleep(_PAUSE)
 
 
-MEASUREMENT = Measurement(answer, "report", Report, _AT_A_TIME)
+PROBE = Probe(answer, "report", Report, _AT_A_TIME)

@@ -4,7 +4,7 @@ import textwrap
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin.result import Broken, Unhealthy
+from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
@@ -16,16 +16,16 @@ _NAME = 40  # characters of each
 
 
 def judge(report: "Report", answer: "Answer") -> None:
-    """Raise Unhealthy for an expectation that is not met, Broken for one that cannot be, or for a chart that cannot."""
+    """Raise Unhealthy for an expectation that is not met, CheckError for one or a chart that cannot be."""
     wrong = report.chart_problem or chart_problem(report, answer)
     try:
         _judge(report, answer)
-    except (Unhealthy, Broken) as error:
+    except (Unhealthy, CheckError) as error:
         if not wrong:
             raise
         raise type(error)(f"{error}; {wrong}") from None
     if wrong:
-        raise Broken(wrong)
+        raise CheckError(wrong)
 
 
 def number_of(report: "Report", answer: "Answer") -> Decimal | None:
@@ -34,7 +34,7 @@ def number_of(report: "Report", answer: "Answer") -> Decimal | None:
         return Decimal(answer.count)
     try:
         return _value(answer)
-    except (Broken, Unhealthy):
+    except (CheckError, Unhealthy):
         return Decimal(answer.count) if not report.expect and answer.exact else None
 
 
@@ -74,7 +74,7 @@ def _judge(report: "Report", answer: "Answer") -> None:
 def _value(answer: "Answer") -> Decimal:
     column = next((place for place, each in enumerate(answer.columns) if each.numeric), None)
     if column is None:
-        raise Broken("expect: value, but no column holds numbers")
+        raise CheckError("expect: value, but no column holds numbers")
     if not answer.rows:
         raise Unhealthy("no row, so there is no value to judge")
     number = decimal(answer.rows[0][column])

@@ -1,4 +1,4 @@
-"""`--report-param NAME=VALUE`: for one run, in place of the value that a report has by itself."""
+"""`--monitoring-param NAME=VALUE`: for one run, in place of the value that a report has by itself."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from healthchecks.plugin import checks
 from servermonitoring.configuration import nearest
 from servermonitoring.echo import echo
 
-OPTION = "report_param"
+OPTION = "monitoring_param"
 
 
 def given_parameters(config: pytest.Config) -> dict[str, str]:
@@ -17,7 +17,7 @@ def given_parameters(config: pytest.Config) -> dict[str, str]:
     for text in config.getoption(OPTION):
         name, equals, value = text.partition("=")
         if not equals or not name.strip().isidentifier():
-            raise pytest.UsageError(f"--report-param {echo(text)}: write NAME=VALUE")
+            raise pytest.UsageError(f"--monitoring-param {echo(text)}: write NAME=VALUE")
         given[name.strip()] = value
     return given
 
@@ -26,4 +26,4 @@ def unknown_parameters(config: pytest.Config, items: Iterable[checks.CheckItem])
     """What is wrong with the given ones that none of the selected reports has."""
     known = {name for item in items for name in getattr(item.target, "parameters", ())}
     unknown = [name for name in given_parameters(config) if name not in known]
-    return [f"--report-param: no report has a parameter {name}{nearest(name, known)}" for name in unknown]
+    return [f"--monitoring-param: no report has a parameter {name}{nearest(name, known)}" for name in unknown]

@@ -55,7 +55,7 @@ class Report(Target):
     limit: int = Field(default=100, ge=1, le=10_000)
     chart: Annotated[Chart | None, BeforeValidator(_chart)] = None
     requires: str = ""
-    deadline: Duration = Field(default=30.0, gt=0, le=86400)
+    timeout: Duration = Field(default=30.0, gt=0, le=86400)
     needs: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
     _chart_problem: str = PrivateAttr(default="")

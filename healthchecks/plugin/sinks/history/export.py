@@ -1,4 +1,4 @@
-"""`--history-export FILE`: all results of the history, for spreadsheets and programs."""
+"""`--monitoring-export FILE`: all results of the history, for spreadsheets and programs."""
 
 import csv
 import io

@@ -63,7 +63,7 @@ class Point(NamedTuple):
 
     time: int  # unix seconds, when its run began
     status: Status
-    seconds: float  # what the measurement took
+    seconds: float  # what the probe took
     message: str
     maintenance: bool
 
