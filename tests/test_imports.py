@@ -174,7 +174,7 @@ def test_the_watchdog_loads_nothing_large(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
-    assert "watchdog.watching" in done.stdout.split(), done.stderr
+    assert "watchdog.watcher" in done.stdout.split(), done.stderr
     assert large & set(done.stdout.split()) == set()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servermonitoring.files import private_directory
-from watchdog.backlog import Backlog
+from watchdog.background import Backlog
 from watchdog.state import Heartbeat, Kill, record_kill, write_heartbeat
 
 log = logging.getLogger(__name__)

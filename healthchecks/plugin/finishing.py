@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from healthchecks.plugin import faults, summary, troubles
-from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.showing import others, situation
 from healthchecks.plugin.sinks import history, metrics, status_json
 from healthchecks.plugin.verdict import describe
 from servermonitoring import completion
+from servermonitoring.threads import bounded
 
 _PATIENCE = 2  # seconds for the history, on a disk that does not answer
 _PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought to the present schema, once

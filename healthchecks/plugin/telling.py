@@ -11,10 +11,10 @@ from healthchecks.plugin.alerting.alert_state import AlertState
 from healthchecks.plugin.alerting.deciding import Alerting, Limits, Round
 from healthchecks.plugin.alerting.policy import Action, Key, Memory
 from healthchecks.plugin.alerting.state_file import NAME, Reading, StateFile
-from healthchecks.plugin.bounded import bounded
 from healthchecks.plugin.refusals import handed_over_before
 from healthchecks.plugin.result import Result
 from servermonitoring import threads
+from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet

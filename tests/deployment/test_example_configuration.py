@@ -11,8 +11,8 @@ import pytest
 
 from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
 from healthchecks.plugin.settings import MonitorSettings, Settings
-from watchdog.rulebook import rules_of
 from watchdog.rules import DEFAULT
+from watchdog.settings import rules_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "deploy/servermonitoring.toml").read_text()

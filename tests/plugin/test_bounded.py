@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from healthchecks.plugin.bounded import bounded
+from servermonitoring.threads import bounded
 
 
 def test_what_is_in_time_is_given():

@@ -19,7 +19,7 @@ from servermonitoring import values
 from servermonitoring.configuration import ConfigurationError, read
 from servermonitoring.toml_text import tables_of
 from tests.reliability import reliability
-from watchdog import rulebook
+from watchdog import settings as rulebook
 
 CHECKS = """
     from healthchecks import Duration, Target, probe

@@ -4,7 +4,7 @@ import pytest
 
 from servermonitoring.configuration import ConfigurationError
 from tests.reliability import reliability
-from watchdog import rulebook
+from watchdog import settings
 
 SECRET = "kaleidoscope-1967"
 TOKEN = "sntrys0eyJpYXQiOjE3MDA0MDYwMzQ2"
@@ -96,7 +96,7 @@ def test_the_watchdog_says_none_either(tmp_path, text, told):
     path = tmp_path / "servermonitoring.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as raised:
-        rulebook.load(str(path))
+        settings.load(str(path))
     assert told in str(raised.value)
     assert not any(secret in str(raised.value) for secret in (SECRET, TOKEN))
 
@@ -105,4 +105,4 @@ def test_a_dsn_that_is_no_text_is_not_told(tmp_path):
     """The watchdog goes on without it, and says why no alerts are sent."""
     path = tmp_path / "servermonitoring.toml"
     path.write_text(f"[sentry]\ndsn = ['https://{TOKEN}@sentry.example.com/1']\n")
-    assert rulebook.load(str(path)).addressee.problem == "[sentry] dsn is not a text"
+    assert settings.load(str(path)).addressee.problem == "[sentry] dsn is not a text"

@@ -1,7 +1,7 @@
 """Directories that the configuration names are the same ones wherever a run is started, and whatever it runs."""
 
 from tests.reliability import reliability
-from watchdog import rulebook
+from watchdog import settings
 
 TOML = """
 [disk.root]
@@ -39,7 +39,7 @@ def test_relative_to_the_configuration(suite):
         "pytest.ini",
         "test_one.py",
     ]
-    assert rulebook.load(str(path)).state == str(home / "mine/state")
+    assert settings.load(str(path)).state == str(home / "mine/state")
 
 
 def test_at_home(suite):

@@ -11,7 +11,7 @@ import pytest
 
 from servermonitoring.configuration import ConfigurationError
 from tests.reliability import reliability
-from watchdog import rulebook
+from watchdog import settings
 
 CHECKS = """
     import pytest
@@ -56,7 +56,7 @@ def test_configuration(shop, place):
 def test_configuration_of_the_watchdog(shop):
     for place, words in PLACES.items():
         with pytest.raises(ConfigurationError, match=words):
-            rulebook.load(str(shop.folder / place))
+            settings.load(str(shop.folder / place))
 
 
 @reliability(

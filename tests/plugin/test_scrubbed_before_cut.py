@@ -12,7 +12,7 @@ from healthchecks.plugin.sql.judgement import _NAME, _rows
 from healthchecks.plugin.text import clean
 from healthchecks.plugin.verdict import describe
 from servermonitoring.scrubbing import remember
-from watchdog.family import Family
+from watchdog.browser import Family
 
 SECRET = "kaleidoscope-of-1967-and-more"
 

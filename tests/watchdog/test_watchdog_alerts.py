@@ -11,9 +11,10 @@ import pytest
 from kennel import wait_for
 
 from tests.servers.server import ROOT
-from watchdog import addressee, storm
-from watchdog.addressee import Addressee
-from watchdog.alerting import Alerts
+from watchdog import settings
+from watchdog.alerting import throttle
+from watchdog.alerting.handler import Alerts
+from watchdog.settings import Addressee
 from watchdog.state import Kill
 
 HUNG = "validated_within = 1\ngrace = 0.3"
@@ -172,7 +173,7 @@ def test_the_dsn_in_force(monkeypatch, variables, configured, dsn):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert addressee.addressee({"dsn": configured}).dsn == dsn
+    assert settings.addressee({"dsn": configured}).dsn == dsn
 
 
 @pytest.fixture
@@ -185,11 +186,11 @@ def alerts(kent, tmp_path):
 
 def test_a_storm_of_kills_is_summed_up(alerts, kent):
     """The first are told one by one, the others in one event."""
-    for _ in range(storm.MOST + 7):
+    for _ in range(throttle.MOST + 7):
         logging.getLogger("watchdog").error("killed", extra={"kill": KILL})
     alerts.finish(20)
     messages = [event["message"] for event in kent.events()]
-    assert messages.count("watchdog[firefox]: killed firefox-esr: uses 1.3 GB of 1.2 GB allowed") == storm.MOST
+    assert messages.count("watchdog[firefox]: killed firefox-esr: uses 1.3 GB of 1.2 GB allowed") == throttle.MOST
     assert set(messages) - {messages[0]} == {
         "watchdog: 7 times killed firefox-esr (firefox: memory), in 10 min, beside those told one by one"
     }
@@ -216,8 +217,8 @@ def test_an_exception_brings_its_traceback(alerts, kent):
 
 
 def test_a_storm_ends_when_a_window_was_quiet():
-    brewing = storm.Storm()
-    assert [brewing.admits("a", now) for now in range(25)] == [True] * storm.MOST + [False] * 5
+    brewing = throttle.Storm()
+    assert [brewing.admits("a", now) for now in range(25)] == [True] * throttle.MOST + [False] * 5
     assert brewing.summary(100) == ""
     assert brewing.due(100) == 520
     assert brewing.summary(620) == "5 times a"
@@ -226,9 +227,9 @@ def test_a_storm_ends_when_a_window_was_quiet():
 
 
 def test_a_storm_that_goes_on_is_only_summed_up():
-    brewing = storm.Storm()
+    brewing = throttle.Storm()
     admitted = [brewing.admits("a", now) for now in range(0, 700, 10)]
-    assert sum(admitted) == storm.MOST
+    assert sum(admitted) == throttle.MOST
     assert brewing.summary(800) == "50 times a"
     assert not brewing.admits("b", 801)
     assert brewing.summary(1399) == ""

@@ -13,7 +13,8 @@ import pytest
 from kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import cleaning, processes, profiles, usage
+from watchdog import processes
+from watchdog.cleanup import in_use, leftovers
 
 
 def clean(directory, *more):
@@ -137,11 +138,11 @@ def test_firefox_lock(tmp_path, kennel):
         stdout=subprocess.PIPE, stdin=subprocess.PIPE,
     )  # fmt: skip
     holder.stdout.readline()
-    from watchdog import usage
+    from watchdog.cleanup import in_use
 
     parent = os.open(tmp_path, os.O_RDONLY)
-    assert usage.locked(parent, "rust_mozprofile1")
-    assert not usage.locked(parent, "rust_mozprofile2")
+    assert in_use.locked(parent, "rust_mozprofile1")
+    assert not in_use.locked(parent, "rust_mozprofile2")
     os.close(parent)
     assert fcntl.LOCK_EX
 
@@ -151,23 +152,23 @@ def test_profile_of_a_killed_browser(tmp_path):
     temporary, chosen = tmp_path / "rust_mozprofileX", tmp_path / "profile"
     for path in (temporary, chosen):
         path.mkdir()
-    assert cleaning.remove_profiles(["firefox", "-profile", str(chosen)], os.getuid()) == []
-    (refused,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], 54321)
+    assert leftovers.remove_profiles(["firefox", "-profile", str(chosen)], os.getuid()) == []
+    (refused,) = leftovers.remove_profiles(["firefox", "-profile", str(temporary)], 54321)
     assert refused.error
     assert temporary.exists()
     file = tmp_path / "scoped_dirX"
     file.touch()
-    (refused,) = cleaning.remove_profiles(["chromium", f"--user-data-dir={file}"], 54321)
+    (refused,) = leftovers.remove_profiles(["chromium", f"--user-data-dir={file}"], 54321)
     assert refused.error
     file.unlink()
-    (removed,) = cleaning.remove_profiles(["firefox", "-profile", str(temporary)], os.getuid())
+    (removed,) = leftovers.remove_profiles(["firefox", "-profile", str(temporary)], os.getuid())
     assert not removed.error
     assert names(tmp_path) == ["profile"]
 
 
 def test_other_users_leftovers_without_root(shared):
     (shared / LEFT[0]).mkdir()
-    as_user(54321, lambda: list(cleaning.clean(shared, 0, dry_run=False)))
+    as_user(54321, lambda: list(leftovers.clean(shared, 0, dry_run=False)))
     assert (shared / LEFT[0]).exists()
 
 
@@ -186,7 +187,7 @@ CRASHING = textwrap.dedent("""
 
 def profiles_of(driver):
     """The profile directories in the command lines of a driver's browser."""
-    return {path for pid in family(driver) for path in profiles.named_in(processes.arguments(pid))}
+    return {path for pid in family(driver) for path in leftovers.named_in(processes.arguments(pid))}
 
 
 def test_crashed_chromium_and_a_living_one(shared, kennel):
@@ -209,7 +210,7 @@ def test_crashed_chromium_and_a_living_one(shared, kennel):
     assert kept
     assert all(profile.is_dir() for profile in left | kept)
     names_left = {profile.name for profile in left}
-    wait_for(lambda: not names_left & usage.used_entries(directory))  # the crash handler ends a little later
+    wait_for(lambda: not names_left & in_use.used_entries(directory))  # the crash handler ends a little later
     assert clean(directory).returncode == 0
     assert not any(os.path.lexists(profile) for profile in left)
     assert all(profile.is_dir() for profile in kept)
@@ -247,6 +248,6 @@ def test_crashed_firefox_of_marionette(kennel):
         os.kill(each, signal.SIGKILL)
     wait_for(lambda: not living(pids))
     assert Path(profile).is_dir()  # left behind
-    wait_for(lambda: Path(profile).name not in usage.used_entries(directory))  # the crash helper ends a little later
+    wait_for(lambda: Path(profile).name not in in_use.used_entries(directory))  # the crash helper ends a little later
     clean(directory)
     assert not os.path.lexists(profile)

@@ -7,7 +7,7 @@ import pytest
 from kennel import WATCHDOG, is_named, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import tree
+from watchdog.cleanup import removal
 
 NAME = f"rust_mozprofile{os.urandom(4).hex()}"  # no one else's process names it
 
@@ -117,7 +117,7 @@ def test_directory_that_is_moved_meanwhile(leftover, tmp_path):
     (leftover / "a" / "b").mkdir(parents=True)
     (leftover / "a" / "b" / "file").touch()
     parent = os.open(leftover.parent, os.O_RDONLY)
-    entries = tree.walk(parent, NAME)
+    entries = removal.walk(parent, NAME)
     while next(entries).name != "file":
         pass
     (leftover / "a" / "b").rename(tmp_path / "b")

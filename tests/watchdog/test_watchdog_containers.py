@@ -12,11 +12,13 @@ import pytest
 from kennel import as_user, family, is_named, needed, records, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory, namespace, retention
-from watchdog.believing import Believer
+from watchdog import namespaces
 from watchdog.clock import uptime
 from watchdog.rules import Rule
-from watchdog.watching import Watch
+from watchdog.validation import directory
+from watchdog.validation import records as retention
+from watchdog.validation.last_validation import Believer
+from watchdog.watcher import Watch
 
 # Starts a browser, and validates it as its own side sees it.
 DRIVER = """
@@ -194,19 +196,19 @@ def test_a_users_own_watchdog_and_container(shared, monkeypatch):
 def test_where_a_path_leads():
     """The last mount over the longest part of it counts, and names may hold spaces."""
     mounts = [
-        namespace.Mount(1, "8:1", "/", "/", "ext4"),
-        namespace.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
-        namespace.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
+        namespaces.Mount(1, "8:1", "/", "/", "ext4"),
+        namespaces.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
+        namespaces.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
     ]
-    assert namespace.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
-    assert namespace.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
-    assert namespace.place([], PurePath("/tmp")) is None
-    assert namespace._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
+    assert namespaces.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
+    assert namespaces.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
+    assert namespaces.place([], PurePath("/tmp")) is None
+    assert namespaces._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
 
 
 def test_more_mounts_than_can_be_read(kennel, contained, caplog, monkeypatch):
     """Then the directory of records may be any of them."""
-    monkeypatch.setattr(namespace, "_MOST_READ", 100)
+    monkeypatch.setattr(namespaces, "_MOST_READ", 100)
     contained(["-m"], OWN_DIRECTORY, "silent")
     assert watch(kennel).killings == []
     assert "mountinfo is longer than 100 bytes" in caplog.text

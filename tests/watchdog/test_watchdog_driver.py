@@ -210,7 +210,7 @@ def test_script_that_starts_the_browser(start, tmp_path, monkeypatch, debugger):
 
 
 def test_records_keep_their_distance(chromium, monkeypatch, is_validated):
-    monkeypatch.setattr("watchdog.session._INTERVAL", 3600.0)
+    monkeypatch.setattr("watchdog.selenium._INTERVAL", 3600.0)
     pid = browser_pid(chromium)
     assert is_validated(pid, lambda: watched(chromium))
     assert not is_validated(pid, lambda: chromium.title)

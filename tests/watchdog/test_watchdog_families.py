@@ -13,12 +13,12 @@ import pytest
 from kennel import CHROMIUM_OPTIONS, family, living, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory, families, processes
-from watchdog.ancestry import Ancestry
+from watchdog import browsers, processes
 from watchdog.clock import uptime
+from watchdog.membership import Ancestry
 from watchdog.rules import Rule, is_part
-from watchdog.validation import validate_process
-from watchdog.watching import Watch
+from watchdog.validation import directory, validate_process
+from watchdog.watcher import Watch
 
 DEAF = "import signal, time; signal.signal(15, 1); time.sleep(600)"
 # Starts what its further arguments say, and waits until this test says that it may end.
@@ -58,8 +58,8 @@ def watch(kennel):
 @pytest.fixture
 def at_once(monkeypatch):
     """What a browser left has little time, and no main process is a launcher."""
-    monkeypatch.setattr(families, "_LEFT_GRACE", 0.3)
-    monkeypatch.setattr(families, "_LAUNCHER", 0.0)
+    monkeypatch.setattr(browsers, "_LEFT_GRACE", 0.3)
+    monkeypatch.setattr(browsers, "_LAUNCHER", 0.0)
 
 
 def look_until(watch, condition):
@@ -112,7 +112,7 @@ def test_orphans_of_a_dead_main_process_die(kennel, watch, caplog, stopped):
 @pytest.mark.usefixtures("at_once")
 def test_what_a_browser_leaves_that_may_not_be_ended(kennel, watch, monkeypatch):
     """That of another user, for a watchdog that is not root."""
-    monkeypatch.setattr("watchdog.watching.may_end", lambda _: False)
+    monkeypatch.setattr("watchdog.watcher.may_end", lambda _: False)
     looks = watch()
     process, child = parent_of(kennel, looks, named(kennel), "-ISc", DEAF)
     process.kill()
@@ -133,8 +133,8 @@ def test_a_content_process_is_no_browser_of_its_own(kennel, watch):
 
 @reliability("Watchdog", fault="a browser is closed", promise="what ends by itself after it is not killed")
 def test_what_ends_by_itself_after_its_browser(kennel, watch, monkeypatch, caplog):
-    monkeypatch.setattr(families, "_LAUNCHER", 0.0)
-    monkeypatch.setattr(families, "_LEFT_GRACE", 60.0)
+    monkeypatch.setattr(browsers, "_LAUNCHER", 0.0)
+    monkeypatch.setattr(browsers, "_LEFT_GRACE", 60.0)
     looks = watch()
     wait = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
     process, child = parent_of(kennel, looks, named(kennel), "-ISc", wait, kennel.home / "leave")

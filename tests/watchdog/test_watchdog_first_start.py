@@ -11,13 +11,13 @@ from kennel import WATCHDOG, needed, wait_for
 
 from servermonitoring.configuration import ConfigurationError
 from tests.reliability import reliability
-from watchdog import truce
+from watchdog import first_start
 from watchdog.clock import uptime
-from watchdog.rulebook import load
+from watchdog.first_start import Truce
 from watchdog.rules import DEFAULT, Rule
+from watchdog.settings import load
 from watchdog.state import Heartbeat, write_heartbeat
-from watchdog.truce import Truce
-from watchdog.watching import Watch
+from watchdog.watcher import Watch
 
 # The default rule means every Firefox, so it is tried where there is no other.
 ALONE = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
@@ -61,10 +61,10 @@ def test_nothing_is_killed_before_the_end(kennel, caplog):
 
 
 def test_when_there_is_one(tmp_path):
-    assert truce.begin([DEFAULT], tmp_path).left(uptime()) > 100
-    assert truce.begin([Rule()], tmp_path).left(uptime()) == 0  # somebody wrote it
+    assert first_start.begin([DEFAULT], tmp_path).left(uptime()) > 100
+    assert first_start.begin([Rule()], tmp_path).left(uptime()) == 0  # somebody wrote it
     write_heartbeat(tmp_path, Heartbeat(1, 1.0, 30.0, 1.0))
-    assert truce.begin([DEFAULT], tmp_path).left(uptime()) == 0
+    assert first_start.begin([DEFAULT], tmp_path).left(uptime()) == 0
 
 
 @reliability(

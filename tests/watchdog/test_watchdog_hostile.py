@@ -9,13 +9,14 @@ import time
 import pytest
 from kennel import as_user, needed, wait_for
 
-from watchdog import directory, processes, retention
-from watchdog.believing import Believer
+from watchdog import processes
+from watchdog.browser import Family
 from watchdog.clock import uptime
-from watchdog.family import Family
 from watchdog.rules import Rule
-from watchdog.validation import validate_process
-from watchdog.watching import Watch
+from watchdog.validation import directory, validate_process
+from watchdog.validation import records as retention
+from watchdog.validation.last_validation import Believer
+from watchdog.watcher import Watch
 
 OWNER, ENEMY = 65534, 54321  # two users that are not root
 

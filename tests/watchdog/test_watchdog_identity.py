@@ -13,19 +13,19 @@ import pytest
 from kennel import WATCHDOG, is_named, needed, wait_for
 
 from watchdog import processes
+from watchdog.browsers import Families
 from watchdog.clock import uptime
-from watchdog.families import Families
-from watchdog.killing import Killing
+from watchdog.process_table import Table
 from watchdog.rules import Rule
-from watchdog.table import Table
+from watchdog.termination import Killing
 from watchdog.validation import validate_process
-from watchdog.watching import Watch
+from watchdog.watcher import Watch
 
 REUSE = textwrap.dedent("""
     import os, subprocess, sys, time
     from watchdog.rules import Rule
     from watchdog.validation import validate_process
-    from watchdog.watching import Watch
+    from watchdog.watcher import Watch
 
     def browser():
         process = subprocess.Popen([sys.argv[1], "-ISc", "import time; time.sleep(600)"])
@@ -45,7 +45,7 @@ REUSE = textwrap.dedent("""
     second = browser()
     assert second.pid == first.pid, (first.pid, second.pid)
     time.sleep(max(0, 8.05 - (time.clock_gettime(time.CLOCK_BOOTTIME) - family.main.started)))
-    from watchdog.killing import Killing
+    from watchdog.termination import Killing
     try:
         Killing(family, 0, hurried=False)
         print("killed the wrong one")
@@ -61,7 +61,7 @@ REUSE = textwrap.dedent("""
 WRAP = textwrap.dedent("""
     import os, signal, time
     from watchdog.clock import uptime
-    from watchdog.table import Table
+    from watchdog.process_table import Table
 
     def start_from(pid, count):
         with open("/proc/sys/kernel/ns_last_pid", "w") as last:

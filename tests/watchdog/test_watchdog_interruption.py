@@ -10,11 +10,10 @@ from kennel import records, wait_for
 
 from tests.reliability import reliability
 from watchdog import processes
-from watchdog.clock import uptime
-from watchdog.interruption import Interruptions
+from watchdog.clock import Interruptions, uptime
 from watchdog.rules import Rule
 from watchdog.validation import validate_process
-from watchdog.watching import Watch
+from watchdog.watcher import Watch
 
 NOW = 1000.0
 

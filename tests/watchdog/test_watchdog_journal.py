@@ -8,7 +8,7 @@ from kennel import needed
 
 from tests.reliability import reliability
 from watchdog import journal, processes
-from watchdog.family import Family
+from watchdog.browser import Family
 from watchdog.journal import Journal
 from watchdog.rules import Rule
 

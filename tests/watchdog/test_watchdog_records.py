@@ -13,16 +13,15 @@ import pytest
 from kennel import WATCHDOG, as_user, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory, processes, records, validation_socket
-from watchdog.believing import Believer
+from watchdog import processes, validation
+from watchdog.browser import Family
+from watchdog.browsers import Families
 from watchdog.clock import uptime
-from watchdog.families import Families
-from watchdog.family import Family
-from watchdog.receiver import Receiver
+from watchdog.process_table import Table
 from watchdog.rules import Rule
-from watchdog.table import Table
-from watchdog.validation import validate_process
-from watchdog.validations import Validations
+from watchdog.validation import directory, records, validate_process
+from watchdog.validation.last_validation import Believer
+from watchdog.validation.receiver import Receiver, Validations
 
 OWNER, ENEMY = 65534, 54321  # two users that are not root
 HUNG = "validated_within = 1\nrevalidated_every = 1\ngrace = 0.3"
@@ -139,7 +138,7 @@ def test_validations_through_the_socket(kennel, watching, monkeypatch):
 def test_hostile_senders(kennel, shared, monkeypatch):
     shared.chmod(0o755)
     path = shared / "validation.socket"
-    monkeypatch.setenv(validation_socket.VARIABLE, str(path))
+    monkeypatch.setenv(validation.VARIABLE, str(path))
     monkeypatch.setenv(directory.VARIABLE, "/proc/none")
     program = shared / "firefox"
     shutil.copy(needed("sleep"), program)
@@ -174,10 +173,10 @@ def test_flooded_socket(kennel, monkeypatch):
     """The sender never waits, and the receiver reads at a bounded rate."""
     heard = []
     path = kennel.home / "validation.socket"
-    monkeypatch.setattr("watchdog.receiver._MOST", 5)
+    monkeypatch.setattr("watchdog.validation.receiver._MOST", 5)
     receiver = Receiver(path, lambda message, _: heard.append(message))
     begun = time.monotonic()
-    sent = [validation_socket.send("1-1", 1.0) for _ in range(2000)]
+    sent = [validation.send("1-1", 1.0) for _ in range(2000)]
     assert len(heard) <= 5 * (time.monotonic() - begun + 1) + 5
     assert sent.count(False) > 0
     receiver.close()

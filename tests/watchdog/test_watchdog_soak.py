@@ -13,9 +13,8 @@ import pytest
 from kennel import family, living, needed, wait_for
 
 from tests.reliability import reliability
-from watchdog import directory
 from watchdog.clock import uptime
-from watchdog.validation import validate_process
+from watchdog.validation import directory, validate_process
 
 # Seconds by the test's clock.
 HOUR = 3600

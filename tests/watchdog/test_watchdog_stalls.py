@@ -194,7 +194,7 @@ def test_configuration_becomes_a_pipe(kennel, watching):
 def test_sigterm_when_all_else_hangs(kennel):
     code = """
 import os
-from watchdog.signals import Signals
+from watchdog.daemon import Signals
 signals = Signals()
 signals.longest_end = 0.5
 reading, _ = os.pipe()

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchdog.pacing import pause
-from watchdog.rulebook import rules_of
+from watchdog.policy import Facts, Reason, due_at, pause, verdict
 from watchdog.rules import DEFAULT, Rule
-from watchdog.verdict import Facts, Reason, due_at, verdict
+from watchdog.settings import rules_of
 
 YOUNG = Facts(started=1000, memory=500_000_000, validated=None)
 

@@ -7,12 +7,12 @@ import logging
 from pathlib import Path
 
 from servermonitoring.values import in_words
+from watchdog.browser import Family
 from watchdog.clock import uptime
-from watchdog.family import Family
+from watchdog.policy import Reason, verdict
 from watchdog.processes import user_name
 from watchdog.rules import DEFAULT, Rule
 from watchdog.state import heartbeat
-from watchdog.verdict import Reason, verdict
 
 log = logging.getLogger(__name__)
 

@@ -1,16 +1,47 @@
-"""Reads the validation records: whoever may write in the directory, only a browser's own user is believed."""
+"""Reads the validation records, and decides which may be removed."""
 
 import contextlib
 import math
 import os
 import re
 import stat
+import time
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from watchdog import processes, retention
+from watchdog import namespaces, processes
 from watchdog.processes import Process
+
+_FOREIGN = 86_400.0  # seconds for which a record of unknown or other namespaces is kept
+_MARK = " in "  # between what a record says of its writer and the namespaces
+
+
+def mark() -> str:
+    """What a record says of the namespaces in which it is written."""
+    return _MARK + namespaces.own()
+
+
+def is_over(descriptor: int, name: str) -> bool:
+    """Whether a record whose process is not seen may go. Raises OSError."""
+    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        return True  # no record
+    return time.time() - max(status.st_mtime, status.st_ctime) > _FOREIGN or _is_ours(descriptor, name)
+
+
+def _is_ours(descriptor: int, name: str) -> bool:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        file = os.open(name, flags, dir_fd=descriptor)
+    except OSError:
+        return False
+    try:
+        text = os.read(file, 500).decode(errors="replace")
+    finally:
+        os.close(file)
+    return bool(namespaces.own()) and text.rstrip().endswith(mark())
+
 
 _NAME = re.compile(r"(?P<pid>\d{1,10})-(?P<start>\d{1,20})(?:\.\w{1,40})?")
 _LARGEST = 4096  # bytes
@@ -68,7 +99,7 @@ def remove_dead(descriptor: int, needed: Collection[tuple[int, int]]) -> None:
             continue
         process = int(match["pid"]), int(match["start"])
         with contextlib.suppress(OSError):
-            if process not in needed and not processes.alive(*process) and retention.is_over(descriptor, name):
+            if process not in needed and not processes.alive(*process) and is_over(descriptor, name):
                 os.unlink(name, dir_fd=descriptor)
 
 

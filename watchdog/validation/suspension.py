@@ -1,13 +1,64 @@
-"""Suspends the validation limits while validations cannot be recorded: their absence then means nothing."""
+"""Whether a record can be made: free space, free inodes, and a file that is written and removed again."""
 
 import contextlib
+import errno
 import logging
 import os
 
-from watchdog import capacity, directory
-from watchdog.sentinel import Sentinel
+from watchdog import processes
+from watchdog.validation import directory, records
+
+
+def check(descriptor: int) -> None:
+    """Ask the file system, at almost no cost. Raise OSError if no user but root can make a file there."""
+    status = os.fstatvfs(descriptor)
+    if status.f_flag & os.ST_RDONLY:
+        raise _error(errno.EROFS)
+    if status.f_blocks and not status.f_bavail:
+        raise _error(errno.ENOSPC)
+    if status.f_files and not status.f_favail:  # some file systems do not count them
+        raise OSError(errno.ENOSPC, f"no inodes left: {directory.location()}")
+
+
+def try_out(descriptor: int) -> None:
+    """Write a file as a record is written, and remove it: quotas and remounts show only so. Raise OSError."""
+    os.unlink(directory.write_beside(descriptor, processes.own_identity(), b"0.00\n"), dir_fd=descriptor)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, f"{os.strerror(number)}: {directory.location()}")
+
 
 log = logging.getLogger(__name__)
+
+
+class Sentinel:
+    """Nobody can take its name beforehand, and it is removed like a record once this process has ended."""
+
+    def __init__(self) -> None:
+        self._name = ""
+
+    def lay(self) -> None:
+        """Make it, if it is not there. Raise OSError."""
+        if self._name:
+            return
+        content = f"0.00\nthe watchdog's own{records.mark()}\n".encode()
+        with directory.opened() as descriptor:
+            self._name = directory.write_beside(descriptor, processes.own_identity(), content)
+
+    def is_lost(self) -> bool:
+        """Return whether it was removed since it was laid. Raise OSError."""
+        if not self._name:
+            return False
+        try:
+            with directory.opened() as descriptor:
+                os.stat(self._name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            log.warning("validation records were removed from %s: validations are awaited anew", directory.location())
+            self._name = ""
+            return True
+        return False
+
 
 _TEST_EVERY = 0.5  # seconds
 
@@ -54,9 +105,9 @@ class Suspension:
     def _try(self, *, thoroughly: bool) -> None:
         try:
             with directory.opened() as descriptor:
-                capacity.check(descriptor)
+                check(descriptor)
                 if thoroughly:
-                    capacity.try_out(descriptor)
+                    try_out(descriptor)
         except FileNotFoundError:
             if self._repair:
                 raise

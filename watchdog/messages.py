@@ -1,6 +1,6 @@
 """Says what the watchdog does: to people in the log, to programs in kills.jsonl.
 
-An alert is a log record of level ERROR; that of a kill carries it as `kill`. alerting.py sends those on.
+An alert is a log record of level ERROR; that of a kill carries it as `kill`. alerting.handler sends those on.
 """
 
 import logging
@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
-from watchdog.family import Family
+from watchdog.browser import Family
+from watchdog.policy import Verdict
 from watchdog.processes import Process, user_name
 from watchdog.rules import Rule
 from watchdog.state import Kill
 from watchdog.state_writer import StateWriter
-from watchdog.verdict import Verdict
 
 log = logging.getLogger("watchdog")
 _MOST_NAMED = 10  # processes in one line

@@ -11,9 +11,58 @@ possible, a full disk say, the file's time of modification is set to the uptime:
 import logging
 import os
 import time
+from pathlib import Path
 
-from watchdog import directory, processes, retention, validation_socket
+from watchdog import processes
 from watchdog.clock import uptime
+from watchdog.validation import directory, records
+
+VARIABLE = "WATCHDOG_SOCKET"  # set, but empty: none
+NAME = "validation.socket"
+_DIRECTORY = "servermonitoring"
+
+
+def send(name: str, now: float) -> bool:
+    """Tell every watchdog that may watch this user's processes; return whether one has it. Never waits."""
+    import socket  # the record is enough for whoever has no watchdog
+
+    heard = False
+    content = f"{name} {now:.2f}\n".encode()
+    for path in _known():
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+                sender.sendto(content, str(path))
+        except OSError:  # there is none, it has just ended, or it is flooded
+            continue
+        heard = True
+    return heard
+
+
+def own() -> Path | None:
+    """Return where a watchdog of this user has its socket; None for nowhere."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen is not None:
+        return Path(chosen) if chosen else None
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if runtime:
+        return Path(runtime) / NAME
+    base = _system() if os.geteuid() == 0 else _personal()
+    return base / _DIRECTORY / NAME if base.is_dir() else None
+
+
+def _known() -> list[Path]:
+    if VARIABLE in os.environ:
+        return [path for path in [own()] if path]
+    return [base / _DIRECTORY / NAME for base in (_system(), _personal())]
+
+
+def _system() -> Path:
+    return Path("/run")
+
+
+def _personal() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -31,7 +80,7 @@ def validate_process(pid: int) -> bool:
             _say(f"process {pid} cannot be validated: there is no such process")
             return False
         name, now = process.identity, uptime()
-        heard = validation_socket.send(name, now)
+        heard = send(name, now)
         try:
             _record(name, now)
         except OSError:
@@ -57,7 +106,7 @@ def _record(name: str, now: float) -> None:
 
 def _content(now: float) -> bytes:
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return f"{now:.2f}\nvalidated {date} by process {os.getpid()}{retention.mark()}\n".encode()
+    return f"{now:.2f}\nvalidated {date} by process {os.getpid()}{records.mark()}\n".encode()
 
 
 def _write(descriptor: int, name: str, content: bytes) -> None:

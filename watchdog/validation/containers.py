@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from watchdog import directory, namespace
+from watchdog import namespaces
+from watchdog.browser import Family
 from watchdog.clock import TICKS
-from watchdog.family import Family
 from watchdog.processes import Process
-from watchdog.records import Found
+from watchdog.validation import directory
+from watchdog.validation.records import Found
 
 Read = Callable[[int, list[Process], int, float], Found]  # of a directory: records.newest
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def tell_own() -> None:
     """Say so, if the watchdog itself is in a container."""
-    if namespace.is_container():
+    if namespaces.is_container():
         log.info("the watchdog runs in a container: browsers outside of it are not watched")
 
 
@@ -82,11 +83,11 @@ def _say_hidden(family: Family, why: str) -> None:
 
 def _as_seen_by(main: Process, members: list[Process]) -> tuple[list[Process], float]:
     """Return the members by the pids and starts that the main process sees, and by how much its uptime is ahead."""
-    ticks = namespace.boot_offset(main.pid) - namespace.boot_offset("self")
-    depth = len(namespace.pids(main.pid))
+    ticks = namespaces.boot_offset(main.pid) - namespaces.boot_offset("self")
+    depth = len(namespaces.pids(main.pid))
     inner = [member._replace(start=member.start + ticks) for member in members]
     if depth > 1:
-        by_pids = ((member, namespace.pids(member.pid)) for member in inner)
+        by_pids = ((member, namespaces.pids(member.pid)) for member in inner)
         inner = [member._replace(pid=pids[depth - 1]) for member, pids in by_pids if len(pids) >= depth]
     return inner, ticks / TICKS
 
@@ -96,12 +97,12 @@ def _directory(pid: int) -> tuple[int | None, str]:
 
     Neither, if it is the watchdog's, or if there is none: then nothing was ever validated in there.
     """
-    if namespace.sees_the_same(pid):
+    if namespaces.sees_the_same(pid):
         return None, ""
     path = Path(os.path.realpath(directory.location()))
     try:
-        theirs, ours = namespace.mounts(pid), namespace.mounts("self")
-        if namespace.place(theirs, path) == namespace.place(ours, path):
+        theirs, ours = namespaces.mounts(pid), namespaces.mounts("self")
+        if namespaces.place(theirs, path) == namespaces.place(ours, path):
             return None, ""
         kinds = {mount.number: mount.kind for mount in (*ours, *theirs)}
         return _walk(Path(f"/proc/{pid}/root"), path.parts[1:], kinds), ""

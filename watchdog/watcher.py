@@ -6,21 +6,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from watchdog import cleaning, container, pacing, telling
+from watchdog import messages, policy
 from watchdog.background import in_background
-from watchdog.believing import Believer
-from watchdog.clock import uptime
-from watchdog.families import Families
-from watchdog.family import Family
-from watchdog.interruption import Interruptions
+from watchdog.browser import Family
+from watchdog.browsers import Families
+from watchdog.cleanup import leftovers
+from watchdog.clock import Interruptions, uptime
+from watchdog.first_start import Truce
 from watchdog.journal import Journal
-from watchdog.killing import Killing
+from watchdog.policy import Reason, Verdict, verdict
+from watchdog.process_table import Table
 from watchdog.rules import Rule
-from watchdog.signalling import may_end
 from watchdog.state_writer import StateWriter
-from watchdog.table import Table
-from watchdog.truce import Truce
-from watchdog.verdict import Reason, Verdict, verdict
+from watchdog.termination import Killing, may_end
+from watchdog.validation import containers
+from watchdog.validation.last_validation import Believer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Watch:
         self._interruptions = Interruptions(uptime())
         self._excused = 0.0
         self.truce = Truce()
-        container.tell_own()
+        containers.tell_own()
 
     def look(self) -> None:
         now = uptime()
@@ -72,11 +72,11 @@ class Watch:
     def pause(self, longest: float) -> float:
         """Seconds until the next look."""
         if self.killings:
-            return pacing.DYING
+            return policy.DYING
         now = uptime()
         longest = min(longest, self.families.due() - now, self.truce.left(now) or longest)
         judged = ((family.facts(self._excused_until()), family.rule) for family in self._judged())
-        return pacing.pause(judged, now, longest)
+        return policy.pause(judged, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
         """Judge by other rules from now on; killings under way go on."""
@@ -90,7 +90,7 @@ class Watch:
             with contextlib.suppress(OSError):  # the next turn may go well
                 self._find(now)
                 self._go_on_killing(now)
-            time.sleep(pacing.DYING)
+            time.sleep(policy.DYING)
         self.believer.close()
 
     def _find(self, now: float) -> list[Family]:
@@ -108,7 +108,7 @@ class Watch:
     def _greet(self, family: Family, now: float) -> None:
         family.memory = family.weigh(now)
         self.believer.ask(family, now)
-        log.info("watching %s", telling.in_a_line(family, now))
+        log.info("watching %s", messages.in_a_line(family, now))
         if not may_end(family.main):
             self._spare(family, "this user may not end it: it is not watched")
         else:
@@ -141,7 +141,7 @@ class Watch:
         if self._dry_run:
             self._spare(family, f"would be killed: {found.message}")
             return
-        kill = telling.kill_of(family, found, now)
+        kill = messages.kill_of(family, found, now)
         self._note(family, wait=not hurried)
         try:
             self.killings.append(Killing(family, now, hurried=hurried))
@@ -150,7 +150,7 @@ class Watch:
         except PermissionError:
             self._spare(family, f"this user may not end it, though it {found.message}")
         else:
-            telling.tell_kill(self.state, kill)
+            messages.tell_kill(self.state, kill)
 
     def _spare(self, family: Family, why: str) -> None:
         self._spared[family.main[:2]] = why
@@ -169,7 +169,7 @@ class Watch:
         if family.main[:2] in self._spared:
             self.families.forget(family)
             return
-        what = f"has ended, and what it started lives on: {telling.processes_in_words(family.members.values())}"
+        what = f"has ended, and what it started lives on: {messages.processes_in_words(family.members.values())}"
         if self._dry_run:
             self._spare(family, f"{what}; it would be killed")
             self.families.forget(family)
@@ -182,7 +182,7 @@ class Watch:
         for family in self._journal.unfinished():
             log.warning(
                 "an earlier watchdog was killing %s, process %d; what is left of it is killed: %s",
-                family.main.name, family.main.pid, telling.processes_in_words(family.members.values()),
+                family.main.name, family.main.pid, messages.processes_in_words(family.members.values()),
             )  # fmt: skip
             self.families.take(family)
             self._complete(family, now)
@@ -214,7 +214,7 @@ class Watch:
 
 
 def _remove_profiles(family: Family) -> None:
-    for leftover in cleaning.remove_profiles(family.arguments, family.uid):
+    for leftover in leftovers.remove_profiles(family.arguments, family.uid):
         if leftover.error:
             log.warning("the profile %s could not be removed: %s", leftover.path, leftover.error)
         else:

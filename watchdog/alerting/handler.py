@@ -19,10 +19,10 @@ from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.sentry import Sentry
 from servermonitoring.tally import Tally
 from servermonitoring.values import in_words, size_in_words
-from watchdog.addressee import Addressee
+from watchdog.alerting.throttle import WINDOW, Storm
 from watchdog.processes import user_name
+from watchdog.settings import Addressee
 from watchdog.state import Kill
-from watchdog.storm import WINDOW, Storm
 
 log = logging.getLogger(__name__)
 

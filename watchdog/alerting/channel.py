@@ -1,14 +1,14 @@
-"""Whether alerts are sent now, and to whom; alerting.py is loaded only where they are."""
+"""Whether alerts are sent now, and to whom; `handler` is loaded only where they are."""
 
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.addressee import VARIABLE, Addressee
 from watchdog.background import in_background
+from watchdog.settings import VARIABLE, Addressee
 
 if TYPE_CHECKING:
-    from watchdog.alerting import Alerts
+    from watchdog.alerting.handler import Alerts
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Outlet:
             self._alerts = None
 
     def _open(self, to: Addressee, spool: Path) -> None:
-        from watchdog.alerting import Alerts
+        from watchdog.alerting.handler import Alerts
 
         try:
             self._alerts = Alerts(to, spool)

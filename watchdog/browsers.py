@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from watchdog import processes
-from watchdog.family import Family
+from watchdog.browser import Family
 from watchdog.membership import Membership
+from watchdog.process_table import YOUNG, Table
 from watchdog.processes import Process
 from watchdog.rules import Rule, is_part
-from watchdog.table import YOUNG, Table
 
 _LAUNCHER = 5.0  # seconds: a main process that was not seen to live longer has only started another
 _LEFT_GRACE = 5.0  # seconds in which what an ended browser leaves may end by itself

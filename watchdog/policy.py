@@ -1,6 +1,7 @@
 """Decides whether a browser has to die. Pure: it knows only what it is given."""
 
 import math
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -51,3 +52,25 @@ def due_at(family: Facts, rule: Rule) -> float | None:
     else:
         since, allowed = family.validated, rule.revalidated_every
     return None if allowed is None else max(since, family.excused) + allowed
+
+
+_FASTEST_GROWTH = 1_000_000_000  # bytes a second: twice what a browser was seen to do
+_SHORTEST = 0.02  # seconds between two looks, however near the limit
+DYING = 0.01  # seconds between two looks at one that is being killed
+
+
+def pause(families: Iterable[tuple[Facts, Rule]], now: float, longest: float) -> float:
+    """Seconds until the next look."""
+    return min([longest, *(max(_SHORTEST, _needed(facts, rule, now)) for facts, rule in families)])
+
+
+def _needed(facts: Facts, rule: Rule, now: float) -> float:
+    times = []
+    if rule.max_memory is not None:
+        times.append((rule.max_memory - facts.memory) / _FASTEST_GROWTH)
+    due = due_at(facts, rule)
+    if due is not None:
+        times.append(due - now)
+    if facts.validated is None and rule.revalidated_every is not None:  # it may have been, since
+        times.append(facts.asked + rule.revalidated_every - now)
+    return min(times, default=float("inf"))

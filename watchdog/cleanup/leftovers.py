@@ -1,12 +1,53 @@
 """`watchdog clean`: removes what dead browsers left in /tmp."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from watchdog import profiles, removal, usage
+from servermonitoring import owner
+from watchdog.cleanup import in_use, removal
+
+_TEMPORARY = re.compile(
+    r"rust_mozprofile\w{1,40}"  # geckodriver
+    r"|tmp[\w-]{1,40}\.mozrunner"  # marionette
+    r"|\.?(?:org\.chromium\.Chromium|com\.google\.Chrome)\.[\w.-]{1,40}"  # chromedriver, Chromium
+    r"|\.?scoped_dir[\w.-]{0,40}"
+)
+_OPTION = re.compile(r"--?(?:profile|user-data-dir)(?:=(?P<path>.+))?")
+
+
+def temporary(name: str) -> bool:
+    """Whether drivers, browsers and health checks give such names to what they ought to remove themselves."""
+    return _TEMPORARY.fullmatch(name) is not None or owner.is_directory_name(name)
+
+
+def named_in(arguments: list[str]) -> Iterator[Path]:
+    """The profile directories in a browser's command line."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        match = _OPTION.fullmatch(argument)
+        path = match and (match["path"] or following)
+        if path and path.startswith("/"):
+            yield Path(path)
+
+
+def leftovers(arguments: list[str]) -> list[Path]:
+    """What a browser that was killed leaves: its temporary profile, and the directory of its socket."""
+    found = []
+    for profile in named_in(arguments):
+        found += [path for path in (profile, *_socket_directory(profile)) if temporary(path.name)]
+    return found
+
+
+def _socket_directory(profile: Path) -> list[Path]:
+    """Chromium's, told by a link in its profile."""
+    try:
+        return [(profile / "SingletonSocket").readlink().parent]
+    except OSError:
+        return []
+
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -21,11 +62,11 @@ class Leftover(NamedTuple):
 
 def clean(directory: Path, older_than: float, *, dry_run: bool) -> Iterator[Leftover]:
     """Remove the leftovers of that age (seconds) in a directory, or only tell them. Raises OSError."""
-    used = usage.used_entries(directory)
+    used = in_use.used_entries(directory)
     parent = os.open(directory, _FLAGS)
     try:
         for name in sorted(os.listdir(parent)):  # noqa: PTH208 - a descriptor
-            if profiles.temporary(name) and name not in used and _is_left(parent, name, older_than):
+            if temporary(name) and name not in used and _is_left(parent, name, older_than):
                 yield _leftover(directory, parent, name, dry_run=dry_run)
     finally:
         os.close(parent)
@@ -34,13 +75,13 @@ def clean(directory: Path, older_than: float, *, dry_run: bool) -> Iterator[Left
 def remove_profiles(arguments: list[str], uid: int) -> list[Leftover]:
     """Remove the temporary profile of a browser that was killed; of its own user's, and of no other's."""
     removed = []
-    for path in profiles.leftovers(arguments):
+    for path in leftovers(arguments):
         try:
             parent = os.open(path.parent, _FLAGS)
         except OSError:
             continue
         try:
-            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not usage.locked(parent, path.name):
+            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not in_use.locked(parent, path.name):
                 removed.append(_remove(path, parent, path.name, uid))
         except FileNotFoundError:
             continue  # it has cleaned up itself
@@ -57,7 +98,7 @@ def _is_left(parent: int, name: str, older_than: float) -> bool:
     if os.geteuid() not in (0, status.st_uid):
         return False
     # No one can set the time of the last change back, and a young directory may be about to be used.
-    return time.time() - status.st_ctime >= older_than and not usage.locked(parent, name)
+    return time.time() - status.st_ctime >= older_than and not in_use.locked(parent, name)
 
 
 def _leftover(directory: Path, parent: int, name: str, *, dry_run: bool) -> Leftover:

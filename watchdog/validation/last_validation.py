@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
-from watchdog import container, directory, records, validation_socket
+from watchdog import validation
 from watchdog.background import in_background
+from watchdog.browser import Family
 from watchdog.clock import uptime
-from watchdog.family import Family
-from watchdog.receiver import Receiver
-from watchdog.records import Found
-from watchdog.suspension import Suspension
-from watchdog.validations import Validations
-from watchdog.verdict import due_at
+from watchdog.policy import due_at
+from watchdog.validation import containers, directory, records
+from watchdog.validation.receiver import Receiver, Validations
+from watchdog.validation.records import Found
+from watchdog.validation.suspension import Suspension
 
 log = logging.getLogger(__name__)
 _MOST_SAID = 1000
@@ -43,7 +43,7 @@ class Believer:
 
     def listen(self) -> None:
         """Hear validations through the socket, too, until `close`. What is wrong is said."""
-        path = validation_socket.own()
+        path = validation.own()
         try:
             if path is not None:
                 self._receiver = Receiver(path, self._known.hear)
@@ -110,12 +110,12 @@ class Believer:
         finally:
             self._saving.release()
 
-    def _read(self, family: Family, now: float, read: container.Read) -> bool:
+    def _read(self, family: Family, now: float, read: containers.Read) -> bool:
         """Return whether a record was there that is not believed."""
         found, members = Found(None, []), family.all_members()
         try:
             with directory.opened() as descriptor:
-                found = container.newest(read, descriptor, members, family, now)
+                found = containers.newest(read, descriptor, members, family, now)
         except FileNotFoundError:
             pass  # there are no records
         except OSError as error:

@@ -7,19 +7,40 @@ that nobody has seen, and nobody's child is found no more.
 """
 
 import logging
+import os
 import signal
 
 from watchdog import processes
-from watchdog.family import Family
+from watchdog.browser import Family
 from watchdog.processes import Process
-from watchdog.signalling import send
+
+
+def send(process: Process, number: int) -> None:
+    """Send a signal. Raises ProcessLookupError if it is gone, PermissionError if this user may not end it."""
+    descriptor = os.pidfd_open(process.pid)  # from now on no other process can have the pid
+    try:
+        if not processes.alive(process.pid, process.start):
+            raise ProcessLookupError(f"process {process.pid} is gone")
+        signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def may_end(process: Process) -> bool:
+    """Whether this user may end it; true for one that is gone, as nothing stands in the way."""
+    try:
+        send(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
+
 
 log = logging.getLogger(__name__)
-
 _GROWTH = 0.01  # of the memory at the first signal: who grows by more has no grace
 _LONGEST_STOP = 1.0  # seconds until it is killed though not all of it has stopped (one that waits for a disk)
 _GIVE_UP = 5.0  # seconds after the SIGKILL
-
 _Identity = tuple[int, int]  # pid, start
 
 
