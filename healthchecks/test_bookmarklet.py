@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.addresses import Url
-from servermonitoring import credentials
+from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _script(text: str) -> str:
 
 
 def _public(argument: str) -> str:
-    if any(credentials.values(argument)):
+    if any(known_secrets.values(argument)):
         raise ValueError("holds a password or token, which every user of this machine would see among the processes")
     return argument
 

@@ -62,7 +62,7 @@ def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
 
 
 def _life(directory: Path) -> Life:
-    from watchdog.state import heartbeat, kills
+    from servermonitoring.watchdog_state import heartbeat, kills
 
     beat, now = heartbeat(directory), time.time()
     if beat is None:

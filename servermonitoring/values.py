@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
 _TOO_MUCH = 1e30  # of anything
 _LONGEST = 3660 * 86400.0  # seconds
@@ -17,7 +18,6 @@ _BYTES = {
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-
 _DECIMAL = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
@@ -109,3 +109,14 @@ def iso(moment: "datetime") -> str:
     from datetime import UTC
 
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
+
+
+def without_formula(text: str) -> str:
+    """Return the text with an apostrophe before what a spreadsheet would take for a formula.
+
+    Also behind a semicolon or a tab, where a spreadsheet of another country begins a cell.
+    """
+    return _FORMULA.sub(r"\1'", text)

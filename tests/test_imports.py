@@ -56,8 +56,8 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 ]
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
-    ("servermonitoring.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by servermonitoring.sentry
-    ("servermonitoring.posting", set(), {"certifi"}),  # where it is installed
+    ("servermonitoring.sentry.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by sentry.client
+    ("servermonitoring.delivery.connection", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
@@ -159,7 +159,9 @@ def test_imports_go_one_way():
 
 def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
     """It takes longer to load than most runs need for all else."""
-    early = [str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sdk" and not each.deferred]
+    early = [
+        str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sentry.sdk" and not each.deferred
+    ]
     assert early == []
 
 
@@ -208,7 +210,7 @@ def test_everything_of_ours_is_looked_at():
         ("healthchecks/clients/new", "from healthchecks.plugin.run import Run"),
         ("healthchecks/test_new", "from healthchecks.plugin.target import Target"),
         ("healthchecks/test_new", "from watchdog import state"),
-        ("healthchecks/test_new", "import watchdog.state"),
+        ("healthchecks/test_new", "import servermonitoring.watchdog_state"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, name, line):

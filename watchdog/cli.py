@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring import __version__, state, values
+from servermonitoring import __version__, state_directory, values
 from servermonitoring.values import size_in_words
 from watchdog import log_stream, settings
 
@@ -44,7 +44,7 @@ def _watch(options: argparse.Namespace, signals: "Signals") -> int:
     log.info("rules from %s", book.source or "nowhere, so the default one")
     tell_rules(book)
     looks = Watch(book.rules, directory, dry_run=options.dry_run)
-    outlet = Outlet(None if options.dry_run else state.location(book.state) / "spool" / "watchdog")
+    outlet = Outlet(None if options.dry_run else state_directory.location(book.state) / "spool" / "watchdog")
     daemon = Daemon(looks, signals, options.poll_interval, lambda: settings.load(options.config), outlet)
     if not options.once:
         looks.state.lock()
@@ -68,11 +68,11 @@ def run_validate(options: argparse.Namespace) -> int:
 
 
 def run_status(options: argparse.Namespace) -> int:
+    from servermonitoring.watchdog_state import heartbeat
     from watchdog import status as now
-    from watchdog.state import heartbeat
 
     book = settings.load(options.config)
-    directory = state.location(book.state)
+    directory = state_directory.location(book.state)
     _say((now.as_json if options.json else now.as_text)(book.rules, directory))
     return OK if now.running(heartbeat(directory)) else NOT_DONE
 
@@ -97,7 +97,7 @@ def run_clean(options: argparse.Namespace) -> int:
 
 def _state_directory(book: settings.Rulebook) -> Path | None:
     try:
-        return state.directory(book.state, root_may_share=True)
+        return state_directory.directory(book.state, root_may_share=True)
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.watchdog_state import Heartbeat
 from watchdog import background, messages, sd_notify
 from watchdog.alerting.channel import Outlet
 from watchdog.settings import Rulebook
-from watchdog.state import Heartbeat
 from watchdog.watcher import Watch
 
 LONGEST_END = 45.0  # seconds from SIGTERM to the end, whatever hangs

@@ -7,12 +7,12 @@ import logging
 from pathlib import Path
 
 from servermonitoring.values import in_words
+from servermonitoring.watchdog_state import heartbeat
 from watchdog.browser import Family
 from watchdog.clock import uptime
 from watchdog.policy import Reason, verdict
 from watchdog.processes import user_name
 from watchdog.rules import DEFAULT, Rule
-from watchdog.state import heartbeat
 
 log = logging.getLogger(__name__)
 

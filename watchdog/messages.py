@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
+from servermonitoring.watchdog_state import Kill
 from watchdog.browser import Family
 from watchdog.policy import Verdict
 from watchdog.processes import Process, user_name
 from watchdog.rules import Rule
-from watchdog.state import Kill
 from watchdog.state_writer import StateWriter
 
 log = logging.getLogger("watchdog")

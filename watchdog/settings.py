@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
-from servermonitoring.configuration import ConfigurationError, Problem, most_similar, nearest, place
-from servermonitoring.dsn import Dsn, in_force
-from servermonitoring.echo import echo, told
+from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, told
 from servermonitoring.secret import Secret
+from servermonitoring.sentry.dsn import Dsn, in_force
 from watchdog.rules import DEFAULT, Rule
 
 VARIABLE = "WATCHDOG_SENTRY_DSN"

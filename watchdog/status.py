@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.values import in_words, size_in_words
+from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
 from watchdog.browser import Family
 from watchdog.browsers import Families
@@ -15,7 +16,6 @@ from watchdog.policy import due_at, verdict
 from watchdog.process_table import Table
 from watchdog.processes import user_name
 from watchdog.rules import Rule
-from watchdog.state import Heartbeat, heartbeat
 from watchdog.validation.last_validation import Believer
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "WHAT HAPPENS")

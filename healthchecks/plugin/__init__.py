@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def state_directory(pytestconfig: pytest.Config) -> Path:
     """For checks: `[state] directory`, where the watchdog keeps its state, too."""
     from healthchecks.plugin.run import configuration_of
-    from servermonitoring import state
+    from servermonitoring import state_directory as state
 
     return state.location(configuration_of(pytestconfig).state_directory)
 

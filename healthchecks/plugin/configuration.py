@@ -14,8 +14,7 @@ import healthchecks
 from healthchecks.plugin.problems import problems_of
 from healthchecks.plugin.settings import Settings
 from healthchecks.plugin.target import Target
-from servermonitoring.configuration import ConfigurationError, Problem, beside, find, nearest, place, read, table
-from servermonitoring.echo import echo
+from servermonitoring.configuration import ConfigurationError, Problem, beside, echo, find, nearest, place, read, table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

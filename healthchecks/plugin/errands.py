@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from healthchecks.plugin.alerting.alert_state import AlertState
 from healthchecks.plugin.alerting.state_file import StateFile
 from healthchecks.plugin.slug import monitor_slug
+from servermonitoring.delivery.entries import Tally
 from servermonitoring.scrubbing import scrub
-from servermonitoring.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.settings import MonitorSettings
     from healthchecks.plugin.sinks.resolving import Resolver
-    from servermonitoring.delivery import Delivery
-    from servermonitoring.sentry import Sentry
-    from servermonitoring.webhook import Webhook
+    from servermonitoring.delivery.entries import Delivery
+    from servermonitoring.delivery.webhook import Webhook
+    from servermonitoring.sentry.client import Sentry
 
 _WEEK = 7 * 86400.0  # seconds after which an event that Sentry does not know will not come any more
 _MINUTE = 60

@@ -7,12 +7,12 @@ import pytest
 
 from healthchecks.plugin.run import configuration_of
 from healthchecks.plugin.sinks.history.export import export
-from servermonitoring import state
+from servermonitoring import state_directory
 
 
 def export_history(config: pytest.Config, file: str) -> int:
     """The exit status: 0. Raises pytest.UsageError that says what is wrong."""
-    directory = state.location(configuration_of(config).state_directory)
+    directory = state_directory.location(configuration_of(config).state_directory)
     try:
         count = export(directory, config.invocation_params.dir / Path(file).expanduser())
     except (OSError, ValueError, sqlite3.Error) as error:

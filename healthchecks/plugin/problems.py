@@ -9,8 +9,7 @@ from pydantic_core import ErrorDetails
 
 from healthchecks.plugin.ranges import mentions, range_in_words
 from healthchecks.plugin.renamed import hint
-from servermonitoring.configuration import Problem, nearest, place, table
-from servermonitoring.echo import echo, without
+from servermonitoring.configuration import Problem, echo, nearest, place, table, without
 from servermonitoring.secret import Secret
 
 

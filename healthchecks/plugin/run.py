@@ -12,12 +12,12 @@ from healthchecks.plugin import checks
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.interruption import Interruption
 from healthchecks.plugin.limits import lift, limits
-from healthchecks.plugin.lock import RunLock
 from healthchecks.plugin.measuring import Pool
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.stage import Stage
 from healthchecks.plugin.text import clean
-from servermonitoring import state
+from servermonitoring import state_directory
+from servermonitoring.lock import RunLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Run:
         self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
-        self.directory = state.location(configuration.state_directory)
+        self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
@@ -76,7 +76,7 @@ class Run:
         if self.of_reports:
             self.lock = RunLock(self.directory, "reports.lock")
         try:
-            state.directory(self.configuration.state_directory)
+            state_directory.directory(self.configuration.state_directory)
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")

@@ -11,7 +11,6 @@ from healthchecks.plugin import checks, faults, logs, names, own_checks, selecti
 from healthchecks.plugin.configuration import Configuration
 from healthchecks.plugin.containment import contain
 from healthchecks.plugin.leaving import interrupt_when_late
-from healthchecks.plugin.lock import EXIT_STATUS, AnotherRun
 from healthchecks.plugin.measured import Probe
 from healthchecks.plugin.measuring import POOL
 from healthchecks.plugin.page import Page
@@ -24,6 +23,7 @@ from healthchecks.plugin.troubles import PYTEST, InternalErrors
 from healthchecks.plugin.warning_text import WarningText
 from healthchecks.plugin.wiring import wire
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.lock import EXIT_STATUS, AnotherRun
 from servermonitoring.scrubbing import scrub
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"

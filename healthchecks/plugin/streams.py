@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from servermonitoring.descriptors import open_standard
+from servermonitoring.files import open_standard
 
 _made: list["_Output"] = []
 

@@ -19,7 +19,7 @@ from servermonitoring.threads import bounded
 if TYPE_CHECKING:
     from healthchecks.plugin.errands import Errand, Outlet
     from healthchecks.plugin.run import Run
-    from servermonitoring.delivery import Delivery
+    from servermonitoring.delivery.entries import Delivery
 
 HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
 _PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not answer

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from healthchecks.plugin.run import Run
-from servermonitoring import dsn
+from servermonitoring.sentry import dsn
 
 if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.errands import Errand, Outlet
-    from servermonitoring.delivery import Delivery
+    from servermonitoring.delivery.entries import Delivery
 
 VARIABLE = dsn.HEALTHCHECKS
 
@@ -38,8 +38,8 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         return []
     from healthchecks.plugin.errands import CheckIn, Outlet, Resolutions
     from healthchecks.plugin.sinks.resolving import Resolver
-    from servermonitoring.envelope import Attachment, Origin
-    from servermonitoring.sentry import Sentry
+    from servermonitoring.sentry.client import Sentry
+    from servermonitoring.sentry.envelope import Attachment, Origin
 
     origin = Origin(host=run.host)
     if settings.environment:
@@ -68,7 +68,7 @@ def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list
     if not url:
         return []
     from healthchecks.plugin.errands import Outlet
-    from servermonitoring.webhook import Webhook
+    from servermonitoring.delivery.webhook import Webhook
 
     webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
 

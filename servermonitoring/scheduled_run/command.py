@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servermonitoring.descriptors import open_standard
-from servermonitoring.scheduled_run.fault import Fault
-from servermonitoring.scheduled_run.process import Ending, Process
+from servermonitoring.files import open_standard
+from servermonitoring.scheduled_run.process import Ending, Fault, Process
 from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:
 
 def _alert(fault: Fault | None, ending: Ending, command: str) -> None:
     """Alert what was not alerted lately, or forget what was. What is needed for it is loaded only now."""
-    from servermonitoring.scheduled_run.repetition import Repetition
+    from servermonitoring.scheduled_run.alert import Repetition
     from servermonitoring.scheduled_run.settings import Settings
     from servermonitoring.values import in_words
 

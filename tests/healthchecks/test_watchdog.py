@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from servermonitoring.watchdog_state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
 from tests.servers.server import until
-from watchdog.state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
 
 CHECK = "watchdog[]"
 START = "import sys; from watchdog.cli import main; sys.exit(main())"  # what the installed command does

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from healthchecks.plugin.sinks.sentry import event
-from servermonitoring.envelope import Origin
-from servermonitoring.sentry import Sentry
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Origin
 from tests.plugin.shops import Shops, age_alerts
 from tests.plugin.test_alerting import Runs, result
 from tests.reliability import reliability

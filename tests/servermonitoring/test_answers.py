@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from servermonitoring.answers import Answer, Fate
+from servermonitoring.delivery.responses import Answer, Fate
 
 
 @pytest.mark.parametrize(

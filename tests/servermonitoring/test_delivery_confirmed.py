@@ -2,9 +2,9 @@
 
 import pytest
 
-from servermonitoring.envelope import Attachment, Origin
-from servermonitoring.sentry import Sentry
-from servermonitoring.webhook import Webhook
+from servermonitoring.delivery.webhook import Webhook
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Attachment, Origin
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 

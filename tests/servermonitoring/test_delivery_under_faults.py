@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.envelope import Origin
-from servermonitoring.sentry import Sentry
-from servermonitoring.tally import Tally
+from servermonitoring.delivery.entries import Tally
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Origin
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until
 
@@ -262,7 +262,7 @@ SILENT_DNS = """
     fcntl.ioctl(lo, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
     lo.bind(("127.0.0.1", 53))
     from pathlib import Path
-    from servermonitoring.sentry import Sentry
+    from servermonitoring.sentry.client import Sentry
     sentry = Sentry("http://0123456789abcdef@sentry.example.com/1", Path(sys.argv[1]))
     began = time.monotonic()
     tally = sentry.drain(5)
@@ -330,7 +330,10 @@ def test_two_at_once(run, relay, bugsink, spool):
     """The second waits for the first, and finds nothing left to do."""
     ids = put(run(), 40)
     relay.delay = 0.02
-    code = f"from servermonitoring.sentry import *; print(Sentry({relay.dsn!r}, Path({str(spool)!r})).drain(60).sent)"
+    code = (
+        "from servermonitoring.sentry.client import *; "
+        f"print(Sentry({relay.dsn!r}, Path({str(spool)!r})).drain(60).sent)"
+    )
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
@@ -344,7 +347,7 @@ def test_two_at_once(run, relay, bugsink, spool):
 SENDER = """
     import sys, time
     from pathlib import Path
-    from servermonitoring.sentry import Sentry
+    from servermonitoring.sentry.client import Sentry
     sentry = Sentry(sys.argv[1], Path(sys.argv[2]))
     sentry.start()
     for line in open(sys.argv[3]):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from servermonitoring.scheduled_run.repetition import Repetition
+from servermonitoring.scheduled_run.alert import Repetition
 from servermonitoring.scheduled_run.settings import Settings
 from tests.reliability import reliability
 from tests.servers.server import until

@@ -10,10 +10,10 @@ import requests
 import sentry_sdk
 from sentry_sdk.utils import event_from_exception
 
-from servermonitoring.envelope import Attachment, Origin
 from servermonitoring.scrubbing import FILTERED
 from servermonitoring.secret import Secret
-from servermonitoring.sentry import Sentry
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Attachment, Origin
 from tests.servers import certificates
 from tests.servers.relay import Relay
 from tests.servers.server import HOST, until

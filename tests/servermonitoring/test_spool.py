@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from servermonitoring import delivery, spool
-from servermonitoring.delivery import Delivery, Order
-from servermonitoring.posting import Address, Line
-from servermonitoring.spool import Spool
+from servermonitoring.delivery import entries, spool
+from servermonitoring.delivery.connection import Address, Line
+from servermonitoring.delivery.entries import Delivery, Order
+from servermonitoring.delivery.spool import Spool
 
 
 class Nobody:
@@ -198,4 +198,4 @@ def test_the_suspect_go_last_and_the_newest_can_be_asked_for():
     order = Order([Delivery.named(name) for name in names])
     assert order.take().name == "2-b-x.0"
     assert order.take(newest=True).name == "1-a-x.3"
-    assert delivery.Delivery.named("1-a-x.3").identity == "1-a-x"
+    assert entries.Delivery.named("1-a-x.3").identity == "1-a-x"

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery import Delivery
-from servermonitoring.sentry import Sentry
-from servermonitoring.spool import Spool
-from servermonitoring.spool_listing import LARGEST
-from servermonitoring.webhook import Webhook
+from servermonitoring.delivery.entries import LARGEST, Delivery
+from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.webhook import Webhook
+from servermonitoring.sentry.client import Sentry
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from servermonitoring import state
+from servermonitoring import state_directory
 
 
 @pytest.fixture(autouse=True)
@@ -13,31 +13,31 @@ def home(monkeypatch, tmp_path):
 
 
 def test_below_the_home_by_default(home):
-    assert state.location() == home / ".local/state/servermonitoring"
+    assert state_directory.location() == home / ".local/state/servermonitoring"
 
 
 def test_below_xdg_state_home(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
-    assert state.location() == tmp_path / "xdg/servermonitoring"
+    assert state_directory.location() == tmp_path / "xdg/servermonitoring"
 
 
 @pytest.mark.parametrize("value", ["", "relative/path"])
 def test_a_relative_xdg_state_home_is_passed_over(monkeypatch, home, value):
     """As its specification says: else the state would depend on the directory cron runs in."""
     monkeypatch.setenv("XDG_STATE_HOME", value)
-    assert state.location() == home / ".local/state/servermonitoring"
+    assert state_directory.location() == home / ".local/state/servermonitoring"
 
 
 def test_where_it_is_configured(monkeypatch, home):
     monkeypatch.setenv("XDG_STATE_HOME", "/elsewhere")
-    assert state.location("~/mine") == home / "mine"
-    assert state.location("/var/lib/monitoring").as_posix() == "/var/lib/monitoring"
+    assert state_directory.location("~/mine") == home / "mine"
+    assert state_directory.location("/var/lib/monitoring").as_posix() == "/var/lib/monitoring"
 
 
 def test_looking_makes_nothing_and_asking_makes_it_private(home):
-    state.location()
+    state_directory.location()
     assert list(home.iterdir()) == []
-    made = state.directory()
+    made = state_directory.directory()
     assert made.is_dir()
     assert made.stat().st_mode & 0o777 == 0o700
 
@@ -45,4 +45,4 @@ def test_looking_makes_nothing_and_asking_makes_it_private(home):
 def test_what_cannot_be_made_is_an_os_error(home):
     (home / "file").touch()
     with pytest.raises(OSError, match="file"):
-        state.directory(str(home / "file" / "state"))
+        state_directory.directory(str(home / "file" / "state"))

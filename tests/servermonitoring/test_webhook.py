@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from servermonitoring.delivery.webhook import Webhook
 from servermonitoring.scrubbing import scrub
-from servermonitoring.webhook import Webhook
 from tests.servers.relay import Relay
 
 SECRET_PATH = "/hooks/T0KEN-of-the-hook"

@@ -10,12 +10,12 @@ import time
 import pytest
 from kennel import wait_for
 
+from servermonitoring.watchdog_state import Kill
 from tests.servers.server import ROOT
 from watchdog import settings
 from watchdog.alerting import throttle
 from watchdog.alerting.handler import Alerts
 from watchdog.settings import Addressee
-from watchdog.state import Kill
 
 HUNG = "validated_within = 1\ngrace = 0.3"
 KILL = Kill(time.time(), "firefox", "memory", "uses 1.3 GB of 1.2 GB allowed", 12, "firefox-esr", 0, 5, 61.0, 2.0, "c")

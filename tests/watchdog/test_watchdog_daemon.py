@@ -12,8 +12,8 @@ from contextlib import suppress
 
 from kennel import WATCHDOG, wait_for
 
+from servermonitoring.watchdog_state import Kill, heartbeat, kills
 from watchdog import processes
-from watchdog.state import Kill, heartbeat, kills
 
 HUNG = "validated_within = 1\ngrace = 0.3"
 

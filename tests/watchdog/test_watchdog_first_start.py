@@ -10,13 +10,13 @@ import pytest
 from kennel import WATCHDOG, needed, wait_for
 
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.watchdog_state import Heartbeat, write_heartbeat
 from tests.reliability import reliability
 from watchdog import first_start
 from watchdog.clock import uptime
 from watchdog.first_start import Truce
 from watchdog.rules import DEFAULT, Rule
 from watchdog.settings import load
-from watchdog.state import Heartbeat, write_heartbeat
 from watchdog.watcher import Watch
 
 # The default rule means every Firefox, so it is tried where there is no other.

@@ -13,11 +13,11 @@ from functools import partial
 import pytest
 from kennel import WATCHDOG, Watching, wait_for
 
-from servermonitoring import watchdog_files
+from servermonitoring import watchdog_state
+from servermonitoring.watchdog_state import Kill, heartbeat, kills, record_kill
 from tests.reliability import reliability
 from watchdog import processes
 from watchdog.log_stream import LogStream
-from watchdog.state import Kill, heartbeat, kills, record_kill
 
 HUNG = "validated_within = 1\ngrace = 0.3"
 KILL = Kill(100.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
@@ -133,11 +133,11 @@ def test_kills_are_bounded(kennel, watching):
     state = kennel.home / "state"
     state.mkdir(mode=0o700)
     line = json.dumps({**KILL._asdict(), "time": 1.0}) + "\n"
-    (state / "kills.jsonl").write_text(line * (watchdog_files.LARGEST_KILLS // len(line) + 1))
+    (state / "kills.jsonl").write_text(line * (watchdog_state.LARGEST_KILLS // len(line) + 1))
     hung = kennel.stand_in()
     watch = watching(HUNG)
     hung.wait(60)
-    wait_for(lambda: (state / "kills.jsonl").stat().st_size < watchdog_files.LARGEST_KILLS, what=watch.text)
+    wait_for(lambda: (state / "kills.jsonl").stat().st_size < watchdog_state.LARGEST_KILLS, what=watch.text)
     assert [kill["pid"] for kill in watch.kills()] == [hung.pid]
     assert {path.name for path in state.glob("kills*")} == {"kills.jsonl", "kills.jsonl.1"}
     assert [kill.pid for kill in kills(state, since=2.0)] == [hung.pid]
@@ -148,9 +148,9 @@ def test_newest_kills_are_read_from_both_files(tmp_path):
     for name, time_ in (("kills.jsonl.1", 1.0), ("kills.jsonl", 2.0)):
         (tmp_path / name).write_text(json.dumps({**KILL._asdict(), "time": time_}) + "\n")
     record_kill(tmp_path, KILL)
-    assert [kill["time"] for kill in watchdog_files.kills(tmp_path)] == [1.0, 2.0, 100.0]
+    assert [kill["time"] for kill in watchdog_state.raw_kills(tmp_path)] == [1.0, 2.0, 100.0]
     size = (tmp_path / "kills.jsonl").stat().st_size
-    assert [kill["time"] for kill in watchdog_files.kills(tmp_path, size + 10)] == [2.0, 100.0]
+    assert [kill["time"] for kill in watchdog_state.raw_kills(tmp_path, size + 10)] == [2.0, 100.0]
 
 
 @watchdog(fault="SIGHUP comes while the watchdog starts", promise="it lives, and reads the rules again when it can")

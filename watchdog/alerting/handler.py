@@ -14,15 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.envelope import Origin
+from servermonitoring.delivery.entries import Tally
 from servermonitoring.scrubbing import scrub_and_cut
-from servermonitoring.sentry import Sentry
-from servermonitoring.tally import Tally
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Origin
 from servermonitoring.values import in_words, size_in_words
+from servermonitoring.watchdog_state import Kill
 from watchdog.alerting.throttle import WINDOW, Storm
 from watchdog.processes import user_name
 from watchdog.settings import Addressee
-from watchdog.state import Kill
 
 log = logging.getLogger(__name__)
 

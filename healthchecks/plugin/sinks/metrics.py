@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from healthchecks.plugin.result import Result, Status
-from servermonitoring import watchdog_files
+from servermonitoring import watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
 NAME = "metrics.json"  # what is known of each check, in the state directory
@@ -144,14 +144,14 @@ def _of_watchdog(directory: Path) -> Iterator[str]:
 
 def _seen(directory: Path) -> float | None:
     try:
-        return float((watchdog_files.heartbeat(directory) or {})["time"])
+        return float((watchdog_state.raw_heartbeat(directory) or {})["time"])
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
 def _kills(directory: Path) -> Counter[tuple[str, str]]:
     """How many by rule and reason, of the newest; lines that are rubbish are passed over."""
-    found = watchdog_files.kills(directory)
+    found = watchdog_state.raw_kills(directory)
     return Counter((str(each["rule"]), str(each["reason"])) for each in found if {"rule", "reason"} <= each.keys())
 
 

@@ -3,7 +3,7 @@
 import re
 
 from healthchecks.plugin.sql.store import Table
-from servermonitoring.spreadsheet import without_formula
+from servermonitoring.values import without_formula
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 

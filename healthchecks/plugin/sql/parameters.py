@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from healthchecks.plugin import checks
-from servermonitoring.configuration import nearest
-from servermonitoring.echo import echo
+from servermonitoring.configuration import echo, nearest
 
 OPTION = "monitoring_param"
 

@@ -13,7 +13,7 @@ from typing import Any
 from healthchecks.plugin.sinks.history import database
 from healthchecks.plugin.sinks.history.store import point
 from servermonitoring.files import remove_abandoned, replacement
-from servermonitoring.spreadsheet import without_formula
+from servermonitoring.values import without_formula
 
 FORMATS = (".csv", ".jsonl")
 COLUMNS = ("time", "check", "target", "label", "group", "status", "seconds", "message", "maintenance", "interrupted")

@@ -1,6 +1,6 @@
 """A directory in front of the network: what has to be delivered is in it until the other side has taken it.
 
-Whoever puts something in never waits for the network and never sees an error. `drain` delivers (draining.py).
+Whoever puts something in never waits for the network and never sees an error. `drain` delivers (sender.py).
 A file is one delivery: its name tells when it was put in, which others have to come before it, and how many tries
 failed while others went through. `refused/` keeps what will never be taken, with the reason in the name.
 """
@@ -14,17 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from servermonitoring.delivery import Delivery
+from servermonitoring.delivery.entries import LARGEST, PAUSE, REASON, REFUSED, Delivery, Tally, listing, names
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
-from servermonitoring.spool_listing import LARGEST, PAUSE, REASON, REFUSED, listing, names
-from servermonitoring.tally import Tally
 from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
-    from servermonitoring.answers import Answer
-    from servermonitoring.draining import Drain
-    from servermonitoring.posting import Line
+    from servermonitoring.delivery.connection import Line
+    from servermonitoring.delivery.responses import Answer
+    from servermonitoring.delivery.sender import Drain
 
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
@@ -89,7 +87,7 @@ class Spool:
         """Deliver what waits, in so many seconds at most, whatever the other side does."""
         if not self.waiting():
             return self.tally()
-        from servermonitoring.draining import Drain
+        from servermonitoring.delivery.sender import Drain
 
         self._draining = Drain(self, budget)
         try:

@@ -13,7 +13,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from servermonitoring.answers import Answer, UnansweredError, UnreachableError
+from servermonitoring.delivery.responses import Answer, UnansweredError, UnreachableError
 
 _MOST_READ = 65536  # bytes of an answer
 

@@ -13,9 +13,9 @@ from sentry_sdk.attachments import Attachment as SdkAttachment
 from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import Transport
 
-from servermonitoring.envelope import Attachment, Origin, scrubbed
+from servermonitoring.delivery.entries import LARGEST
 from servermonitoring.scrubbing import scrub
-from servermonitoring.spool_listing import LARGEST
+from servermonitoring.sentry.envelope import Attachment, Origin, scrubbed
 from servermonitoring.values import size_in_words
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that have to arrive one after another

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable  # noqa: TC003 - no more to load
 
 from servermonitoring import threads
-from servermonitoring.spool import Spool
-from servermonitoring.tally import Tally
+from servermonitoring.delivery.entries import Tally
+from servermonitoring.delivery.spool import Spool
 
 _BUDGET = 60.0  # seconds for one go
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next try while something waits

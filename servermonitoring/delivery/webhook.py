@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from servermonitoring.courier import Courier
-from servermonitoring.delivery import Delivery
-from servermonitoring.envelope import scrubbed
+from servermonitoring.delivery.entries import Delivery, Tally
+from servermonitoring.delivery.outbox import Courier
+from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import remember
-from servermonitoring.spool import Spool
-from servermonitoring.tally import Tally
+from servermonitoring.sentry.envelope import scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
-    from servermonitoring.answers import Answer
-    from servermonitoring.posting import Line
+    from servermonitoring.delivery.connection import Line
+    from servermonitoring.delivery.responses import Answer
 
 _LARGEST = 1_000_000  # bytes; what is parsed takes up to fifty times as many
 
@@ -29,7 +28,7 @@ class WebhookRecipient:
         self._url, self._ca_certs = url, ca_certs
 
     def line(self) -> "Line":
-        from servermonitoring.posting import Address, Line
+        from servermonitoring.delivery.connection import Address, Line
 
         return Line(Address(self._url, self._ca_certs))
 

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servermonitoring import threads
-from servermonitoring.answers import Answer, Fate, UnansweredError, UnreachableError
-from servermonitoring.courier import Courier
-from servermonitoring.delivery import Delivery
-from servermonitoring.dsn import Dsn
-from servermonitoring.envelope import Attachment, Origin, event_id, of_check_in, sent_now
+from servermonitoring.delivery.entries import Delivery, Tally
+from servermonitoring.delivery.outbox import Courier
+from servermonitoring.delivery.responses import Answer, Fate, UnansweredError, UnreachableError
+from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import scrub
-from servermonitoring.spool import Spool
-from servermonitoring.tally import Tally
+from servermonitoring.sentry.dsn import Dsn
+from servermonitoring.sentry.envelope import Attachment, Origin, event_id, of_check_in, sent_now
 
 if TYPE_CHECKING:
-    from servermonitoring.posting import Line
+    from servermonitoring.delivery.connection import Line
 
 _CLIENT = "servermonitoring/0.1"
 _GZIP = 31  # of zlib's window: the format of gzip
@@ -44,7 +43,7 @@ class SentryRecipient:
         }
 
     def line(self) -> "Line":
-        from servermonitoring.posting import Address, Line
+        from servermonitoring.delivery.connection import Address, Line
 
         return Line(Address(self._url, self._ca_certs))
 
@@ -102,7 +101,7 @@ class Sentry:
         return delivery
 
     def _put(self, event: dict[str, Any], attachments: list[Attachment]) -> Delivery | None:
-        from servermonitoring import sdk
+        from servermonitoring.sentry import sdk
 
         self._kept = []
         self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
