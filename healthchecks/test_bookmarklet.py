@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, probe
-from healthchecks.clients.addresses import Url
+from healthchecks.clients.http.urls import Url
 from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
 

@@ -6,10 +6,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, probe
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.keys import certificates
-from healthchecks.clients.postgresql import Access, parse, session
-from healthchecks.clients.postgresql_figures import Figures, figures_of
+from healthchecks.clients.http.options import certificates
+from healthchecks.clients.http.urls import Host
+from healthchecks.clients.postgresql.connection import Access, parse, session
+from healthchecks.clients.postgresql.statistics import Figures, figures_of
 from servermonitoring.values import in_words, percent, percent_limit
 
 _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootcert")

@@ -6,11 +6,11 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, probe
-from healthchecks.clients import forms
-from healthchecks.clients.addresses import Url
-from healthchecks.clients.evidence import kept_on_failure
-from healthchecks.clients.http import Answer, Client, Question
-from healthchecks.clients.keys import SecretByName, Texts, WebKeys
+from healthchecks.clients.http import forms
+from healthchecks.clients.http.client import Answer, Client, Question
+from healthchecks.clients.http.evidence import kept_on_failure
+from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
+from healthchecks.clients.http.urls import Url
 
 _FIRST_ERROR = 400
 

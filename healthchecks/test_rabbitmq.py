@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, probe
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.amqp import Access, Broker, session
-from healthchecks.clients.keys import Authorities
+from healthchecks.clients.http.options import Authorities
+from healthchecks.clients.http.urls import Host
+from healthchecks.clients.rabbitmq import Access, Broker, session
 
 _PORT, _TLS_PORT = 5672, 5671
 

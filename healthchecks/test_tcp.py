@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.connection import connect
-from healthchecks.clients.excerpt import first_bytes
-from healthchecks.clients.progress import Progress, Step
+from healthchecks.clients.connection import Progress, Step, connect, first_bytes
+from healthchecks.clients.http.urls import Host
 
 
 class Tcp(Target):

@@ -5,11 +5,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from healthchecks import Duration, Secret, Target, probe
-from healthchecks.clients.addresses import Url, is_at, shown
-from healthchecks.clients.evidence import kept_on_failure
-from healthchecks.clients.http import Answer, Client, Question
-from healthchecks.clients.keys import SecretByName, Statuses, Texts, WebKeys
-from healthchecks.clients.values import unlike
+from healthchecks.clients.http.client import Answer, Client, Question
+from healthchecks.clients.http.evidence import kept_on_failure
+from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
+from healthchecks.clients.http.urls import Url, is_at, shown
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 

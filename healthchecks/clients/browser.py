@@ -23,15 +23,32 @@ from selenium.webdriver.firefox.remote_connection import FirefoxRemoteConnection
 from selenium.webdriver.remote.client_config import ClientConfig
 
 from healthchecks import ProbeTimeout, Unhealthy, attach, on_timeout, phase, remaining
-from healthchecks.clients.addresses import shown
-from healthchecks.clients.browser_failures import in_words as in_words_of_browser
-from healthchecks.clients.processes import Family
+from healthchecks.clients.http.urls import address, peer, shown
+from healthchecks.clients.process_tree import Family
 from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
-T = TypeVar("T")
+_WORDS = [
+    (r"ERR_CONNECTION_REFUSED|e=connectionFailure", "connection refused at PEER"),
+    (r"ERR_NAME_NOT_RESOLVED|e=dnsNotFound", "cannot resolve HOST"),
+    (r"ERR_ADDRESS_UNREACHABLE|ERR_INTERNET_DISCONNECTED|e=netOffline", "no route to PEER"),
+    (
+        r"ERR_EMPTY_RESPONSE|ERR_CONNECTION_(?:CLOSED|RESET)|e=netReset",
+        "closed the connection without an answer at PEER",
+    ),
+]
 
+
+def describe_load_error(said: str, url: str) -> str:
+    """What is wrong, and where; empty for what is not known."""
+    for pattern, words in _WORDS:
+        if re.search(pattern, said):
+            return words.replace("PEER", peer(url)).replace("HOST", address(url)[0])
+    return ""
+
+
+T = TypeVar("T")
 _DRIVERS = {"chromium": ("chromedriver",), "firefox": ("geckodriver",)}
 _BINARIES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
@@ -178,7 +195,7 @@ class Browser:
             raise ProbeTimeout(f"{what} within {in_words(self._patience)}") from None
         except WebDriverException as error:
             first = (error.msg or type(error).__name__).strip().splitlines()[0]
-            raise Unhealthy((url and in_words_of_browser(first, url)) or f"{what}: {first}") from None
+            raise Unhealthy((url and describe_load_error(first, url)) or f"{what}: {first}") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise Unhealthy(f"{what}: the browser's driver is gone") from None
 

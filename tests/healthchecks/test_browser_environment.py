@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from healthchecks.clients.environment import inherited
+from healthchecks.clients.process_tree import inherited
 from tests.reliability import reliability
 from tests.servers.server import until
 from tests.servers.website import BOOKMARKLET

@@ -6,8 +6,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from healthchecks.clients.postgresql_failures import in_words
-from healthchecks.clients.progress import Progress
+from healthchecks.clients.connection import Progress
+from healthchecks.clients.postgresql.errors import describe_connection_error
 from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
@@ -178,7 +178,10 @@ def test_well(run):
 def test_words_of_a_server_in_another_language():
     """What is not known is the server's own, in one line."""
     text = 'connection to server at "db", port 1 failed: FATAL:  Datenbank »shop« existiert nicht\n\tHint\n'
-    assert in_words(Exception(text), Progress("db", 1), "monitor") == "Datenbank »shop« existiert nicht at db:1"
+    assert (
+        describe_connection_error(Exception(text), Progress("db", 1), "monitor")
+        == "Datenbank »shop« existiert nicht at db:1"
+    )
 
 
 def test_server_that_answers_is_told_before_one_that_does_not():
@@ -186,12 +189,14 @@ def test_server_that_answers_is_told_before_one_that_does_not():
         'connection to server at "db" (::1), port 1 failed: FATAL:  the database system is starting up\n'
         'connection to server at "db" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running?\n'
     )
-    assert in_words(Exception(text), Progress("db", 1), "monitor") == "the server is starting up at db:1"
+    assert (
+        describe_connection_error(Exception(text), Progress("db", 1), "monitor") == "the server is starting up at db:1"
+    )
 
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
     """The wait callback is of the whole process: only threads of probes have a timeout."""
-    from healthchecks.clients.postgresql import Access, session
+    from healthchecks.clients.postgresql.connection import Access, session
 
     with session(Access(postgresql.dsn())) as cursor:
         cursor.execute("select 1")

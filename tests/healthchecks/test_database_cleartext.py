@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from healthchecks.clients.postgresql_authentication import required
+from healthchecks.clients.postgresql.connection import required
 from tests.reliability import reliability
 from tests.servers.postgresql import MONITOR
 from tests.servers.server import HOST

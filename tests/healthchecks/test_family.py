@@ -22,7 +22,7 @@ from tests.servers.server import until
 LIMIT = 60  # seconds
 RUN = """
     import os, sys, time
-    from healthchecks.clients.processes import Family
+    from healthchecks.clients.process_tree import Family
 
     {first}
     family = Family()

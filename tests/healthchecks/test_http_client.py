@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http import Client, Question
+from healthchecks.clients.http.client import Client, Question
 from healthchecks.plugin.job import Job
 from healthchecks.test_website import Website
 from tests.servers.server import HOST

@@ -6,10 +6,10 @@ import zlib
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients import response_head
-from healthchecks.clients.charset import known, text_of
-from healthchecks.clients.http import Client, Question
-from healthchecks.clients.values import unlike
+from healthchecks.clients.http import transport
+from healthchecks.clients.http.body import known, text_of
+from healthchecks.clients.http.client import Client, Question
+from healthchecks.clients.http.json_path import unlike
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import peer, says
@@ -145,7 +145,7 @@ def test_redirect_says_where_it_came_from():
 
 
 def test_limits_are_those_of_the_docs():
-    assert (response_head._MOST_HEADERS, response_head._MOST_BYTES) == (1_000, 262_144)
+    assert (transport._MOST_HEADERS, transport._MOST_BYTES) == (1_000, 262_144)
 
 
 LATIN = "<p>Grüße für 5 €</p>"

@@ -3,8 +3,8 @@
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients import forms
-from healthchecks.clients.http import Answer
+from healthchecks.clients.http import forms
+from healthchecks.clients.http.client import Answer
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table

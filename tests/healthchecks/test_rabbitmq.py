@@ -142,7 +142,7 @@ def test_well(run, rabbitmq):
 OWN = """
 from pathlib import Path
 from healthchecks import probe
-from healthchecks.clients.amqp import session
+from healthchecks.clients.rabbitmq import session
 from healthchecks.test_rabbitmq import Rabbitmq
 
 @probe

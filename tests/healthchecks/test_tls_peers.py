@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http import Client, Question
+from healthchecks.clients.http.client import Client, Question
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import at_once, over_tls, peer, reset, says, stay

@@ -13,8 +13,8 @@ PROBE = """
 import sys
 from healthchecks.clients import amqp, postgresql
 from healthchecks.clients.connection import connect
-from healthchecks.clients.http import Client, Question
-from healthchecks.clients.progress import Progress, Step
+from healthchecks.clients.http.client import Client, Question
+from healthchecks.clients.connection import Progress, Step
 from healthchecks.test_website import Website
 
 HOST = sys.argv[1]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
-from healthchecks.clients.values import unlike
+from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.urls import http_url, is_at, origin, same_origin, shown
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.certificates import SOON

@@ -10,7 +10,7 @@ SECRET = "kaleidoscope-1967"
 TOKEN = "sntrys0eyJpYXQiOjE3MDA0MDYwMzQ2"
 CHECKS = """
     from healthchecks import Duration, Secret, Percentage, Target, probe
-    from healthchecks.clients.keys import SecretByName
+    from healthchecks.clients.http.options import SecretByName
 
     class Shop(Target):
         url: str = ""

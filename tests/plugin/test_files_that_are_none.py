@@ -17,7 +17,7 @@ CHECKS = """
     import pytest
     from pathlib import Path
     from healthchecks import Secret, Target, probe
-    from healthchecks.clients.keys import WebKeys
+    from healthchecks.clients.http.options import WebKeys
 
     class Shop(WebKeys, Target):
         password: Secret | None = None

@@ -11,7 +11,7 @@ CHECKS = """
     import logging, sys, warnings
     import pytest
     from healthchecks import Target, probe
-    from healthchecks.clients.keys import SecretByName
+    from healthchecks.clients.http.options import SecretByName
 
     class Shop(Target):
         fields: SecretByName = {}

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from healthchecks.clients.postgresql_query import LONGEST_CELL, _cell
-from healthchecks.clients.values import unlike
+from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.postgresql.query import LONGEST_CELL, _cell
 from healthchecks.plugin.attachments import LARGEST
 from healthchecks.plugin.logs import Collector
 from healthchecks.plugin.sql.judgement import _NAME, _rows

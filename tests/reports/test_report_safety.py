@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from healthchecks.clients.postgresql import Access
-from healthchecks.clients.postgresql_query import Query, ask
+from healthchecks.clients.postgresql.connection import Access
+from healthchecks.clients.postgresql.query import Query, ask
 from tests.servers.postgresql import ADMIN, Role
 from tests.servers.server import until
 from tests.suite import finish_suite

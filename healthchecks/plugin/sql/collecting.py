@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks import Unhealthy, remaining
-from healthchecks.clients.postgresql_query import Answer, Query, ask
+from healthchecks.clients.postgresql.query import Answer, Query, ask
 from healthchecks.plugin import checks
 from healthchecks.plugin.judging import stop_if_blocked, value_of
 from healthchecks.plugin.measured import Probe

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from healthchecks.clients.postgresql_query import Answer
+from healthchecks.clients.postgresql.query import Answer
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.sinks import history

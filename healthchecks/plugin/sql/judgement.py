@@ -8,7 +8,7 @@ from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
-    from healthchecks.clients.postgresql_query import Answer
+    from healthchecks.clients.postgresql.query import Answer
     from healthchecks.plugin.sql.report import Report
 
 _NAMED = 3  # rows that a message names, by their first cells

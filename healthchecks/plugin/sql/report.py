@@ -13,7 +13,7 @@ from healthchecks.plugin.sql.expectation import Expectation
 from healthchecks.plugin.target import Target
 
 if TYPE_CHECKING:
-    from healthchecks.clients.postgresql import Access
+    from healthchecks.clients.postgresql.connection import Access
 
 _CHART = re.compile(r"(?P<form>bar|line)\s+(?P<column>.+)")
 _REFERENCE = re.compile(r"%\((\w+)\)s")

@@ -3,15 +3,17 @@
 import re
 from typing import TYPE_CHECKING
 
-from healthchecks.clients.progress import Progress
+from healthchecks import CheckError, Unhealthy
+from healthchecks.clients.connection import Progress
+from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
     import psycopg2
 
+
 _ATTEMPT = re.compile(r"(?:connection to server (?:at|on) [^\n]*? failed: |could not connect to server: )")
 _TIMED_OUT = re.compile(r"statement timeout|timeout expired|Connection timed out")
 _SEVERITY = re.compile(r"^(?:FATAL|ERROR|PANIC): +")
-
 _CLEARTEXT = (
     "the server asks for the password in clear text and did not get it, since TLS is not verified, at ADDRESS: "
     'let it ask for scram-sha-256 (pg_hba.conf), or write sslmode = "verify-full"'
@@ -50,7 +52,7 @@ def is_timeout(error: "psycopg2.Error") -> bool:
     return _TIMED_OUT.search(str(error)) is not None
 
 
-def in_words(error: "psycopg2.Error", progress: Progress, user: str) -> str:
+def describe_connection_error(error: "psycopg2.Error", progress: Progress, user: str) -> str:
     """What is wrong, and where. A host of several addresses fails several times: what a server said comes first."""
     reasons = [part.strip() for part in _ATTEMPT.split(str(error)) if part.strip()]
     reasons.sort(key=lambda reason: _SEVERITY.match(reason) is None)
@@ -61,3 +63,54 @@ def in_words(error: "psycopg2.Error", progress: Progress, user: str) -> str:
             text = text.replace("USER", f'user "{user}"' if user else "the user").replace("ADDRESS", progress.peer)
             return text.replace("CLOSED", progress.closed)
     return f"{_SEVERITY.sub('', reason).splitlines()[0]} at {progress.peer}"  # a server may speak another language
+
+
+_RIGHTS = "42501"
+_NOT_ONE_QUERY = "42P11"
+_READ_ONLY = ("25006", "25001", "2D000")
+_MISTAKES = ("0A", "21", "22", "25", "26", "2D", "34", "3F", "42")  # classes of SQLSTATE: what the text asks is wrong
+
+
+def told(error: "psycopg2.Error", role: str) -> Exception:
+    """CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
+    code = error.pgcode or ""
+    if code == _RIGHTS:
+        return Unhealthy(f'the role "{role}" lacks a right: {_primary(error)}')
+    if code == _NOT_ONE_QUERY:
+        return CheckError(f"a report is exactly one query that gives rows: {_primary(error)}")
+    if code in _READ_ONLY:
+        return CheckError(f"a report only reads: {_primary(error)}")
+    if code.startswith(_MISTAKES):
+        return CheckError(f"{_place(error)}{_primary(error)}", _whole(error))
+    return error
+
+
+def lock_failure(seconds: float) -> Unhealthy:
+    return Unhealthy(f"a lock that it needs was not released within {in_words(round(seconds) or seconds)}")
+
+
+def _primary(error: "psycopg2.Error") -> str:
+    return error.diag.message_primary or str(error)
+
+
+def _place(error: "psycopg2.Error") -> str:
+    """Where in the query: the server counts characters, people count lines."""
+    query, position = error.diag.internal_query, error.diag.internal_position
+    if not query or not position:
+        return ""
+    return f"line {query[: int(position) - 1].count(chr(10)) + 1}: "
+
+
+def _whole(error: "psycopg2.Error") -> str:
+    """For the author of the report: with the line in question, and the server's hint."""
+    lines = [_place(error) + _primary(error)]
+    query, position = error.diag.internal_query, error.diag.internal_position
+    if query and position:
+        before = query[: int(position) - 1]
+        line = query.splitlines()[before.count("\n")]
+        lines += [line, " " * len(before.rpartition("\n")[2]) + "^"]
+    if error.diag.message_detail:
+        lines.append(f"detail: {error.diag.message_detail}")
+    if error.diag.message_hint:
+        lines.append(f"hint: {error.diag.message_hint}")
+    return "\n".join(lines)

@@ -7,8 +7,8 @@ from urllib.parse import urljoin
 from lxml import etree, html
 
 from healthchecks import Unhealthy
-from healthchecks.clients.addresses import http_url, shown
-from healthchecks.clients.http import Answer, Question
+from healthchecks.clients.http.client import Answer, Question
+from healthchecks.clients.http.urls import http_url, shown
 
 _BUTTONS = ".//button[@type='submit' or not(@type)] | .//input[@type='submit' or @type='image']"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from healthchecks import Unhealthy, attach
-from healthchecks.clients.http import Answer
+from healthchecks.clients.http.client import Answer
 from servermonitoring.scrubbing import scrub_and_cut
 
 _MOST_READ = 65_536  # characters of the page that are looked at

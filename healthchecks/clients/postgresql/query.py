@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import CheckError, Unhealthy, remaining
-from healthchecks.clients.postgresql import Access, session
-from healthchecks.clients.postgresql_query_failures import lock_failure, told
+from healthchecks.clients.postgresql.connection import Access, session
+from healthchecks.clients.postgresql.errors import lock_failure, told
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import size_in_words
 

@@ -9,9 +9,8 @@ import requests
 import urllib3.exceptions
 
 from healthchecks import ProbeTimeout, Unhealthy
-from healthchecks.clients.certificate import what_is_wrong
-from healthchecks.clients.connection import is_cut_off, not_connected
-from healthchecks.clients.progress import Progress, Step
+from healthchecks.clients.connection import Progress, Step, is_cut_off, not_connected
+from healthchecks.clients.http.certificate import what_is_wrong
 
 CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
 """Everything that a request raises; requests' own errors are OSErrors."""

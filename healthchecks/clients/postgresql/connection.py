@@ -5,21 +5,60 @@ No setting of libpq ends a query whose server went silent in the middle of it: p
 
 import contextlib
 import math
+import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
-from healthchecks.clients.postgresql_authentication import required
-from healthchecks.clients.postgresql_failures import in_words, is_timeout
-from healthchecks.clients.progress import Progress, Step
+from healthchecks.clients.connection import Progress, Step
+from healthchecks.clients.postgresql.errors import describe_connection_error, is_timeout
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - so is this
+
+
+_VERIFIED = {"verify-ca", "verify-full"}
+
+
+def required(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return libpq's `require_auth` for these options of a connection; what they name themselves stays in force.
+
+    libpq knows it since version 16; an older one refuses to connect, which is safe.
+    """
+    if "require_auth" in options or _is_verified(options) or _is_local(options):
+        return {}
+    return {"require_auth": "!password"}
+
+
+def _is_verified(options: Mapping[str, Any]) -> bool:
+    return _given(options, "sslmode") in _VERIFIED
+
+
+def _is_local(options: Mapping[str, Any]) -> bool:
+    """Whether every host is this machine; a name but localhost may be anybody's."""
+    if _given(options, "service"):  # a file that we do not read
+        return False
+    hosts = _given(options, "hostaddr") or _given(options, "host")
+    return all(not host or host.startswith(("/", "@")) or _is_loopback(host) for host in hosts.split(","))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _given(options: Mapping[str, Any], name: str) -> str:
+    """The option, else the environment variable that libpq reads in its place."""
+    return str(options.get(name) or os.environ.get(f"PG{name.upper()}", ""))
+
 
 _local = threading.local()  # of this thread: ends_at, in seconds of the monotonic clock, and progress
 
@@ -78,7 +117,7 @@ def session(access: Access) -> Iterator["Cursor"]:
     except psycopg2.Error as error:
         if is_timeout(error):
             raise ProbeTimeout from None
-        raise Unhealthy(in_words(error, progress, access.user)) from None
+        raise Unhealthy(describe_connection_error(error, progress, access.user)) from None
     finally:
         _local.ends_at = None
 

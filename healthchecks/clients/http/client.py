@@ -15,14 +15,13 @@ import requests
 from requests.utils import get_auth_from_url
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
-from healthchecks.clients.addresses import http_url, origin, same_origin, shown
-from healthchecks.clients.certificate import Certificate
-from healthchecks.clients.charset import text_of
-from healthchecks.clients.content_encoding import Unpacker
-from healthchecks.clients.excerpt import first_bytes
-from healthchecks.clients.failures import CLIENT_ERRORS, told
-from healthchecks.clients.keys import WebKeys
-from healthchecks.clients.transport import Trace, session_of
+from healthchecks.clients.connection import first_bytes
+from healthchecks.clients.http.body import Unpacker, text_of
+from healthchecks.clients.http.certificate import Certificate
+from healthchecks.clients.http.errors import CLIENT_ERRORS, told
+from healthchecks.clients.http.options import WebKeys
+from healthchecks.clients.http.transport import Trace, session_of
+from healthchecks.clients.http.urls import http_url, origin, same_origin, shown
 from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time

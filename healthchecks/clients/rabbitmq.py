@@ -3,15 +3,98 @@
 import contextlib
 import logging
 import math
+import os
+import re
 import secrets
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from healthchecks import ProbeTimeout, Unhealthy, remaining
-from healthchecks.clients.amqp_failures import in_words
-from healthchecks.clients.progress import Progress, Step
+from pika.adapters.select_connection import SelectConnection
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+
+from healthchecks import ProbeTimeout, Unhealthy, on_timeout, remaining
+from healthchecks.clients.connection import Progress, Step, break_off, is_cut_off, not_connected
+
+_REPLY = re.compile(r"\((\d{3})\) (['\"])(?P<text>.*?)\2")
+_ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
+_ERRNO = re.compile(r"(?:Error\(|\[Errno )(\d{1,3})[,\]]")
+
+
+def in_words(error: Exception, access: "Access", progress: Progress) -> str:
+    """What is wrong, and where."""
+    text = repr(error).replace("\\", "")
+    if reply := _REPLY.search(text):
+        return _reply_words(int(reply[1]), reply["text"], access, progress.peer)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted ({error.verify_message}) at {progress.peer}"
+    if is_cut_off(error) or re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
+        return progress.closed
+    if isinstance(error, ssl.SSLError):
+        return f"speaks no TLS at {progress.peer}"
+    unknown = "the connection broke" if progress.step is Step.LOGGED_IN else "not an AMQP server"
+    return _of_system(error, text, progress) or f"{unknown} at {progress.peer}"
+
+
+def _of_system(error: Exception, text: str, progress: Progress) -> str:
+    """The system's own error, which pika wraps in several ways and prints."""
+    if isinstance(error, socket.gaierror):
+        return not_connected(error, progress)
+    number = _ERRNO.search(text)
+    return not_connected(OSError(int(number[1]), os.strerror(int(number[1]))), progress) if number else ""
+
+
+def _reply_words(code: int, text: str, access: "Access", where: str) -> str:
+    """What the server itself gave as its reason; `text` is like "NOT_FOUND - no queue 'celery'"."""
+    reason = text.partition(" - ")[2] or text
+    if code == _ACCESS_REFUSED and "ogin was refused" in reason:
+        return f'login refused for user "{access.user}" at {where}'
+    if code == _NOT_ALLOWED and "not found" in reason:
+        return f'no vhost "{access.vhost}" at {where}'
+    if code == _NOT_ALLOWED:
+        return f'user "{access.user}" may not use vhost "{access.vhost}" at {where}'
+    if code == _ACCESS_REFUSED:
+        return f'user "{access.user}" lacks a right at {where}: {reason}'
+    return f"{reason} at {where}"
+
+
+def traced(progress: Progress) -> type[SelectConnection]:
+    """The class of a connection for pika.BlockingConnection, which keeps the progress."""
+
+    class Services(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
+        def connect_socket(self, sock: Any, *args: Any, **keys: Any) -> Any:
+            progress.at(Step.CONNECT)
+            on_timeout(partial(break_off, sock))
+            return super().connect_socket(sock, *args, **keys)
+
+        def create_streaming_connection(self, *args: Any, **keys: Any) -> Any:
+            progress.at(Step.TLS if keys.get("ssl_context") else Step.ANSWER)
+            return super().create_streaming_connection(*args, **keys)
+
+    class Connection(SelectConnection):  # type: ignore[misc]
+        @classmethod
+        def create_connection(
+            cls, connection_configs: Any, on_done: Callable[..., None], custom_ioloop: Any = None, workflow: Any = None
+        ) -> Any:
+            services = Services(custom_ioloop)
+
+            def begin(parameters: Any) -> "Connection":
+                progress.at(Step.ANSWER)
+                return cls(parameters, custom_ioloop=services, internal_connection_workflow=False)
+
+            return cls._start_connection_workflow(
+                connection_configs=connection_configs,
+                connection_factory=begin,
+                nbio=services,
+                workflow=workflow,
+                on_done=on_done,
+            )
+
+    return Connection
+
 
 _POLL = 0.02  # seconds between two looks for the message
 
@@ -76,8 +159,6 @@ class Broker:
 def session(access: Access) -> Iterator[Broker]:
     """An open connection. Raises Unhealthy, or ProbeTimeout at the timeout."""
     import pika
-
-    from healthchecks.clients.amqp_progress import traced
 
     _quieten()
     broker = None

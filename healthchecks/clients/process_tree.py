@@ -4,6 +4,7 @@ A guardian stands in between: a small process that ends all of it when the run s
 """
 
 import contextlib
+import os
 import secrets
 import select
 import shutil
@@ -16,8 +17,19 @@ from pathlib import Path
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients import guardian, leftovers
-from healthchecks.clients.environment import inherited
 from servermonitoring import owner
+
+_NEEDED = {
+    "HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+    "FONTCONFIG_FILE", "FONTCONFIG_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+}  # fmt: skip
+_FAMILIES = ("LC_", "SNAP")
+
+
+def inherited() -> dict[str, str]:
+    """Return the variables that a child browser inherits."""
+    return {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith(_FAMILIES)}
+
 
 _LONGEST = 24  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
 _PATIENCE = 15.0  # seconds for the guardian, which gives up after 10

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import Secret, Size
-from healthchecks.clients.addresses import Origin, Url
+from healthchecks.clients.http.urls import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
 from servermonitoring.secret import FILE_PREFIX
