@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.fields import Duration, Percentage, Size
-    from healthchecks.plugin.inside import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.configuration.fields import Duration, Percentage, Size
+    from healthchecks.plugin.configuration.target import Target
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.measurement import probe
+    from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
-    from healthchecks.plugin.target import Target
     from servermonitoring.secret import Secret
 
 __all__ = [
@@ -35,19 +35,19 @@ __all__ = [
 
 _HOMES = {
     "CheckError": "healthchecks.plugin.result",
-    "Duration": "healthchecks.plugin.fields",
+    "Duration": "healthchecks.plugin.configuration.fields",
     "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",
-    "Percentage": "healthchecks.plugin.fields",
-    "Size": "healthchecks.plugin.fields",
-    "Target": "healthchecks.plugin.target",
+    "Percentage": "healthchecks.plugin.configuration.fields",
+    "Size": "healthchecks.plugin.configuration.fields",
+    "Target": "healthchecks.plugin.configuration.target",
     "Unhealthy": "healthchecks.plugin.result",
-    "attach": "healthchecks.plugin.inside",
+    "attach": "healthchecks.plugin.probes.context",
     "capture_message": "healthchecks.plugin.logs",
-    "probe": "healthchecks.plugin.measurement",
-    "on_timeout": "healthchecks.plugin.inside",
-    "phase": "healthchecks.plugin.inside",
-    "remaining": "healthchecks.plugin.inside",
+    "probe": "healthchecks.plugin.probes.fixture",
+    "on_timeout": "healthchecks.plugin.probes.context",
+    "phase": "healthchecks.plugin.probes.context",
+    "remaining": "healthchecks.plugin.probes.context",
 }
 
 

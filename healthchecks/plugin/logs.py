@@ -7,9 +7,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.job import Job, current_job
-from healthchecks.plugin.result import LogLine
-from healthchecks.plugin.text import clean, text_of
+from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:
     import pytest

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin import checks
-from healthchecks.plugin.configuration import Configuration
-from healthchecks.plugin.interruption import Interruption
-from healthchecks.plugin.limits import lift, limits
-from healthchecks.plugin.measuring import Pool
-from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin import collection
+from healthchecks.plugin.configuration.loader import Configuration
+from healthchecks.plugin.probes.pool import Pool
+from healthchecks.plugin.result import Result, Status, clean
+from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage
-from healthchecks.plugin.text import clean
+from healthchecks.plugin.surroundings import lift, limits
 from servermonitoring import state_directory
 from servermonitoring.lock import RunLock
 
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Timer
 
+    from healthchecks.plugin.alerting.dispatcher import Telling
+    from healthchecks.plugin.history import Course, Memory
+    from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
-    from healthchecks.plugin.page import Page
-    from healthchecks.plugin.sinks.history import Course, Memory
-    from healthchecks.plugin.telling import Telling
 
 _LONGEST = 2_000  # characters of what is told of the suite itself
 
@@ -120,7 +119,11 @@ class Run:
 
     def without_result(self) -> list[pytest.Item]:
         """The checks of which nothing is known, since the run was cut off."""
-        return [each for each in self.items if (checks.check_name(each), checks.target_name(each)) not in self.results]
+        return [
+            each
+            for each in self.items
+            if (collection.check_name(each), collection.target_name(each)) not in self.results
+        ]
 
     def in_maintenance(self, *references: str) -> bool:
         """Whether one of these names of a check's target is in a window that is open."""

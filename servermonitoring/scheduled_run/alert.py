@@ -106,7 +106,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/sinks/sentry.py makes them."""
+    """As healthchecks/plugin/alerting/sentry.py makes them."""
     origin = Origin()
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
@@ -126,7 +126,7 @@ def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
 
 
 def _document(alert: Alert, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/sinks/webhook.py makes them: docs/alerts.md shows the keys."""
+    """As healthchecks/plugin/alerting/webhook.py makes them: docs/alerts.md shows the keys."""
     now = iso(datetime.now(UTC))
     return {
         "id": identity,

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from healthchecks.plugin.history import FinishedRun, database, opened
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.sinks.history import FinishedRun, database, opened
 from tests.fork_server import Process, start_pytest
 
 ROOT = Path(__file__).parents[2]

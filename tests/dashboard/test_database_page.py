@@ -9,8 +9,8 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from healthchecks.plugin.sql import page
-from healthchecks.plugin.sql.store import State, Table
+from healthchecks.sql_reports import page
+from healthchecks.sql_reports.store import State, Table
 from tests.dashboard.hostile import HOSTILE
 from tests.dashboard.pictures import look_as, opened
 from tests.dashboard.test_page import violations

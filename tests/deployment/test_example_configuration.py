@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
-from healthchecks.plugin.settings import MonitorSettings, Settings
+from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
+from healthchecks.plugin.configuration.settings import MonitorSettings, Settings
 from watchdog.rules import DEFAULT
 from watchdog.settings import rules_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http.client import Client, Question
-from healthchecks.plugin.job import Job
+from healthchecks.plugin.probes.job import Job
 from healthchecks.test_website import Website
 from tests.servers.server import HOST
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from healthchecks.plugin.alerting.state_file import StateFile
+from healthchecks.plugin.alerting.store import StateFile
 from tests.plugin.conftest import Suite
 
 SHOPS = """

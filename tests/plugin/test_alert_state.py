@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthchecks.plugin.alerting import alert_state
-from healthchecks.plugin.alerting.alert_state import AlertState, decoded, encoded, state_of
-from healthchecks.plugin.alerting.deciding import Alerting, Limits
+from healthchecks.plugin.alerting import state as alert_state
+from healthchecks.plugin.alerting.decision import Alerting, Limits
 from healthchecks.plugin.alerting.policy import Action, Memory
-from healthchecks.plugin.alerting.state_file import NAME, OLDER, StateFile
+from healthchecks.plugin.alerting.state import AlertState, decoded, encoded, state_of
+from healthchecks.plugin.alerting.store import NAME, OLDER, StateFile
 from healthchecks.plugin.result import Status
 from tests.plugin.test_alerting import START, Runs, line, result
 from tests.reliability import reliability

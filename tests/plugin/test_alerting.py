@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin.alerting.alert import Past
-from healthchecks.plugin.alerting.deciding import DAYS_LIMIT, STORM, Alerting, Limits
+from healthchecks.plugin.alerting.decision import DAYS_LIMIT, STORM, Alerting, Limits
 from healthchecks.plugin.alerting.policy import Action
-from healthchecks.plugin.alerting.state_file import StateFile
+from healthchecks.plugin.alerting.store import StateFile
 from healthchecks.plugin.result import LogLine, Result, Status
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthchecks.plugin.alerting.policy import Action, Memory, Observation, Seen, decide, kept_back
-from healthchecks.plugin.alerting.storm import plan
+from healthchecks.plugin.alerting.policy import Action, Memory, Observation, Seen, decide, kept_back, plan
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "alerts.md"
 HOUR = 3600.0
@@ -214,7 +213,7 @@ def test_the_limit_of_the_day_keeps_back_only_what_was_told_today():
 
 
 def test_the_document_names_the_limits_that_are_in_force():
-    from healthchecks.plugin.settings import AlertSettings
+    from healthchecks.plugin.configuration.settings import AlertSettings
 
     named = dict(re.findall(r"^(max_per_run|max_per_day) = (\d+)", DOCUMENT.read_text(), re.MULTILINE))
     assert {name: int(number) for name, number in named.items()} == {

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from healthchecks.plugin.sinks.sentry import event
+from healthchecks.plugin.alerting.sentry import event
 from servermonitoring.sentry.client import Sentry
 from servermonitoring.sentry.envelope import Origin
 from tests.plugin.shops import Shops, age_alerts

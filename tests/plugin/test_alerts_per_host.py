@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthchecks.plugin.slug import monitor_slug
+from healthchecks.plugin.alerting.sentry import monitor_slug
 from tests.plugin.shops import Shops
 from tests.reliability import reliability
 from tests.servers.server import program

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from healthchecks.plugin.sinks.history import NAMES
+from healthchecks.plugin.history import NAMES
 from tests.reliability import reliability
 
 CASES = """

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
-from healthchecks.plugin.ranges import bounds, mentions
-from healthchecks.plugin.settings import Settings
-from healthchecks.plugin.sql.report import Report
+from healthchecks.plugin.configuration.fields import bounds, mentions
+from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
+from healthchecks.plugin.configuration.settings import Settings
+from healthchecks.sql_reports.report import Report
 from healthchecks.test_disk import Disk
 from servermonitoring import values
 from servermonitoring.configuration import ConfigurationError, read

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from healthchecks.plugin.sinks import sharing
+from healthchecks.plugin.dashboard import publish
 from tests.reliability import reliability
 
 CHECK = """
@@ -73,8 +73,8 @@ def test_export_on_a_full_disk(checked):
     before = sorted(checked.folder.iterdir())
     script = (
         "import resource, sys; from pathlib import Path\n"
-        "from healthchecks.plugin.sinks.history.export import export\n"
-        "import healthchecks.plugin.sinks.history.export as module\n"
+        "from healthchecks.plugin.history.export import export\n"
+        "import healthchecks.plugin.history.export as module\n"
         "rows = module._rows\n"
         "def limited(connection):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))\n"
@@ -138,4 +138,4 @@ def test_folder_that_is_a_link_of_another_user(tmp_path):
     link.symlink_to("pictures")
     os.lchown(link, 12345, -1)
     with pytest.raises(PermissionError, match="is a link made by user 12345"):
-        sharing.folder(link)
+        publish.folder(link)

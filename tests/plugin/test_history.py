@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from healthchecks.plugin import history
+from healthchecks.plugin.history import FinishedRun, backlog, database, remember
+from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.sinks import history
-from healthchecks.plugin.sinks.history import FinishedRun, database, remember, spool
-from healthchecks.plugin.sinks.history.records import Kind
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 OLD_SCHEMA = """
@@ -106,7 +106,7 @@ def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
     memory = remember(tmp_path, 400, run(1, Status.OK))
     assert "made by a newer version (99)" in memory.troubles[0]
     assert len(rows(tmp_path)) == 1
-    assert len(list((tmp_path / spool.DIRECTORY).iterdir())) == 1
+    assert len(list((tmp_path / backlog.DIRECTORY).iterdir())) == 1
 
 
 def test_what_is_old_is_forgotten_and_a_wrong_clock_wipes_nothing_out(tmp_path):
@@ -130,11 +130,11 @@ def test_a_run_is_stored_once_whoever_tries(tmp_path):
     """A process that is killed between storing and removing the file leaves the file."""
     waiting = run(0, Status.FAILED)
     remember(tmp_path, 400, waiting)
-    spool.keep(tmp_path, waiting)
+    backlog.keep(tmp_path, waiting)
     memory = remember(tmp_path, 400, run(1, Status.FAILED))
     assert memory.notices == []
     assert len(rows(tmp_path)) == 2
-    assert list((tmp_path / spool.DIRECTORY).iterdir()) == []
+    assert list((tmp_path / backlog.DIRECTORY).iterdir()) == []
 
 
 def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
@@ -147,7 +147,7 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
             memory = remember(tmp_path, 400, run(minute, Status.FAILED))
             assert "database is locked" in memory.troubles[0]
             assert memory.troubles[1].startswith("the results of this run are kept")
-        assert {path.stat().st_mode & 0o777 for path in (tmp_path / spool.DIRECTORY).iterdir()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {0o600}
         other.rollback()
     memory = remember(tmp_path, 400, run(3, Status.FAILED))
     assert memory.notices == ["stored 2 earlier runs that had to wait"]
@@ -157,7 +157,7 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
 
 def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
     remember(tmp_path, 400, run(0, Status.OK))
-    folder = tmp_path / spool.DIRECTORY
+    folder = tmp_path / backlog.DIRECTORY
     folder.mkdir()
     for name, text in {"1": "{", "2": "[]", "3": '{"results": 5}', "4": "[" * 100_000}.items():
         (folder / f"{name}.json").write_text(text)

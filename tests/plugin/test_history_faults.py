@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from healthchecks.plugin import history
+from healthchecks.plugin.history import backlog, remember
 from healthchecks.plugin.result import Status
-from healthchecks.plugin.sinks import history
-from healthchecks.plugin.sinks.history import remember, spool
 from tests.plugin.shops import Shops
 from tests.plugin.test_history import rows, run
 from tests.reliability import reliability
@@ -103,7 +103,7 @@ def test_nobody_is_alerted_twice_without_a_history(receiver, spoil):
         outcome = receiver.shops.run()
         assert f"{history.NAME}: {UNUSABLE[spoil]}" in outcome.output
     assert receiver.titles() == ["shop[a]", "suite[history]"]
-    assert len(list((receiver.shops.state / spool.DIRECTORY).iterdir())) == 2
+    assert len(list((receiver.shops.state / backlog.DIRECTORY).iterdir())) == 2
 
 
 @reliability(
@@ -150,7 +150,7 @@ def test_a_locked_history_is_waited_for_once(receiver):
         "conftest.py",
         """
         import sqlite3
-        from healthchecks.plugin.sinks.history import database
+        from healthchecks.plugin.history import database
 
         class Connection(sqlite3.Connection):
             def execute(self, *arguments):
@@ -309,17 +309,17 @@ def test_values_that_nobody_stored_are_damage(tmp_path, change):
 )
 def test_what_can_never_be_stored_keeps_no_later_one_waiting(tmp_path):
     for name, broken in {"1": {"message": 5}, "2": {"seconds": 10**400}, "3": {"status": "gone"}}.items():
-        spool.keep(tmp_path, run(0, Status.OK, name=name))
-        (path,) = (each for each in (tmp_path / spool.DIRECTORY).iterdir() if each.name.endswith(f"-{name}.json"))
+        backlog.keep(tmp_path, run(0, Status.OK, name=name))
+        (path,) = (each for each in (tmp_path / backlog.DIRECTORY).iterdir() if each.name.endswith(f"-{name}.json"))
         document = json.loads(path.read_text())
         document["results"][0] |= broken
         path.write_text(json.dumps(document))
-    spool.keep(tmp_path, run(1, Status.FAILED))
+    backlog.keep(tmp_path, run(1, Status.FAILED))
     memory = remember(tmp_path, 400, run(2, Status.FAILED))
-    assert memory.troubles == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / spool.DIRECTORY}"]
+    assert memory.troubles == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
     assert memory.notices == ["stored 1 earlier run that had to wait"]
     assert len(rows(tmp_path)) == 2
-    assert {path.suffix for path in (tmp_path / spool.DIRECTORY).iterdir()} == {".unreadable"}
+    assert {path.suffix for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {".unreadable"}
     assert remember(tmp_path, 400, run(3, Status.FAILED)).troubles == []
 
 
@@ -327,7 +327,7 @@ def test_what_can_never_be_stored_keeps_no_later_one_waiting(tmp_path):
 def test_a_run_that_can_never_be_stored_is_told_and_keeps_no_later_one_waiting(tmp_path, odd):
     memory = remember(tmp_path, 400, replace(run(0, Status.OK), **odd))
     assert memory.troubles[0].startswith("the results of this run cannot be stored: ")
-    assert not (tmp_path / spool.DIRECTORY).exists()
+    assert not (tmp_path / backlog.DIRECTORY).exists()
     assert remember(tmp_path, 400, run(1, Status.OK)).troubles == []
 
 

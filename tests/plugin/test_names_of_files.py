@@ -9,8 +9,8 @@ import lxml.html
 import pytest
 
 from healthchecks.plugin.dashboard import badges
-from healthchecks.plugin.dashboard.card import Card
-from healthchecks.plugin.dashboard.state import State
+from healthchecks.plugin.dashboard.cards import Card
+from healthchecks.plugin.wording import State
 from tests.reliability import reliability
 
 CHECKS = """

@@ -2,10 +2,10 @@
 
 import pytest
 
-from healthchecks.plugin.configuration import Configuration, built_in_kinds
+from healthchecks.plugin.configuration.loader import Configuration, built_in_kinds
+from healthchecks.plugin.configuration.renamed import RENAMED, hint
+from healthchecks.plugin.configuration.settings import Settings
 from healthchecks.plugin.options import add_options
-from healthchecks.plugin.renamed import RENAMED, hint
-from healthchecks.plugin.settings import Settings
 from servermonitoring.configuration import ConfigurationError
 
 ROWS = [(kind, old, new) for kind, names in RENAMED.items() for old, new in names.items()]

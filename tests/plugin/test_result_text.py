@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin.attachments import LARGEST, Attachment
-from healthchecks.plugin.result import LogLine, Result, Status
-from healthchecks.plugin.sinks import history
-from healthchecks.plugin.text import clean, text_of
+from healthchecks.plugin import history
+from healthchecks.plugin.result import LARGEST, Attachment, LogLine, Result, Status, clean, text_of
 from servermonitoring.scrubbing import FILTERED, remember
 from tests.plugin.conftest import Suite
 from tests.reliability import reliability

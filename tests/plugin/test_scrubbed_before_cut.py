@@ -6,11 +6,10 @@ import pytest
 
 from healthchecks.clients.http.json_path import unlike
 from healthchecks.clients.postgresql.query import LONGEST_CELL, _cell
-from healthchecks.plugin.attachments import LARGEST
 from healthchecks.plugin.logs import Collector
-from healthchecks.plugin.sql.judgement import _NAME, _rows
-from healthchecks.plugin.text import clean
-from healthchecks.plugin.verdict import describe
+from healthchecks.plugin.outcome import describe
+from healthchecks.plugin.result import LARGEST, clean
+from healthchecks.sql_reports.evaluation import _NAME, _rows
 from servermonitoring.scrubbing import remember
 from watchdog.browser import Family
 

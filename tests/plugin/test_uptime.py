@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from healthchecks.plugin.dashboard.card import percent
+from healthchecks.plugin.dashboard.cards import percent
+from healthchecks.plugin.history import FinishedRun, Uptime, opened
+from healthchecks.plugin.history.models import Kind, Point
+from healthchecks.plugin.history.queries import UPTIME_DAYS, changes_in, interval_of, uptimes
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.sinks.history import FinishedRun, Uptime, opened
-from healthchecks.plugin.sinks.history.looking_back import UPTIME_DAYS, changes_in, interval_of, uptimes
-from healthchecks.plugin.sinks.history.records import Kind, Point
 
 # Two weeks around the end of summer time in Berlin, on 25 October 2026.
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from healthchecks.plugin.sql import expectation
-from healthchecks.plugin.sql.reading import read_report
+from healthchecks.sql_reports import report as expectation
+from healthchecks.sql_reports.parser import read_report
 from tests.servers.server import ROOT
 
 GOOD = """\

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from healthchecks.plugin.sql import page
-from healthchecks.plugin.sql.csv_text import csv_text
-from healthchecks.plugin.sql.store import State, Table
+from healthchecks.sql_reports import page
+from healthchecks.sql_reports.page import csv_text
+from healthchecks.sql_reports.store import State, Table
 from tests.reliability import reliability
 from tests.servers.browsers import Browser
 

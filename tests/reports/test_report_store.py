@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from healthchecks.plugin.sql import store
-from healthchecks.plugin.sql.store import State, Table
+from healthchecks.sql_reports import store
+from healthchecks.sql_reports.store import State, Table
 
 DAY = 86400.0
 

@@ -1,15 +1,12 @@
-"""The policy, as one pure function of what is remembered, what was seen, and the time.
-
-docs/alerts.md shows it as a table; tests/plugin/test_alerting_policy.py holds the two against each other.
-"""
+"""The alert policy, as pure functions of what is remembered, what was seen, and the time."""
 
 import enum
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 REMINDERS = (3600.0, 6 * 3600.0)  # seconds after the first alert; then again every day
 LONGEST_KIND = 200  # characters of a class of error
 _DAY = 24 * 3600.0
-
 Key = tuple[str, str, str]
 """Check, target, and what of it: empty for its verdict, "log", or the text of a message of its own."""
 
@@ -144,3 +141,33 @@ def _not_of_the_future(memory: Memory, now: float) -> Memory:
         return replace(memory, since=since)
     told = min(told, now)
     return replace(memory, since=since, told=told, reminders=min(memory.reminders, _reminders_due(now - told)))
+
+
+_ORDER = (Action.ALERT, Action.CHANGED, Action.REMINDER)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which of the due events are sent, which a summary tells of, and which the day's limit keeps back."""
+
+    sent: Sequence[Key]
+    summarized: Sequence[Key]
+    kept_back: Sequence[Key]
+
+
+def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_run: int, max_per_day: int) -> Plan:
+    """`sent_today` names the key of each event of the last 24 hours. A limit of 0 is none.
+
+    New failures come first, each in the run's order. The day's limit never keeps back the first alert of a day
+    about a key: every failure is told.
+    """
+    told_today = set(sent_today)
+    ordered = sorted(due, key=lambda each: _ORDER.index(each[1]))
+    sent: list[Key] = []
+    kept_back: list[Key] = []
+    for key, _ in ordered:
+        full = max_per_day and len(sent_today) + len(sent) >= max_per_day and key in told_today
+        (kept_back if full else sent).append(key)
+    if not max_per_run or len(sent) <= max_per_run:
+        return Plan(sent, (), kept_back)
+    return Plan(sent[:max_per_run], sent[max_per_run:], kept_back)
