@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.servers.website import Website
 
-ROOT = Path(__file__).parents[1]
 _LIMIT = 120  # seconds; a command that takes longer hangs
 
 

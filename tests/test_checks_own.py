@@ -4,14 +4,14 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from tests.plugin.conftest import suite  # noqa: F401 - a fixture
+from tests import ROOT
+from tests.healthchecks.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.reliability import reliability
 
-TEXT = (Path(__file__).parent.parent / "docs" / "checks-own.md").read_text()
+TEXT = (ROOT / "docs" / "checks-own.md").read_text()
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", TEXT, re.DOTALL))
 TOKEN = "token-of-the-test"
 

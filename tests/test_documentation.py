@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from watchdog.validation import validate_process
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ARCHITECTURE = {"watchdog-architecture.md"}  # its blocks are drawings
 _BLOCK = re.compile(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 # Who may import what of ours: the first line that fits counts, a package stands for all that is in it.

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from servermonitoring import __version__
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 

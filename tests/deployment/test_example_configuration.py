@@ -5,16 +5,15 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
 from healthchecks.plugin.configuration.settings import MonitorSettings, Settings
+from tests import ROOT
 from watchdog.rules import DEFAULT
 from watchdog.settings import rules_of
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "deploy/servermonitoring.toml").read_text()
 IN_FORCE = re.sub(r"^#(?=[\[a-z\"])", "", EXAMPLE, flags=re.MULTILINE)
 TABLES = tomllib.loads(IN_FORCE)

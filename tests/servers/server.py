@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Self
 import psutil
 import pytest
 
+from tests import ROOT
+
 HOST = "127.0.0.1"
-ROOT = Path(__file__).parents[2]
 _PORTS = range(20000, 32000)  # below the kernel's ephemeral ports, so that no client is given one of ours
 
 

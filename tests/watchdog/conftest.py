@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from kennel import Kennel, Site, Watching, records, wait_for, written
 
+from tests.watchdog.kennel import Kennel, Site, Watching, records, wait_for, written
 from watchdog import clock
 
 
