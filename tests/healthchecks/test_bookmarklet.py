@@ -126,7 +126,7 @@ def test_missing_driver(run_suite, website, monkeypatch):
 
 @pytest.mark.usefixtures("no_process_left")
 def test_driver_that_is_none(run_suite, website, chromium):
-    outcome = run_suite(bookmarklet("none", website, driver="/bin/false", binary=chromium))
+    outcome = run_suite(bookmarklet("none", website, driver="/bin/false", binary=chromium.binary))
     assert message(outcome, "none").startswith("/bin/false ended at once")
 
 

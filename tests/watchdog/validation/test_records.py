@@ -173,7 +173,7 @@ def test_flooded_socket(kennel, monkeypatch):
     """The sender never waits, and the receiver reads at a bounded rate."""
     heard = []
     path = kennel.home / "validation.socket"
-    monkeypatch.setattr("watchdog.validation.receiver._MOST", 5)
+    monkeypatch.setattr("watchdog.validation.receiver._MOST_DATAGRAMS", 5)
     receiver = Receiver(path, lambda message, _: heard.append(message))
     begun = time.monotonic()
     sent = [validation.send("1-1", 1.0) for _ in range(2000)]
