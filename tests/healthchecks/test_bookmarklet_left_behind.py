@@ -13,35 +13,46 @@ from tests.suite import start_suite, table
 
 DOWNLOADS = """
     import os
+    from pathlib import Path
 
     from healthchecks import Target, probe
     from healthchecks.clients.browser import Browser
 
-    SCRIPT = '''
-        const click = (href, name) => {
-            const link = document.createElement("a");
-            link.href = href; link.download = name; document.body.append(link); link.click();
-        };
-        const frame = document.createElement("iframe");
-        frame.src = "/attachment/frame"; document.body.append(frame);
-        click("/attachment/link", "link.bin");
-        click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
-        click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
-        window.open("/attachment/window");
-        setTimeout(() => { location = "/attachment/location"; }, 3000);  // sooner it could take the place of the link
-        setTimeout(() => { document.title = "over"; }, 7000);
+    CLICK = '''
+        const link = document.createElement("a");
+        link.href = %s; link.download = "link.bin"; document.body.append(link); link.click();
     '''
+    INSIDE = (
+        'URL.createObjectURL(new Blob([new Uint8Array(5000000)]))',
+        '"data:application/octet-stream;base64," + btoa("x".repeat(3000000))',
+    )
+    WAYS = {
+        "link": CLICK % '"/attachment/link"',  # first: only the first download needs no permission to be asked for
+        "frame": '''
+            const frame = document.createElement("iframe");
+            frame.src = "/attachment/frame"; document.body.append(frame);
+        ''',
+        "window": 'window.open("/attachment/window")',
+        "location": 'location = "/attachment/location"',
+    }
+    OVER = 'setTimeout(() => { document.title = "over"; }, 4000)'  # time enough to store something
 
 
     class Page(Target):
         url: str
+        log: str
 
 
     @probe
     def large(page: Page) -> list[str]:
         with Browser("chromium") as browser:
             browser.open(page.url)
-            browser.run(SCRIPT, "the downloads cannot be started")
+            for way, script in WAYS.items():  # one after another: a later one could take the place of one under way
+                browser.run(script, "the download cannot be started")
+                browser.wait(lambda: f"/attachment/{way}" in Path(page.log).read_text(), f"no request: {way}")
+            for href in INSIDE:  # asked for without a request
+                browser.run(CLICK % href, "the download cannot be started")
+            browser.run(OVER, "no timer")
             browser.wait(lambda: browser.run("return document.title", "no title") == "over", "not over")
             own = browser._family.directory
             found = [each for each in (*own.rglob("*"), *own.parent.glob("*")) if each.is_file()]
@@ -66,7 +77,7 @@ WAYS = ("frame", "link", "window", "location")
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_downloads_are_not_stored(run_suite, website, tmp_path):
     (tmp_path / "test_downloads.py").write_text("\n".join(line[4:] for line in DOWNLOADS.splitlines()))
-    toml = table("page", "downloads", url=website.url("/bookmarklet"), timeout=60)
+    toml = table("page", "downloads", url=website.url("/bookmarklet"), log=str(website.request_log), timeout=60)
     outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
     assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
     outcome.assert_well("downloads[downloads]")

@@ -156,9 +156,9 @@ def test_signal_after_the_grace_ends_at_once(shop):
         """
         import time
         import pytest
-        from healthchecks.plugin import interruption
+        from healthchecks.plugin import signals
 
-        interruption._GRACE = 0.0
+        signals._GRACE = 0.0
 
         def pytest_sessionfinish():
             while True:
