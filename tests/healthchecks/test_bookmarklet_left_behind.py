@@ -117,6 +117,20 @@ def test_timeout_while_it_starts(run_suite, website, milliseconds):
     assert outcome.status != 0
 
 
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_timeout_while_the_browser_starts(run_suite, website, tmp_path):
+    """A browser that hangs, with a daemon of its own; the timeout grows until the driver comes to start it."""
+    started, binary = tmp_path / "started", tmp_path / "browser"
+    binary.write_text(f"#!/bin/sh\nsetsid -f sleep 600\ntouch {started}\nexec sleep 600\n")
+    binary.chmod(stat.S_IRWXU)
+    for seconds in (2, 4, 8, 16, 32):
+        outcome = run_suite(bookmarklet("hanging", website, binary=binary, deadline=seconds))
+        if started.exists():
+            break
+    assert started.exists()
+    assert outcome.message("bookmarklet_status[hanging]").startswith("the browser does not start within ")
+
+
 @reliability(
     "Browsers",
     fault="a driver starts and never says on which port",
