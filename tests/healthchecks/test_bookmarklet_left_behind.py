@@ -99,10 +99,10 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
 def test_run_that_is_killed(tmp_path, website, number):
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
-    until(lambda: website.paths, 60, what="the page was asked for")
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", deadline=150))
+    until(lambda: website.paths, 150, what="the page was asked for")
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=120)
 
 
 @reliability(
