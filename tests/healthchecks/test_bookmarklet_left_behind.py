@@ -28,8 +28,16 @@ DOWNLOADS = """
         click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
         click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
         window.open("/attachment/window");
-        setTimeout(() => { location = "/attachment/location"; }, 3000);  // sooner it could take the place of the link
-        setTimeout(() => { document.title = "over"; }, 7000);
+        const asked = async (...ways) => {
+            const paths = await fetch("/asked").then(answer => answer.json(), () => []);
+            if (ways.every(way => paths.includes("/attachment/" + way))) return;
+            await new Promise(resolve => setTimeout(resolve, 100));
+            await asked(...ways);
+        };
+        asked("frame", "link", "window").then(() => {
+            location = "/attachment/location";  // sooner it could take the place of the link
+            asked("location").then(() => setTimeout(() => { document.title = "over"; }, 3000));
+        });
     '''
 
 
@@ -66,7 +74,7 @@ WAYS = ("frame", "link", "window", "location")
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_downloads_are_not_stored(run_suite, website, tmp_path):
     (tmp_path / "test_downloads.py").write_text("\n".join(line[4:] for line in DOWNLOADS.splitlines()))
-    toml = table("page", "downloads", url=website.url("/bookmarklet"), deadline=60)
+    toml = table("page", "downloads", url=website.url("/bookmarklet"), deadline=150)
     outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
     assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
     outcome.assert_well("downloads[downloads]")
