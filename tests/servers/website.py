@@ -45,7 +45,7 @@ class Website(PythonServer):
         self.port = free_port()
         self.tls_ports = {name: free_port() for name in TLS}
         self.certificates = certificates.make(self.directory)
-        self.request_log = self.directory / "requests.jsonl"  # a line for each request
+        self._requests = self.directory / "requests.jsonl"
         self._answers = self.directory / "answers.json"
         self.forget()
 
@@ -69,12 +69,12 @@ class Website(PythonServer):
         """Empty the log of requests, and take back every `answer()`."""
         self._overrides: dict[str, object] = {}
         self._write_overrides()
-        self.request_log.write_bytes(b"")
+        self._requests.write_bytes(b"")
 
     @property
     def requests(self) -> list[Request]:
         """Every request since the last `forget()`, in the order they came."""
-        return [Request(**json.loads(line)) for line in self.request_log.read_text().splitlines()]
+        return [Request(**json.loads(line)) for line in self._requests.read_text().splitlines()]
 
     @property
     def paths(self) -> list[str]:
