@@ -48,6 +48,17 @@ def test_the_changelog_begins_with_this_version():
     assert first[1] in (__version__, "Unreleased")
 
 
+def test_the_changelog_has_the_form_of_keep_a_changelog():
+    """Its sections by their names and in their order, below them one line for each change."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for version in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        sections = re.findall(r"^### (.*)", version, re.MULTILINE)
+        assert sections == [name for name in order if name in sections]
+        for line in version.splitlines()[1:]:
+            assert re.match(r"### |- \S.*\.$|[A-Z][\w, ]*:$|$", line), line
+
+
 def test_the_classifiers_exist_and_say_what_the_rest_says():
     mine = PROJECT["classifiers"]
     assert set(mine) - set(classifiers) == set()
