@@ -56,7 +56,7 @@ def test_the_changelog_has_the_form_of_keep_a_changelog():
         sections = re.findall(r"^### (.*)", version, re.MULTILINE)
         assert sections == [name for name in order if name in sections]
         for line in version.splitlines()[1:]:
-            assert re.match(r"### |- \S.*\.$|[A-Z][\w, ]*:$|$", line), line
+            assert re.match(r"### |- \S.*\.$|[A-Z][\w,./ ]*:$|$", line), line
 
 
 def test_the_classifiers_exist_and_say_what_the_rest_says():
