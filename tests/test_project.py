@@ -71,6 +71,14 @@ def test_the_classifiers_exist_and_say_what_the_rest_says():
     assert [python for python in pythons if python not in tried] == []
 
 
+def test_the_workflow_does_what_is_there():
+    """Its make targets and programs exist, and a program that needs root leaves nothing of root's below .cache/."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"run: make (\w+)", WORKFLOW)) == {"lint", "test"} <= targets
+    assert re.findall(r"run: sudo (.*?)  #", WORKFLOW) == ["ci/install-test-tools test-tools.txt"]
+    assert (ROOT / "ci/test-tools.txt").exists()
+
+
 def test_what_reaches_into_pytest_has_an_upper_bound():
     """The next major version may rename what has no public name."""
     asked = PROJECT["optional-dependencies"]["healthchecks"]
