@@ -1,3 +1,3 @@
-"""Wires the plugin into a checkout; an installed copy is found by its entry point of the same name."""
+"""Registers the plugins of a checkout; an installed copy is found by entry points of the same names."""
 
-pytest_plugins = ["healthchecks.plugin"]
+pytest_plugins = ["healthchecks.plugin", "healthchecks.sql_reports.hooks"]

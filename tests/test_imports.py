@@ -20,7 +20,6 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.history.*")
 ALERTING = ("healthchecks.plugin.alerting.*",)
 SETTINGS = "healthchecks.plugin.configuration.settings"
-REPORTS = "healthchecks.sql_reports.*"
 PAGE = ("healthchecks.plugin.dashboard.*", "healthchecks.plugin.wording")
 RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
@@ -40,10 +39,9 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.status_json", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.metrics", (*RECORDS, "servermonitoring.*")),
-    # until reports are a plugin of their own
     (
         "healthchecks.plugin.*",
-        ("healthchecks", "healthchecks.plugin.*", "healthchecks.sql_reports.*", "servermonitoring.*"),
+        ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*"),
     ),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
     ("watchdog.*", ("watchdog.*", "servermonitoring.*")),
@@ -54,7 +52,7 @@ INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("servermonitoring.sentry.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by sentry.client
     ("servermonitoring.delivery.connection", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
-    ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
+    ("watchdog.*", set(), {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
 ]
 WITHOUT_PYTEST = (
@@ -213,6 +211,7 @@ def test_everything_of_ours_is_looked_at():
         ("healthchecks/plugin/new", "from tests import suite"),
         ("healthchecks/plugin/history/new", "from healthchecks.plugin import run"),
         ("healthchecks/plugin/history/new", "from ..run import Run"),
+        ("healthchecks/plugin/new", "from healthchecks.sql_reports import store"),
         ("healthchecks/plugin/history/new", "import pytest"),
         ("healthchecks/clients/new", "from healthchecks.plugin.run import Run"),
         ("healthchecks/test_new", "from healthchecks.plugin.configuration.target import Target"),
@@ -221,7 +220,7 @@ def test_everything_of_ours_is_looked_at():
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, name, line):
-    for module in ("healthchecks/plugin/run", "watchdog/status", name):
+    for module in ("healthchecks/plugin/run", "healthchecks/sql_reports/store", "watchdog/status", name):
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(line if module == name else "")

@@ -9,13 +9,11 @@ import sysconfig
 import venv
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.test_packaging import ROOT, wheel  # noqa: F401 - a fixture
 
 BOTH = "from watchdog.observers import Observer; from watchdog.validation import validate_process; print('both')"
-PSUTIL = f"psutil=={psutil.__version__}"
 CHECK = """
 from healthchecks import Target, probe
 
@@ -80,11 +78,11 @@ def theirs(tmp_path_factory):
     return next(directory.glob("*.whl"))
 
 
-def test_alone_it_is_the_watchdog_and_psutil(environment, ours):
+def test_alone_it_is_the_watchdog(environment, ours):
     """On a host of browsers: no pytest, no client library."""
     environment.pip("install", "--quiet", ours)
     names = {each["name"] for each in json.loads(environment.pip("list", "--format=json"))}
-    assert names == {"psutil", "servermonitoring"}
+    assert names == {"servermonitoring"}
     assert "usage: watchdog" in environment.run("watchdog", "--help")
     said = environment.python("import os; from watchdog import validate_process; print(validate_process(os.getpid()))")
     assert said in ("True", "False")
@@ -122,7 +120,6 @@ def test_beside_the_other_watchdog(environment, ours, theirs, ours_first, remove
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_an_editable_install_beside_it(environment, theirs, ours_first):
     """From anywhere, and in the checkout; the command, too."""
-    environment.pip("install", "--quiet", PSUTIL)
 
     def editable():
         libraries = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}  # where hatchling is

@@ -40,6 +40,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     return (yield)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from healthchecks.plugin import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
@@ -59,11 +65,6 @@ def pytest_collection(session: pytest.Session) -> None:
         from healthchecks.plugin.check_folders import add
 
         add(session.config)
-
-
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Database reports: .sql files in a folder `reports` that have a title; others are none of our business."""
-    return check_files.report_file(file_path, parent) if file_path.suffix == ".sql" else None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

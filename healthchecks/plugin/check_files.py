@@ -30,17 +30,6 @@ def are_all_named(config: pytest.Config) -> bool:
     )
 
 
-def report_file(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a database report; note a .sql file among reports that is none, perhaps by a slip."""
-    if collection.is_report(path) or parent.session.isinitpath(path):
-        from healthchecks.sql_reports.items import ReportFile
-
-        return ReportFile.from_parent(parent, path=path)
-    if collection.REPORTS in path.parent.parts:
-        parent.config.stash.setdefault(collection.UNTITLED, []).append(path)
-    return None
-
-
 def collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
     try:

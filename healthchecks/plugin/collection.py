@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 MARKER = "healthcheck"
 FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
-REPORTS = "reports"  # the folder of .sql files that may be reports
 PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
 REFUSAL = "healthchecks_refusal"  # the key by which a worker of pytest-xdist says why it ended
-UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
 
 
 class CheckItem(pytest.Item):
@@ -54,13 +52,6 @@ _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 def is_check(item: pytest.Item) -> bool:
     """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
     return item.get_closest_marker(MARKER) is not None
-
-
-def is_report(path: Path) -> bool:
-    """Whether this file lies in a folder of reports, and the comments at its head give it a title."""
-    from healthchecks.sql_reports.parser import has_title
-
-    return REPORTS in path.parent.parts and has_title(path)
 
 
 def is_mentioned_in(path: Path) -> bool:

@@ -34,13 +34,6 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="print a JSON schema of the configuration file, for editors, and exit",
     )
-    group.addoption(
-        "--monitoring-param",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a parameter of database reports, in place of their own value",
-    )
 
 
 def print_and_exit(config: pytest.Config) -> int | None:

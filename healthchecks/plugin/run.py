@@ -56,7 +56,6 @@ class Run:
         self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
-        self.has_parameters = False  # of reports, for this run only
         self.part = ""  # why this is not a run of all checks; empty if it is
         self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
         self.folders: set[Path] = set()  # where checks are

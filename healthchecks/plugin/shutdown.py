@@ -36,7 +36,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     with _sink(run, "alerts"):
         _tell(run, run.results.values())
     with _sink(run, "reports"):
-        _keep_reports(run)
+        run.session.config.hook.pytest_healthcheck_finish(run=run)
     with _sink(run, "page"):
         if run.page:
             run.page.end(run.session)
@@ -102,14 +102,6 @@ def _sink(run: Run, name: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
         run.trouble(name, f"{name}: {describe(error)}")
-
-
-def _keep_reports(run: Run) -> None:
-    """Before the page, which links to theirs."""
-    if "healthchecks.sql_reports.items" in sys.modules:  # loaded by the first report
-        from healthchecks.sql_reports.publish import finish as finish_reports
-
-        finish_reports(run)
 
 
 def _remember(run: Run) -> history.Memory:

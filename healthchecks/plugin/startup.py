@@ -1,6 +1,7 @@
 """From collected tests to a run: the configuration is checked, then every probe is started at once."""
 
 import gc
+import itertools
 import os
 from functools import partial
 from typing import Any
@@ -56,13 +57,11 @@ def prepare(session: pytest.Session) -> None:
     run.of_reports = bool(found) and all(isinstance(item, collection.CheckItem) for item in found)
     run.part = options.missing_part(session, configuration, broken)
     run.folders, run.faultless = collection_errors.folders(found), collection_errors.keys(session)
-    run.has_parameters = bool(config.getoption("monitoring_param"))
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
         *names.notices(session),
         *collection_errors.hints(session, run),
-        *_passed_over(session),
     ]
     if not config.getoption("monitoring_no_alerts"):
         run.alerts = wire(run)
@@ -127,10 +126,7 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
     own = [item for item in session.items if isinstance(item, collection.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
     _look_up_needs(session, configuration)
-    if session.config.getoption("monitoring_param"):
-        from healthchecks.sql_reports.items import unknown_parameters
-
-        wrong += unknown_parameters(session.config, own)
+    wrong += itertools.chain.from_iterable(session.config.hook.pytest_healthcheck_problems(session=session))
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
     return notices
@@ -143,14 +139,6 @@ def _look_up_needs(session: pytest.Session, configuration: Configuration) -> Non
         target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
         if target and (unknown := configuration.unknown_needs(target)):
             item.stash[collection.PROBLEM] = f"@pytest.mark.{collection.MARKER}: needs: {'; '.join(unknown)}"
-
-
-def _passed_over(session: pytest.Session) -> list[str]:
-    """In a run of reports: .sql files that lack what makes them one, perhaps by a slip."""
-    untitled = session.config.stash.get(collection.UNTITLED, [])
-    if not untitled or not any(isinstance(item, collection.CheckItem) for item in session.items):
-        return []
-    return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
 
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:

@@ -14,6 +14,7 @@ from healthchecks.plugin.probes.job import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
 from healthchecks.sql_reports.evaluation import judge
+from healthchecks.sql_reports.hooks import FOLDER
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report
 from servermonitoring.configuration import Problem, echo, nearest
@@ -36,10 +37,10 @@ def given_parameters(config: pytest.Config) -> dict[str, str]:
     return given
 
 
-def unknown_parameters(config: pytest.Config, items: Iterable[collection.CheckItem]) -> list[str]:
-    """What is wrong with the given ones that none of the selected reports has."""
-    known = {name for item in items for name in getattr(item.target, "parameters", ())}
-    unknown = [name for name in given_parameters(config) if name not in known]
+def unknown_parameters(session: pytest.Session) -> list[str]:
+    """Return one line for each given parameter that no selected report has."""
+    known = {name for item in session.items if isinstance(item, ReportItem) for name in item.target.parameters}
+    unknown = [name for name in given_parameters(session.config) if name not in known]
     return [f"--monitoring-param: no report has a parameter {name}{nearest(name, known)}" for name in unknown]
 
 
@@ -122,7 +123,7 @@ def _shown(path: Path, here: Path) -> str:
 
 def report_name(path: Path, root: Path) -> str:
     """What the report is known by: its path below the nearest folder called reports, without .sql."""
-    above = next((each for each in path.parents if each.name == collection.REPORTS), root)
+    above = next((each for each in path.parents if each.name == FOLDER), root)
     relative = path.relative_to(above) if path.is_relative_to(above) else Path(path.name)
     return collection.clean_id(relative.with_suffix("").as_posix())
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,13 +10,12 @@ from pydantic import ValidationError
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.renamed import hint
 from healthchecks.sql_reports.report import Report
+from healthchecks.sql_reports.title import leading_comments
 from servermonitoring.configuration import Problem, nearest
 from servermonitoring.files import read_regular
 
 _KEY = re.compile(r"--\s?(?P<key>[a-z_]+):(?:\s+(?P<value>.*))?")
 _MORE = re.compile(r"--\s{2,}(?P<value>\S.*)")  # goes on with the value above
-_TITLE = re.compile(r"--\s?title:")
-_LONGEST = 16_384  # bytes of a header
 _LARGEST = 1_000_000  # bytes of a report: more is a dump
 REPEATED = ("param",)
 
@@ -46,15 +44,6 @@ class Header:
             self.values[key] = f"{self.values[key]} {value}".strip()
 
 
-def has_title(path: Path) -> bool:
-    """Whether the comments at the head of a file say that it is a report; False for one that cannot be read."""
-    try:
-        start = read_regular(path, _LONGEST, part="start").decode("utf-8-sig", errors="replace")
-    except OSError:
-        return False
-    return any(_TITLE.match(line) for line in _comments(start.splitlines()))
-
-
 def read(path: Path) -> tuple[str, Header]:
     """The whole text, and its header. What cannot be read is one of the header's problems."""
     header = Header()
@@ -77,7 +66,7 @@ def read(path: Path) -> tuple[str, Header]:
 
 def _parse(lines: list[str], header: Header) -> None:
     last = ""
-    for number, line in enumerate(_comments(lines), 1):
+    for number, line in enumerate(leading_comments(lines), 1):
         if found := _KEY.fullmatch(line.rstrip()):
             last = found["key"]
             header.add(last, (found["value"] or "").strip(), number)
@@ -85,11 +74,6 @@ def _parse(lines: list[str], header: Header) -> None:
             header.go_on(last, more["value"])
         else:
             last = ""
-
-
-def _comments(lines: Iterable[str]) -> list[str]:
-    """The lines before the first that is neither a comment nor blank."""
-    return list(takewhile(lambda line: not line.strip() or line.startswith("--"), lines))
 
 
 _PARAMETER = re.compile(r"(?P<name>[a-z_]\w*)\s*=\s*(?:'(?P<quoted>(?:[^']|'')*)'|(?P<plain>[^'].*|))")

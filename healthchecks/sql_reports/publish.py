@@ -10,19 +10,22 @@ from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
 from healthchecks.sql_reports import page, store
 from healthchecks.sql_reports.evaluation import number_of
+from healthchecks.sql_reports.items import OPTION
 from healthchecks.sql_reports.report import Report
 from healthchecks.sql_reports.store import State, Table
 from servermonitoring.scrubbing import scrub
 
 
-def finish(run: Run) -> None:
-    """Whatever cannot be written is told in the run's summary, and harms nothing else."""
+def finish(run: Run, untitled: Sequence[Path]) -> None:
+    """Store the reports and write their page. What cannot be written is a suite error, and harms nothing else."""
+    if untitled:
+        run.notices.append(f"not a report, -- title: is missing: {', '.join(sorted(each.name for each in untitled))}")
     results = [each for each in run.results.values() if "report" in each.extras]
     if not results:
         return
     _warn_of_rights(run, results)
     try:
-        if run.has_parameters:
+        if run.session.config.getoption(OPTION):
             path = _publish(run, [_state(each) for each in results], {}, page.ONCE)
             run.notices.append(f"reports: {path} (with the parameters of this run: nothing of it is kept)")
             return

@@ -238,7 +238,7 @@ def test_part_of_the_reports(reports):
     first, second = (reports.report(name, f"select '{name}' as who") for name in ("first", "second"))
     reports.write("untitled", "select 1")
     outcome = reports.run()
-    assert "without a -- title:, and so no reports: untitled.sql" in outcome.output
+    assert "not a report, -- title: is missing: untitled.sql" in outcome.output
     second.write_text("-- title: second\nselect 'changed' as who")
     reports.run("-ksecond").assert_well("report[second]")
     assert [reports.cells("first"), reports.cells("second")] == [[["first"]], [["changed"]]]
