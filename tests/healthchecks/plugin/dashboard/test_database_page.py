@@ -100,7 +100,7 @@ def test_without_script_everything_is_there(chromium, database_page):
     with opened(chromium, script=False) as driver:
         driver.get(database_page.as_uri())
         body = driver.find_element(By.TAG_NAME, "body").text
-        assert "2 of 6 reports are failing" in body
+        assert "1 of 5 reports failed, 1 blocked, 1 in maintenance" in body
         assert "The last 90 days: 100 to 106, now 100" in body
         assert column(driver, 2) == ["10", "-9", "100"]
         assert driver.find_elements(By.CSS_SELECTOR, "#shop\\.sizes .bars rect")

@@ -26,7 +26,7 @@ SMALL = Scene(checks=CHECKS[:3], days=0)
 def assert_whole(page):
     assert page.startswith("<!DOCTYPE html>"), page[:80]
     assert page.endswith("</html>"), page[-80:]
-    assert re.search("<h1>All 3 checks are well</h1>", page)
+    assert re.search("<h1>All 3 checks are ok</h1>", page)
 
 
 def test_a_reader_of_a_hundred_runs_never_sees_half_a_page(tmp_path):
