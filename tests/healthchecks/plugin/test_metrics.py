@@ -87,7 +87,7 @@ def test_prometheus_accepts_them_whatever_is_in_a_name(metered):
 
 
 def test_a_run_of_a_part_keeps_the_rest(metered):
-    """Selected by hand, one check says nothing about the others; nor does one that is gone stay for ever."""
+    """One selected check says nothing about the others; a check that no longer exists disappears."""
     before = metered(first="bad", second="well")
     after = metered("-k", "second", first="well", second="bad")
     assert of("healthcheck_up", "first", after) == 0

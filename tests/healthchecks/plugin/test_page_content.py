@@ -1,4 +1,4 @@
-"""What the page says after runs of all kinds: of a part of the checks, cut off, with checks that are gone."""
+"""The page after runs of all kinds: of a part of the checks, cut off, with checks that no longer exist."""
 
 import contextlib
 import os
@@ -187,7 +187,7 @@ def test_the_page_of_the_reports_is_linked_with_its_age_and_what_it_says(jobs):
     assert jobs.run().status == 0
 
 
-def test_an_interval_is_told_from_the_configuration_or_the_last_runs(jobs):
+def test_the_interval_is_of_the_configuration_or_the_last_runs(jobs):
     jobs.configure('[dashboard]\ninterval = "5m"\n[job.a]\n')
     jobs.run()
     assert document(jobs).find("body").get("data-late") == "600"
@@ -203,7 +203,7 @@ def test_an_interval_is_told_from_the_configuration_or_the_last_runs(jobs):
     fault="checks are run by hand, quickly one after another, whole or in part",
     promise="the page is not called late, and no failed check stale",
 )
-def test_quick_runs_tell_no_interval(jobs):
+def test_quick_runs_show_no_interval(jobs):
     jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
     for _ in range(2):
         jobs.run()
@@ -212,7 +212,7 @@ def test_quick_runs_tell_no_interval(jobs):
         outcome = jobs.run("test_mine.py::test_job[a]")
     assert "failed disk on fire" in cards(jobs)["job[b]"]
     assert outcome.document["status"] == "failed"
-    assert int(document(jobs).find("body").get("data-late")) == 2 * 86400, "two whole runs tell no interval"
+    assert int(document(jobs).find("body").get("data-late")) == 2 * 86400, "two complete runs show no interval"
     jobs.run()
     assert int(document(jobs).find("body").get("data-late")) == 600, "five minutes are the least"
 

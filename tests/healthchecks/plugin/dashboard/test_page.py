@@ -1,4 +1,4 @@
-"""The page as people meet it: in a real Chromium, by keyboard, on a telephone, in the dark, without script."""
+"""The page in a real Chromium: by keyboard, on a phone, in dark mode, without script."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.healthchecks.plugin.dashboard.conftest import SCENES
 from tests.healthchecks.plugin.dashboard.hostile import HOSTILE, hostile_page
-from tests.healthchecks.plugin.dashboard.pictures import look_as, opened
+from tests.healthchecks.plugin.dashboard.pictures import opened, set_view
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def hostile(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def by_day(driver):
-    look_as(driver)
+    set_view(driver)
 
 
 def visit(driver, page, fragment=""):
@@ -52,8 +52,8 @@ LOOKS = [(name, {}) for name in SCENES] + [
 
 @pytest.mark.parametrize(("name", "look"), LOOKS, ids=str)
 def test_axe_finds_no_violation(driver, axe, pages, name, look):
-    """In any state, by day and by night, on a desk and on a telephone; contrast included."""
-    look_as(driver, **look)
+    """In each scene, light and dark, on a desktop and on a phone; contrast included."""
+    set_view(driver, **look)
     visit(driver, pages[name])
     for each in driver.find_elements(By.TAG_NAME, "details")[:5]:
         driver.execute_script("arguments[0].open = true", each)
@@ -79,8 +79,8 @@ def test_the_w3c_finds_no_error(vnu, pages, hostile):
         ("storm", "50 of 200 checks failed"),
     ],
 )
-def test_one_line_says_it_all(driver, pages, name, headline):
-    """And nothing of the page is refused by its own policy, or else the console told it."""
+def test_headline(driver, pages, name, headline):
+    """And the policy of the page refuses nothing of it, or the console would have a message."""
     visit(driver, pages[name])
     assert text(driver, "h1") == headline
     assert driver.title.startswith(headline)
@@ -134,8 +134,8 @@ def test_the_changes_are_listed_with_the_kills_of_the_watchdog(driver, pages):
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_nothing_is_wider_than_a_telephone(driver, pages, name):
-    look_as(driver, width=390, height=844)
+def test_nothing_is_wider_than_a_phone(driver, pages, name):
+    set_view(driver, width=390, height=844)
     visit(driver, pages[name])
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
 
@@ -231,7 +231,7 @@ def test_log_and_attachments_are_in_the_details(driver, pages):
 
 def test_hostile_text_runs_nothing_and_breaks_nothing(driver, hostile):
     """Markup, quotes, marks for right-to-left, NUL and five megabytes, wherever text can come from outside."""
-    look_as(driver, width=390, height=844)
+    set_view(driver, width=390, height=844)
     visit(driver, hostile)
     for each in driver.find_elements(By.TAG_NAME, "details"):
         driver.execute_script("arguments[0].open = true", each)
@@ -246,7 +246,7 @@ def test_hostile_text_runs_nothing_and_breaks_nothing(driver, hostile):
 
 
 def test_hostile_text_would_run_if_it_were_not_escaped(driver, tmp_path):
-    """The trial above finds what it looks for: unescaped and without the policy, the same text runs."""
+    """Unescaped and without the policy, the same text runs: the test above can find it."""
     page = tmp_path / "index.html"
     page.write_text(f"<!DOCTYPE html>{HOSTILE}")
     visit(driver, page)
