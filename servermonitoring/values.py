@@ -111,12 +111,13 @@ def iso(moment: "datetime") -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+_PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
 def without_formula(text: str) -> str:
-    """Return the text with an apostrophe before what a spreadsheet would take for a formula.
+    """Return a CSV cell with an apostrophe before each formula; a number like -5 or +1e3 is no formula.
 
-    Also behind a semicolon or a tab, where a spreadsheet of another country begins a cell.
+    Semicolons and tabs separate cells in some countries, so that a formula may also follow one of them.
     """
-    return _FORMULA.sub(r"\1'", text)
+    return text if _PLAIN_NUMBER.fullmatch(text) else _FORMULA.sub(r"\1'", text)

@@ -45,7 +45,7 @@ def test_check_of_a_user(folder):
     assert done.returncode == 1
     assert re.search(r"FAILED  backup\[old\] +/proc/1/status is \d+ hours old", done.stdout)
     assert re.search(r"FAILED  backup\[none\] +FileNotFoundError: .*No such file or directory: 'none'", done.stdout)
-    assert "2 of 3 checks are failing" in done.stdout
+    assert "2 of 3 checks failed" in done.stdout
 
 
 def test_check_is_short():

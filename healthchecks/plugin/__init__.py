@@ -112,9 +112,9 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if run := _prepared(config):
-        from healthchecks.plugin.terminal import header
+        from healthchecks.plugin.terminal import format_header
 
-        return header(run)
+        return format_header(run)
     return []
 
 
@@ -184,9 +184,9 @@ def pytest_runtest_logreport(report: Any) -> None:
 @pytest.hookimpl(tryfirst=True, optionalhook=True)  # before hooks of the user add cells
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     if "healthchecks.plugin.html_report" in sys.modules:  # loaded for a page of ours, never by other tests
-        from healthchecks.plugin.html_report import mend_cells
+        from healthchecks.plugin.html_report import format_cells
 
-        mend_cells(cells, report)
+        format_cells(cells, report)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -214,10 +214,10 @@ def pytest_terminal_summary(
     result = yield
     if run := _run(config):
         from healthchecks.plugin.shutdown import conclude
-        from healthchecks.plugin.terminal import summarize
+        from healthchecks.plugin.terminal import print_summary
 
         conclude(run)
-        summarize(run, terminalreporter)
+        print_summary(run, terminalreporter)
     return result
 
 

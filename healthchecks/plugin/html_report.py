@@ -1,4 +1,4 @@
-"""The page: pytest-html gathers the rows and makes the report, with our template and what the history says."""
+"""The report of pytest-html with our template: it collects the rows, the page adds status and history."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,29 +11,28 @@ from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.dashboard import archive, badges, changes
-from healthchecks.plugin.dashboard import publish as sharing
-from healthchecks.plugin.dashboard.overview import Overview, overview
+from healthchecks.plugin.dashboard import archive, badges, changes, publish
+from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
-from healthchecks.plugin.dashboard.snapshot import Situation, Unjudged
-from healthchecks.plugin.dashboard.template import taken
+from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
+from healthchecks.plugin.dashboard.template import format_duration
 from healthchecks.plugin.history import Memory
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.wording import State
+from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import make_directory, remove_abandoned
 from servermonitoring.values import iso
 
 
-def situation(run: Run) -> Situation:
-    """Once the run is over and its results are in the history."""
-    return Situation(
+def take_snapshot(run: Run) -> Snapshot:
+    """Return the snapshot of a finished run whose results are in the history."""
+    return Snapshot(
         results=[*run.results.values()],
         memory=run.memory or Memory(),
         started=run.started,
-        seconds=(datetime.now(UTC) - run.started).total_seconds(),
+        duration=(datetime.now(UTC) - run.started).total_seconds(),
         host=run.host,
         interrupted=run.interrupted,
-        unjudged=[*_unjudged(run)] if run.interrupted else [],
+        pending=[*_list_pending(run)] if run.interrupted else [],
         is_gone=lambda reference: _is_gone(run, reference),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,
@@ -43,35 +42,38 @@ def situation(run: Run) -> Situation:
     )
 
 
-def others(run: Run) -> list[dict[str, Any]]:
-    """For status.json: what is known of the checks that were not in this run, and is not stale."""
+def list_other_checks(run: Run) -> list[dict[str, Any]]:
+    """Return the entries of status.json for the checks that were not in this run and are not stale."""
     cards = run.page.overview.cards if run.page else ()
     return [
         {
             "check": each.check,
             "target": each.target,
             "group": each.group,
-            "status": str(each.state),
+            "status": str(each.status),
             "since": iso(each.since or each.checked_at),
-            "seconds": each.recent[-1].seconds,
+            "duration": each.recent[-1].seconds,
             "message": each.message,
             "maintenance": each.maintenance,
             "checked_at": iso(each.checked_at),
         }
         for each in cards
-        if each.checked_at and each.state is not State.STALE
+        if each.checked_at and each.status is not CardStatus.STALE
     ]
 
 
-def _unjudged(run: Run) -> Iterator[Unjudged]:
+def _list_pending(run: Run) -> Iterator[PendingCheck]:
     for item in run.without_result():
         target = collection.target_of(item)
         name = collection.check_name(item), collection.target_name(item)
-        yield Unjudged(*name, collection.label(item), target.group if target else "")
+        yield PendingCheck(*name, collection.label(item), target.group if target else "")
 
 
 def _is_gone(run: Run, reference: str) -> bool:
-    """Only a kind that this run has loaded can be told to have lost a target; only a whole run knows all faults."""
+    """Return whether the target is no longer configured, as far as this run can know.
+
+    It knows the targets of the kinds that it has loaded; only a complete run knows all collection errors.
+    """
     if reference.startswith(collection.FAULT):
         return run.is_whole
     kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
@@ -82,65 +84,65 @@ def _is_gone(run: Run, reference: str) -> bool:
 NAME = "index.html"
 
 
-class Report(SelfContainedReport):  # type: ignore[misc]
-    """pytest-html's report, which is made when the history has been asked, and written beside and renamed."""
+class HtmlReport(SelfContainedReport):  # type: ignore[misc]
+    """The report of pytest-html, made after the history is read, and written atomically."""
 
     def __init__(self, path: Path, config: pytest.Config) -> None:
         super().__init__(str(path), config, ReportData(config), template=self, css="")
-        self.situation: Situation | None = None
+        self.snapshot: Snapshot | None = None
         self.overview = Overview(())
         self.pages = Pages("", "")
 
     def render(self, **report: Any) -> str:
-        """What pytest-html calls its template for."""
-        assert self.situation is not None
-        self.overview = overview(self.situation)
-        self.pages = make(self.situation, self.overview, report, self._report.data)
+        """Return the page, as the template object that pytest-html calls."""
+        assert self.snapshot is not None
+        self.overview = make_overview(self.snapshot)
+        self.pages = make(self.snapshot, self.overview, report, self._report.data)
         return self.pages.newest
 
-    def publish(self, situation: Situation) -> None:
-        """Make the report, now that everything is known. Raises OSError; the old page is then still there."""
-        self.situation = situation
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make and write the report. Raises OSError; the old page is then still there."""
+        self.snapshot = snapshot
         super()._generate_report()
 
     def end(self, session: pytest.Session) -> None:
-        """The last that it gathers: what hooks of users add to the page."""
+        """Collect what the hooks of users add to the page."""
         super().pytest_sessionfinish(session)
 
     def pytest_sessionfinish(self) -> None:
-        """Called by pytest among the hooks of others: too late, should one of them hang."""
+        """Do nothing: pytest calls it among the hooks of others, one of which may hang."""
 
     def _generate_environment(self) -> dict[str, Any]:
-        """Our page does not show it; without pytest-metadata there is none."""
+        """Return nothing: our page does not show it, and pytest-metadata may be missing."""
         return {}
 
     def _generate_report(self, *args: Any, **kwargs: Any) -> None:
-        """Called by pytest-html at the end of the tests: too early."""
+        """Do nothing: pytest-html calls it at the end of the tests, before the history is known."""
 
     def _write_report(self, rendered_report: str) -> None:
-        sharing.publish(self._report_path, rendered_report)
+        publish.publish(self._report_path, rendered_report)
 
 
 class Page:
-    """One report, begun when a run turns out to hold health checks."""
+    """The page of a run with health checks."""
 
     def __init__(self, config: pytest.Config, directory: Path) -> None:
-        """Raises OSError where the directory cannot be made."""
+        """Register the report. Raises OSError if the directory cannot be made."""
         make_directory(directory)
         remove_abandoned(directory)
         self.path = directory / NAME
         self.environment: dict[str, str] = {}
         self._config = config
-        self._report = Report(self.path, config)
+        self._report = HtmlReport(self.path, config)
         config.pluginmanager.register(self._report)
 
     @property
     def overview(self) -> Overview:
-        """What the page shows, once it is published."""
+        """The overview of the published page."""
         return self._report.overview
 
     def begin(self, session: pytest.Session, environment: dict[str, str], broken: list[Any]) -> None:
-        """Hand it what it missed by being registered after collection."""
+        """Pass on the hook calls before the report was registered, which was after collection."""
         self.environment = environment
         self._report.pytest_sessionstart(session)
         self._report.pytest_collection_finish(session)
@@ -148,33 +150,33 @@ class Page:
             self._report.pytest_collectreport(report)
 
     def end(self, session: pytest.Session) -> None:
-        """No more rows come; the page may be published."""
+        """Collect the last rows; afterwards the page can be published."""
         self._config.pluginmanager.unregister(self._report)
         self._report.end(session)
 
-    def publish(self, situation: Situation) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         """Write the page. Raises OSError; the old page is then still there."""
-        self._report.publish(situation)
+        self._report.publish(snapshot)
 
-    def keep(self, situation: Situation) -> None:
-        """Write the page once more, to be kept, if something changed in this run. Raises OSError."""
-        page, runs = self._report.pages.kept, situation.memory.runs
-        if page and runs and changes.is_eventful(situation):
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep a copy of the page if something changed in this run. Raises OSError."""
+        page, runs = self._report.pages.archived, snapshot.memory.runs
+        if page and runs and changes.is_eventful(snapshot):
             archive.keep(self.path.parent, runs[-1].time, page)
 
     def write_badges(self) -> None:
-        """Raises OSError."""
+        """Write the badges. Raises OSError."""
         badges.write(self.path.parent, self._report.overview)
 
 
-def mend_cells(cells: list[str], report: pytest.TestReport) -> None:
-    """A row of pytest-html's table: the test's id, which it does not escape, and the duration of the probe.
+def format_cells(cells: list[str], report: pytest.TestReport) -> None:
+    """Set the test's id, which pytest-html does not escape, and the duration of the probe in a row of its table.
 
-    Links to what is attached go: browsers do not open them, and the page has it in the row's details.
+    Links to attachments are removed: browsers do not open them, and the details of the row have the attachments.
     """
     cells[1] = f'<td class="col-testId">{escape(report.nodeid)}</td>'
     if 'href="data:' in cells[3]:
         cells[3] = '<td class="col-links"></td>'
     if hasattr(report, "duration"):
-        words = taken(report.duration)
+        words = format_duration(report.duration)
         cells[2] = f'<td class="col-duration" data-value="{report.duration:.4f}">{words}</td>'

@@ -1,7 +1,7 @@
-"""Metrics in a file for Prometheus, read by node_exporter's textfile collector.
+"""Metrics for Prometheus, in a file for the textfile collector of node_exporter.
 
-A run of a part of the checks leaves the others as they were last judged: what is known of each is kept in the state
-directory, until it is configured no longer, or was not judged for two days.
+A run of a part of the checks keeps the metrics of the others. The last result of each check is stored in the state
+directory, until its target is no longer configured, or there was no result for two days.
 """
 
 import json
@@ -9,39 +9,31 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
+from healthchecks.plugin.history import Course
 from healthchecks.plugin.result import Result, Status
 from servermonitoring import watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
-NAME = "metrics.json"  # what is known of each check, in the state directory
-_LARGEST = 20_000_000  # bytes of a file that is read
-_MODE = 0o644  # node_exporter is another user, and what stands here is for all who look at its port
-_KEPT = 2 * 86400.0  # seconds
-_JUDGED = tuple(status for status in Status if status is not Status.SKIPPED)
-
-
-class Course(Protocol):
-    """Since when a check has been in its state."""
-
-    @property
-    def since(self) -> datetime: ...
+NAME = "metrics.json"  # the last result of each check, in the state directory
+_MAX_SIZE = 20_000_000  # bytes of metrics.json
+_MODE = 0o644  # node_exporter is another user, and publishes the file anyway
+_MAX_AGE = 2 * 86400.0  # seconds
+_STATUSES = tuple(status for status in Status if status is not Status.SKIPPED)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one check."""
+class LastResult:
+    """The last result of a check, for its metrics."""
 
     check: str
     target: str
     group: str
     reference: str
     status: str
-    seconds: float
-    judged: float  # unix seconds
+    duration: float  # seconds
+    checked_at: float  # unix seconds
     failing_since: float | None  # unix seconds
     maintenance: bool
 
@@ -53,121 +45,123 @@ def write(
     courses: Mapping[tuple[str, str], Course],
     configured: Mapping[str, set[str]],
 ) -> None:
-    """Write the file whole, and remember what it holds; `configured` has the targets' references by kind.
+    """Write both files atomically; `configured` has the references of the targets by kind.
 
     Raises OSError.
     """
     results = list(results)
-    known = {(each.check, each.target): each for each in _remembered(directory) if _is_current(each, configured)}
+    known = {(each.check, each.target): each for each in _read(directory) if _is_current(each, configured)}
     for result in results:
         known.pop(result.key, None)
         if result.status is not Status.SKIPPED:
-            known[result.key] = _known(result, courses.get(result.key))
+            known[result.key] = _make(result, courses.get(result.key))
     ordered = [known[key] for key in sorted(known)]
     write_whole(directory / NAME, json.dumps([asdict(each) for each in ordered]))
     remove_abandoned(textfile.parent)
-    write_whole(textfile, "".join(f"{line}\n" for line in _lines(ordered, directory)), mode=_MODE)
+    write_whole(textfile, "".join(f"{line}\n" for line in _format(ordered, directory)), mode=_MODE)
 
 
-def _known(result: Result, course: Course | None) -> Known:
+def _make(result: Result, course: Course | None) -> LastResult:
     since = course.since if course else result.started
-    return Known(
+    return LastResult(
         check=result.check,
         target=result.target,
         group=result.group,
         reference=str(result.extras.get("reference", "")),
         status=str(result.status),
-        seconds=result.seconds,
-        judged=round(time.time(), 3),
+        duration=result.seconds,
+        checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
     )
 
 
-def _remembered(directory: Path) -> list[Known]:
-    """Nothing where it cannot be read: the next whole run knows all again."""
+def _read(directory: Path) -> list[LastResult]:
+    """Return the stored results; none if they cannot be read: the next complete run has all again."""
     try:
-        return [Known(**each) for each in json.loads(read_regular(directory / NAME, _LARGEST))]
+        return [LastResult(**each) for each in json.loads(read_regular(directory / NAME, _MAX_SIZE))]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
 
 
-def _is_current(known: Known, configured: Mapping[str, set[str]]) -> bool:
-    """A kind that this run did not load says nothing about its targets."""
-    references = configured.get(known.reference.partition(".")[0])
-    return (references is None or known.reference in references) and time.time() - known.judged < _KEPT
+def _is_current(last: LastResult, configured: Mapping[str, set[str]]) -> bool:
+    """Return whether the target may be configured: of a kind that this run did not load it is not known."""
+    references = configured.get(last.reference.partition(".")[0])
+    return (references is None or last.reference in references) and time.time() - last.checked_at < _MAX_AGE
 
 
-def _lines(known: list[Known], directory: Path) -> Iterator[str]:
-    """The exposition format of Prometheus, text version 0.0.4."""
+def _format(known: list[LastResult], directory: Path) -> Iterator[str]:
+    """Yield lines of the exposition format of Prometheus, text version 0.0.4."""
     for name, text, value_of in _GAUGES:
         values = [(_labels(each), value_of(each)) for each in known]
-        yield from _family(name, "gauge", text, [(labels, value) for labels, value in values if value is not None])
-    states = [({**_labels(each), "status": str(state)}, each.status == state) for each in known for state in _JUDGED]
-    yield from _family("healthcheck_status", "gauge", "1 for the state that the check is in, 0 for others.", states)
-    yield from _of_watchdog(directory)
+        yield from _format_family(
+            name, "gauge", text, [(labels, value) for labels, value in values if value is not None]
+        )
+    states = [({**_labels(each), "status": str(state)}, each.status == state) for each in known for state in _STATUSES]
+    yield from _format_family("healthcheck_status", "gauge", "1 for the status of the check, 0 for the others.", states)
+    yield from _format_watchdog(directory)
 
 
-def _up(known: Known) -> float | None:
-    return None if known.status == Status.BLOCKED else float(Status(known.status).is_well)
+def _up(last: LastResult) -> float | None:
+    return None if last.status == Status.BLOCKED else float(Status(last.status).is_well)
 
 
-def _seconds(known: Known) -> float | None:
-    return None if known.status == Status.BLOCKED else known.seconds
+def _duration(last: LastResult) -> float | None:
+    return None if last.status == Status.BLOCKED else last.duration
 
 
-_GAUGES: tuple[tuple[str, str, Callable[[Known], float | None]], ...] = (
-    ("healthcheck_up", "Whether the check passes; absent while it is blocked by another.", _up),
-    ("healthcheck_duration_seconds", "How long the probe took.", _seconds),
-    ("healthcheck_last_run_timestamp_seconds", "When the check was last judged.", lambda known: known.judged),
-    ("healthcheck_failing_since_timestamp_seconds", "Since when it fails; absent while it does not.",
-     lambda known: known.failing_since),
-    ("healthcheck_maintenance", "Whether it is in maintenance, and nobody to be alerted.",
-     lambda known: float(known.maintenance)),
+_GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
+    ("healthcheck_up", "1 for ok and slow, 0 for failed and error; absent while the check is blocked.", _up),
+    ("healthcheck_duration_seconds", "Duration of the probe.", _duration),
+    ("healthcheck_last_run_timestamp_seconds", "When the check last had a result.", lambda last: last.checked_at),
+    ("healthcheck_failing_since_timestamp_seconds", "Start of the failure; absent without one.",
+     lambda last: last.failing_since),
+    ("healthcheck_maintenance", "1 while the check is in maintenance and sends no alerts.",
+     lambda last: float(last.maintenance)),
 )  # fmt: skip
 
 
-def _of_watchdog(directory: Path) -> Iterator[str]:
-    """From the files that docs/watchdog.md describes; nothing where no watchdog was ever started."""
-    seen = _seen(directory)
-    if seen is None:
+def _format_watchdog(directory: Path) -> Iterator[str]:
+    """Yield the metrics of the watchdog, from the files in docs/watchdog.md; none if it was never started."""
+    heartbeat = _read_heartbeat(directory)
+    if heartbeat is None:
         return
-    yield from _family(
-        "watchdog_last_seen_timestamp_seconds", "gauge", "Last sign of life of the watchdog.", [({}, seen)]
+    yield from _format_family(
+        "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat)]
     )
-    kills = _kills(directory)
-    yield from _family(
+    kills = _count_kills(directory)
+    yield from _format_family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
     )  # fmt: skip
 
 
-def _seen(directory: Path) -> float | None:
+def _read_heartbeat(directory: Path) -> float | None:
     try:
         return float((watchdog_state.raw_heartbeat(directory) or {})["time"])
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
-def _kills(directory: Path) -> Counter[tuple[str, str]]:
-    """How many by rule and reason, of the newest; lines that are rubbish are passed over."""
+def _count_kills(directory: Path) -> Counter[tuple[str, str]]:
+    """Return the number of kills by rule and reason; invalid lines are left out."""
     found = watchdog_state.raw_kills(directory)
     return Counter((str(each["rule"]), str(each["reason"])) for each in found if {"rule", "reason"} <= each.keys())
 
 
-def _labels(known: Known) -> dict[str, str]:
-    return {"check": known.check, "target": known.target, "group": known.group}
+def _labels(last: LastResult) -> dict[str, str]:
+    return {"check": last.check, "target": last.target, "group": last.group}
 
 
-def _family(name: str, kind: str, text: str, samples: Sequence[tuple[dict[str, str], float]]) -> Iterator[str]:
+def _format_family(name: str, kind: str, text: str, samples: Sequence[tuple[dict[str, str], float]]) -> Iterator[str]:
     if samples:
         yield f"# HELP {name} {text}"
         yield f"# TYPE {name} {kind}"
     for labels, value in samples:
-        inside = ",".join(f'{label}="{_escaped(each)}"' for label, each in labels.items())
+        inside = ",".join(f'{label}="{_escape(each)}"' for label, each in labels.items())
         yield f"{name}{{{inside}}} {float(value)!r}" if inside else f"{name} {float(value)!r}"
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     text = value.encode(errors="backslashreplace").decode()
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

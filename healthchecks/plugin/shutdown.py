@@ -13,7 +13,7 @@ from pathlib import PurePath
 import pytest
 
 from healthchecks.plugin import collection_errors, history, metrics, status_json, suite_errors
-from healthchecks.plugin.html_report import others, situation
+from healthchecks.plugin.html_report import list_other_checks, take_snapshot
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
@@ -136,17 +136,22 @@ def _publish(run: Run) -> None:
     if run.page is None:
         return
     run.shown_notices = len(run.notices)
-    seen = situation(run)
+    snapshot = take_snapshot(run)
     with _written(run, "the page could not be written, the old one is still there"):
-        run.page.publish(seen)
+        run.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
-        checks = status_json.entries(run.results.values(), run.courses)
+        checks = status_json.make_entries(run.results.values(), run.courses)
         left = len(run.without_result())
         status_json.write(
-            run.page_directory, run.host, checks, others(run), interrupted=run.interrupted, without_result=left
+            run.page_directory,
+            run.host,
+            checks,
+            list_other_checks(run),
+            interrupted=run.interrupted,
+            without_result=left,
         )
     with _written(run, "the page could not be kept among those of earlier runs"):
-        run.page.keep(seen)
+        run.page.keep(snapshot)
     with _written(run, "not all badges could be written"):
         run.page.write_badges()
 

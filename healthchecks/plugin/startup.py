@@ -22,7 +22,7 @@ from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
-from healthchecks.plugin.terminal import header
+from healthchecks.plugin.terminal import format_header
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.lock import EXIT_STATUS, AnotherRun
 
@@ -176,7 +176,7 @@ def _set_options(session: pytest.Session) -> None:
 def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
-        environment = dict(line.split(": ", 1) for line in header(run))
+        environment = dict(line.split(": ", 1) for line in format_header(run))
         page.begin(session, {"host": run.host, **environment}, collection_errors.broken_files(session))
     except OSError as error:
         run.trouble("page", f"no page: {error}")

@@ -1,4 +1,4 @@
-"""status.json beside the page: the state of every check of the run, for programs."""
+"""status.json: the status of every check, for programs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +13,16 @@ from servermonitoring.values import iso
 
 NAME = "status.json"
 
-
 Entries = Sequence[Mapping[str, Any]]
 
 
 def write(  # noqa: PLR0913 - the keys of the document
     directory: Path, host: str, checks: Entries, others: Entries, *, interrupted: bool, without_result: int
 ) -> None:
-    """Write it beside and rename. Raises OSError.
+    """Write the file atomically. Raises OSError.
 
-    `others`: the last known state of checks that were not in this run, each as `entries` has them, with when it
-    was `checked_at`; a failure among them counts as one. `without_result`: how many checks an interrupted run left out.
+    `others`: the checks that were not in this run, as `make_entries` has them, with `checked_at` as the time of their
+    last result; they count for the status. `without_result`: how many checks an interrupted run left out.
     """
     document = {
         "generated": iso(datetime.now(UTC)),
@@ -38,19 +37,19 @@ def write(  # noqa: PLR0913 - the keys of the document
     publish(directory / NAME, text)
 
 
-def entries(results: Iterable[Result], courses: Mapping[tuple[str, str], Course]) -> Entries:
-    """The checks of a run."""
-    return [_entry(each, courses.get(each.key)) for each in results]
+def make_entries(results: Iterable[Result], courses: Mapping[tuple[str, str], Course]) -> Entries:
+    """Return the checks of a run."""
+    return [_make_entry(each, courses.get(each.key)) for each in results]
 
 
-def _entry(result: Result, course: Course | None) -> dict[str, Any]:
+def _make_entry(result: Result, course: Course | None) -> dict[str, Any]:
     return {
         "check": result.check,
         "target": result.target,
         "group": result.group,
         "status": str(result.status),
         "since": iso(course.since if course else result.started),
-        "seconds": result.seconds,
+        "duration": result.seconds,
         "message": result.message,
         "maintenance": result.maintenance,
     }

@@ -1,63 +1,86 @@
-"""Words for statuses, and the headline: shared by terminal, page and reports."""
+"""Status words and the headline: shared by the terminal, the pages, the badges and the reports."""
 
 import enum
+from collections import Counter
 from collections.abc import Iterable
+from typing import Protocol
 
-from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.result import Status
 
 
-class State(enum.StrEnum):
-    """In the order in which the page shows them."""
+class CardStatus(enum.StrEnum):
+    """Every status that a page shows, in display order: those of a result, and two of checks without a recent one."""
 
-    FAILED = "failed"
-    ERROR = "error"
-    BLOCKED = "blocked"
+    FAILED = Status.FAILED
+    ERROR = Status.ERROR
+    BLOCKED = Status.BLOCKED
     STALE = "stale"
     NEVER = "never"
-    SLOW = "slow"
-    OK = "ok"
-    SKIPPED = "skipped"
+    SLOW = Status.SLOW
+    OK = Status.OK
+    SKIPPED = Status.SKIPPED
 
     @property
     def word(self) -> str:
-        return _WORDS[self]
+        return "never probed" if self is CardStatus.NEVER else str(self)
 
     @property
     def is_failure(self) -> bool:
-        return self in (State.FAILED, State.ERROR)
+        return self in _FAILURES
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether there is a recent result to count."""
+        return self not in (CardStatus.STALE, CardStatus.NEVER, CardStatus.SKIPPED)
 
 
-_WORDS = {
-    State.FAILED: "failing", State.ERROR: "check broken", State.BLOCKED: "blocked", State.STALE: "stale",
-    State.NEVER: "never probed", State.SLOW: "slow", State.OK: "well", State.SKIPPED: "skipped",
-}  # fmt: skip
+_FAILURES = (CardStatus.FAILED, CardStatus.ERROR)
+_MAINTENANCE = "maintenance"
 
 
-def word_of(status: Status) -> str:
-    """For one result, as the cards say it."""
-    return State(status.value).word
+class Rated(Protocol):
+    """A result, a card of the page, a report."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def maintenance(self) -> bool: ...
 
 
-def headline(results: Iterable[Result]) -> str:
-    """One line that says it all: "2 of 14 checks are failing", "All 14 checks are well"."""
-    judged = [each for each in results if each.status is not Status.SKIPPED]
-    bad = [each for each in judged if each.status.is_failure]
-    in_maintenance = sum(each.maintenance for each in bad)
-    blocked = sum(each.status is Status.BLOCKED for each in judged)
-    return in_one_line(len(judged), len(bad) - in_maintenance, blocked, in_maintenance)
+def rank(status: str) -> int:
+    """Return the place of a status in the display order."""
+    return _RANKS[status]
 
 
-def in_one_line(judged: int, failing: int, blocked: int, in_maintenance: int) -> str:
-    """The headline by its figures; what fails in maintenance is told apart, since nobody has to hurry for it."""
-    if not judged:
-        return "No check was judged"
-    parts = [f"{failing} of {_checks(judged)} {'is' if failing == 1 else 'are'} failing"] if failing else []
-    parts += [f"{blocked} {'more ' if failing else ''}blocked"] * bool(blocked)
-    parts += [f"{in_maintenance} in maintenance"] * bool(in_maintenance)
+_RANKS = {str(status): place for place, status in enumerate(CardStatus)}
+
+
+def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
+    """Return the state of all in one line: "2 of 14 checks failed, 1 blocked", "All 14 checks are ok".
+
+    A failure in maintenance is counted apart: it needs nobody's attention. Without a recent result a check does not
+    count.
+    """
+    counts = Counter(map(_count_as, checks))
+    total = sum(count for name, count in counts.items() if name == _MAINTENANCE or CardStatus(name).is_recent)
+    if not total:
+        return f"No {noun} ran"
+    all_of_them = f"{total} {noun}{'s' if total > 1 else ''}"
+    failed, errors, blocked = (counts[each] for each in (CardStatus.FAILED, CardStatus.ERROR, CardStatus.BLOCKED))
+    parts = [f"{failed} failed"] * bool(failed)
+    parts += [f"{errors} ended in error"] * bool(errors)
     if parts:
-        return ", ".join(parts if failing else [f"None of {_checks(judged)} is failing", *parts])
-    return f"All {_checks(judged)} are well" if judged > 1 else "The one check is well"
+        count, _, words = parts[0].partition(" ")
+        parts[0] = f"{count} of {all_of_them} {words}"
+    elif blocked or counts[_MAINTENANCE]:
+        parts = [f"None of {all_of_them} failed"]
+    else:
+        return f"All {all_of_them} are ok" if total > 1 else f"{all_of_them} is ok"
+    parts += [f"{blocked} blocked"] * bool(blocked)
+    parts += [f"{counts[_MAINTENANCE]} in maintenance"] * bool(counts[_MAINTENANCE])
+    return ", ".join(parts)
 
 
-def _checks(count: int) -> str:
-    return f"{count} check{'s' if count > 1 else ''}"
+def _count_as(check: Rated) -> str:
+    return _MAINTENANCE if check.maintenance and check.status in _FAILURES else str(check.status)

@@ -1,7 +1,6 @@
 """database.html, with a CSV file for each table: what is on it, and where it goes."""
 
 import os
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +10,17 @@ from urllib.parse import quote
 
 from healthchecks.plugin.dashboard import publish
 from healthchecks.plugin.dashboard.template import render
+from healthchecks.plugin.wording import make_headline
 from healthchecks.sql_reports import charts
 from healthchecks.sql_reports.store import State, Table
 from servermonitoring.values import without_formula
-
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def csv_text(table: Table) -> str:
     """RFC 4180, with the mark by which spreadsheets know UTF-8. NULL is an empty field, an empty text `""`."""
     lines = [[_text(name) for name in table.columns]]
-    lines += [[_cell(cell) for cell in row] for row in table.rows]
+    lines += [["" if cell is None else _text(cell) for cell in row] for row in table.rows]
     return "\ufeff" + "".join(",".join(line) + "\r\n" for line in lines)
-
-
-def _cell(cell: str | None) -> str:
-    if cell is None:
-        return ""
-    return cell if _NUMBER.fullmatch(cell) else _text(cell)
 
 
 def _text(text: str) -> str:
@@ -39,9 +31,6 @@ NAME = "database.html"
 ONCE = "database-once.html"  # of a run with parameters of its own
 DAYS = 90  # of the course of a report's number
 _TALL = 15  # rows; a longer table scrolls in its frame
-_WORDS = {
-    "ok": "well", "slow": "slow", "failed": "failing", "error": "broken", "blocked": "blocked", "skipped": "not run",
-}  # fmt: skip
 Course = Sequence[tuple[float, float]]
 
 
@@ -51,7 +40,6 @@ class Shown:
 
     state: State
     anchor: str
-    word: str
     csv: str
     """Where its CSV file is, as a link."""
     course: charts.Curve | None
@@ -59,8 +47,8 @@ class Shown:
     line: charts.Curve | None
 
     @property
-    def is_failing(self) -> bool:
-        return self.state.status in {"failed", "error"}
+    def is_failure(self) -> bool:
+        return self.state.status in {"failed", "error"} and not self.state.maintenance
 
     @property
     def is_old(self) -> bool:
@@ -86,7 +74,7 @@ def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OS
             if state.table:
                 path = _csv_path(directory, name, state.name)
                 for each in reversed(path.relative_to(directory).parents[:-1]):
-                    publish.folder(directory / each)
+                    publish.make_folder(directory / each)
                 publish.publish(path, csv_text(state.table))
         except OSError as error:
             failed.append(error)
@@ -96,34 +84,26 @@ def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OS
 def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> str:
     shown = [_shown(each, numbers.get(each.name, ()), name) for each in states]
     shown.sort(key=lambda each: (each.state.group, each.state.name))
-    failing = [each for each in shown if each.is_failing]
+    failures = [each for each in shown if each.is_failure]
+    headline = make_headline(states, "report")
     return render(
         "database.html.j2",
         styles=("page.css", "database.css"),
-        title=f"{headline(len(shown), len(failing))} · {host}",
-        headline=headline(len(shown), len(failing)),
-        mood="failing" if failing else "well",
+        title=f"{headline} · {host}",
+        headline=headline,
+        mood="failed" if failures else "ok",
         groups=[(name, list(each)) for name, each in groupby(shown, lambda each: each.state.group)],
-        overview=sorted(shown, key=lambda each: not each.is_failing),
-        failing=failing,
+        overview=sorted(shown, key=lambda each: not each.is_failure),
+        failures=failures,
         host=host,
         days=DAYS,
     )
-
-
-def headline(count: int, failing: int) -> str:
-    """One line that says it all."""
-    reports = f"{count} report{'s' if count != 1 else ''}"
-    if failing:
-        return f"{failing} of {reports} {'is' if failing == 1 else 'are'} failing"
-    return f"All {reports} are well" if count > 1 else "The one report is well"
 
 
 def _shown(state: State, course: Course, page: str) -> Shown:
     return Shown(
         state=state,
         anchor=_anchor(state.name),
-        word=_WORDS.get(state.status, state.status),
         csv=quote(os.fspath(_csv_path(Path(), page, state.name))) if state.table else "",
         course=charts.course(course, DAYS),
         bars=charts.bars(state.table, state.chart[1])

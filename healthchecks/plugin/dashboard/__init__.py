@@ -1,1 +1,1 @@
-"""The page: from results and history to HTML. Knows nothing of pytest."""
+"""The page: from results and history to HTML, without pytest."""

@@ -1,7 +1,8 @@
-"""A badge for each check, and one over all: static SVG, for wikis and READMEs."""
+"""Badges: a static SVG for each check and one for all, for wikis and READMEs."""
 
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 
 from markupsafe import escape
@@ -10,16 +11,18 @@ from healthchecks.plugin.dashboard import publish
 from healthchecks.plugin.dashboard.cards import Card
 from healthchecks.plugin.dashboard.overview import Overview
 from healthchecks.plugin.dashboard.template import clean
+from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import read_regular
 
 DIRECTORY = "badges"
 ALL = "all.svg"
 _COLOURS = {
-    "well": "#17683a", "slow": "#7a4f00", "failing": "#a8231b", "blocked": "#574a9e", "maintenance": "#1d5c99",
+    "ok": "#17683a", "slow": "#7a4f00", "failed": "#a8231b", "error": "#a8231b", "blocked": "#574a9e",
+    "maintenance": "#1d5c99",
 }  # fmt: skip
 _GREY = "#59626f"
-_LONGEST = 40  # characters
-_LARGEST = 10_000  # bytes of a badge
+_MAX_NAME = 40  # characters
+_MAX_SIZE = 10_000  # bytes of a badge
 _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{name}: {word}">\
 <title>{name}: {word}</title><clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath>\
 <g clip-path="url(#r)"><rect width="{left}" height="20" fill="#3d4553"/>\
@@ -30,12 +33,12 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" ro
 
 
 def write(directory: Path, overview: Overview) -> None:
-    """Write them beside and rename; those of checks that are no more are removed.
+    """Write all badges atomically, and remove those of checks that no longer exist.
 
-    Raises OSError after all others are written, where one could not be.
+    Raises OSError for one that could not be written, after the others are.
     """
-    folder = publish.folder(directory / DIRECTORY)
-    wanted = {ALL: _of_all(overview)} | {file_of(each): _of_one(each) for each in overview.cards}
+    folder = publish.make_folder(directory / DIRECTORY)
+    wanted = {ALL: _draw_total(overview)} | {file_name(each): _draw_check(each) for each in overview.cards}
     wanted = {os.fsdecode(name.encode()): content for name, content in wanted.items()}  # UTF-8 in any locale
     failed = []
     for name, content in wanted.items():
@@ -51,23 +54,23 @@ def write(directory: Path, overview: Overview) -> None:
         raise failed[0]
 
 
-def file_of(card: Card) -> str:
-    """Its name, which is no other check's, and not that of all checks."""
+def file_name(card: Card) -> str:
+    """Return a name that no other badge has."""
     name = f"{card.id.removeprefix('check-')}.svg"
     return name if name != ALL else f"-{name}"
 
 
 def _write(path: Path, content: str) -> None:
-    """Unless it is there: most stay as they were."""
+    """Write a badge that differs from the existing one: most do not change."""
     with contextlib.suppress(OSError):
-        if read_regular(path, _LARGEST) == content.encode():
+        if read_regular(path, _MAX_SIZE) == content.encode():
             return
     publish.publish(path, content)
 
 
-def badge(name: str, word: str, colour: str) -> str:
-    """SVG; the widths are an estimate, since fonts differ from machine to machine."""
-    name = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+def draw(name: str, word: str, colour: str) -> str:
+    """Return the SVG; its widths are an estimate, since fonts differ."""
+    name = name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
     left, right = (round(6.6 * len(text) + 12) for text in (name, word))
     return clean(
         _SVG.format(
@@ -77,13 +80,14 @@ def badge(name: str, word: str, colour: str) -> str:
     )  # fmt: skip
 
 
-def _of_all(overview: Overview) -> str:
-    failing = len(overview.failing)
-    word = f"{failing} failing" if failing else "well" if overview.mood == "well" else "no failure"
-    colour = _COLOURS["failing"] if failing else _COLOURS["well"] if overview.mood == "well" else _GREY
-    return badge("checks", word, colour)
+def _draw_total(overview: Overview) -> str:
+    counts = Counter(each.status for each in overview.failures)
+    word = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if counts[each])
+    if word:
+        return draw("checks", word, _COLOURS["failed"])
+    return draw("checks", "ok", _COLOURS["ok"]) if overview.mood == "ok" else draw("checks", "no failure", _GREY)
 
 
-def _of_one(card: Card) -> str:
-    word = "maintenance" if card.maintenance else card.state.word
-    return badge(card.label, word, _COLOURS["failing"] if card.fails else _COLOURS.get(word, _GREY))
+def _draw_check(card: Card) -> str:
+    word = "maintenance" if card.maintenance else card.status.word
+    return draw(card.label, word, _COLOURS.get(word, _GREY))

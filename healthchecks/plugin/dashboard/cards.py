@@ -1,4 +1,4 @@
-"""One check on the page."""
+"""The cards of the page, one for each check."""
 
 import re
 import zlib
@@ -7,46 +7,46 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, Situation, Unjudged
+from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import Course, Past, Point, Uptime
-from healthchecks.plugin.history.models import kind_of
 from healthchecks.plugin.history.queries import UPTIME_DAYS
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.wording import State
+from healthchecks.plugin.wording import CardStatus
 
-_LONGEST_ID = 100  # bytes, since it is the name of a file, too
+_MAX_ID = 100  # bytes, since it is the name of a file, too
 _WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 CUT_OFF = "the run was cut off"
-_FINE = 0.9  # an uptime above which hundredths of a per cent tell something
+_FINE = 0.9  # uptimes above it have two decimal places
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown of one check; texts are as they came, the template escapes them."""
+    """What the page shows of one check; the template escapes the texts."""
 
     check: str
     target: str
     label: str
     group: str
-    state: State
+    status: CardStatus
     maintenance: bool
     message: str
-    seconds: float | None
+    duration: float | None
+    """Seconds; None if there was no probe in this run."""
     since: datetime | None
     runs: int
-    """In a row in this state."""
+    """In a row with this status."""
     checked_at: datetime | None
-    """When, if not in this run."""
+    """When it was last checked, if not in this run."""
     note: str = ""
-    """Why what is shown is not of this run."""
+    """Why the result is not of this run."""
     is_cut_off: bool = False
-    """It was to be judged in this run, and was not."""
+    """Whether it has no result because the run was cut off."""
     recent: Sequence[Point] = ()
     usual: tuple[float, float] | None = None
     uptimes: Sequence[tuple[str, str]] = ()
-    """Over how long, and in per cent."""
+    """Period and percentage: ("7 d", "99.93 %")."""
     node: str = ""
-    """Pytest's id of the test in this run."""
+    """The node id of the test in this run."""
     reference: str = ""
     """As `needs` names its target: website.home."""
 
@@ -56,25 +56,25 @@ class Card:
 
     @property
     def id(self) -> str:
-        """For links that are sent to colleagues, and names of files: readable, and another one for each check.
+        """Unique and readable, for links and file names: check-CHECK-TARGET.
 
-        Only of a name that could be no other's, CHECK-TARGET, it is all; else a sum makes it the check's own.
+        Where characters had to be replaced, or another check could have the same name, a checksum is added.
         """
         name = f"{self.check}-{self.target}" if self.target else self.check
-        readable = re.sub(r"[^\w.-]+", "-", name).encode()[:_LONGEST_ID].decode(errors="ignore")
+        readable = re.sub(r"[^\w.-]+", "-", name).encode()[:_MAX_ID].decode(errors="ignore")
         if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
             return f"check-{name}"
         return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
 
     @property
     def heading(self) -> str:
-        """The group it stands in: its own, or its kind."""
+        """The group of the target, or else its kind."""
         kind, dot, _ = self.reference.partition(".")
         return self.group or (kind if dot else re.split(r"[\[:/]", self.label)[0]).replace("_", " ")
 
     @property
     def subject(self) -> str:
-        """What of the target is checked: "website access"; nothing where the label says it."""
+        """The check in words: "website access"; empty where the label has them."""
         words = self.check.replace("_", " ")
         return "" if self.label.startswith(self.check) else words
 
@@ -83,80 +83,84 @@ class Card:
         return not self.note
 
     @property
-    def fails(self) -> bool:
-        """What somebody has to look at now."""
-        return self.state.is_failure and not self.maintenance
+    def needs_attention(self) -> bool:
+        return self.status.is_failure and not self.maintenance
 
 
-def of_result(result: Result, past: Past | None, course: Course | None) -> Card:
-    """A check that was judged in this run."""
-    never = result.status is Status.SKIPPED and not (past and any(kind_of(each.status) for each in past.recent))
+def from_result(result: Result, past: Past | None, course: Course | None) -> Card:
+    """Return the card of a check that has a result in this run."""
     return Card(
         check=result.check,
         target=result.target,
         label=result.label,
         group=result.group,
-        state=State.SKIPPED if never else State(result.status.value),
+        status=CardStatus(result.status.value),
         maintenance=result.maintenance,
         message=result.message,
-        seconds=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.seconds,
+        duration=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.seconds,
         since=course.since if course else None,
         runs=course.runs if course else 0,
         checked_at=None,
         node=str(result.extras.get("nodeid", "")),
         reference=str(result.extras.get("reference", "")),
-        **_of_past(past),
+        **_past_fields(past),
     )
 
 
-def of_past(past: Past, situation: Situation) -> Card:
-    """A check that was not in this run, or was cut off: its last state, with its age."""
+def from_past(past: Past, snapshot: Snapshot) -> Card:
+    """Return the card of a check without a result in this run: its last status and when that was."""
     last = past.recent[-1] if past.recent else None
-    age = situation.now - last.time if last else 0.0
-    interval = max(past.interval or 0.0, situation.usual_interval or UNKNOWN_INTERVAL)
-    stale = last is not None and age > 2 * interval + situation.seconds + 60
-    cut = any(each.key == past.key for each in situation.unjudged)
+    age = snapshot.now - last.time if last else 0.0
+    interval = max(past.interval or 0.0, snapshot.usual_interval or UNKNOWN_INTERVAL)
+    stale = last is not None and age > 2 * interval + snapshot.duration + 60
+    cut = any(each.key == past.key for each in snapshot.pending)
     return Card(
         check=past.check,
         target=past.target,
         label=past.label,
         group=past.group,
-        state=State.NEVER if last is None else State.STALE if stale and not cut else State(last.status.value),
+        status=_past_status(last, is_stale=stale and not cut),
         maintenance=last.maintenance if last else False,
         message=last.message if last else "",
-        seconds=None,
+        duration=None,
         since=past.course.since if past.course else None,
         runs=past.course.runs if past.course else 0,
         checked_at=datetime.fromtimestamp(last.time, UTC) if last else None,
         note=CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
         reference=past.reference,
-        **_of_past(past),
+        **_past_fields(past),
     )
 
 
-def of_unjudged(unjudged: Unjudged) -> Card:
-    """A check that was never judged, because the first run that had it was cut off."""
+def from_pending(pending: PendingCheck) -> Card:
+    """Return the card of a check without any result, because the first run that had it was cut off."""
     return Card(
-        unjudged.check, unjudged.target, unjudged.label, unjudged.group, State.NEVER, maintenance=False, message="",
-        seconds=None, since=None, runs=0, checked_at=None, note=CUT_OFF, is_cut_off=True,
+        pending.check, pending.target, pending.label, pending.group, CardStatus.NEVER, maintenance=False, message="",
+        duration=None, since=None, runs=0, checked_at=None, note=CUT_OFF, is_cut_off=True,
     )  # fmt: skip
 
 
-def _of_past(past: Past | None) -> dict[str, Any]:
+def _past_status(last: Point | None, *, is_stale: bool) -> CardStatus:
+    if last is None:
+        return CardStatus.NEVER
+    return CardStatus.STALE if is_stale else CardStatus(last.status.value)
+
+
+def _past_fields(past: Past | None) -> dict[str, Any]:
     if past is None:
         return {}
     named = zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True)
-    figures, known = [], 0
+    percentages, known = [], 0
     for name, days in named:
-        uptime = past.uptimes[days]  # of a longer time it says nothing, where the shorter one had it all
-        figures.append((name, percent(uptime) if uptime.judged > known else "no data"))
+        uptime = past.uptimes[days]  # a longer period without more runs says nothing
+        percentages.append((name, format_uptime(uptime) if uptime.judged > known else "no data"))
         known = uptime.judged
-    return {"recent": past.recent, "usual": past.usual, "uptimes": figures}
+    return {"recent": past.recent, "usual": past.usual, "uptimes": percentages}
 
 
-def percent(uptime: Uptime) -> str:
-    """As "99.93 %": cut and not rounded, so that 100 % means never; two digits only where they tell something."""
+def format_uptime(uptime: Uptime) -> str:
+    """Return "99.93 %": cut, not rounded, so that 100 % means no failure; one decimal place up to 90 %."""
     share = uptime.share
     if share is None:
         return "no data"

@@ -1,75 +1,77 @@
-"""What changed in the last days: failures, recoveries, maintenance, kills of the watchdog, runs cut off or missing."""
+"""The list of changes: failures, recoveries, maintenance, kills of the watchdog, runs cut off or missing."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from healthchecks.plugin.dashboard.kills import kills
-from healthchecks.plugin.dashboard.snapshot import Situation
+from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Change, Past, RunRecord
 from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
+from servermonitoring import watchdog_state
 from servermonitoring.values import in_words
 
-_MISSING = 2.5  # intervals without a run, from which runs are missing
-_ENOUGH = 5  # runs, to say what is missing
-_MOST = 60  # entries on the page
-_ALONE = 3  # checks that change alike in one run and are still told one by one
-_LONGEST = 200  # characters of a message
+_MISSING = 2.5  # intervals without a run, after which runs are missing
+_MIN_RUNS = 5  # to know which are missing
+_MAX_CHANGES = 60  # on the page
+_MAX_SEPARATE = 3  # checks with the same change in one run, listed one by one
+_MAX_MESSAGE = 200  # characters
+_MAX_READ = 1_000_000  # bytes from the end of the kills: some two thousand kills
+_MAX_TEXT = 300  # characters of a text of a kill
 
 
-class Entry(NamedTuple):
+class ListedChange(NamedTuple):
     """One line of the list."""
 
     time: float  # unix seconds
     colour: str  # a class of the page: failed, ok, blocked, maintenance, unknown
     word: str
-    names: tuple[tuple[str, tuple[str, str]], ...]  # label and key of the checks it is about
+    names: tuple[tuple[str, tuple[str, str]], ...]  # label and key of its checks
     text: str
-    run: int | None  # of the run whose page tells more
+    run: int | None  # the run with more about it on its page
 
 
-def entries(situation: Situation, shown: Sequence[Past]) -> tuple[list[Entry], int]:
-    """The newest first, and how many older ones are left out."""
-    since = situation.now - CHANGES_DAYS * DAY
-    of_checks = (each for past in shown for each in _of_check(past) if each.time > since)
+def list_changes(snapshot: Snapshot, shown: Sequence[Past]) -> tuple[list[ListedChange], int]:
+    """Return the changes, the newest first, and how many older ones are left out."""
+    since = snapshot.now - CHANGES_DAYS * DAY
+    of_checks = (each for past in shown for each in _list_of_check(past) if each.time > since)
     found = [
-        *_together(of_checks),
-        *_of_runs(situation.memory.runs, situation.usual_interval),
-        *_of_watchdog(situation, since),
+        *_group(of_checks),
+        *_list_of_runs(snapshot.memory.runs, snapshot.usual_interval),
+        *_list_kills(snapshot, since),
     ]
     found.sort(key=lambda each: each.time, reverse=True)
-    return found[:_MOST], max(0, len(found) - _MOST)
+    return found[:_MAX_CHANGES], max(0, len(found) - _MAX_CHANGES)
 
 
-def _of_check(past: Past) -> Iterator[Entry]:
+def _list_of_check(past: Past) -> Iterator[ListedChange]:
     names = ((past.label, past.key),)
-    began = 0  # when it became what it is no more
+    began = 0  # when the status before the change began
     for each in past.changes:
-        colour, word, text = _in_words(each, began)
-        yield Entry(each.time, colour, word, names, text, each.time)
+        colour, word, text = _describe(each, began)
+        yield ListedChange(each.time, colour, word, names, text, each.time)
         began = each.time if each.kind else began
 
 
-def _in_words(change: Change, began: int) -> tuple[str, str, str]:
-    """Colour, word and text."""
+def _describe(change: Change, began: int) -> tuple[str, str, str]:
+    """Return colour, word and text."""
     if change.kind is None:
-        return "maintenance", "in maintenance" if change.maintenance else "maintenance over", ""
+        return "maintenance", "maintenance" if change.maintenance else "end of maintenance", ""
     if change.kind is Kind.WELL:
-        was = "failing" if change.before is Kind.FAILING else "blocked"
-        return "ok", "well again", f"was {was} for {in_words(change.time - began)}" if began else f"was {was}"
+        before = "failed" if change.before is Kind.FAILING else "blocked"
+        return "ok", "recovery", f"{before} for {in_words(change.time - began)}" if began else f"{before} before"
     if change.kind is Kind.BLOCKED:
-        return "blocked", "blocked", change.message[:_LONGEST]
-    colour, word = ("maintenance", "fails in maintenance") if change.maintenance else ("failed", "fails")
-    return colour, word, change.message[:_LONGEST]
+        return "blocked", "blocked", change.message[:_MAX_MESSAGE]
+    colour, word = ("maintenance", "failure in maintenance") if change.maintenance else ("failed", "failure")
+    return colour, word, change.message[:_MAX_MESSAGE]
 
 
-def _together(found: Iterable[Entry]) -> Iterator[Entry]:
-    """Many that change alike in one run are one entry."""
+def _group(found: Iterable[ListedChange]) -> Iterator[ListedChange]:
+    """Yield the changes; many equal ones of one run are one."""
     ordered = sorted(found, key=lambda each: (each.time, each.word))
     for _, group in itertools.groupby(ordered, key=lambda each: (each.time, each.word)):
         several = list(group)
-        if len(several) <= _ALONE:
+        if len(several) <= _MAX_SEPARATE:
             yield from several
         else:
             names = tuple(name for each in several for name in each.names)
@@ -77,27 +79,37 @@ def _together(found: Iterable[Entry]) -> Iterator[Entry]:
             yield several[0]._replace(names=names, text=text)
 
 
-def _of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator[Entry]:
+def _list_of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator[ListedChange]:
     for each in runs:
         if each.interrupted:
-            text = f"after {in_words(each.seconds)}: not all checks were judged"
-            yield Entry(each.time, "unknown", "run cut off", (), text, each.time)
-    if interval is None or len(runs) < _ENOUGH:
+            text = f"after {in_words(each.seconds)}: not all checks have a result"
+            yield ListedChange(each.time, "unknown", "run cut off", (), text, each.time)
+    if interval is None or len(runs) < _MIN_RUNS:
         return
     for before, after in itertools.pairwise(runs):
         if after.time - before.time > max(60.0, _MISSING * interval):
-            text = f"for {in_words(after.time - before.time)}; usually they come every {in_words(round(interval))}"
-            yield Entry(before.time + 1, "unknown", "no runs", (), text, None)
+            text = f"for {in_words(after.time - before.time)}; the usual interval is {in_words(round(interval))}"
+            yield ListedChange(before.time + 1, "unknown", "no runs", (), text, None)
 
 
-def _of_watchdog(situation: Situation, since: float) -> Iterator[Entry]:
-    if situation.state_directory:
-        for each in kills(situation.state_directory, since, situation.now + situation.seconds + 60):
-            text = f"{each.name}: {each.message}" if each.name else each.message
-            yield Entry(each.time, "unknown", "watchdog killed", (), text, None)
+def _list_kills(snapshot: Snapshot, since: float) -> Iterator[ListedChange]:
+    """Yield the kills of the watchdog; those that cannot be read are left out."""
+    until = snapshot.now + snapshot.duration + 60
+    for each in watchdog_state.raw_kills(snapshot.state_directory, _MAX_READ) if snapshot.state_directory else ():
+        time = _time_of(each)
+        if time is not None and since <= time <= until:
+            name, message = (str(each.get(key, ""))[:_MAX_TEXT] for key in ("name", "message"))
+            yield ListedChange(time, "unknown", "watchdog kill", (), f"{name}: {message}" if name else message, None)
 
 
-def is_eventful(situation: Situation) -> bool:
-    """Whether this run's page is worth keeping: something changed in it, or it was cut off."""
-    this = situation.memory.runs[-1].time if situation.memory.runs else None
-    return situation.interrupted or any(each.time == this for past in situation.memory.pasts for each in past.changes)
+def _time_of(kill: dict[str, Any]) -> float | None:
+    try:
+        return float(kill["time"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def is_eventful(snapshot: Snapshot) -> bool:
+    """Return whether the page of this run is to be kept: something changed, or the run was cut off."""
+    this = snapshot.memory.runs[-1].time if snapshot.memory.runs else None
+    return snapshot.interrupted or any(each.time == this for past in snapshot.memory.pasts for each in past.changes)

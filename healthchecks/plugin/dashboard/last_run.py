@@ -1,4 +1,4 @@
-"""The table of the last run, from what pytest-html has gathered: its rows, logs and pictures, without its script."""
+"""The table of the last run, from the data of pytest-html: rows, logs and pictures, without its script."""
 
 import base64
 import binascii
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 _NOTHING = "No log output captured."
-_SHOWN = 20_000  # characters of a text that is shown; a longer one is there to be saved
+_MAX_SHOWN = 20_000  # characters of a text; a longer one can only be saved
 _RESULTS = ("failed", "error", "skipped", "passed")
 
 
-class Text(NamedTuple):
-    """Something attached, to be read or saved."""
+class AttachedText(NamedTuple):
+    """An attachment to read or save."""
 
     name: str
     link: str
@@ -22,24 +22,24 @@ class Text(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One test. `cells` and `log` are HTML that pytest-html, and hooks of the user, have made."""
+    """One test. `cells` and `log` are HTML from pytest-html and from hooks of the user."""
 
     node: str
     result: str
     cells: list[Markup]
     log: Markup
     pictures: list[tuple[str, str]]
-    texts: list[Text]
+    texts: list[AttachedText]
 
 
-def rows(data: Mapping[str, Any]) -> list[Row]:
-    """In the order of pytest-html's page: what failed first."""
-    found = [_row(node, test) for node, tests in data["tests"].items() for test in tests]
+def list_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Return the rows in the order of pytest-html: failures first."""
+    found = [_make_row(node, test) for node, tests in data["tests"].items() for test in tests]
     return sorted(found, key=lambda row: _RESULTS.index(row.result) if row.result in _RESULTS else len(_RESULTS))
 
 
-def without_empty_links(head: list[str], found: list[Row]) -> tuple[list[str], list[Row]]:
-    """The table's head and rows, without the column of links where it holds none."""
+def drop_empty_links(head: list[str], found: list[Row]) -> tuple[list[str], list[Row]]:
+    """Return head and rows of the table, without the column of links if there is none."""
     place = next((place for place, cell in enumerate(head) if ">Links<" in cell), None)
     if place is None or any(len(row.cells) != len(head) or "<a " in row.cells[place] for row in found):
         return head, found
@@ -48,7 +48,7 @@ def without_empty_links(head: list[str], found: list[Row]) -> tuple[list[str], l
     ]
 
 
-def _row(node: str, test: Mapping[str, Any]) -> Row:
+def _make_row(node: str, test: Mapping[str, Any]) -> Row:
     log = test["log"].strip()
     return Row(
         node=node,
@@ -56,19 +56,19 @@ def _row(node: str, test: Mapping[str, Any]) -> Row:
         cells=[Markup(cell) for cell in test["resultsTableRow"]],  # noqa: S704 - pytest-html's, with ids escaped by us
         log=Markup("" if log == _NOTHING else log),  # noqa: S704 - pytest-html has escaped it
         pictures=[(each["name"], each["content"]) for each in test["extras"] if each["format_type"] == "image"],
-        texts=list(_texts(test["extras"])),
+        texts=list(_list_texts(test["extras"])),
     )
 
 
-def _texts(extras: list[dict[str, Any]]) -> Iterator[Text]:
+def _list_texts(extras: list[dict[str, Any]]) -> Iterator[AttachedText]:
     for each in extras:
         if each["format_type"] in ("text", "json", "url"):
-            content = _decoded(each["content"])
-            yield Text(each["name"], each["content"], content if len(content) <= _SHOWN else "")
+            content = _decode(each["content"])
+            yield AttachedText(each["name"], each["content"], content if len(content) <= _MAX_SHOWN else "")
 
 
-def _decoded(link: str) -> str:
-    """Of a data: URL; nothing for another."""
+def _decode(link: str) -> str:
+    """Return the text of a data: URL; nothing for another URL."""
     head, _, data = link.partition(";base64,")
     if not head.startswith("data:"):
         return ""

@@ -1,122 +1,115 @@
-"""From a run and its past to what the page shows, in the order in which it shows it."""
+"""The overview: the cards of the page in their order, and the headline."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from healthchecks.plugin.dashboard import cards as card
-from healthchecks.plugin.dashboard.cards import Card
-from healthchecks.plugin.dashboard.snapshot import Situation
+from healthchecks.plugin.dashboard.cards import Card, from_past, from_pending, from_result
+from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Past
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.wording import State, in_one_line
+from healthchecks.plugin.wording import CardStatus, make_headline, rank
 
-_ORDER = list(State)
-_MANY = 60  # checks: from there on the well ones are shown in short
-_MANY_FAILING = 6
+_MANY = 60  # checks; above it the ok ones have short cards
+_MANY_FAILURES = 6
 
 
 @dataclass(frozen=True)
 class Overview:
-    """All checks that the page shows."""
+    """All checks of the page."""
 
     cards: Sequence[Card]
     cut_off: int | None = None
-    """How many checks were not judged because the run was cut off; None for one that was not."""
+    """How many checks have no result because the run was cut off; None if it was not."""
 
     @property
-    def failing(self) -> list[Card]:
-        return [each for each in self.cards if each.fails]
-
-    @property
-    def judged(self) -> list[Card]:
-        """Those that the headline counts."""
-        return [each for each in self.cards if each.state not in (State.SKIPPED, State.STALE, State.NEVER)]
+    def failures(self) -> list[Card]:
+        """The failures outside maintenance."""
+        return [each for each in self.cards if each.needs_attention]
 
     @property
     def headline(self) -> str:
-        """The line that says it all."""
-        in_maintenance = sum(each.state.is_failure and each.maintenance for each in self.judged)
-        line = in_one_line(len(self.judged), len(self.failing), self.count(State.BLOCKED), in_maintenance)
-        if self.cut_off and not self.failing:
-            return f"Cut off: {self.cut_off} of {len(self.cards)} checks were not judged"
+        if self.cut_off and not self.failures:
+            return f"Cut off: {self.cut_off} of {len(self.cards)} checks have no result"
+        line = make_headline(self.cards)
         return line if self.cut_off is None else f"{line}; the run was cut off"
 
     @property
     def mood(self) -> str:
-        """Of the whole page, for its colour."""
-        if self.failing:
-            return "failing"
-        return (
-            "warning"
-            if self.cut_off is not None or self.count(State.BLOCKED, State.STALE, State.NEVER) or not self.judged
-            else "well"
-        )
-
-    def count(self, *states: State) -> int:
-        return sum(each.state in states for each in self.cards)
+        """The colour of the page: ok, warning or failed."""
+        if self.failures:
+            return "failed"
+        has_unclear = any(each.status in _UNCLEAR for each in self.cards)
+        has_recent = any(each.status.is_recent for each in self.cards)
+        return "warning" if self.cut_off is not None or has_unclear or not has_recent else "ok"
 
     @property
-    def are_many_failing(self) -> bool:
-        """Too many for each to be shown apart: a great outage has few reasons."""
-        return len(self.failing) > _MANY_FAILING
+    def has_many_failures(self) -> bool:
+        """Whether failures are grouped by message, since a large outage has few causes."""
+        return len(self.failures) > _MANY_FAILURES
 
     @property
-    def are_many(self) -> bool:
+    def has_many_checks(self) -> bool:
         return len(self.cards) > _MANY
 
-    def alike(self) -> list[list[Card]]:
-        """Those that fail for the same reason since the same run, the largest number first."""
+    def group_failures(self) -> list[list[Card]]:
+        """Return the failures with the same message since the same run together, the largest group first."""
         found: dict[object, list[Card]] = {}
-        for each in self.failing:
+        for each in self.failures:
             found.setdefault((each.message, each.since), []).append(each)
         return sorted(found.values(), key=len, reverse=True)
 
     def groups(self) -> Mapping[str, list[Card]]:
-        """What is not shown as failing above, under its headings, in the order of the checks."""
+        """Return the cards that are not among the failures above, by heading."""
         groups: dict[str, list[Card]] = {}
         for each in self.cards:
             groups.setdefault(each.heading, [])
-            if self.are_many_failing or not each.fails:
+            if self.has_many_failures or not each.needs_attention:
                 groups[each.heading].append(each)
         for cards in groups.values():
-            cards.sort(key=lambda each: (not each.fails, each.is_of_this_run, _ORDER.index(each.state)))
+            cards.sort(key=lambda each: (not each.needs_attention, each.is_of_this_run, rank(each.status)))
         return groups
 
 
-def overview(situation: Situation) -> Overview:
-    """The checks of this run, then those that were not in it and are still configured."""
-    pasts = {each.key: each for each in situation.memory.pasts}
-    courses = situation.memory.courses
-    results = [each for each in situation.results if not is_unconfigured(each.status, each.message)]
-    cards = [card.of_result(each, pasts.get(each.key), courses.get(each.key)) for each in results]
-    known = {each.key for each in situation.results}
-    others = [each for each in pasts.values() if each.key not in known and not _is_over(each, situation)]
-    cards += [card.of_past(each, situation) for each in others]
+_UNCLEAR = (CardStatus.BLOCKED, CardStatus.STALE, CardStatus.NEVER)
+
+
+def make_overview(snapshot: Snapshot) -> Overview:
+    """Return the checks of this run, then the configured ones without a result in it."""
+    pasts = {each.key: each for each in snapshot.memory.pasts}
+    courses = snapshot.memory.courses
+    results = [each for each in snapshot.results if not is_unconfigured(each.status, each.message)]
+    cards = [from_result(each, pasts.get(each.key), courses.get(each.key)) for each in results]
+    known = {each.key for each in snapshot.results}
+    others = [each for each in pasts.values() if each.key not in known and not _is_gone(each, snapshot)]
+    cards += [from_past(each, snapshot) for each in others]
     known |= {each.key for each in others}
-    cards += [card.of_unjudged(each) for each in situation.unjudged if each.key not in known]
-    return Overview(_failing_first(cards), len(situation.unjudged) if situation.interrupted else None)
+    cards += [from_pending(each) for each in snapshot.pending if each.key not in known]
+    return Overview(_sort(cards), len(snapshot.pending) if snapshot.interrupted else None)
 
 
 def is_unconfigured(status: Status, message: str) -> bool:
-    """Whether this stands for a kind of which the configuration has no target: "no [website.NAME] in …"."""
+    """Return whether the result stands for a kind without a target: "no [website.NAME] in …"."""
     return status is Status.SKIPPED and message.startswith("no [")
 
 
-def unconfigured(results: Iterable[Result]) -> list[str]:
-    """The tables that the configuration does not have."""
+def list_unconfigured(results: Iterable[Result]) -> list[str]:
+    """Return the kinds without a target: "[website.NAME]"."""
     found = (each.message.split()[1] for each in results if is_unconfigured(each.status, each.message))
     return sorted(set(found))
 
 
-def _is_over(past: Past, situation: Situation) -> bool:
+def _is_gone(past: Past, snapshot: Snapshot) -> bool:
     last = past.recent[-1] if past.recent else None
     if last and is_unconfigured(last.status, last.message):
         return True
-    return bool(past.reference) and situation.is_gone(past.reference)
+    return bool(past.reference) and snapshot.is_gone(past.reference)
 
 
-def _failing_first(cards: Iterable[Card]) -> list[Card]:
-    """Failing ones first, those that began last before the others: they are what somebody looks for."""
-    return sorted(
-        cards, key=lambda each: (not each.fails, -(each.since.timestamp() if each.fails and each.since else 0))
-    )
+def _sort(cards: Iterable[Card]) -> list[Card]:
+    """Return failures first, the newest of them on top."""
+
+    def key(card: Card) -> tuple[bool, float]:
+        since = card.since.timestamp() if card.needs_attention and card.since else 0
+        return not card.needs_attention, -since
+
+    return sorted(cards, key=key)

@@ -1,4 +1,4 @@
-"""For whom a page is: those whom its directory lets in, be it a group (mode 2750, for a web server) or nobody else."""
+"""Writes the files of a page, readable for those who may enter its directory: a group (mode 2750), or nobody else."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,18 @@ from servermonitoring.files import refuse_foreign_link, remove_abandoned, write_
 
 
 def publish(path: Path, content: bytes | str) -> None:
-    """Write a page, or what belongs to it: beside, and renamed. Raises OSError; the old one is then still there."""
-    write_whole(path, content, mode=mode_in(path.parent), durable=False)
+    """Write a file of the page atomically. Raises OSError; the old one is then still there."""
+    write_whole(path, content, mode=choose_mode(path.parent), durable=False)
 
 
-def folder(path: Path) -> Path:
-    """A folder of pages for the same readers as the one it is in, made where there is none. Raises OSError.
+def make_folder(path: Path) -> Path:
+    """Make a folder with the readers of its parent, if it does not exist; return it. Raises OSError.
 
-    What a run that was killed left half-written in it is removed.
+    Unfinished files of killed runs in it are removed.
     """
     refuse_foreign_link(path)
     if not path.is_dir():
-        # By the umask: a chmod by who is not in the group would take away the setgid bit, and the group from its files.
+        # By the umask: a chmod by a user outside the group would clear the setgid bit, and files would lose the group.
         before = os.umask(0o777 & ~_mode(path.parent))
         try:
             path.mkdir(exist_ok=True)
@@ -28,12 +28,12 @@ def folder(path: Path) -> Path:
     return path
 
 
-def mode_in(directory: Path) -> int:
-    """The mode of a page's files: who may enter the directory may read them, only the owner may write. Raises OSError.
+def choose_mode(directory: Path) -> int:
+    """Return the mode of a page's files: those who may enter the directory may read, the owner may write.
 
-    Its group is theirs where the directory has the setgid bit.
+    With the setgid bit the files have the group of the directory. Raises OSError.
     """
-    entered = _mode(directory) & 0o055  # read and enter, by group and others
+    entered = _mode(directory) & 0o055  # read and enter, for group and others
     readers = (entered & entered << 2) & 0o044
     return 0o600 | readers
 

@@ -1,6 +1,7 @@
-"""The last runs of a check as bars: one path for each colour, so that sixty of them cost a few hundred bytes."""
+"""Charts of the last runs of a check: bars, with one path for each colour to save bytes, and the line of durations."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,17 +11,18 @@ from markupsafe import Markup
 from healthchecks.plugin.history import Point
 from healthchecks.plugin.history.queries import BARS
 from healthchecks.plugin.result import Status
-from healthchecks.plugin.wording import word_of
+from healthchecks.plugin.wording import CardStatus
 
-_TOPS = {"failed": 0, "slow": 5, "ok": 9, "maintenance": 9, "blocked": 16, "skipped": 24}
-"""Where a bar of 30 begins: states differ by height, too, not by colour alone."""
-_LONGEST_NOTE = 160  # characters
-_MOST_NOTES = 12  # of one check
-_LETTERS = {"failed": "f", "slow": "s", "ok": "o", "maintenance": "m", "blocked": "b", "skipped": "k"}
+_TOPS = {"failed": 0, "error": 0, "slow": 5, "ok": 9, "maintenance": 9, "blocked": 16, "skipped": 24}
+"""Where a bar of 30 begins: statuses differ by height, too, not by colour alone."""
+_MAX_NOTE = 160  # characters
+_MAX_NOTES = 12  # of one check
+_LETTERS = {"failed": "f", "error": "e", "slow": "s", "ok": "o", "maintenance": "m", "blocked": "b", "skipped": "k"}
+"""As status.js has them."""
 
 
-class Trouble(NamedTuple):
-    """Runs in a row that went wrong in the same way."""
+class Period(NamedTuple):
+    """Runs in a row with the same status and message."""
 
     first: int  # unix seconds
     last: int
@@ -29,71 +31,72 @@ class Trouble(NamedTuple):
     message: str
 
 
-def colour_of(point: Point) -> str:
-    if point.maintenance and point.status is not Status.SKIPPED:
-        return "maintenance"
-    return "failed" if point.status is Status.ERROR else str(point.status)
+def choose_colour(point: Point) -> str:
+    """Return the class of the bar."""
+    return "maintenance" if point.maintenance and point.status is not Status.SKIPPED else str(point.status)
 
 
-def bars(points: Sequence[Point]) -> Markup:
-    """SVG, the newest to the right, in as many places as there may be."""
+def draw_bars(points: Sequence[Point]) -> Markup:
+    """Return the SVG paths of the bars, the newest to the right, with empty places for runs that are missing."""
     paths: dict[str, list[str]] = {}
     for place, each in enumerate(points, BARS - len(points)):
-        colour = colour_of(each)
+        colour = choose_colour(each)
         paths.setdefault(colour, []).append(f"M{10 * place + 5} {_TOPS[colour]}V30")
     empty = "".join(f"M{10 * place + 5} 24V30" for place in range(BARS - len(points)))
     drawn = "".join(f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))
     return Markup(f'<path class="empty" d="{empty}"/>' * bool(empty) + drawn)  # noqa: S704 - words and numbers of our own
 
 
-def in_words(points: Sequence[Point]) -> str:
-    """What a person hears who does not see the bars."""
-    bad = sum(each.status not in (Status.OK, Status.SLOW) for each in points)
-    runs = f"Last {len(points)} runs" if len(points) != 1 else "One run"
-    return f"{runs}: {'all well' if not bad else f'{bad} not well'}"
+def describe_bars(points: Sequence[Point]) -> str:
+    """Return the bars in words, for screen readers: "Last 60 runs: 2 failed, 58 ok"."""
+    counts = Counter(str(each.status) for each in points)
+    words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if counts[each])
+    if not points:
+        return "No run"
+    return f"Last {len(points)} runs: {words}" if len(points) > 1 else f"One run: {points[0].status}"
 
 
-def troubles(points: Iterable[Point]) -> list[Trouble]:
-    """What went wrong in them, the newest first."""
+def list_periods(points: Iterable[Point]) -> list[Period]:
+    """Return the periods with another status than ok, the newest first."""
     found = []
     for (status, message), group in itertools.groupby(points, key=lambda each: (each.status, each.message)):
         if status is not Status.OK:
             runs = list(group)
-            found.append(Trouble(runs[0].time, runs[-1].time, len(runs), word_of(status), shorten(message)))
+            found.append(Period(runs[0].time, runs[-1].time, len(runs), str(status), shorten(message)))
     return found[::-1]
 
 
-def shorten(text: str, length: int = _LONGEST_NOTE) -> str:
+def shorten(text: str, length: int = _MAX_NOTE) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def for_script(points: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
-    """What the script says of each bar. `points` by the id of the check's card; times are this machine's, local."""
+def make_script_data(points: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
+    """Return the data of the bars for status.js; `points` by the id of the card, times in local time."""
     times = sorted({each.time for several in points.values() for each in several})
     places = {time: place for place, time in enumerate(times)}
     return {
-        "times": [_local(time) for time in times],
-        "checks": {name: _of_one(several, places) for name, several in points.items() if several},
+        "times": [_local_seconds(time) for time in times],
+        "checks": {name: _make_check_data(several, places) for name, several in points.items() if several},
     }
 
 
-def _of_one(points: Sequence[Point], places: Mapping[int, int]) -> dict[str, Any]:
+def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict[str, Any]:
     notes: dict[int, str] = {}
     before = ""
     for place, each in enumerate(points):
-        if each.message != before and len(notes) < _MOST_NOTES:
+        if each.message != before and len(notes) < _MAX_NOTES:
             notes[place] = shorten(each.message)
         before = each.message
     return {
-        "runs": _ranges([places[each.time] for each in points]),
-        "states": "".join(_LETTERS[colour_of(each)] for each in points),
-        "seconds": [float(f"{each.seconds:.3g}") for each in points],
+        "runs": _join_ranges([places[each.time] for each in points]),
+        "statuses": "".join(_LETTERS[choose_colour(each)] for each in points),
+        "durations": [float(f"{each.seconds:.3g}") for each in points],
         "notes": notes,
     }
 
 
-def _ranges(places: Iterable[int]) -> list[list[int]]:
-    """First and last of those that follow each other."""
+def _join_ranges(places: Iterable[int]) -> list[list[int]]:
+    """Return first and last of each row of consecutive numbers."""
     found: list[list[int]] = []
     for each in places:
         if found and found[-1][1] == each - 1:
@@ -103,35 +106,35 @@ def _ranges(places: Iterable[int]) -> list[list[int]]:
     return found
 
 
-def _local(time: int) -> int:
-    """Seconds of the wall clock, so that the script says the same times as the page, whatever the reader's zone."""
+def _local_seconds(time: int) -> int:
+    """Return seconds of the local clock, so that the script shows the times of the page in any time zone."""
     offset = datetime.fromtimestamp(time, UTC).astimezone().utcoffset()
     return time + int(offset.total_seconds() if offset else 0)
 
 
 _HEIGHT = 36
-_FEWEST = 2  # points that make a line
+_MIN_POINTS = 2  # of a line
 
 
-def chart(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
-    """SVG below the bars, in the same places; only of runs that are well. Empty for too few."""
+def draw_line(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
+    """Return the SVG paths of the durations of ok and slow runs, below their bars; empty for too few."""
     drawn = [
         (10 * place + 5, each.seconds)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
-    if len(drawn) < _FEWEST:
+    if len(drawn) < _MIN_POINTS:
         return Markup()
     top = max([seconds for _, seconds in drawn] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
-    band = _band(usual, top) if usual else ""
+    band = _draw_band(usual, top) if usual else ""
     line = "".join(
         f"{'M' if index == 0 or x - drawn[index - 1][0] > 10 else 'L'}{x} {_height(seconds, top)}"  # noqa: PLR2004 - the next place
         for index, (x, seconds) in enumerate(drawn)
     )
-    return Markup(f'{band}<path class="line" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
+    return Markup(f'{band}<path class="durations" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
 
 
-def _band(usual: tuple[float, float], top: float) -> str:
+def _draw_band(usual: tuple[float, float], top: float) -> str:
     low, high = _height(usual[0], top), _height(usual[1], top)
     return f'<path class="usual" d="M0 {high}H{10 * BARS}V{max(low, high + 1)}H0Z"/>'
 

@@ -1,4 +1,4 @@
-"""What the page is made from: one run, what the history says, and where things are."""
+"""The snapshot of a run that the page is made from: its results, the history, and paths."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from healthchecks.plugin.history import Memory
 from healthchecks.plugin.history.queries import interval_of
 from healthchecks.plugin.result import Result
 
-_SHORTEST_INTERVAL = 300.0  # seconds: quicker runs are somebody's, by hand
-UNKNOWN_INTERVAL = 86400.0  # seconds: what is taken where too few runs are known
+_MIN_INTERVAL = 300.0  # seconds: more frequent runs are made by hand
+UNKNOWN_INTERVAL = 86400.0  # seconds: assumed where too few runs are known
 
 
 @dataclass(frozen=True)
-class Unjudged:
-    """A check that was to run, and was not judged, since the run was cut off."""
+class PendingCheck:
+    """A check without a result because the run was cut off."""
 
     check: str
     target: str
@@ -27,25 +27,26 @@ class Unjudged:
         return self.check, self.target
 
 
-def _nothing_is_gone(_: str) -> bool:
+def _keep_all(_: str) -> bool:
     return False
 
 
 @dataclass(frozen=True)
-class Situation:
-    """Everything that the page shows; times are in UTC."""
+class Snapshot:
+    """All data of the page; times are in UTC."""
 
     results: Sequence[Result]
     memory: Memory
     started: datetime
-    seconds: float
+    duration: float
+    """Seconds."""
     host: str
     interrupted: bool = False
-    unjudged: Sequence[Unjudged] = ()
-    is_gone: Callable[[str], bool] = _nothing_is_gone
-    """Whether the target so referred to (website.home) is not in the configuration any more."""
+    pending: Sequence[PendingCheck] = ()
+    is_gone: Callable[[str], bool] = _keep_all
+    """Whether the target with this reference (website.home) is no longer configured."""
     interval: float | None = None
-    """Seconds from one run to the next, as configured."""
+    """Seconds from one run to the next, if configured."""
     state_directory: Path | None = None
     page_directory: Path | None = None
     notices: Sequence[str] = ()
@@ -53,16 +54,16 @@ class Situation:
 
     @property
     def now(self) -> float:
-        """Unix seconds."""
+        """The start of the run in unix seconds."""
         return self.started.timestamp()
 
     @property
     def usual_interval(self) -> float | None:
-        """Seconds from one whole run to the next: as configured, else as it was lately; None for too few runs."""
-        lately = interval_of([each.time for each in self.memory.runs if not each.is_part])
-        return self.interval or (max(lately, _SHORTEST_INTERVAL) if lately else None)
+        """Seconds from one complete run to the next: as configured, or the usual one; None for too few runs."""
+        usual = interval_of([each.time for each in self.memory.runs if not each.is_part])
+        return self.interval or (max(usual, _MIN_INTERVAL) if usual else None)
 
     @property
     def late_after(self) -> float:
-        """Age in seconds from which the page is too old: two intervals."""
+        """Seconds after which the page is too old: two intervals."""
         return 2 * (self.usual_interval or UNKNOWN_INTERVAL)

@@ -1,4 +1,4 @@
-"""Makes a page from a template: everything escaped, and a policy that lets the page's own style and script run only."""
+"""Renders a template: everything escaped, under a policy that permits only the page's own style and script."""
 
 import base64
 import contextlib
@@ -18,7 +18,6 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import run_charts
-from healthchecks.plugin.dashboard.run_charts import chart
 from servermonitoring import values
 from servermonitoring.files import remove_abandoned, write_whole
 from servermonitoring.values import in_words
@@ -27,7 +26,7 @@ DIRECTORY = "templates"
 
 
 class CompiledTemplates(BytecodeCache):
-    """Code is taken from a directory that only this user can write to, or not at all; what fails costs time only."""
+    """The compiled templates: read only from a directory that no other user can write to; errors are ignored."""
 
     def __init__(self, state: Path) -> None:
         self._folder = state / DIRECTORY
@@ -35,18 +34,18 @@ class CompiledTemplates(BytecodeCache):
     def load_bytecode(self, bucket: Bucket) -> None:
         with contextlib.suppress(OSError):
             path = self._folder / bucket.key
-            if all(_is_ours(each) for each in (self._folder.parent, self._folder, path)):
+            if all(_is_safe(each) for each in (self._folder.parent, self._folder, path)):
                 bucket.load_bytecode(io.BytesIO(path.read_bytes()))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with contextlib.suppress(OSError):
-            if _is_ours(self._folder.parent):
+            if _is_safe(self._folder.parent):
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 remove_abandoned(self._folder)
                 write_whole(self._folder / bucket.key, bucket.bytecode_to_string(), durable=False)
 
 
-def _is_ours(path: Path) -> bool:
+def _is_safe(path: Path) -> bool:
     status = os.lstat(path)
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
@@ -54,8 +53,8 @@ def _is_ours(path: Path) -> bool:
 TEMPLATES = Path(__file__).parent / "templates"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _ICON = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='{}'/></svg>"
-_SECOND, _SHORT = 0.9995, 0.00095  # from where on it is a second, or a millisecond
-_COLOURS = {"failing": "#d4352a", "warning": "#c08000"}
+_SECOND, _MILLISECOND = 0.9995, 0.00095  # seconds, when rounded
+_COLOURS = {"failed": "#d4352a", "warning": "#c08000"}
 
 
 def render(
@@ -66,46 +65,46 @@ def render(
     state: Path | None = None,
     **context: Any,
 ) -> str:
-    """The page, as text that is valid UTF-8 and HTML whatever the context holds.
+    """Return the page: valid UTF-8 and HTML whatever the context holds.
 
-    Templates extend base.html.j2, which needs `title`, `headline` and `mood` ("well", "warning" or "failing").
-    `state`: the state directory, in which compiled templates are kept. Raises OSError for a missing template.
+    Templates extend base.html.j2, which needs `title`, `headline` and `mood` ("ok", "warning" or "failed").
+    `state`: the state directory, for the compiled templates. Raises OSError for a missing template.
     """
-    style, script = (_together(names) for names in (styles, scripts))
+    style, script = (_read(names) for names in (styles, scripts))
     own = {"style": Markup(style), "script": Markup(script), "policy": _policy(style, script)}  # noqa: S704 - our files
     return clean(_environment(state).get_template(template).render({"classes": "", **context, **own}))
 
 
 def clean(text: str) -> str:
-    """Without the characters that no HTML file may hold; each shows as the replacement character."""
+    """Return the text with U+FFFD in place of each character that HTML does not permit."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def when(moment: float | datetime) -> str:
-    """For people, in this machine's time: "Tue 24 Nov 03:10"; with the year where it is another one."""
-    local = _local(moment)
+def format_time(moment: float | datetime) -> str:
+    """Return local time for people: "Tue 24 Nov 03:10"; with the year if it is not the present one."""
+    local = _to_local(moment)
     year = " %Y" if local.year != datetime.now(UTC).year else ""
     return local.strftime(f"%a %-d %b{year} %H:%M")
 
 
-def iso(moment: float | datetime) -> str:
-    """For programs, in UTC: 2026-11-24T03:10:00Z."""
-    return values.iso(_local(moment))
+def format_iso(moment: float | datetime) -> str:
+    """Return UTC for programs: 2026-11-24T03:10:00Z."""
+    return values.iso(_to_local(moment))
 
 
-def age(moment: datetime) -> str:
-    """How long ago, in words."""
+def format_age(moment: datetime) -> str:
+    """Return how long ago it was: "2 h 10 min"."""
     return in_words(max(0, round((datetime.now(UTC) - moment).total_seconds())))
 
 
-def taken(seconds: float) -> str:
-    """A duration, as precise as people want it: "12 ms", "3.4 s"."""
+def format_duration(seconds: float) -> str:
+    """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
     if seconds < _SECOND:
-        return f"{seconds * 1000:.0f} ms" if seconds > _SHORT else f"{seconds * 1000:.2g} ms"
+        return f"{seconds * 1000:.0f} ms" if seconds > _MILLISECOND else f"{seconds * 1000:.2g} ms"
     return in_words(seconds)
 
 
-def _local(moment: float | datetime) -> datetime:
+def _to_local(moment: float | datetime) -> datetime:
     if isinstance(moment, datetime):
         return moment.astimezone()
     return datetime.fromtimestamp(moment, UTC).astimezone()
@@ -125,7 +124,7 @@ def _icon(mood: str) -> str:
 
 
 @functools.cache
-def _together(names: Sequence[str]) -> str:
+def _read(names: Sequence[str]) -> str:
     return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -137,8 +136,8 @@ def _environment(state: Path | None) -> Environment:
     )  # fmt: skip
     environment.globals["icon"] = _icon
     environment.filters |= {
-        "when": when, "iso": iso, "age": age, "in_words": in_words, "taken": taken, "bars": run_charts.bars,
-        "bars_in_words": run_charts.in_words, "troubles": run_charts.troubles,
-        "shorten": run_charts.shorten, "chart": chart,
+        "when": format_time, "iso": format_iso, "age": format_age, "in_words": in_words, "duration": format_duration,
+        "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars, "line": run_charts.draw_line,
+        "periods": run_charts.list_periods, "shorten": run_charts.shorten,
     }  # fmt: skip
     return environment

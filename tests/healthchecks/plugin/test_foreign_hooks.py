@@ -70,7 +70,7 @@ def assert_all_is_told(shop, website, outcome, fault):
     assert {check: each["status"] for check, each in outcome.checks.items()} == {"bad[]": "failed", "well[]": "ok"}
     assert outcome.document["interrupted"] is False
     page = (shop.page / "index.html").read_text()
-    assert "1 of 2 checks is failing" in page
+    assert "1 of 2 checks failed" in page
     assert page.count("test_mine.py::test_") >= 2, "the table of the last run lacks rows"
     told = alerts(website)
     assert [each["label"] for each in told] == ["bad", "suite[pytest]"], outcome.output

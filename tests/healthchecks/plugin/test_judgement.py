@@ -101,7 +101,7 @@ def test_needs(jobs):
         "job[other]": ("ok", ""),
     }
     assert outcome.status == 1
-    assert "1 of 4 checks is failing, 2 more blocked" in outcome.output
+    assert "1 of 4 checks failed, 2 blocked" in outcome.output
 
 
 def test_needs_of_deselected(jobs):
@@ -246,7 +246,7 @@ def test_status_json_has_every_field(jobs):
     document = jobs.run().document
     assert set(document) == {"generated", "host", "status", "interrupted", "without_result", "checks", "others"}
     (entry,) = document["checks"]
-    assert set(entry) == {"check", "target", "group", "status", "since", "seconds", "message", "maintenance"}
+    assert set(entry) == {"check", "target", "group", "status", "since", "duration", "message", "maintenance"}
     assert (entry["check"], entry["target"], entry["group"]) == ("job", "a", "shop")
     assert json.dumps(document)
     assert document["generated"].endswith("Z")

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads is what was judged, and its rules raise what they promise."""
+"""Metrics: Prometheus reads the results, and the alerting rules fire as promised."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def test_prometheus_accepts_them_whatever_is_in_a_name(metered):
 
 
 def test_a_run_of_a_part_keeps_the_rest(metered):
-    """Selected by hand, one check says nothing about the others; nor does one that is gone stay for ever."""
+    """One selected check says nothing about the others; a check that no longer exists disappears."""
     before = metered(first="bad", second="well")
     after = metered("-k", "second", first="well", second="bad")
     assert of("healthcheck_up", "first", after) == 0
@@ -101,12 +101,12 @@ def test_a_run_of_a_part_keeps_the_rest(metered):
     assert gone['healthcheck_up{check="plain",target="",group=""}'] == 1
 
 
-def test_what_was_not_judged_for_two_days_is_forgotten(metered):
+def test_a_check_without_a_result_for_two_days_is_forgotten(metered):
     metered(first="well")
     path = metered.suite.state / "metrics.json"
     known = json.loads(path.read_text())
     for each in known:
-        each["judged"] -= 49 * 3600
+        each["checked_at"] -= 49 * 3600
     path.write_text(json.dumps(known))
     found = metered("-k", "first", first="well")
     assert [key for key in found if key.startswith("healthcheck_up")] == [
@@ -122,7 +122,7 @@ def test_a_damaged_memory_costs_nothing(metered, text):
 
 
 def test_kills_of_the_watchdog_are_counted(metered):
-    """By rule and reason; rubbish between them is passed over."""
+    """By rule and reason; invalid lines between them are left out."""
     state = metered.suite.state
     state.mkdir(parents=True)
     assert "watchdog_kills_total" not in str(metered(first="well"))
@@ -135,7 +135,7 @@ def test_kills_of_the_watchdog_are_counted(metered):
     assert found["watchdog_last_seen_timestamp_seconds"] == 1700000000.5
 
 
-def test_a_file_that_cannot_be_written_is_told_and_changes_no_verdict(metered):
+def test_a_file_that_cannot_be_written_is_reported_and_changes_no_result(metered):
     metered(first="well")
     metered.suite.textfile.unlink()
     metered.suite.textfile.parent.rmdir()
@@ -162,7 +162,7 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     textfiles = metered.suite.textfile.parent
     with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
         raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
-        assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} is failing"
+        assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} failed"
         metered(first="well", second="well")
         until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
         raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
@@ -198,13 +198,13 @@ tests:
           - exp_labels: {severity: critical, instance: a}
             exp_annotations:
               summary: 'The health checks on a have not run for 32m 0s'
-              description: 'They run every ten minutes. Look at cron, or at systemctl status servermonitoring.timer.'
+              description: 'They run every ten minutes. Check cron, or systemctl status servermonitoring.timer.'
       - {alertname: HealthChecksAreGone, eval_time: 40m}
       - alertname: HealthChecksAreGone
         eval_time: 75m
         exp_alerts:
           - exp_labels: {severity: critical, instance: b}
-            exp_annotations: {summary: 'There are no health checks on b any more'}
+            exp_annotations: {summary: 'The health checks on b have disappeared'}
   - interval: 1m
     input_series:
       - {series: 'healthcheck_up{instance="a", check="c", target="bad"}', values: '1 0x10'}
@@ -220,13 +220,13 @@ tests:
         exp_alerts:
           - exp_labels: {severity: critical, instance: a, check: c, target: bad}
             exp_annotations:
-              summary: 'c bad on a is failing'
-              description: 'The page of that server says why.'
+              summary: 'c bad on a failed'
+              description: 'The page of that server shows the reason.'
       - alertname: HealthCheckIsBlockedForLong
         eval_time: 61m
         exp_alerts:
           - exp_labels: {severity: warning, instance: a, check: c, target: behind, status: blocked}
-            exp_annotations: {summary: 'c behind on a has not been judged for an hour'}
+            exp_annotations: {summary: 'c behind on a has been blocked for an hour'}
   - interval: 1m
     input_series:
       - {series: 'watchdog_last_seen_timestamp_seconds{instance="a"}', values: '0x10'}
@@ -237,7 +237,7 @@ tests:
         eval_time: 7m
         exp_alerts:
           - exp_labels: {severity: critical, instance: a}
-            exp_annotations: {summary: 'The watchdog on a gave no sign of life for 7m 0s'}
+            exp_annotations: {summary: 'The watchdog on a has sent no heartbeat for 7m 0s'}
       - alertname: WatchdogKillsOften
         eval_time: 60m
         exp_alerts:
@@ -246,7 +246,7 @@ tests:
 """
 
 
-def test_rules_and_dashboard_ask_for_metrics_that_there_are(metered):
+def test_rules_and_dashboard_use_metrics_that_exist(metered):
     """Every name in them is one that is written."""
     state = metered.suite.state
     state.mkdir(parents=True)

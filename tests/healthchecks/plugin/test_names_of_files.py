@@ -10,7 +10,7 @@ import pytest
 
 from healthchecks.plugin.dashboard import badges
 from healthchecks.plugin.dashboard.cards import Card
-from healthchecks.plugin.wording import State
+from healthchecks.plugin.wording import CardStatus
 from tests.reliability import reliability
 
 CHECKS = """
@@ -37,8 +37,8 @@ def jobs(suite):
 
 def card(check, target):
     texts = {"label": "", "group": "", "message": ""}
-    numbers = {"maintenance": False, "seconds": None, "since": None, "runs": 1, "checked_at": None}
-    return Card(check, target, state=State.OK, **texts, **numbers)
+    numbers = {"maintenance": False, "duration": None, "since": None, "runs": 1, "checked_at": None}
+    return Card(check, target, status=CardStatus.OK, **texts, **numbers)
 
 
 NAMES = ["", "a", "b", "a-b", "-", "a-", "-a", "a--b", "a b", "a/b", "a.b", "é", "e\u0301", "all", "中" * 95, "中" * 96]
@@ -55,7 +55,7 @@ def test_every_check_has_an_id_and_a_file_of_its_own():
     keys = {each.key for each in cards}
     by_key = {each.key: each for each in cards}.values()
     assert len({each.id for each in by_key}) == len(keys)
-    files = {badges.file_of(each) for each in by_key}
+    files = {badges.file_name(each) for each in by_key}
     assert len(files) == len(keys)
     assert badges.ALL not in files
     assert max(len(os.fsencode(each)) for each in files) < 200

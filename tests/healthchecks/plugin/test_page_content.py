@@ -1,4 +1,4 @@
-"""What the page says after runs of all kinds: of a part of the checks, cut off, with checks that are gone."""
+"""The page after runs of all kinds: of a part of the checks, cut off, with checks that no longer exist."""
 
 import contextlib
 import os
@@ -62,11 +62,11 @@ def test_a_run_of_a_part_keeps_the_others_on_the_page(jobs):
     jobs.run()
     age_history(jobs, 60)
     jobs.run("test_mine.py::test_job[a]")
-    assert headline(jobs) == "1 of 3 checks is failing"
+    assert headline(jobs) == "1 of 3 checks failed"
     shown = cards(jobs)
     assert list(shown) == ["job[b]", "job[c]", "job[a]"]
-    assert "not in this run failing disk on fire" in shown["job[b]"]
-    assert "state of" in shown["job[b]"]
+    assert "not in this run failed disk on fire" in shown["job[b]"]
+    assert "status of" in shown["job[b]"]
     assert "not in this run" not in shown["job[a]"]
 
 
@@ -83,12 +83,12 @@ def test_status_json_keeps_the_others_apart(jobs):
 
 
 def test_a_check_that_has_not_run_for_two_intervals_is_stale(jobs):
-    """Neither well nor failing: grey, with when it was last seen; the headline does not count it."""
+    """Neither ok nor failed: grey, with the time of its last result; the headline does not count it."""
     jobs.configure('[dashboard]\ninterval = "10m"\n[job.a]\n[job.b]\nfails = "disk on fire"\n')
     jobs.run()
     age_history(jobs, 1500)
     jobs.run("test_mine.py::test_job[a]")
-    assert headline(jobs) == "The one check is well"
+    assert headline(jobs) == "1 check is ok"
     assert "stale" in cards(jobs)["job[b]"]
     assert "last result of" in cards(jobs)["job[b]"]
 
@@ -115,14 +115,14 @@ def test_a_check_that_nobody_knows_leaves_the_page_after_eight_days(jobs):
     assert list(cards(jobs)) == ["job[a]"]
 
 
-def test_what_was_never_judged_says_so(jobs):
+def test_what_was_never_probed_says_so(jobs):
     """A first run that is cut off shows what it has, and what it has not."""
     jobs.configure('[job.a]\n[job.b]\nfails = "SIGTERM"\n[job.c]\n')
     assert jobs.run().status == 2
-    assert headline(jobs) == "Cut off: 2 of 3 checks were not judged"
+    assert headline(jobs) == "Cut off: 2 of 3 checks have no result"
     shown = cards(jobs)
     assert "never probed" in shown["job[c]"]
-    assert "well" in shown["job[a]"]
+    assert "job[a] ok " in shown["job[a]"]
     assert "run cut off" in document(jobs).get_element_by_id("changes").getparent().text_content()
 
 
@@ -154,21 +154,21 @@ def test_pages_of_runs_in_which_something_changed_are_kept_and_linked(jobs):
     links = document(jobs).xpath("//ol[@class='changes']//a[starts-with(@href, 'runs/')]/@href")
     assert sorted(links) == [f"runs/{name}" for name in kept]
     old = document(jobs, f"runs/{kept[0]}")
-    assert old.find(".//h1").text == "1 of 1 check is failing"
+    assert old.find(".//h1").text == "1 of 1 check failed"
     assert old.xpath("//p[@class='only-archived']/a/@href") == ["../index.html"]
     assert "archived" in old.find("body").get("class")
     assert "archived" not in document(jobs).find("body").get("class")
     assert {path.stat().st_mode & 0o777 for path in (jobs.page / "runs").iterdir()} == {0o600}
 
 
-def test_badges_say_the_state(jobs):
+def test_badges_show_the_status(jobs):
     jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
     jobs.run()
     badges = {
         path.name: lxml.html.fromstring(path.read_bytes()).findtext(".//title")
         for path in (jobs.page / "badges").iterdir()
     }
-    assert badges == {"all.svg": "checks: 1 failing", "job-a.svg": "job[a]: well", "job-b.svg": "job[b]: failing"}
+    assert badges == {"all.svg": "checks: 1 failed", "job-a.svg": "job[a]: ok", "job-b.svg": "job[b]: failed"}
     jobs.configure("[job.a]\n")
     jobs.run()
     assert sorted(path.name for path in (jobs.page / "badges").iterdir()) == ["all.svg", "job-a.svg"]
@@ -177,17 +177,17 @@ def test_badges_say_the_state(jobs):
 def test_the_page_of_the_reports_is_linked_with_its_age_and_what_it_says(jobs):
     jobs.configure("[job.a]\n")
     jobs.page.mkdir(parents=True)
-    (jobs.page / "database.html").write_text('<meta name="description" content="1 of 9 reports is failing">')
+    (jobs.page / "database.html").write_text('<meta name="description" content="1 of 9 reports failed">')
     jobs.run()
     nav = document(jobs).find(".//nav")
-    assert "Database reports 1 of 9 reports is failing (" in " ".join(nav.text_content().split())
+    assert "Database reports 1 of 9 reports failed (" in " ".join(nav.text_content().split())
     assert nav.xpath(".//a/@href")[0] == "database.html"
     (jobs.page / "database.html").unlink()
     os.mkfifo(jobs.page / "database.html")
     assert jobs.run().status == 0
 
 
-def test_an_interval_is_told_from_the_configuration_or_the_last_runs(jobs):
+def test_the_interval_is_of_the_configuration_or_the_last_runs(jobs):
     jobs.configure('[dashboard]\ninterval = "5m"\n[job.a]\n')
     jobs.run()
     assert document(jobs).find("body").get("data-late") == "600"
@@ -201,18 +201,18 @@ def test_an_interval_is_told_from_the_configuration_or_the_last_runs(jobs):
 @reliability(
     "Checks",
     fault="checks are run by hand, quickly one after another, whole or in part",
-    promise="the page calls neither itself late nor a failing check stale",
+    promise="the page is not called late, and no failed check stale",
 )
-def test_quick_runs_tell_no_interval(jobs):
+def test_quick_runs_show_no_interval(jobs):
     jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
     for _ in range(2):
         jobs.run()
     for _ in range(3):
         age_history(jobs, 70)
         outcome = jobs.run("test_mine.py::test_job[a]")
-    assert "failing disk on fire" in cards(jobs)["job[b]"]
+    assert "failed disk on fire" in cards(jobs)["job[b]"]
     assert outcome.document["status"] == "failed"
-    assert int(document(jobs).find("body").get("data-late")) == 2 * 86400, "two whole runs tell no interval"
+    assert int(document(jobs).find("body").get("data-late")) == 2 * 86400, "two complete runs show no interval"
     jobs.run()
     assert int(document(jobs).find("body").get("data-late")) == 600, "five minutes are the least"
 
@@ -225,7 +225,7 @@ def test_a_history_that_cannot_be_opened_takes_nothing_from_the_page(jobs):
     outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")
     assert outcome.status == 1
     assert "the results of this run are kept, and stored when that is possible again" in outcome.output
-    assert headline(jobs) == "1 of 2 checks is failing"
+    assert headline(jobs) == "1 of 2 checks failed"
     assert "history.sqlite: " in document(jobs).find(".//footer").text_content()
     (jobs.state / "history.sqlite").rmdir()
     outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")

@@ -119,7 +119,7 @@ def test_expectation_unmet_and_met_again(reports, postgresql):
         section = reports.section("shop/orders").text_content()
         assert "expected: rows == 0" in section
         assert "5 rows (11, 12, 13, …)" in section
-        assert "1 of 1 report is failing" in reports.page.text_content()
+        assert "1 of 1 report failed" in reports.page.text_content()
         postgresql.execute("delete from orders")
         reports.run(str(path)).assert_well("report[shop/orders]")
     finally:
@@ -242,7 +242,7 @@ def test_part_of_the_reports(reports):
     second.write_text("-- title: second\nselect 'changed' as who")
     reports.run("-ksecond").assert_well("report[second]")
     assert [reports.cells("first"), reports.cells("second")] == [[["first"]], [["changed"]]]
-    assert "All 2 reports are well" in reports.page.text_content()
+    assert "All 2 reports are ok" in reports.page.text_content()
     first.unlink()
     reports.run("-ksecond")
     assert [each.get("id") for each in reports.page.xpath("//section")] == ["second"]

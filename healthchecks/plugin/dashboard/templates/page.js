@@ -1,5 +1,5 @@
 "use strict";
-// What every page of ours does in the browser: tells its age, sorts tables.
+// The script of every page: shows its age, sorts tables.
 document.documentElement.classList.remove("no-script");
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -16,8 +16,9 @@ function inWords(seconds) {
   return shown.join(" ") || "0 s";
 }
 
-// <time data-age datetime=…>: its age follows it. <body data-made data-late>: .late shows when it is too old.
-function tellAges() {
+// The age of each <time data-age datetime=…> is set in the element after it. <body data-made data-late>: .late shows
+// when the page is too old.
+function showAges() {
   const now = Date.now() / 1000;
   for (const each of all("time[data-age]")) {
     const age = now - Date.parse(each.dateTime) / 1000;
@@ -34,9 +35,8 @@ function tellAges() {
   }
 }
 
-// <table class=sortable>: a button in each <th data-sort> (pytest-html: th.sortable); a cell's data-value counts
-// before its text. What is sorted are the rows of the one <tbody>, or where there are several, those, by the first
-// row of each.
+// <table class=sortable>: a button in each <th data-sort> (pytest-html: th.sortable) sorts by data-value or text of the
+// cells: the rows of a single <tbody>, or several <tbody> by the first row of each.
 function makeSortable(table) {
   all("th[data-sort], th.sortable", table).forEach((head) => {
     const button = document.createElement("button");
@@ -66,5 +66,5 @@ function sort(table, head) {
 }
 
 all("table.sortable").forEach(makeSortable);
-tellAges();
-setInterval(tellAges, 10000);
+showAges();
+setInterval(showAges, 10000);

@@ -1,31 +1,33 @@
-// The bars tell what they are; search and filter; the page looks for its successor.
+// Descriptions of the bars; search and filter; reload for the newest page.
 {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const words = {o: "well", s: "slow", f: "failing", m: "in maintenance", b: "blocked", k: "skipped"};
+  const words = {
+    o: "ok", s: "slow", f: "failed", e: "error", m: "in maintenance", b: "blocked", k: "skipped",
+  };
   const days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
   const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   const two = (number) => String(number).padStart(2, "0");
 
-  function when(wall) {  // seconds of the server's wall clock
-    const at = new Date(wall * 1000);
+  function formatTime(seconds) {  // seconds of the server's local clock
+    const at = new Date(seconds * 1000);
     const day = `${days[at.getUTCDay()]} ${at.getUTCDate()} ${months[at.getUTCMonth()]}`;
     return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
   }
 
   function describe(check, place) {
     const times = check.runs.flatMap(([first, last]) => data.times.slice(first, last + 1));
-    const state = check.states[place], parts = [when(times[place]), words[state]];
-    if (state !== "b" && state !== "k") parts.push(`${check.seconds[place]} s`);
+    const status = check.statuses[place], parts = [formatTime(times[place]), words[status]];
+    if (status !== "b" && status !== "k") parts.push(`${check.durations[place]} s`);
     const noted = Object.keys(check.notes).map(Number).filter((each) => each <= place);
     const note = noted.length ? check.notes[Math.max(...noted)] : "";
     return {text: parts.join(" · "), note};
   }
 
-  // Each strip of bars is walked through by mouse, and by the arrow keys as a slider is.
-  function makeTellable(strip) {
+  // Each row of bars is read by mouse, or like a slider by the arrow keys.
+  function makeReadable(strip) {
     const check = data.checks[strip.dataset.card];
     if (!check) return;
-    const count = check.states.length, places = data.bars;
+    const count = check.statuses.length, places = data.bars;
     let mark, tip, at = count - 1;
 
     function show(place) {
@@ -75,15 +77,15 @@
     });
   }
 
-  const input = document.getElementById("words"), select = document.getElementById("states");
+  const input = document.getElementById("words"), select = document.getElementById("statuses");
   const cards = all(".card").map((card) => ({card, text: card.textContent.toLowerCase()}));
 
   function filter() {
-    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), states = select.value.split(" ");
+    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), statuses = select.value.split(" ");
     let found = 0;
     for (const {card, text} of cards) {
-      const isOfState = select.value === "" || states.includes(card.dataset.state);
-      const fits = isOfState && wanted.every((word) => text.includes(word));
+      const hasStatus = select.value === "" || statuses.includes(card.dataset.status);
+      const fits = hasStatus && wanted.every((word) => text.includes(word));
       card.hidden = !fits;
       found += fits;
     }
@@ -104,13 +106,13 @@
     }
   }
 
-  // A page on a wall shows the newest run; one that somebody works with is left alone.
-  function lookForSuccessor() {
-    const isRead = document.querySelector("main details[open]") || document.activeElement !== document.body;
-    if (!document.hidden && !isRead && !isFiltered() && !document.body.classList.contains("archived")) location.reload();
+  // A page on a wall screen shows the newest run; a page in use is not reloaded.
+  function reloadUnlessUsed() {
+    const isUsed = document.querySelector("main details[open]") || document.activeElement !== document.body;
+    if (!document.hidden && !isUsed && !isFiltered() && !document.body.classList.contains("archived")) location.reload();
   }
 
-  all(".course").forEach(makeTellable);
+  all(".history").forEach(makeReadable);
   input.addEventListener("input", filter);
   select.addEventListener("input", filter);
   document.querySelector(".search").addEventListener("submit", (event) => event.preventDefault());
@@ -123,5 +125,5 @@
   addEventListener("hashchange", openTarget);
   filter();
   openTarget();
-  setInterval(lookForSuccessor, 60000);
+  setInterval(reloadUnlessUsed, 60000);
 }

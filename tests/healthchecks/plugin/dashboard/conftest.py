@@ -1,4 +1,4 @@
-"""Pages, made once for all tests, and a Chromium to look at them."""
+"""Pages, made once for all tests, and a Chromium that opens them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ SCENES = ("first", "well", "failing", "cut", "storm")
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The pages of the five states, by name; they lie in HTML directories of their own."""
+    """The pages of the five scenes, by name, each in a directory of its own."""
     assert tuple(scenes()) == SCENES
     return {name: scene.make(tmp_path_factory.mktemp(name)) for name, scene in scenes().items()}
 

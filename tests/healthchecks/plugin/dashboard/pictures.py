@@ -1,4 +1,4 @@
-"""What a real Chromium shows of a page: opened through Selenium, or as a picture."""
+"""A page in a real Chromium: opened through Selenium, as a picture, or printed."""
 
 import base64
 import tempfile
@@ -21,7 +21,7 @@ _ARGUMENTS = (
 
 @contextmanager
 def opened(browser: Browser, *, dark: bool = False, script: bool = True) -> Iterator[webdriver.Chrome]:
-    """A Chromium of its own, which is gone at the end."""
+    """Start a Chromium with a new profile, and end it."""
     with tempfile.TemporaryDirectory() as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = browser.binary
@@ -31,26 +31,26 @@ def opened(browser: Browser, *, dark: bool = False, script: bool = True) -> Iter
         if not script:
             options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
         driver = webdriver.Chrome(options=options, service=Service(browser.driver))
-        driver.set_script_timeout(180)  # axe looks at two hundred checks, and the machine may be busy
+        driver.set_script_timeout(180)  # axe tests two hundred checks, and the machine may be busy
         try:
-            look_as(driver, dark=dark)
+            set_view(driver, dark=dark)
             yield driver
         finally:
             driver.quit()
 
 
-def look_as(driver: webdriver.Chrome, *, dark: bool = False, width: int = 1280, height: int = 900) -> None:
-    """The size of the window, as on a telephone or a desk, by day or by night."""
+def set_view(driver: webdriver.Chrome, *, dark: bool = False, width: int = 1280, height: int = 900) -> None:
+    """Set the size of the window, and light or dark mode."""
     features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-def picture(page: Path, target: Path, *, whole: bool = False, script: bool = True, **look: Any) -> None:
-    """A PNG of the first screen, or of the whole page, as `look_as` has it."""
+def picture(page: Path, target: Path, *, whole: bool = False, script: bool = True, **view: Any) -> None:
+    """Write a PNG of the first screen, or of the whole page, in the view of `set_view`."""
     with opened(chromium(), script=script) as driver:
-        look_as(driver, **look)
+        set_view(driver, **view)
         driver.get(page.absolute().as_uri())
         size = driver.execute_cdp_cmd("Page.getLayoutMetrics", {})
         height = size["cssContentSize"]["height"] if whole else size["cssLayoutViewport"]["clientHeight"]
@@ -59,8 +59,8 @@ def picture(page: Path, target: Path, *, whole: bool = False, script: bool = Tru
         target.write_bytes(base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", command)["data"]))
 
 
-def printed(page: Path, target: Path) -> None:
-    """A PDF of it on paper of the size A4."""
+def print_page(page: Path, target: Path) -> None:
+    """Write a PDF of the page on A4 paper."""
     with opened(chromium()) as driver:
         driver.get(page.absolute().as_uri())
         paper = {"paperWidth": 8.27, "paperHeight": 11.7}

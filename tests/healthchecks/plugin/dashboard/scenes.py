@@ -32,7 +32,7 @@ def {kind}_answer({kind}: {title}) -> str:
 """
 _TEST = """
 def test_{check}({kind}, {kind}_answer):
-    judge("{check}", {kind}, {kind}_answer)
+    assert_not_failed("{check}", {kind}, {kind}_answer)
 """
 _HEAD = """
 import json, logging, os, signal, time
@@ -48,10 +48,10 @@ def probe_target(target):
         attach("page source", entry["attach"])
     return entry.get("log", "")
 
-def judge(check, target, answer):
+def assert_not_failed(check, target, answer):
     if answer:
         logging.getLogger(check).warning(answer)
-    message = SCRIPT["judged"].get(f"{check} {target.name}", "")
+    message = SCRIPT["failures"].get(f"{check} {target.name}", "")
     if message == "SIGTERM":
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
@@ -90,19 +90,19 @@ CHECKS = (
 
 @dataclass
 class Scene:
-    """One page. `past` says of a check, and of how many runs ago, what its status and message were."""
+    """One page. `past` returns status, message and maintenance of a check so many runs ago."""
 
     checks: tuple[Check, ...] = CHECKS
     days: float = 90
-    judged: dict[str, str] = field(default_factory=dict)
-    """By "check target" why it fails in the last run; "SIGTERM" ends the run there."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Messages of failures in the last run, by "check target"; "SIGTERM" ends the run there."""
     past: Callable[[Check, int], tuple[Status, str, bool]] = lambda _check, _ago: (Status.OK, "", False)
     probed: dict[str, dict[str, object]] = field(default_factory=dict)
     settings: str = ""
     kills: tuple[dict[str, object], ...] = ()
 
     def make(self, folder: Path) -> Path:
-        """Lay it out in a new folder, and run it; gives back the page."""
+        """Write the files to a new folder, run it, and return the page."""
         self.lay_out(folder)
         self.run(folder)
         return folder / "html" / "index.html"
@@ -113,7 +113,7 @@ class Scene:
         (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
         (folder / "servermonitoring.toml").write_text(self._configuration(folder))
         usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
-        script = {"probed": {**usual, **self.probed}, "judged": self.judged}
+        script = {"probed": {**usual, **self.probed}, "failures": self.failures}
         (folder / "script.json").write_text(json.dumps(script))
         state = folder / "state"
         state.mkdir(mode=0o700, exist_ok=True)
@@ -123,7 +123,7 @@ class Scene:
             fill(state, self.checks, self.days, self.past)
 
     def run(self, folder: Path, *arguments: str) -> int:
-        """As cron would; gives back the exit status."""
+        """Run it as cron does; return the exit status."""
         process = self.start(folder, *arguments)
         return process.wait(_LIMIT)
 
@@ -150,7 +150,7 @@ class Scene:
 
 
 def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> None:
-    """A history of runs, the last of them one interval ago."""
+    """Write a history of runs, the last of them one interval ago."""
     first, count = time.time() // 60 * 60 - INTERVAL, round(days * DAY / INTERVAL)
     with opened(state, 400) as history:
         history.add(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))
@@ -189,7 +189,7 @@ def _result(each: Check) -> Result:
 
 
 def now_and_then(each: Check, ago: int) -> tuple[Status, str, bool]:
-    """A past with a few short failures, some slowness, and the weekly maintenance of one database."""
+    """Return a past with a few short failures, slow runs, and the weekly maintenance of one database."""
     chance = zlib.crc32(f"{each.check} {each.target} {ago // 4}".encode()) / 2**32
     if each.target == "reporting" and 700 < ago % 1008 < 712:
         return Status.OK, "", True
@@ -228,17 +228,17 @@ def _kills() -> tuple[dict[str, object], ...]:
 
 
 def many(count: int, failing: int) -> Scene:
-    """A great outage: so many checks, of which the first ones fail."""
+    """Return a large outage: so many checks, of which the first ones fail."""
     checks = tuple(
         Check(f"{('website', 'database', 'tcp', 'login')[number % 4]}_access", f"n{number:03}")
         for number in range(count)
     )
     bad = {f"{each.check} {each.target}": OFFICE if each.kind == "tcp" else SHOP for each in checks[:failing]}
-    return Scene(checks=checks, days=2, judged=bad, past=now_and_then)
+    return Scene(checks=checks, days=2, failures=bad, past=now_and_then)
 
 
 def scenes() -> dict[str, Scene]:
-    """The five states of which there are pictures."""
+    """Return the five scenes of the pictures."""
     log = "GET https://shop.example.com/ → 502 Bad Gateway\nserver: nginx"
     source = "<!DOCTYPE html>\n<title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1>"
     return {
@@ -246,7 +246,7 @@ def scenes() -> dict[str, Scene]:
         "well": Scene(past=now_and_then),
         "failing": Scene(
             past=_failing,
-            judged={
+            failures={
                 "website_access shop": SHOP,
                 "tcp_access office": OFFICE,
                 "database_access reporting": REPORTING,
@@ -256,6 +256,6 @@ def scenes() -> dict[str, Scene]:
             'checks = ["database.reporting"]\n',
             kills=_kills(),
         ),
-        "cut": Scene(past=now_and_then, judged={"database_access main": "SIGTERM"}),
+        "cut": Scene(past=now_and_then, failures={"database_access main": "SIGTERM"}),
         "storm": many(200, 50),
     }

@@ -1,4 +1,4 @@
-"""The page of the database reports as people meet it: by keyboard, on a telephone, in the dark, without script."""
+"""The page of the database reports in a real Chromium: by keyboard, on a phone, in dark mode, without script."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from healthchecks.sql_reports import page
 from healthchecks.sql_reports.store import State, Table
 from tests.healthchecks.plugin.dashboard.hostile import HOSTILE
-from tests.healthchecks.plugin.dashboard.pictures import look_as, opened
+from tests.healthchecks.plugin.dashboard.pictures import opened, set_view
 from tests.healthchecks.plugin.dashboard.test_page import violations
 
 DAY = 86400
@@ -52,15 +52,15 @@ def states():
 @pytest.fixture(scope="module")
 def database_page(tmp_path_factory):
     now = time.time()
-    course = [(now - day * DAY, 100.0 + day % 7) for day in range(89, -1, -1)]
+    numbers = [(now - day * DAY, 100.0 + day % 7) for day in range(89, -1, -1)]
     directory = tmp_path_factory.mktemp("reports")
     assert page.write_tables(directory, states(), page.NAME) == []
-    return page.write(directory, states(), {"shop/sizes": course, "z": course}, "host")
+    return page.write(directory, states(), {"shop/sizes": numbers, "z": numbers}, "host")
 
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)
 def test_axe_finds_no_violation(driver, axe, database_page, look):
-    look_as(driver, **look)
+    set_view(driver, **look)
     driver.get(database_page.as_uri())
     assert violations(driver, axe) == []
 
@@ -77,8 +77,8 @@ def column(driver, place):
 
 
 def test_sorting_by_keyboard(driver, database_page):
-    """Numbers as numbers; the other way round the second time; a screen reader is told."""
-    look_as(driver)
+    """Numbers as numbers; descending the second time; screen readers know the order."""
+    set_view(driver)
     driver.get(database_page.as_uri())
     head = driver.find_element(By.CSS_SELECTOR, "#shop\\.orders th:nth-child(2)")
     button = head.find_element(By.TAG_NAME, "button")
@@ -91,7 +91,7 @@ def test_sorting_by_keyboard(driver, database_page):
 
 
 def test_nothing_but_tables_scrolls_sideways(driver, database_page):
-    look_as(driver, width=390, height=844)
+    set_view(driver, width=390, height=844)
     driver.get(database_page.as_uri())
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
 
@@ -100,14 +100,14 @@ def test_without_script_everything_is_there(chromium, database_page):
     with opened(chromium, script=False) as driver:
         driver.get(database_page.as_uri())
         body = driver.find_element(By.TAG_NAME, "body").text
-        assert "2 of 6 reports are failing" in body
+        assert "1 of 5 reports failed, 1 blocked, 1 in maintenance" in body
         assert "The last 90 days: 100 to 106, now 100" in body
         assert column(driver, 2) == ["10", "-9", "100"]
         assert driver.find_elements(By.CSS_SELECTOR, "#shop\\.sizes .bars rect")
 
 
 def test_links_lead_somewhere(database_page):
-    """To the CSV files beside it, and to places on the page."""
+    """To CSV files in its directory, and to places on the page."""
     import lxml.html
 
     document = lxml.html.fromstring(database_page.read_text())

@@ -1,4 +1,4 @@
-"""Whoever looks, and whatever happens to the run: the old page whole, or the new one whole."""
+"""A reader gets the whole old page or the whole new one, whatever happens to the run."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ SMALL = Scene(checks=CHECKS[:3], days=0)
 def assert_whole(page):
     assert page.startswith("<!DOCTYPE html>"), page[:80]
     assert page.endswith("</html>"), page[-80:]
-    assert re.search("<h1>All 3 checks are well</h1>", page)
+    assert re.search("<h1>All 3 checks are ok</h1>", page)
 
 
 def test_a_reader_of_a_hundred_runs_never_sees_half_a_page(tmp_path):
@@ -47,7 +47,7 @@ def test_a_reader_of_a_hundred_runs_never_sees_half_a_page(tmp_path):
             reads += 1
             time.sleep(0.001)  # the runs need the processor, too
     assert process.returncode == 0, (tmp_path / "output").read_text()[-2000:]
-    assert len(seen) > 50, f"{len(seen)} pages seen in {reads} looks"
+    assert len(seen) > 50, f"{len(seen)} different pages in {reads} reads"
 
 
 def test_a_run_that_is_killed_leaves_a_whole_page_and_the_history_sound(tmp_path):
@@ -74,8 +74,8 @@ def test_a_run_that_is_killed_leaves_a_whole_page_and_the_history_sound(tmp_path
     assert_whole(page.read_text())
 
 
-def test_what_a_killed_run_left_beside_the_page_goes_later(tmp_path):
-    """Not at once: it could be another run's, which is just being written."""
+def test_unfinished_files_of_a_killed_run_are_removed_later(tmp_path):
+    """Not at once: another run may be writing it."""
     SMALL.lay_out(tmp_path)
     SMALL.run(tmp_path)
     old, new = (tmp_path / "html" / f".servermonitoring.{name}" for name in ("0123456789ab", "ba9876543210"))
@@ -99,7 +99,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_keeps_the_old_page_and_changes_no_verdict(tmp_path, small_disk):
+def test_a_full_disk_keeps_the_old_page_and_changes_no_result(tmp_path, small_disk):
     SMALL.lay_out(tmp_path)
     assert SMALL.run(tmp_path) == 0
     page = (small_disk / "index.html").read_text()

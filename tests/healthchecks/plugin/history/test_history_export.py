@@ -1,10 +1,14 @@
 """`--monitoring-export FILE`: the history for others."""
 
 import csv
+import io
 import json
 
 import pytest
 
+from healthchecks.plugin.history import export
+from healthchecks.sql_reports.page import csv_text
+from healthchecks.sql_reports.store import Table
 from tests.reliability import reliability
 
 CHECKS = """
@@ -57,6 +61,25 @@ def test_csv_has_the_guard_of_the_reports(suite):
     with (suite.folder / "all.csv").open(newline="", encoding="utf-8") as file:
         messages = {row["message"] for row in csv.DictReader(file)}
     assert messages == {"'=1+1", "a;'=1+1", "'\uff1d1+1", "'\uff20SUM(1)"}
+
+
+CELLS = [
+    "=1+1", "+A1", "-1+1", "@SUM(1)", " =1", "\t=1", "\n=1", "a;=1", "a\t@x", "\uff1d1", "\uff20SUM(1)", "\uff0b1",
+    "plain", "a=1", "a - b", 'ü, "x"', "", "-5", "+1.5e3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_export_and_reports_guard_the_same_cells(cell):
+    """Both write the same text for the same cell, whether it is a formula or not."""
+    exported = io.StringIO(newline="")
+    export._write_csv(exported, iter([(cell,)]))
+    report = csv_text(Table(0, ["a"], [False], [[cell]], 1, exact=True)).removeprefix("\ufeff")
+    (_, [of_export]), (_, [of_report]) = (
+        list(csv.reader(io.StringIO(text, newline=""))) for text in (exported.getvalue(), report)
+    )
+    assert of_export == of_report
+    assert (of_export == cell) is (cell in CELLS[-7:])
 
 
 def test_json_lines_hold_the_same_as_it_was(checked):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from healthchecks.plugin.dashboard.cards import percent
+from healthchecks.plugin.dashboard.cards import format_uptime
 from healthchecks.plugin.history import FinishedRun, Uptime, opened
 from healthchecks.plugin.history.models import Kind, Point
 from healthchecks.plugin.history.queries import UPTIME_DAYS, changes_in, interval_of, uptimes
@@ -69,7 +69,7 @@ def test_uptime_is_what_a_slow_count_says(steps, later):
     ],
 )  # fmt: skip
 def test_uptime_in_words_is_cut_and_never_flatters(well, judged, words):
-    assert percent(Uptime(well, judged)) == words
+    assert format_uptime(Uptime(well, judged)) == words
 
 
 def points(text):

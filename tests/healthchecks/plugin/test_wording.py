@@ -1,0 +1,46 @@
+"""The headline and the order of statuses are the same in terminal, page and reports."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from healthchecks.plugin.result import Status
+from healthchecks.plugin.wording import CardStatus, make_headline, rank
+
+
+def checks(*statuses, maintenance=False):
+    return [SimpleNamespace(status=each, maintenance=maintenance) for each in statuses]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "headline"),
+    [
+        (["ok"], "1 check is ok"),
+        (["ok", "slow", "skipped"], "All 2 checks are ok"),
+        (["failed", "ok"], "1 of 2 checks failed"),
+        (["failed"], "1 of 1 check failed"),
+        (["error", "error", "ok"], "2 of 3 checks ended in error"),
+        (["failed", "error", "blocked"], "1 of 3 checks failed, 1 ended in error, 1 blocked"),
+        (["blocked", "ok"], "None of 2 checks failed, 1 blocked"),
+        (["stale", "never", "ok"], "1 check is ok"),
+        (["skipped"], "No check ran"),
+        ([], "No check ran"),
+    ],
+    ids=str,
+)
+def test_headline(statuses, headline):
+    assert make_headline(checks(*statuses)) == headline
+
+
+def test_a_failure_in_maintenance_counts_apart():
+    assert make_headline([*checks("failed", maintenance=True), *checks("ok")]) == (
+        "None of 2 checks failed, 1 in maintenance"
+    )
+    assert make_headline(checks("ok", maintenance=True), "report") == "1 report is ok"
+
+
+def test_every_status_has_its_own_word_and_place():
+    """The page shows the six statuses of a result under their names, and two more."""
+    assert {each.value for each in CardStatus} == {each.value for each in Status} | {"stale", "never"}
+    assert all(CardStatus(each.value).word == each.value for each in Status)
+    assert sorted(Status, key=rank) == ["failed", "error", "blocked", "slow", "ok", "skipped"]
