@@ -179,7 +179,7 @@ def test_cron_has_nothing_to_mail_but_a_suite_that_cannot_run(installed):
     configuration.write_text(text)
     assert status == 4
     assert "is not TOML" in mail
-    assert "\nthe run ended with exit status 4 before it had recorded anything\n" in mail
+    assert "\nthe run ended with exit status 4 before it recorded any result\n" in mail
     assert "\ncommand: /opt/servermonitoring/.venv/bin/pytest healthchecks\n" in mail
 
 
