@@ -195,7 +195,7 @@ def test_all_is_as_it_should_be_with_cron(server):
 )
 def test_no_threads(server):
     home = "/var/tmp/scarce"
-    server.run(  # a user of whom nothing else runs, also outside of this machine
+    server.run(  # a user without other processes, also outside of this machine
         f"useradd -u 54321 -d {home} -G servermonitoring scarce && mkdir -p {home} && "
         f"sed 's#{STATE}#{home}/state#; s#{PAGES}#{home}/html#' /etc/servermonitoring.toml > {home}/scarce.toml && "
         f"chown -R scarce {home}"

@@ -1,4 +1,4 @@
-"""Whatever lies in a spool's directory costs neither memory nor time, and good alerts go out."""
+"""Unknown and damaged files in a spool cost little memory and time, and good alerts are sent."""
 
 import json
 import os
@@ -102,7 +102,7 @@ GOOD = {
     "Sentry": b'{"event_id": "0123"}\n{"type": "event"}\n{"event_id": "0123", "message": "good"}\n',
     "webhook": b'{"message": "good"}',
 }
-RUBBISH = {  # to whom, what, and how many of two are sent
+RUBBISH = {  # destination, content, and how many of two are sent
     "zeros": ("Sentry", lambda: bytes(18_000_000), 0),
     "lines": ("Sentry", lambda: b"\n" * 18_000_000, 0),
     "an event with what cannot be packed": ("Sentry", lambda: GOOD["Sentry"] + os.urandom(18_000_000), 2),

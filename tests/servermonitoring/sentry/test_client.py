@@ -20,7 +20,7 @@ from tests.servers.relay import Relay
 from tests.servers.server import HOST, until
 
 PASSWORD = "p@ss w0rd/50%s3cret"
-LOOSE = "hunter22loose"  # in no configuration: told by its form only
+LOOSE = "hunter22loose"  # in no configuration: recognized by its form only
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00password=not-a-text"
 
 
@@ -173,7 +173,7 @@ def test_24_leaks_are_stopped(to, bugsink, kent, website):
 
 
 def test_the_application_s_own_sdk_and_ours_see_nothing_of_each_other(to, bugsink, kent, website):
-    """Neither our events at theirs, nor their tags at ours, nor headers in anybody's requests."""
+    """Our events do not reach their project, their tags do not reach our events, requests get no headers."""
     seen = []
     sentry_sdk.init(bugsink.dsn, default_integrations=False, before_send=lambda event, _hint: seen.append(event))
     try:
@@ -313,7 +313,7 @@ def test_a_proxy_is_used_but_not_for_hosts_that_are_excepted(to, kent, monkeypat
 
 
 def test_redirects_are_not_followed(to, kent):
-    """What is sent would go to who knows whom."""
+    """The event would go to an unknown server."""
     with Relay(kent.dsn) as relay:
         relay.answer(307, Location=f"{kent.url}/api/{kent.project}/envelope/")
         sentry = to(relay.dsn)
