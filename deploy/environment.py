@@ -1,4 +1,4 @@
-"""The steps that are more than a file: the virtual environment, units of systemd, the check of the configuration."""
+"""Steps other than files: virtual environment, systemd units, check of the configuration."""
 
 import grp
 import hashlib
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from steps import Failed, run
 
-# No probe runs; without a cache, whose place belongs to another user (--strict-config would mind).
+# No probe runs; without a cache, as its directory belongs to another user (an error with --strict-config).
 COLLECT = ("-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "healthchecks")
 _PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 
 @dataclass
 class Environment:
-    """The checkout's own .venv, from the lock; made anew in place when the lock or the code is another one."""
+    """The checkout's own .venv from the lock file, updated in place when lock file or code change."""
 
     checkout: Path
     after: Callable[[], None]
@@ -29,9 +29,9 @@ class Environment:
 
     def missing(self) -> str:
         if not self._path.is_dir():
-            return f"environment {self._path}: made from requirements/healthchecks.lock"
+            return f"environment {self._path}: created from requirements/healthchecks.lock"
         done = self._stamp.exists() and self._stamp.read_text() == self._fingerprint()
-        return "" if done else f"environment {self._path}: brought up to date"
+        return "" if done else f"environment {self._path}: updated"
 
     def do(self) -> None:
         if not (self._path / "bin/pip").exists():
@@ -65,14 +65,14 @@ class Environment:
             raise Failed(f"{error}\nOn Debian and Ubuntu: apt-get install python3-venv") from None
 
     def _compile(self) -> None:
-        """Once, as root: the user that runs the suite may not write here, and would compile at every run."""
+        """Compile once, as root: the suite's user may not write here and would compile in every run."""
         python = str(self._path / "bin/python")
         run(python, "-m", "compileall", "-q", *_PACKAGES, cwd=self.checkout)
         with tempfile.NamedTemporaryFile(suffix=".toml") as empty:
             run(python, *COLLECT, cwd=self.checkout, env={**os.environ, "SERVERMONITORING_CONFIG": empty.name})
 
     def _fingerprint(self) -> str:
-        """Of all that is installed, and of the Python that runs it."""
+        """Return a hash of all that is installed and of its Python."""
         digest = hashlib.sha256(f"{sys.version} {self.checkout}".encode())
         code = [path for package in _PACKAGES for path in sorted((self.checkout / package).rglob("*.py"))]
         for path in (self.checkout / "requirements/healthchecks.lock", self.checkout / "pyproject.toml", *code):
@@ -82,7 +82,7 @@ class Environment:
 
 @dataclass
 class Units:
-    """Timers and services of systemd, started now and at each boot."""
+    """systemd timers and services, started now and at each boot."""
 
     names: tuple[str, ...]
     precious: bool = False
@@ -109,7 +109,7 @@ class Units:
 
 @dataclass
 class CheckedConfiguration:
-    """Not a thing, but the last word: the suite's own user can read the configuration, and it is right."""
+    """Last step, without a file: check that the suite's user can read the configuration and that it is valid."""
 
     checkout: Path
     configuration: Path
@@ -117,7 +117,7 @@ class CheckedConfiguration:
     precious: bool = False
 
     def missing(self) -> str:
-        """Looked at in every installation, and told only where it is wrong."""
+        """Return ""; raise Failed if the configuration is wrong."""
         python = self.checkout / ".venv/bin/python"
         if not python.exists() or not self.configuration.exists():
             return ""  # in a dry run
@@ -128,7 +128,7 @@ class CheckedConfiguration:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise Failed(f"the checks would not run as user {self.user}:\n{(done.stderr or done.stdout).strip()}")
+            raise Failed(f"the checks do not run as user {self.user}:\n{(done.stderr or done.stdout).strip()}")
         return ""
 
     def do(self) -> None: ...
@@ -140,5 +140,5 @@ class CheckedConfiguration:
 
 
 def is_systemd() -> bool:
-    """Whether this machine was started by systemd."""
+    """Return whether systemd runs this machine."""
     return Path("/run/systemd/system").is_dir()

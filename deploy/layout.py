@@ -1,4 +1,4 @@
-"""What an installation consists of, and where: the list that `install` walks down and `uninstall` walks up."""
+"""Steps of an installation: `install` takes them in this order, `uninstall` in reverse."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ PASSWORDS = Path("/etc/nginx/servermonitoring.htpasswd")
 UNITS = Path("/etc/systemd/system")
 RUNTIME = Path("/run/servermonitoring")  # the watchdog's socket; it makes the directory after a reboot
 TEMPORARY = Path("/etc/tmpfiles.d/servermonitoring.conf")
-_WRITTEN_FOR = "/opt/servermonitoring"  # where the files of this directory take the checkout to be
+_WRITTEN_FOR = "/opt/servermonitoring"  # place of the checkout in the files of this directory
 _OTHERS_WRITE = 0o022
 _UNITS = (
     "servermonitoring.timer", "servermonitoring-reports.timer", "servermonitoring-clean.timer",
@@ -30,31 +30,31 @@ _UNITS = (
 )  # fmt: skip
 
 FAREWELL = f"""
-Done. The checks are in {CONFIGURATION}, secrets in files below {SECRETS}.
-The page is served on http://127.0.0.1:8377/ to those who are in {PASSWORDS}.
-docs/operations.md has the rest."""
+Installed. Configure the checks in {CONFIGURATION}, secrets in files below {SECRETS}.
+The page is http://127.0.0.1:8377/ for the logins in {PASSWORDS}.
+Next steps: docs/operations.md"""
 
 
 def steps(options: argparse.Namespace) -> list[Step]:
-    """What an installation with these options is made of."""
+    """Return the steps of an installation with these options."""
     runner = by_systemd(options.every) if options.systemd else by_cron(options.every)
     return [*common(), *runner, *website(), CheckedConfiguration(CHECKOUT, CONFIGURATION, USER)]
 
 
 def superseded(options: argparse.Namespace) -> list[Step]:
-    """What another installation may have left that would do the same work a second time."""
+    """Return the steps of the other scheduler, which must not run the same jobs a second time."""
     return by_cron(options.every) if options.systemd else by_systemd(options.every)
 
 
 def all_steps() -> list[Step]:
-    """What any installation may have left, in the order it was made in."""
+    """Return the steps of all installations, in their order."""
     return [*common(), *by_cron(10), *by_systemd(10), *website()]
 
 
-def left(*, purge: bool) -> list[str]:
-    """What an uninstallation leaves, for people."""
-    kept = [] if purge else [STATE, PAGES, SECRETS, CONFIGURATION, PASSWORDS, f"the system user {USER}"]
-    there = [str(each) for each in kept if not isinstance(each, Path) or each.exists()]
+def kept(*, purge: bool) -> list[str]:
+    """Return what an uninstallation keeps, for people."""
+    places = [] if purge else [STATE, PAGES, SECRETS, CONFIGURATION, PASSWORDS, f"the system user {USER}"]
+    there = [str(each) for each in places if not isinstance(each, Path) or each.exists()]
     return [*there, f"this checkout ({CHECKOUT})"]
 
 
@@ -65,7 +65,7 @@ def common() -> list[Step]:
         Directory(CHECKOUT / ".cache", Rights(), precious=False),
         Directory(CHECKOUT / ".cache/pytest", Rights(USER, USER, 0o700), precious=False),  # for pytest --lf
         Directory(STATE, Rights(USER, USER, 0o700)),
-        Directory(PAGES, Rights(USER, "www-data", 0o2750)),  # 2: what is written there is readable by that group
+        Directory(PAGES, Rights(USER, "www-data", 0o2750)),  # 2: files there belong to that group
         Directory(SECRETS, Rights("root", USER, 0o750)),
         Directory(RUNTIME, Rights(), precious=False),
         File(CONFIGURATION, text("servermonitoring.toml"), Rights("root", USER, 0o640), ours=False),
@@ -92,7 +92,7 @@ def by_systemd(every: int) -> list[Step]:
 
 
 def website() -> list[Step]:
-    """Where nginx is installed."""
+    """Return the steps for nginx if it is installed."""
     if not Path("/etc/nginx").is_dir():
         return []
     site = Path("/etc/nginx/sites-available/servermonitoring")
@@ -104,7 +104,7 @@ def website() -> list[Step]:
 
 
 def text(name: str | Path) -> str:
-    """One of the files beside this one, for the checkout where it is."""
+    """Return a file of this directory, with the place of this checkout."""
     return (SOURCE / name).read_text().replace(_WRITTEN_FOR, str(CHECKOUT))
 
 
@@ -117,17 +117,17 @@ def version() -> str:
 
 
 def refuse_unsafe_checkout() -> None:
-    """Root will run what is in it: nobody else may be able to write there. Raises Failed."""
+    """Raise Failed if users other than root can write to the checkout, since root runs its code."""
     if os.geteuid() != 0:
-        raise Failed("has to be run by root")
+        raise Failed("must be run by root")
     for path in chain([CHECKOUT], CHECKOUT.parents):
         status = path.stat()
         if status.st_uid != 0 or (status.st_mode & _OTHERS_WRITE and not status.st_mode & 0o1000):
-            raise Failed(f"others than root can write to {path}: put the checkout below /opt, owned by root")
+            raise Failed(f"users other than root can write to {path}: put the checkout below /opt, owned by root")
 
 
 def make_temporary() -> None:
-    """What systemd makes at each boot, where it does."""
+    """Create now what systemd creates at each boot, if it does."""
     if TEMPORARY.exists() and shutil.which("systemd-tmpfiles"):
         run("systemd-tmpfiles", "--create", str(TEMPORARY))
 
@@ -138,7 +138,7 @@ def update_supervisord() -> None:
 
 
 def restart_watchdog() -> None:
-    """With the new code, where it runs already."""
+    """Restart the watchdog with the new code if it runs."""
     if _runs("supervisorctl", "status", "servermonitoring-watchdog"):
         run("supervisorctl", "restart", "servermonitoring-watchdog")
     if is_systemd():

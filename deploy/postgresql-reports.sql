@@ -1,10 +1,10 @@
--- What the reports in reports/postgresql need besides, for the role of postgresql.sql. Run by a superuser in each
--- database that has reports, and again when another role has made sequences:
+-- Further rights for the role of postgresql.sql, which the reports in reports/postgresql need. Run by a superuser in
+-- each database that has reports, and again when another role has created sequences:
 --     psql -d DATABASE -f deploy/postgresql-reports.sql
 
 GRANT pg_monitor TO monitor;  -- shows all running queries, but no data
 
--- Where sequences stand: of those that there are, and of those that their owners will make.
+-- Values of sequences: of the existing ones, and of those that their owners will create.
 DO $$
 DECLARE
     found record;

@@ -1,4 +1,4 @@
--- The role of [database.NAME]: it may log in, and nothing else. Run by a superuser:
+-- The role of [database.NAME], with the right to log in and no other. Run by a superuser:
 --     psql -f deploy/postgresql.sql
 -- then give it a password of its own, which psql asks for and does not log:
 --     psql -c '\password monitor'

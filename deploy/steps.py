@@ -1,4 +1,4 @@
-"""The kinds of steps that an installation is made of: each knows whether it is done, does it, takes it back."""
+"""Kinds of installation steps: each knows whether it is done, does it and undoes it."""
 
 import grp
 import os
@@ -12,58 +12,58 @@ from typing import Protocol
 
 
 class Failed(Exception):  # noqa: N818 - a state of the installation
-    """A step could not be done; the text says which, and what was said."""
+    """A step failed; the text says which and why."""
 
 
 class Step(Protocol):
-    """One thing that is there after an installation."""
+    """One thing that an installation creates."""
 
     @property
     def precious(self) -> bool:
-        """Whether it holds what is the user's own: taken back by --purge only."""
+        """Whether it holds the user's own data: removed by --purge only."""
 
     def missing(self) -> str:
-        """What has to be done, in words; empty if nothing."""
+        """Return what has to be done, in words; "" for nothing."""
 
     def do(self) -> None: ...
 
     def there(self) -> str:
-        """What can be taken back, in words; empty if nothing."""
+        """Return what can be undone, in words; "" for nothing."""
 
     def undo(self) -> None: ...
 
 
-def carry_out(wanted: Iterable[Step], *, dry_run: bool) -> bool:
-    """Do what is missing, in order; whether there was anything."""
+def apply(wanted: Iterable[Step], *, dry_run: bool) -> bool:
+    """Do what is missing, in order; return whether there was anything."""
     changed = False
     for step in wanted:
         if not (words := step.missing()):
             continue
         changed = True
-        print(f"{'would be done: ' * dry_run}{words}", flush=True)
+        print(f"{'would change: ' * dry_run}{words}", flush=True)
         if not dry_run:
             step.do()
     return changed
 
 
-def take_back(wanted: Iterable[Step], *, dry_run: bool, purge: bool = False) -> bool:
-    """Take back what is there, the last first (what holds the user's own data with `purge` only); whether it was."""
+def undo(wanted: Iterable[Step], *, dry_run: bool, purge: bool = False) -> bool:
+    """Undo what is there, last step first, the user's own data with `purge` only; return whether there was anything."""
     changed = False
     for step in reversed(list(wanted)):
         if (step.precious and not purge) or not (words := step.there()):
             continue
         changed = True
-        print(f"{'would be done: ' * dry_run}{words}", flush=True)
+        print(f"{'would change: ' * dry_run}{words}", flush=True)
         if not dry_run:
             step.undo()
     return changed
 
 
 def run(*command: str, **options: object) -> None:
-    """Raises Failed with what the command said."""
+    """Run a command. Raise Failed with its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
     if done.returncode:
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise Failed(f"{' '.join(command)} failed with exit status {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 @dataclass
@@ -73,7 +73,7 @@ class SystemUser:
     precious: bool = True
 
     def missing(self) -> str:
-        return "" if self._is_there() else f"system user {self.name}: made, without a shell"
+        return "" if self._is_there() else f"system user {self.name}: created, without a shell"
 
     def do(self) -> None:
         shell = "/usr/sbin/nologin"
@@ -92,7 +92,7 @@ class SystemUser:
 
 @dataclass(frozen=True)
 class Rights:
-    """Who may do what with a file or directory."""
+    """Owner, group and mode of a file or directory."""
 
     user: str = "root"
     group: str = "root"
@@ -105,7 +105,7 @@ class Rights:
         status = path.lstat()
         try:
             owners = pwd.getpwnam(self.user).pw_uid, grp.getgrnam(self.group).gr_gid
-        except KeyError:  # not made yet, in a dry run
+        except KeyError:  # not created yet, in a dry run
             return False
         return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (*owners, self.mode)
 
@@ -122,15 +122,15 @@ class Directory:
 
     def missing(self) -> str:
         if not self.path.is_dir():
-            return f"directory {self.path} ({self.rights}): made"
-        return "" if self.rights.are_set(self.path) else f"directory {self.path}: rights set to {self.rights}"
+            return f"directory {self.path} ({self.rights}): created"
+        return "" if self.rights.are_set(self.path) else f"directory {self.path}: rights changed to {self.rights}"
 
     def do(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.rights.set(self.path)
 
     def there(self) -> str:
-        return f"directory {self.path}, with all that is in it: removed" if self.path.is_dir() else ""
+        return f"directory {self.path} and its content: removed" if self.path.is_dir() else ""
 
     def undo(self) -> None:
         shutil.rmtree(self.path)
@@ -138,7 +138,7 @@ class Directory:
 
 @dataclass
 class File:
-    """`ours`: later versions replace it, an edited one is kept beside as `.old`; else the administrator's."""
+    """`ours`: a later version replaces it, an edited one is kept as `.old`; else it is the administrator's."""
 
     path: Path
     content: str
@@ -152,10 +152,10 @@ class File:
 
     def missing(self) -> str:
         if not self.path.exists():
-            return f"file {self.path} ({self.rights}): written"
+            return f"file {self.path} ({self.rights}): created"
         if self.ours and self.path.read_text() != self.content:
-            return f"file {self.path}: replaced, the old one is {self._old.name}"
-        return "" if self.rights.are_set(self.path) else f"file {self.path}: rights set to {self.rights}"
+            return f"file {self.path}: replaced, the old one kept as {self._old.name}"
+        return "" if self.rights.are_set(self.path) else f"file {self.path}: rights changed to {self.rights}"
 
     def do(self) -> None:
         if not self.path.exists():
@@ -195,7 +195,7 @@ class Link:
     precious: bool = False
 
     def missing(self) -> str:
-        return "" if self.path.is_symlink() else f"link {self.path} to {self.target}: made"
+        return "" if self.path.is_symlink() else f"link {self.path} to {self.target}: created"
 
     def do(self) -> None:
         self.path.symlink_to(self.target)

@@ -25,7 +25,7 @@ def test_alerts_delivered(state_directory: Path) -> None:
 
 
 def _late(spool: Path) -> Iterator[str]:
-    ages = [time.time() - each.time / 1e9 for each in listing(spool).deliveries]
+    ages = [time.time() - each.time / 1e9 for each in listing(spool).entries]
     oldest = max(ages, default=0.0)
     if oldest > _LONGEST:
         yield f"{_alerts(len(ages))} for {spool.name} could not be delivered, the oldest for {in_words(round(oldest))}"
@@ -41,7 +41,7 @@ def _refused(spool: Path) -> Iterator[str]:
 
 
 def _reason(spool: Path) -> str:
-    """Of the last one: the receiver's status, and the first words of its answer."""
+    """Return status and first words of the response to the last one."""
     try:
         return read_regular(spool / REASON, _REASON_LENGTH).decode(errors="replace")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The end of a run, sent by the suite to the command that started it: through a pipe, which needs no disk."""
+"""End of a run, sent by the suite to the scheduled command through a pipe, which needs no disk."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from servermonitoring.scrubbing import scrub
 
-VARIABLE = "SERVERMONITORING_COMPLETION"  # holds the number of the pipe's writing end
+VARIABLE = "SERVERMONITORING_COMPLETION"  # the number of the pipe's writing end
 _LONGEST = 1000  # characters of one problem
 
 _descriptor: int | None = None
@@ -16,7 +16,7 @@ _descriptor: int | None = None
 
 @dataclass(frozen=True)
 class Completion:
-    """A run that came to its end."""
+    """A run that has recorded its end."""
 
     status: int
     """pytest's exit status."""
@@ -25,7 +25,7 @@ class Completion:
 
     @classmethod
     def parse(cls, data: bytes) -> "Completion | None":
-        """Return what was sent; None where it is not whole."""
+        """Return what was sent; None if it is incomplete."""
         try:
             document = json.loads(data)
             return cls(int(document["status"]), {str(key): str(text) for key, text in document["problems"].items()})
@@ -34,7 +34,7 @@ class Completion:
 
 
 def claim() -> None:
-    """Take the pipe out of the environment: no process that a check starts may hold it open."""
+    """Remove the pipe from the environment, so that no process of a check holds it open."""
     global _descriptor  # noqa: PLW0603 - a process has one such pipe
     number = os.environ.pop(VARIABLE, "")
     if not number.isdecimal():
@@ -48,7 +48,7 @@ def claim() -> None:
 
 
 def announce(status: int, problems: Mapping[str, str]) -> None:
-    """Send the end of the run, once; do nothing where nobody asked for it."""
+    """Send the end of the run, once; do nothing without a pipe."""
     global _descriptor  # noqa: PLW0603
     if _descriptor is None:
         return

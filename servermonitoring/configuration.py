@@ -1,4 +1,4 @@
-"""The configuration file: where it is found, how it is read, and how what is wrong with it is said."""
+"""Configuration file: its place, its content and the messages about its errors."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"\$(?:\$(?=\{)|\{(?P<name>[^}]*)\})")  # ${NAME}; $${ i
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong: in which table and key, and what to write instead."""
+    """One error: its table and key, and what to write instead."""
 
     where: str
     what: str
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 
 class ConfigurationError(Exception):
-    """Everything that is wrong with one configuration file, at once."""
+    """All errors of one configuration file."""
 
     def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
         self.path, self.problems = path, list(problems)
@@ -42,9 +42,9 @@ class ConfigurationError(Exception):
 
 
 def find(given: str | None = None) -> Path | None:
-    """The file to read: the given one, $SERVERMONITORING_CONFIG, or servermonitoring.toml here or in /etc.
+    """Return the file to read: the given one, $SERVERMONITORING_CONFIG, or servermonitoring.toml here or in /etc.
 
-    A file named by the first two is taken as named, so that a misspelt name is told and not passed over.
+    The first two are returned also if there is no such file, so that a misspelt name is an error.
     """
     named = given or os.environ.get(VARIABLE)
     if named:
@@ -53,9 +53,9 @@ def find(given: str | None = None) -> Path | None:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
-    """The tables of a file with ${NAME} replaced, and what went wrong with that; remembers secrets.
+    """Return the tables of a file with ${NAME} replaced, and the errors of that; remember its secrets.
 
-    Raises ConfigurationError for a file that cannot be read at all.
+    Raise ConfigurationError for a file that cannot be read at all.
     """
     try:
         return expanded(tables_of(read_regular(path, _LARGEST)))
@@ -66,9 +66,9 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def expanded(tables: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The tables with ${NAME} replaced, and what is wrong with that or out of all bounds; remembers secrets.
+    """Return the tables with ${NAME} replaced, and the errors of that and of values out of range; remember secrets.
 
-    Raises ValueError for what is nested too deeply.
+    Raise ValueError if they are nested too deeply.
     """
     problems: list[Problem] = []
     complete = _expand(tables, (), problems)
@@ -81,24 +81,24 @@ def expanded(tables: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def _printable(text: str) -> str:
-    """Names of files and variables that are not UTF-8 arrive as lone surrogates, which no terminal takes."""
+    """Escape lone surrogates, as Python reads names that are not UTF-8: no terminal shows them."""
     return text.encode(errors="backslashreplace").decode()
 
 
-def beside(path: Path | None, text: str) -> Path:
-    """Return the file or folder that a value of the configuration names: relative to its file; ~ is a home."""
+def relative_to_file(path: Path | None, text: str) -> Path:
+    """Return the path that a value of the configuration names: relative to its file; ~ is a home directory."""
     return (path.absolute().parent if path else Path()) / at_home(text)
 
 
 def most_similar(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
-    """Return the known name that is most like this one; "" if none is that similar, from 0 to 1."""
-    import difflib  # only mistakes need it, and the watchdog is to be small
+    """Return the known name most similar to this one; "" if none is at least that similar (0 to 1)."""
+    import difflib  # only errors need it, and the watchdog stays small
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=at_least)), "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean "url"?', or the known names where none is near."""
+    """Return '; did you mean "url"?', or the known names if none is similar."""
     names = sorted(known)
     if close := most_similar(name, names):
         return f'; did you mean "{close}"?'
@@ -106,7 +106,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def place(path: Iterable[str | int]) -> str:
-    """How a key is named in a message: `[website.home] url`, in a list `[website.home] contains[2]`."""
+    """Return the name of a key in messages: `[website.home] url`, in a list `[website.home] contains[2]`."""
     names: list[str] = []
     for part in path:
         names = [*names[:-1], f"{names[-1]}[{part}]"] if isinstance(part, int) and names else [*names, str(part)]
@@ -115,7 +115,7 @@ def place(path: Iterable[str | int]) -> str:
 
 
 def table(path: Iterable[str | int]) -> str:
-    """How a table is named in a message: `[website.home]`; nothing for the whole file."""
+    """Return the name of a table in messages: `[website.home]`; "" for the whole file."""
     name = ".".join(str(part) for part in path)
     return f"[{name}]" if name else ""
 
@@ -136,7 +136,7 @@ def _expand(value: Any, path: tuple[str | int, ...], problems: list[Problem]) ->
 
 def _out_of_bounds(value: Any) -> str:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return f"is a text of {len(value)} characters, at most {_LONGEST_TEXT}"
+        return f"is a text of {len(value)} characters, maximum {_LONGEST_TEXT}"
     if isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # nan is in no range
         return f"is out of range: write a number from -{_LARGEST_NUMBER} to {_LARGEST_NUMBER}"
     return ""
@@ -165,12 +165,12 @@ def _text_of(name: str, path: tuple[str | int, ...], problems: list[Problem]) ->
 
 
 def _holds_secrets(path: tuple[str, ...]) -> bool:
-    """Whether the key is called as secrets are, or what it is in; the names of targets mean nothing."""
+    """Return whether the key, or a table below the target, has the name of a secret; names of targets do not count."""
     return any(map(is_sensitive, (*path[2:], *path[-1:])))
 
 
 def _strings(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each text with the names above it; a list gives its texts its own name."""
+    """Yield each text with the names above it; texts of a list have the name of the list."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield from _strings(each, (*path, name))
@@ -186,19 +186,19 @@ _LIKE_A_KEY = 20  # characters of letters and digits without a break
 
 
 def echo(value: object, path: Iterable[str | int] = ()) -> str:
-    """Return the value's repr; nothing where the path of its key, or the value itself, says that it may be secret."""
+    """Return the value's repr; "" if its key or the value itself looks secret."""
     if any(is_sensitive(str(part)) for part in path) or any(map(_may_be_secret, _texts(value))):
         return ""
     return scrub_and_cut(repr(value), _LONGEST)
 
 
-def told(message: str, value: object, path: Iterable[str | int] = ()) -> str:
-    """Return a message about a value as it is, or without the value where that may be secret."""
+def safe_message(message: str, value: object, path: Iterable[str | int] = ()) -> str:
+    """Return a message about a value, without the value if that may be secret."""
     return message if echo(value, path) else without(message, value)
 
 
 def without(message: str, value: object) -> str:
-    """Return a message that others made without the value in it, and without the texts that the value holds."""
+    """Return a message of a library without the value and without the texts that the value holds."""
     for text in (repr(value), str(value), *_texts(value)):
         if text.strip():
             message = message.replace(text, "the value")
@@ -210,7 +210,7 @@ def _may_be_secret(text: str) -> bool:
 
 
 def _is_like_a_key(word: str) -> bool:
-    """Long, of letters and digits, and no address or path: what services give out as tokens."""
+    """Return whether a word is long, of letters and digits, and no address or path: the form of tokens."""
     return len(word) >= _LIKE_A_KEY and known_secrets.looks_secret(word) and not set("/.") & set(word)
 
 

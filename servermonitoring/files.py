@@ -1,4 +1,4 @@
-"""Files that are whole at every moment, and private unless said otherwise."""
+"""Files that are complete at every moment, and private by default."""
 
 import contextlib
 import errno
@@ -13,15 +13,15 @@ from typing import BinaryIO, Literal
 from servermonitoring.values import size_in_words
 
 _OTHERS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
-_BESIDE = re.compile(r"\.servermonitoring\.[0-9a-f]{12}")  # what is being written, until it is renamed
-_ABANDONED = 3600.0  # seconds after which nobody writes to it any longer
+_TEMPORARY = re.compile(r"\.servermonitoring\.[0-9a-f]{12}")  # a file being written, until it is renamed
+_ABANDONED = 3600.0  # seconds after which its writer is gone
 
 
 def read_regular(path: Path, most: int, *, part: Literal["whole", "start", "end"] = "whole") -> bytes:
-    """Return what a regular file holds: the whole of it, or at most `most` bytes from its start or its end.
+    """Return the content of a regular file: the whole, or at most `most` bytes of its start or its end.
 
-    Never waits, as a pipe would, and never reads without end, as a device would. Raises OSError, with a `strerror`
-    that says what is wrong, also where the path leads to something else, or the whole is more than `most` bytes.
+    Never wait, as for a pipe, and never read without end, as from a device. Raise OSError, with a `strerror` that says
+    what is wrong, also if the path is no regular file or the whole has more than `most` bytes.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -45,10 +45,10 @@ def _refuse_irregular(status: os.stat_result, path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = True) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one, never half of it.
+    """Write a temporary file and rename it, so that a reader sees the old file or the new one, never half of one.
 
-    Raises OSError; the old file is then still there, and nothing is left beside it. What need not survive
-    a power cut is not `durable`: it never waits for the disk.
+    Raise OSError; the old file is then still there and the temporary one removed. `durable=False` does not wait for
+    the disk: the file may not survive a power cut.
     """
     with replacement(path, mode=mode, durable=durable) as file:
         file.write(_encoded(content) if isinstance(content, str) else content)
@@ -56,12 +56,12 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o600, durable:
 
 @contextlib.contextmanager
 def replacement(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of the old one at the end of the block, if nothing is raised in it.
+    """Open a new file that replaces the old one at the end of the block, unless the block raises.
 
-    No link is followed, and no file that is there is written to: the new one is another. Raise OSError.
+    Follow no link and write to no existing file. Raise OSError.
     """
-    beside = path.with_name(f".servermonitoring.{os.urandom(6).hex()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    temporary = path.with_name(f".servermonitoring.{os.urandom(6).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
@@ -70,24 +70,24 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = True) -> Itera
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise
 
 
 def remove_abandoned(directory: Path, older_than: float = _ABANDONED) -> int:
-    """Remove what writers that were killed left half-written in the directory; return how many files.
+    """Remove half-written files of killed writers from the directory; return how many.
 
-    `older_than` is their least age in seconds. Only files of this user go (of any user, if this is root), and a
-    directory that cannot be read holds none.
+    `older_than`: their minimum age in seconds. Only files of this user are removed (of any user by root); a directory
+    that cannot be read holds none.
     """
     count = 0
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for name in filter(_BESIDE.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - a descriptor
+            for name in filter(_TEMPORARY.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - a descriptor
                 count += _remove_abandoned(descriptor, name, older_than)
         finally:
             os.close(descriptor)
@@ -105,10 +105,10 @@ def _remove_abandoned(directory: int, name: str, older_than: float) -> bool:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line in one write, so that lines of several writers never mix. Raises OSError.
+    """Append one line in one write, so that lines of several writers never mix. Raise OSError.
 
-    What is no regular file is refused, and no reader of a pipe is waited for. A line that a full disk cut short is an
-    error, too; the next one then begins a line of its own.
+    A path that is no regular file is an error; a pipe is not waited for. A line cut short by a full disk is an error,
+    too; the next one begins a new line.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
@@ -132,10 +132,10 @@ def append_line(path: Path, line: str) -> None:
 
 
 def private_directory(path: Path, *, root_may_share: bool = False) -> Path:
-    """Make the directory, and those above it, with mode 0700; give it back.
+    """Create the directory, and those above it, with mode 0700; return it.
 
-    Raises PermissionError for one that another user owns (root may share one, if told so: what the functions here
-    make in it is its owner's), OSError for others that cannot be used.
+    Raise PermissionError if another user owns it (with `root_may_share` root may use it: the functions here then give
+    new files to its owner), OSError if it cannot be used.
     """
     make_directory(path)
     for status in (path.lstat(), path.stat()):  # a link, and what it points to
@@ -147,26 +147,26 @@ def private_directory(path: Path, *, root_may_share: bool = False) -> Path:
 
 
 def make_directory(path: Path) -> Path:
-    """Make the directory, and those above it that are missing, with mode 0700 whatever the umask; give it back.
+    """Create the directory, and those above it that are missing, with mode 0700 whatever the umask; return it.
 
-    One that is there stays as it is: it may be shared on purpose. Raises PermissionError where the path leads
-    through a link of another user, OSError where it cannot be made.
+    An existing one is left as it is: it may be shared on purpose. Raise PermissionError if the path goes through a
+    link of another user, OSError if it cannot be created.
     """
     for each in (*reversed(path.parents), path):
         refuse_foreign_link(each)
         if not each.is_dir():
-            _make_private(each)  # one by one: mkdir(parents=True) makes those above for all to read and write
+            _make_private(each)  # one by one: mkdir(parents=True) gives those above the default mode
     return path
 
 
 def refuse_foreign_link(path: Path) -> None:
-    """Raise PermissionError for a symbolic link that another user made, and who is not root."""
+    """Raise PermissionError for a symbolic link of another user who is not root."""
     if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid()):
         raise PermissionError(f"{path} is a link made by user {path.lstat().st_uid}")
 
 
 def _give_to_owner(descriptor: int, directory: Path) -> None:
-    """What root makes in the directory of another user is for that user to read."""
+    """Give a file that root creates in another user's directory to that user."""
     owner = directory.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
@@ -186,17 +186,17 @@ def _make_private(path: Path) -> None:
 
 
 def at_home(text: str) -> Path:
-    """A path in which ~ is a home; taken as it stands where there is no such user, so that it is told missing."""
+    """Return the path with ~ expanded; unchanged if there is no such user, so that it is reported as missing."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises RuntimeError
 
 
 def _encoded(text: str) -> bytes:
-    r"""As UTF-8; names of files that are none arrive as lone surrogates, and show as \udcff."""
+    r"""Encode as UTF-8; bytes of file names that are not UTF-8 become \udcff."""
     return text.encode(errors="backslashreplace")
 
 
 def open_standard() -> list[int]:
-    """Open /dev/null in place of those that are closed. Return which. Raise OSError where there is none."""
+    """Open /dev/null in place of closed standard streams. Return their numbers. Raise OSError."""
     closed = [number for number in (0, 1, 2) if not _is_open(number)]
     for number in closed:
         descriptor = os.open(os.devnull, os.O_RDWR)

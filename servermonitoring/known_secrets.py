@@ -1,7 +1,7 @@
-"""The secrets of this process, word for word, however those who log them write them: raw, in URLs, JSON, HTML, reprs.
+"""Secrets of this process and patterns of credentials, in every form that libraries log: raw, URL, JSON, HTML, repr.
 
-A short secret is looked for as a whole word only; an ordinary word, and what has less than four characters, only where
-its key stands before it: gaps in a message would tell what it is.
+A short secret is matched as a whole word only; an ordinary word, and one of less than four characters, only after its
+key: gaps in a message would reveal it.
 """
 
 import json
@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from urllib.parse import quote, quote_plus, unquote
 
-LONGEST = 5_000  # characters of what a pattern below finds, keyword and all
-_SHORTEST_CREDENTIAL = 6  # characters of a secret that is told by its letters alone
-_LONGEST_WORD = 24  # characters; longer words than that are keys
+LONGEST = 5_000  # characters of a match of the patterns below, with its keyword
+_SHORTEST_CREDENTIAL = 6  # characters of a secret that is recognized by its form
+_LONGEST_WORD = 24  # characters; longer words are keys
 _URL_PASSWORD = re.compile(r"://[^\s/:'\"]{0,200}+:([^\s/'\"]{1,400})@")
 _KEY_VALUE = re.compile(
-    # The first letters stand apart, in both cases: so re finds them fast, at the price of taking "swd" for "pwd".
+    # The first letters come first, in both cases: re finds them fast, at the price of matching "swd" as "pwd".
     r"[acpstACPST](?i:assword|asswd|wd|assphrase|ecret|oken|pi[_-]?key|uthorization|redentials?|essionid)"
     r"[\w.-]{0,20}+\\?[\"']?\s{0,3}+[=:]=?\s{0,3}+(?:[bru](?=[\"']))?\\?[\"']?(?i:bearer\s{1,3}+|basic\s{1,3}+)?+"
     r"((?<=\")[^\"\n]{1,400}(?=\")|(?<=')[^'\n]{1,400}(?=')|[^\s&\"',;})\]\[]{1,4000}+)"  # in quotes also spaces
 )
-# `(?<!\w.)` is \b one letter late: a pattern that begins with letters is found fast.
+# `(?<!\w.)` is \b one letter late: re finds a pattern that begins with letters fast.
 _SQL_PASSWORD = re.compile(r"[pP](?<!\w.)(?i:assword)\s{1,3}[eE]?'([^'\n]{1,400})'")  # create role … password '…'
 _COOKIE = re.compile(r"[cC](?<!\w.)(?i:ookie)[\"']?:\s{0,3}[\"']?([^\s\"'=;]{1,100}+=[^\r\n\"']{0,4000}+)")
 _TOKEN = re.compile(r"[bB](?<!\w.)(?i:earer|asic)\s{1,3}([\w.~+/=-]{6,4000}+)")
@@ -29,20 +29,20 @@ _SYMBOL = re.compile(r"[^\w\s.,:;/\\()-]")
 
 
 def values(text: str) -> Iterator[str]:
-    """Yield what is secret in a text."""
+    """Yield the credentials in a text."""
     for pattern, is_credential in _PATTERNS:
         yield from (match[1] for match in pattern.finditer(text) if is_credential(match))
 
 
 def blank(text: str, instead: str) -> str:
-    """Return the text with another in place of what is secret in it."""
+    """Return the text with its credentials replaced."""
     for pattern, is_credential in _PATTERNS:
         text = _blank(text, pattern, is_credential, instead)
     return text
 
 
 def looks_secret(value: str) -> bool:
-    """Whether a word looks like a password or key, and not like one of a message: 3, missing, OSError, 45s."""
+    """Return whether a word looks like a password or key, unlike words of messages: 3, missing, OSError, 45s."""
     value = value.rstrip(".,:;!?")
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     mixed = (letters and digits) or value.isdigit() or _SYMBOL.search(value) is not None
@@ -50,7 +50,7 @@ def looks_secret(value: str) -> bool:
 
 
 def _blank(text: str, pattern: re.Pattern[str], is_credential: "Callable[[re.Match[str]], bool]", instead: str) -> str:
-    """Twice as fast as re.sub with a reference to what is kept."""
+    """Replace the first group of each match: twice as fast as re.sub with references."""
     parts: list[str] = []
     end = 0
     for match in pattern.finditer(text):
@@ -66,7 +66,7 @@ def _always(_match: "re.Match[str]") -> bool:
 
 
 def _is_value(match: "re.Match[str]") -> bool:
-    """What stands in quotes, after a sign of equality or after "Bearer" is one; after a colon what looks like one."""
+    """Return whether a value is secret: in quotes, after = or "Bearer" always, after a colon if it looks like one."""
     before = match.string[match.start() : match.start(1)].rstrip()
     return not before.endswith(":") or looks_secret(match[1])
 
@@ -85,39 +85,39 @@ _SHORTEST_PIECE = 6
 _LONGEST_PASSWORD = 200
 _SHORTEST = 4  # a shorter secret would blank out ordinary words
 _SHORT = 8  # a shorter one that is all letters, or all digits, is part of ordinary words: "pass" of "password"
-ORDINARY = {  # words that are told, whoever takes them for a password
+ORDINARY = {  # words that are shown though somebody uses them as a password
     "admin", "changeme", "default", "fail", "failed", "false", "guest", "login", "monitor", "none", "null", "pass",
     "passwd", "password", "postgres", "public", "rabbitmq", "root", "secret", "server", "status", "test", "token",
     "true", "user", "username",
 }  # fmt: skip
-# In the configuration, where the text is the user's own. First: a URL whose password nobody has quoted.
+# For texts of the configuration. First: a URL with an unquoted password.
 _CARELESS_URL = re.compile(
     r"[a-z][a-z0-9+.-]*://(?![^\s/@:]*:[^\s/@?#]*@[^\s/@]*(?:[/?#]|$))[^\s/@:]*:(?!\d{1,5}/)(.+)@", re.IGNORECASE
 )
-_URL_TOKEN = re.compile(r"://([\w-]{20,})@")  # longer than the name of a user: a key, as Sentry's DSN holds one
+_URL_TOKEN = re.compile(r"://([\w-]{20,})@")  # too long for a user name: a key, as in Sentry's DSN
 _DSN_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:[^'\\]|\\.)+)'|([^\s'&]+))", re.IGNORECASE)
 _DELIMITERS = re.compile(r"[\s/@:?#&'\"]")
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+(\S+)\s*", re.IGNORECASE)
 
 
 class Words:
-    """A set of words that only grows, as one pattern; any thread may add to it."""
+    """A growing set of words, compiled to one pattern. Thread-safe."""
 
     def __init__(self, form: str) -> None:
         self.form = form
         self._words: set[str] = set()
-        self._compiled: tuple[int, re.Pattern[str]] = (0, re.compile(r"(?!)"))  # how many, and one pattern for all
+        self._compiled: tuple[int, re.Pattern[str]] = (0, re.compile(r"(?!)"))  # count of words, pattern of all
 
     def add(self, words: set[str]) -> None:
         self._words |= words
 
     @property
     def longest(self) -> int:
-        """Characters of the longest word."""
+        """Length of the longest word, characters."""
         return max(map(len, list(self._words)), default=0)
 
     def replace(self, text: str, instead: str) -> str:
-        """Put another text in place of each word, of those that overlap the longest."""
+        """Replace each word; of overlapping ones the longest."""
         words, compiled = list(self._words), self._compiled
         if not words:
             return text
@@ -132,9 +132,9 @@ _alone = Words(r"(?:(?<!\w)|(?<=\\[a-z])|(?<=%[0-9A-Fa-f]{{2}}))(?:{})(?!\w)")
 
 
 def remember(secret: str, key: str = "") -> None:
-    """From now on this text, and the password inside it if it is a URL or a DSN, is scrubbed everywhere.
+    """Scrub this text from now on everywhere, and the password in it if it is a URL or a DSN.
 
-    An ordinary word and what has less than four characters are scrubbed where the key stands before them.
+    An ordinary word, and one of less than four characters, is scrubbed after its key only.
     """
     if secret.strip().lower() in ORDINARY or len(secret.strip()) < _SHORTEST:
         pairs = _pairs(key, secret) if key and secret.strip() else ()
@@ -154,17 +154,17 @@ def remember_passwords_in(text: str) -> None:
 
 
 def replace(text: str, instead: str) -> str:
-    """Return the text with another in place of every secret."""
+    """Return the text with every remembered secret replaced."""
     return _alone.replace(_anywhere.replace(text, instead), instead)
 
 
 def longest() -> int:
-    """Return how many characters the longest form of a secret has."""
+    """Return the length of the longest form of a secret, characters."""
     return max(_anywhere.longest, _alone.longest)
 
 
 def _any_of(words: list[str]) -> str:
-    """A pattern for all of them that branches letter by letter: a thousand cost hardly more than ten."""
+    """Return a pattern of all words that branches letter by letter: a thousand cost hardly more than ten."""
     start = os.path.commonprefix(words)  # noqa: RUF071 - letters are what is wanted
     rests = sorted({word.removeprefix(start) for word in words})
     if rests == [""]:
@@ -174,8 +174,8 @@ def _any_of(words: list[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How a secret is written by those who log it."""
-    import html  # it knows 2,231 characters by name; whoever has no secret does without
+    """Yield the forms in which libraries log a secret."""
+    import html  # loads a table of 2,231 names: only when there is a secret
 
     for text in (secret, unquote(secret)):
         yield text
@@ -183,11 +183,11 @@ def _forms(secret: str) -> Iterator[str]:
         yield quote(text, errors="replace")
         yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])
         yield html.escape(text)
-        yield text.replace("\\", r"\\").replace("'", r"\'")  # as libpq wants it
+        yield text.replace("\\", r"\\").replace("'", r"\'")  # as libpq quotes it
 
 
 def _pairs(key: str, secret: str) -> Iterator[str]:
-    """How a secret is written behind its key."""
+    """Yield the forms of a secret after its key."""
     for equals in ("=", ": ", ":"):
         yield f"{key}{equals}{secret}"
         for mark in "\"'":
@@ -197,8 +197,8 @@ def _pairs(key: str, secret: str) -> Iterator[str]:
 
 
 def _pieces(secret: str) -> Iterator[str]:
-    """What is left of a password that nobody has quoted, where a client takes a URL or a DSN apart."""
-    # A URL's or a DSN's parts are no secrets; nor is what is too long for a password taken for a part of one.
+    """Yield the pieces into which clients cut an unquoted password in a URL or DSN."""
+    # Parts of a URL or a DSN are not secret; a text too long for a password is not part of one.
     if "://" in secret or "=" in secret or len(secret) > _LONGEST_PASSWORD:
         return
     for delimiter in _DELIMITERS.finditer(secret):
@@ -212,7 +212,7 @@ def _passwords_in(text: str) -> list[str]:
     found += _URL_TOKEN.findall(text)
     found += [re.sub(r"\\(.)", r"\1", match[1] or match[2]) for match in _DSN_PASSWORD.finditer(text)]
     if careless := _CARELESS_URL.match(text.strip()):
-        # Clients take such a URL apart in the wrong place, and complain of a piece.
+        # Clients cut such a URL at the wrong place and report a piece.
         found += [careless[1], *re.split(r"[\s/@:?#]+", careless[1])]
     if scheme := _SCHEME.fullmatch(text):
         found.append(scheme[1])

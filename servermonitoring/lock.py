@@ -1,4 +1,4 @@
-"""One run at a time: a second one says who is running, and leaves."""
+"""Lock that keeps a second run from starting; its error names the first."""
 
 import fcntl
 import os
@@ -15,11 +15,11 @@ class AnotherRun(Exception):  # noqa: N818 - it names what was found
 
 
 class RunLock:
-    """Held from the first probe to the end of the process; no child of a check inherits it.
+    """A lock held from the first probe to the end of the process; no child of a check inherits it.
 
-    flock() belongs to every process that holds the open file: a child that a check forks gives it up at once, one
-    that executes a program does by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon
-    as anything in this process opens and closes the file.
+    flock() belongs to every process that holds the open file: a forked child closes it at once, a program that it
+    executes by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon as anything in this
+    process opens and closes the file.
     """
 
     def __init__(self, directory: Path, name: str = "run.lock") -> None:
@@ -27,7 +27,7 @@ class RunLock:
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Raises AnotherRun at once if one is alive, OSError where the file cannot be made."""
+        """Take the lock. Raise AnotherRun at once if a run holds it, OSError if the file cannot be created."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self.path, flags, 0o600)
         try:
@@ -42,7 +42,7 @@ class RunLock:
         os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
-        """Close this process's descriptor; the lock goes with the last one of the file."""
+        """Close this process's descriptor; the last one of the file releases the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

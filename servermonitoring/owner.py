@@ -1,7 +1,7 @@
-"""The run that made a temporary directory or a process, known by pid, start time and pid namespace.
+"""Owner of a temporary directory or a process: a run, identified by pid, start time and pid namespace.
 
-A run that is killed cannot remove what it made. The next one, and `watchdog clean`, must know that it is dead: a pid
-may be another process's by now, and a directory in /tmp may be that of a run in a container.
+A killed run cannot remove what it made. The next one, and `watchdog clean`, must know that it is dead: its pid may
+belong to another process now, and a directory in /tmp may be that of a run in a container.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-FILE = "owner"  # in a temporary directory: who made it
+FILE = "owner"  # in a temporary directory: its owner
 PREFIX = "servermonitoring-browser-"
 _NAME = re.compile(re.escape(PREFIX) + r"[0-9a-f]{12}")
 _TEXT = re.compile(r"(\d{1,10})\.(\d{1,20})\.(\d{1,20})")
@@ -31,16 +31,17 @@ class Owner(NamedTuple):
 
     @property
     def is_dead(self) -> bool:
-        """Whether it surely is: of one in another container, or where there is no /proc, that cannot be known."""
+        """Whether it is certainly dead; of one in another container, or without /proc, that is unknown."""
         return self.namespace == _namespace() != 0 and _start(self.pid) != self.start
 
 
 def this_process() -> Owner:
+    """Return this process as an owner."""
     return Owner(os.getpid(), _start(os.getpid()) or 0, _namespace())
 
 
 def parse(text: str) -> Owner:
-    """Raise ValueError for what is no owner."""
+    """Return the owner of a text. Raise ValueError if it is none."""
     found = _TEXT.fullmatch(text)
     if found is None:
         raise ValueError("not an owner")
@@ -48,12 +49,12 @@ def parse(text: str) -> Owner:
 
 
 def is_directory_name(name: str) -> bool:
-    """Whether a directory of this name was made for a browser of a health check."""
+    """Return whether a directory of this name belongs to a browser of a health check."""
     return _NAME.fullmatch(name) is not None
 
 
 def owner_of(directory: int) -> Owner | None:
-    """The owner that is named in an open directory; None where none is, or something else is in its place."""
+    """Return the owner that an open directory names; None if there is none or its file is not regular."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(FILE, flags, dir_fd=directory)
@@ -66,7 +67,7 @@ def owner_of(directory: int) -> Owner | None:
 
 
 def _start(pid: int) -> int | None:
-    """When a process started; None for one that is gone, or dead and not yet collected."""
+    """Return the start of a process in clock ticks; None if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:
@@ -75,7 +76,7 @@ def _start(pid: int) -> int | None:
 
 
 def _namespace() -> int:
-    """0 where it cannot be known."""
+    """Return the inode of the pid namespace; 0 if unknown."""
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

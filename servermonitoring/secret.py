@@ -1,4 +1,4 @@
-"""A value that never shows: not in repr, page, log, history, metrics or Sentry."""
+"""Secret values: never shown in repr, page, log, history, metrics or Sentry."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ FILE_PREFIX = "file:"
 
 
 class Secret:
-    """A password or token: `reveal()` gives it to the client that needs it, all else sees asterisks."""
+    """A password or token: `reveal()` returns it for the client that needs it; everything else shows asterisks."""
 
     __slots__ = ("_value",)
 
@@ -21,7 +21,7 @@ class Secret:
 
     @classmethod
     def load(cls, text: str) -> "Secret":
-        """From the text itself, or with `file:/path` from the first line of a file. Raises ValueError."""
+        """Return the secret in a text, or with `file:/path` in the first line of a file. Raise ValueError."""
         if not text.startswith(FILE_PREFIX):
             return cls(text)
         path = at_home(text.removeprefix(FILE_PREFIX))
@@ -35,6 +35,7 @@ class Secret:
         return cls(lines[0].strip())
 
     def reveal(self) -> str:
+        """Return the secret itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -54,7 +55,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """How pydantic reads one; only called where pydantic is in use."""
+        """Return pydantic's schema; called by pydantic only."""
         from pydantic_core import core_schema
 
         return core_schema.json_or_python_schema(

@@ -1,4 +1,4 @@
-"""Where history, spools, locks and the watchdog's records of kills are kept."""
+"""State directory: holds history, spools, locks and the watchdog's kills."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,10 @@ from servermonitoring.files import at_home, private_directory, remove_abandoned
 
 
 def directory(configured: str | None = None, *, root_may_share: bool = False) -> Path:
-    """The state directory, made with mode 0700.
+    """Return the state directory, created with mode 0700.
 
-    `[state] directory`, else below $XDG_STATE_HOME, else below ~/.local/state. `root_may_share`: root's watchdog
-    tells the suite of another user what it did.
-    Raises OSError where it cannot be made.
+    It is `[state] directory`, else below $XDG_STATE_HOME, else below ~/.local/state. `root_may_share`: root's watchdog
+    writes its state for the suite of another user. Raise OSError if it cannot be created.
     """
     found = private_directory(location(configured), root_may_share=root_may_share)
     remove_abandoned(found)
@@ -19,7 +18,7 @@ def directory(configured: str | None = None, *, root_may_share: bool = False) ->
 
 
 def location(configured: str | None = None) -> Path:
-    """Where the state directory is or would be; makes nothing."""
+    """Return the path of the state directory without creating it."""
     if configured:
         return at_home(configured)
     base = at_home(os.environ.get("XDG_STATE_HOME", ""))

@@ -1,4 +1,4 @@
-"""Daemon threads, where the system may refuse them, and calls that may hang, under a limit of time."""
+"""Daemon threads, which the system may refuse, and calls with a timeout."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 
 def start(function: Callable[..., object], *arguments: object, name: str) -> threading.Thread | None:
-    """Start a daemon thread and return it; None where there is none to be had: then do without, or do it here."""
+    """Start a daemon thread and return it; None if the system refuses: then the caller does without it."""
     thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
     try:
         thread.start()
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def bounded(call: Callable[[], T], seconds: float) -> T:
-    """What the call gives or raises. TimeoutError when it takes longer: its thread is then left behind."""
+    """Return or raise what the call does. Raise TimeoutError after `seconds`; its thread is then left behind."""
     outcome: list[T] = []
     errors: list[BaseException] = []
 
@@ -30,7 +30,7 @@ def bounded(call: Callable[[], T], seconds: float) -> T:
             errors.append(error)
 
     thread = start(run, name="healthchecks-bounded")
-    if thread is None:  # then without a limit: better than not at all
+    if thread is None:  # then without a timeout
         return call()
     thread.join(seconds)
     if thread.is_alive():

@@ -1,4 +1,4 @@
-"""From the bytes of a TOML file to its tables; what is wrong is said with its line, and what to write instead."""
+"""TOML parser whose errors name the line and what to write instead."""
 
 import re
 import tomllib
@@ -10,27 +10,27 @@ _KEY = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
 _DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_KEY}[ \t]*+\.[ \t]*+){{{DEEPEST}}}")  # a.b.c: tomllib takes minutes for it
 _PLACE = re.compile(r"line (\d+)")
 _CURLY = re.compile("[\u2018-\u201f\u00ab\u00bb]")  # every quote of typographers
-_WITHIN = (  # what tomllib says of a line whose curly quote may well be part of a text
+_WITHIN = (  # messages of tomllib for lines where a curly quote may be part of a text
     "Illegal character",
     "Found invalid character",
     "Unterminated",
     "Expected",
 )
-_WORDS = [  # what tomllib says, and what to say instead; {} takes the name of a table
+_WORDS = [  # message of tomllib, our message; {} is the name of a table
     (re.compile(r"Unclosed array"), "a list has no closing bracket: ]"),
     (
         re.compile(r"(?:Illegal|Found invalid) character '\\n'|Unterminated string|Expected ['\"]{3}"),
         'a text has no closing quote: write "text"',
     ),
-    (re.compile(r"Cannot declare \((.*?),?\) twice"), "[{}] is there twice: write all its keys below the first"),
-    (re.compile(r"Cannot mutate immutable namespace \((.*?),?\)"), "{} is there already, and complete"),
-    (re.compile(r"Cannot overwrite a value"), "a key is there twice"),
-    (re.compile(r"Invalid value"), 'a value that TOML does not know; write texts in quotes: "text"'),
+    (re.compile(r"Cannot declare \((.*?),?\) twice"), "[{}] appears twice: write all its keys below the first"),
+    (re.compile(r"Cannot mutate immutable namespace \((.*?),?\)"), "{} is already defined and cannot be extended"),
+    (re.compile(r"Cannot overwrite a value"), "a key appears twice"),
+    (re.compile(r"Invalid value"), 'invalid value; write texts in quotes: "text"'),
 ]
 
 
 def tables_of(data: bytes) -> dict[str, Any]:
-    """Return what a TOML document holds. Raise ValueError in words for people."""
+    """Return the tables of a TOML document. Raise ValueError with a message for people."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,7 +54,7 @@ def _in_words(message: str, text: str) -> str:
 
 
 def _reason(message: str, line: str) -> str:
-    if (curly := _CURLY.search(line)) and not message.startswith(_WITHIN):  # there it stands within a text
+    if (curly := _CURLY.search(line)) and not message.startswith(_WITHIN):  # else it is part of a text
         return f'{curly[0]} is a curly quote; write the straight one: "'
     for pattern, words in _WORDS:
         if found := pattern.match(message):
@@ -63,5 +63,5 @@ def _reason(message: str, line: str) -> str:
 
 
 def _name(words: str) -> str:
-    """Of "'website', 'home'", as Python writes them."""
+    """Return website.home of "'website', 'home'", as Python writes it."""
     return ".".join(part.strip().strip("'\"") for part in words.split(","))

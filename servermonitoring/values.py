@@ -1,4 +1,4 @@
-"""Durations, sizes and percentages as people write them: "90s", "1.2GB", "90%"."""
+"""Durations, sizes and percentages in the notation of people: "90s", "1.2GB", "90%"."""
 
 import math
 import re
@@ -22,7 +22,7 @@ _DECIMAL = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 def duration(value: object) -> float:
-    """Seconds of 90, "90s", "3m", "1h" or "2d". Raises ValueError."""
+    """Return the seconds of 90, "90s", "3m", "1h" or "2d". Raise ValueError."""
     number = _number(value, _SECONDS, "a duration", 'seconds, or "90s", "3m", "1h", "2d"')
     if number > _LONGEST:
         raise ValueError(f"{value!r} is more than 3660d")
@@ -30,7 +30,7 @@ def duration(value: object) -> float:
 
 
 def size(value: object) -> int:
-    """Bytes of 1200, "1.2GB" (decimal) or "1.2GiB" (binary). Raises ValueError."""
+    """Return the bytes of 1200, "1.2GB" (decimal) or "1.2GiB" (binary). Raise ValueError."""
     number = round(_number(value, _BYTES, "a size", 'bytes, or "500MB", "1.2GB", "1.2GiB"'))
     if number > _LARGEST:
         raise ValueError(f"{value!r} is more than 1000TB")
@@ -38,7 +38,7 @@ def size(value: object) -> int:
 
 
 def percentage(value: object) -> float:
-    """A part of one, 0 to 1, of "90%" or 0.9; a bare 1 could mean 1 % as well as all. Raises ValueError."""
+    """Return the fraction of "90%" or 0.9, 0 to 1. Raise ValueError, also for a bare 1: it could mean 1 % or all."""
     number = _number(value, {"": 1.0, "%": 0.01}, "a percentage", '"90%" or 0.9')
     if number == 1 and not (isinstance(value, str) and "%" in value):
         raise ValueError(f'{value!r} may mean 1 % or all: write "1%" or "100%"')
@@ -48,7 +48,7 @@ def percentage(value: object) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people, in its two largest units: "0.25 s", "45 s", "3 min 20 s", "2 h", "5 d 3 h"."""
+    """Return a duration for people, in its two largest units: "0.25 s", "45 s", "3 min 20 s", "2 h", "5 d 3 h"."""
     if seconds < 59.95:  # noqa: PLR2004 - a minute, when rounded
         return f"{_three_digits(seconds)} s"
     parts: list[tuple[int, str]] = []
@@ -61,7 +61,7 @@ def in_words(seconds: float) -> str:
 
 
 def size_in_words(count: float) -> str:
-    """Bytes for people, decimal: "1.2 GB"."""
+    """Return a size in bytes for people, decimal: "1.2 GB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:  # noqa: PLR2004 - decimal units, when rounded
             return f"{_three_digits(count)} {unit}"
@@ -87,7 +87,7 @@ def part_in_words(part: float, whole: float) -> str:
 
 
 def _three_digits(number: float) -> str:
-    """Never like 1e+03: "0.00012" is 0, "1234.5" stays 1234."""
+    """Return a number with three digits, never like 1e+03: 0.00012 is "0", 1234.5 is "1234"."""
     if number >= 999.5:  # noqa: PLR2004 - more digits before the point
         return f"{number:.0f}"
     return f"{number:.3g}" if number >= 0.001 else "0"  # noqa: PLR2004 - a thousandth
@@ -105,7 +105,7 @@ def _number(value: object, units: dict[str, float] | dict[str, int], what: str, 
 
 
 def iso(moment: "datetime") -> str:
-    """A moment for programs, in UTC: "2026-11-24T04:10:00Z" (ISO 8601)."""
+    """Return a time for programs, in UTC: "2026-11-24T04:10:00Z" (ISO 8601)."""
     from datetime import UTC
 
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -19,7 +19,7 @@ _LONGEST_LINE = 100_000  # bytes; a kill's own line is at most a few thousand
 
 
 def raw_heartbeat(directory: Path) -> dict[str, Any] | None:
-    """Return the last sign of life; None if no watchdog was ever started here, or the file cannot be read."""
+    """Return the keys of the heartbeat; None if no watchdog was ever started here, or the file cannot be read."""
     try:
         return _object(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT))
     except OSError:
@@ -27,9 +27,9 @@ def raw_heartbeat(directory: Path) -> dict[str, Any] | None:
 
 
 def raw_kills(directory: Path, most: int = MOST_READ) -> Iterator[dict[str, Any]]:
-    """Yield the objects in the newest `most` bytes of the kills, oldest first; lines that are rubbish are left out.
+    """Yield the objects in the newest `most` bytes of the kills, oldest first, without invalid lines.
 
-    A file that cannot be read holds none, and one that is no regular file is not waited for.
+    A file that cannot be read, or is no regular file, holds none.
     """
     newer = _end(directory / KILLS, most)
     older = _end(directory / OLDER_KILLS, most - len(newer)) if len(newer) < most else b""
@@ -56,33 +56,33 @@ def _object(text: bytes) -> dict[str, Any] | None:
 
 
 class Heartbeat(NamedTuple):
-    """The last sign of life of `watchdog watch`."""
+    """Sign that `watchdog watch` runs, written after each scan."""
 
     pid: int
-    time: float  # of the last look, unix seconds
-    poll_interval: float  # seconds until the next look is due at the latest
+    time: float  # of the last scan, unix seconds
+    poll_interval: float  # seconds until the next scan at the latest
     started: float  # unix seconds
-    suspended: str = ""  # why validations cannot be recorded, and are not missed now
+    suspended: str = ""  # why validations cannot be recorded, so that none is required now
 
 
 class Kill(NamedTuple):
-    """One browser that was killed, and why; a line of kills.jsonl."""
+    """A killed browser and the reason; a line of kills.jsonl."""
 
     time: float  # unix seconds
     rule: str
     reason: str  # "memory", "never validated" or "silent"
-    message: str  # the reason in words, with its figures
+    message: str  # the reason in words, with value and limit
     pid: int
     name: str
     user: int  # uid
-    memory: int  # bytes, of the whole family
+    memory: int  # bytes, of the whole browser
     age: float  # seconds since its start
     validated: float | None  # seconds since it was last validated
     command: str
 
 
 def heartbeat(directory: Path) -> Heartbeat | None:
-    """The last sign of life; None if no watchdog was ever started here, or the file cannot be read."""
+    """Return the last heartbeat; None if no watchdog was ever started here, or the file cannot be read."""
     value = raw_heartbeat(directory)
     if value is None:
         return None
@@ -94,20 +94,20 @@ def heartbeat(directory: Path) -> Heartbeat | None:
 
 
 def kills(directory: Path, since: float) -> list[Kill]:
-    """The kills at or after a time (unix seconds), oldest first; lines that are rubbish are passed over."""
+    """Return the kills at or after a time (unix seconds), oldest first, without invalid lines."""
     found = map(_kill, raw_kills(directory))
     return [kill for kill in found if kill is not None and kill.time >= since]
 
 
 def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
-    """Raises OSError. Not flushed to the disk: it is written again in a moment."""
+    """Write the heartbeat. Raise OSError. It is not flushed to the disk: the next scan writes it again."""
     write_whole(directory / HEARTBEAT, json.dumps(beat._asdict()), durable=False)
 
 
 def record_kill(directory: Path, kill: Kill) -> None:
-    """Add a line; a file that has grown large is put aside first, in place of the one put aside before.
+    """Append a kill; a file that has grown too large first replaces the older one.
 
-    Raises OSError, also where the path leads to anything but a regular file.
+    Raise OSError, also if the path is no regular file.
     """
     path = directory / KILLS
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
-from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, told
+from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, safe_message
 from servermonitoring.secret import Secret
 from servermonitoring.sentry.dsn import Dsn, in_force
 from watchdog.rules import DEFAULT, Rule
@@ -82,7 +82,7 @@ def load(given: str | None = None) -> Rulebook:
         raise ConfigurationError(path, problems)
     sentry = tables.get("sentry", {})
     to = addressee(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
-    return Rulebook(rules, path, str(configuration.beside(path, state)) if state else None, to)
+    return Rulebook(rules, path, str(configuration.relative_to_file(path, state)) if state else None, to)
 
 
 def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
@@ -131,7 +131,7 @@ def _rule(name: str, content: dict[str, Any], problems: list[Problem]) -> Rule:
         try:
             settings[key] = _KEYS[key](value)
         except ValueError as error:
-            problems.append(Problem(where, told(str(error), value, [key])))
+            problems.append(Problem(where, safe_message(str(error), value, [key])))
     return Rule(name=name, **settings)
 
 

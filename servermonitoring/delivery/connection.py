@@ -1,7 +1,7 @@
-"""A connection that POSTs, is kept open for the next, and can be cut from another thread.
+"""HTTP connection for POST requests: kept open for the next request, closed from another thread at the time limit.
 
-Loaded when there is something to send. By http.client rather than urllib3: no time limit of a client's own ends an
-answer that comes by one byte a second; whoever holds the socket can.
+Loaded when there is something to send. It uses http.client, not urllib3: no client's own timeout ends a response that
+comes at one byte a second; whoever holds the socket can.
 """
 
 import contextlib
@@ -13,17 +13,19 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from servermonitoring.delivery.responses import Answer, UnansweredError, UnreachableError
+from servermonitoring.delivery.responses import DeliveryResponse, NoResponseError, UnreachableError
+from servermonitoring.tls import trusted_context
 
-_MOST_READ = 65536  # bytes of an answer
+_context = functools.cache(trusted_context)
+_MOST_READ = 65536  # bytes of a response
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where to POST. The URL may hold a secret: it never shows."""
+class PostAddress:
+    """URL to POST to. It may hold a secret, so its repr hides it."""
 
     url: str = field(repr=False)
-    ca_certs: str | None = None  # a file of certificates to trust instead of certifi's and the system's
+    ca_certs: str | None = None  # PEM file of the only authorities to trust
 
     @property
     def parts(self) -> SplitResult:
@@ -34,35 +36,35 @@ class Address:
         return (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
 
 
-class Line:
-    """One connection to one address; made when first used, and anew when it was closed."""
+class PostConnection:
+    """One connection to one address; opened when first used, and again after it was closed."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: PostAddress) -> None:
         self._address = address
         self._connection: http.client.HTTPConnection | None = None
         self._cut = self._connected = False
         self._path, self._more = "", dict[str, str]()
 
-    def post(self, body: bytes, headers: dict[str, str], timeout: float) -> Answer:
-        """Send, and read the answer. `timeout`: seconds for each step; `cut()` ends what takes longer.
+    def post(self, body: bytes, headers: dict[str, str], timeout: float) -> DeliveryResponse:
+        """Send a request and return the response. `timeout`: seconds for each step; `cut()` ends the whole.
 
-        Raises UnreachableError and UnansweredError.
+        Raise UnreachableError or NoResponseError.
         """
         try:
             try:
-                answer = self._exchange(body, headers, timeout)
-            except (ConnectionResetError, BrokenPipeError):  # most likely closed while nobody used it
+                response = self._exchange(body, headers, timeout)
+            except (ConnectionResetError, BrokenPipeError):  # most likely closed while unused
                 self.close()
-                answer = self._exchange(body, headers, timeout)
+                response = self._exchange(body, headers, timeout)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise _in_words(error, connected=self._connected) from None
-        if self._cut:  # what was cut off may look like a whole answer
-            raise UnansweredError("no answer in the time there was")
-        return answer
+        if self._cut:  # what was cut off may look like a complete response
+            raise NoResponseError("no response in time")
+        return response
 
     def cut(self) -> None:
-        """End what is under way, from another thread; nothing more can be sent."""
+        """End the request in progress, from another thread; nothing more can be sent."""
         self._cut = True
         sock = getattr(self._connection, "sock", None)
         if sock is not None:
@@ -74,8 +76,8 @@ class Line:
             self._connection.close()
         self._connection = None
 
-    def _exchange(self, body: bytes, headers: dict[str, str], timeout: float) -> Answer:
-        if self._connection is None or self._connection.sock is None:  # the other side wanted it closed
+    def _exchange(self, body: bytes, headers: dict[str, str], timeout: float) -> DeliveryResponse:
+        if self._connection is None or self._connection.sock is None:  # the peer closed it
             self._connected = False
             self._connection, self._path, self._more = _connection(self._address, timeout)
             self._connection.connect()
@@ -87,19 +89,21 @@ class Line:
         connection.request("POST", self._path, body, {**headers, **self._more})
         response = connection.getresponse()
         content = response.read(_MOST_READ)
-        if not response.isclosed():  # more than anybody wants to read
+        if not response.isclosed():  # more than is read
             self.close()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+        return DeliveryResponse(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, content
+        )
 
 
-def _connection(address: Address, timeout: float) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
-    """Not yet connected; with the path to ask for and headers to add, which a proxy may want."""
+def _connection(address: PostAddress, timeout: float) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+    """Return an unopened connection, the path to request and headers to add; the last two depend on the proxy."""
     parts = address.parts
     host, port, path = parts.hostname or "", parts.port, address.path
     proxy = _proxy(parts)
     via = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
     if parts.scheme == "https":
-        secured = http.client.HTTPSConnection(*via, timeout=timeout, context=_trust(address.ca_certs))
+        secured = http.client.HTTPSConnection(*via, timeout=timeout, context=_context(address.ca_certs))
         if proxy:
             secured.set_tunnel(host, port or 443, _proxy_login(proxy))
         return secured, path, {}
@@ -110,7 +114,7 @@ def _connection(address: Address, timeout: float) -> tuple[http.client.HTTPConne
 
 
 def _proxy(parts: SplitResult) -> SplitResult | None:
-    """The one that $https_proxy and its like name, if this host is not among $no_proxy."""
+    """Return the proxy of $https_proxy and its like, unless $no_proxy names the host."""
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
@@ -127,26 +131,14 @@ def _proxy_login(proxy: SplitResult) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {b64encode(login).decode()}"}
 
 
-@functools.cache
-def _trust(ca_certs: str | None) -> ssl.SSLContext:
-    """The file given, else the system's certificates (also $SSL_CERT_FILE) and certifi's, where it is installed."""
-    context = ssl.create_default_context(cafile=ca_certs)
-    if ca_certs is None:
-        with contextlib.suppress(ImportError):
-            import certifi
-
-            context.load_verify_locations(certifi.where())
-    return context
-
-
 def _in_words(error: Exception, *, connected: bool) -> Exception:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return UnreachableError(f"its certificate is not accepted: {error.verify_message}")
+        return UnreachableError(f"certificate not accepted: {error.verify_message}")
     if isinstance(error, socket.gaierror):
-        return UnreachableError(f"its name is not known: {error.strerror}")
+        return UnreachableError(f"unknown host name: {error.strerror}")
     if connected and isinstance(error, (ConnectionError, http.client.IncompleteRead)):
-        return UnansweredError("the connection was closed without a whole answer")
+        return NoResponseError("connection closed before a complete response")
     if isinstance(error, TimeoutError):
-        return (UnansweredError if connected else UnreachableError)("no answer in time")
+        return (NoResponseError if connected else UnreachableError)("no response in time")
     reason = getattr(error, "strerror", None) or type(error).__name__
-    return UnansweredError(f"no answer: {reason}") if connected else UnreachableError(reason.lower())
+    return NoResponseError(f"no response: {reason}") if connected else UnreachableError(reason.lower())

@@ -1,4 +1,4 @@
-"""Entries of a spool: their file names, their order, what else lies in the directory, and what became of them."""
+"""Spool entries: file names, order of delivery, directory listing and delivery counts."""
 
 import contextlib
 import hashlib
@@ -15,177 +15,175 @@ from pathlib import Path
 from servermonitoring.values import in_words
 
 _NAME = re.compile(r"(\d{1,20})-(\w{1,64})-\w{1,64}\.(\d{1,4})", re.ASCII)
-_SUSPECT = 3  # failed tries while others went through: from now on after the others
+_SUSPECT = 3  # failed attempts while others were delivered: from then on delivered last
 
 
 @dataclass(frozen=True, order=True)
-class Delivery:
-    """A file in the spool; or, where none could be written, its content in memory."""
+class SpoolEntry:
+    """A file in the spool or, where none could be written, its content in memory."""
 
     suspect: bool
-    time: int  # when it was put in, unix nanoseconds
-    key: str  # those of one key are delivered one after another
+    time: int  # of creation, unix nanoseconds
+    key: str  # entries of one key are delivered one after another
     name: str  # of the file: TIME-KEY-OWN.ATTEMPTS
-    attempts: int = 0  # tries that failed while others went through
+    attempts: int = 0  # failed while others were delivered
     content: bytes | None = field(default=None, repr=False, compare=False)
     size: int = field(default=0, compare=False)  # bytes
 
     @classmethod
-    def new(cls, key: str = "", content: bytes | None = None) -> "Delivery":
-        """One of now; without a key it waits for none."""
+    def new(cls, key: str = "", content: bytes | None = None) -> "SpoolEntry":
+        """Return an entry created now; without a key it waits for no other."""
         now, own = time.time_ns(), os.urandom(6).hex()
         short = hashlib.sha256((key or own).encode(errors="replace")).hexdigest()[:12]
         return cls(suspect=False, time=now, key=short, name=f"{now:020d}-{short}-{own}.0", content=content)
 
     @classmethod
-    def named(cls, name: str) -> "Delivery | None":
-        """The one that has this file; None for another file."""
+    def from_name(cls, name: str) -> "SpoolEntry | None":
+        """Return the entry of a file name; None if a spool does not write such names."""
         found = _NAME.fullmatch(name)
         if not found:
             return None
         moment, key, attempts = found.groups()
         return cls(int(attempts) >= _SUSPECT, int(moment), key, name, int(attempts))
 
-    def of_size(self, size: int) -> "Delivery":
+    def with_size(self, size: int) -> "SpoolEntry":
         return replace(self, size=size)
 
     @property
     def identity(self) -> str:
-        """Its name for as long as it lives."""
+        """The name without the count of attempts: it never changes."""
         return self.name.partition(".")[0]
 
 
-class Order:
-    """The oldest first, those of one key one after another. Not for several threads at once."""
+class EntryQueue:
+    """Entries to deliver: oldest first, those of one key one after another. Not thread-safe."""
 
-    def __init__(self, deliveries: Iterable[Delivery] = ()) -> None:
-        self._ready: list[Delivery] = []  # the first of each key of which nothing is under way
-        self._behind: dict[str, deque[Delivery]] = {}  # key → those after the first
-        for each in sorted(deliveries):
+    def __init__(self, entries: Iterable[SpoolEntry] = ()) -> None:
+        self._ready: list[SpoolEntry] = []  # the first of each key of which none is in progress
+        self._behind: dict[str, deque[SpoolEntry]] = {}  # key → those after the first
+        for each in sorted(entries):
             if each.key in self._behind:
                 self._behind[each.key].append(each)
             else:
                 self._behind[each.key] = deque()
                 self._ready.append(each)
-        self.under_way: set[str] = set()  # keys
+        self.in_progress: set[str] = set()  # keys
 
     def __len__(self) -> int:
-        """How many may still be taken, now or later."""
-        keys = {each.key for each in self._ready} | self.under_way
+        """Return how many entries can still be taken, now or later."""
+        keys = {each.key for each in self._ready} | self.in_progress
         return len(self._ready) + sum(len(self._behind[key]) for key in keys)
 
-    def take(self, *, newest: bool = False) -> Delivery | None:
-        """The next one; None where all wait for those before them."""
+    def take(self, *, newest: bool = False) -> SpoolEntry | None:
+        """Return the next entry; None if each waits for an earlier one of its key."""
         if not self._ready:
             return None
         chosen = self._ready.pop(-1 if newest else 0)
-        self.under_way.add(chosen.key)
+        self.in_progress.add(chosen.key)
         return chosen
 
-    def done(self, delivery: Delivery) -> None:
-        """The next of its key may go."""
-        self.under_way.discard(delivery.key)
-        if self._behind[delivery.key]:
-            insort(self._ready, self._behind[delivery.key].popleft())
+    def done(self, entry: SpoolEntry) -> None:
+        """Make the next entry of its key available."""
+        self.in_progress.discard(entry.key)
+        if self._behind[entry.key]:
+            insort(self._ready, self._behind[entry.key].popleft())
 
-    def again(self, delivery: Delivery) -> None:
-        """It was not wanted now."""
-        self.under_way.discard(delivery.key)
-        insort(self._ready, delivery)
+    def put_back(self, entry: SpoolEntry) -> None:
+        """Make the entry available again."""
+        self.in_progress.discard(entry.key)
+        insort(self._ready, entry)
 
-    def leave(self, delivery: Delivery) -> None:
-        """It failed: those after it stay for another time, too."""
-        self.under_way.discard(delivery.key)
-        self._behind[delivery.key].clear()
+    def skip(self, entry: SpoolEntry) -> None:
+        """Leave out an entry that failed, and those of its key after it."""
+        self.in_progress.discard(entry.key)
+        self._behind[entry.key].clear()
 
 
-LARGEST = 20_000_000  # bytes of a delivery; Sentry takes no more
+LARGEST = 20_000_000  # bytes of an entry; Sentry takes no more
 PAUSE, REFUSED = "pause.json", "refused"
-REASON = "refused.txt"  # why the last one was refused
-_MOST_ENTRIES = 100_000  # that are looked at
-_MOST_DELIVERIES = 4000  # twice as many as a spool writes
+REASON = "refused.txt"  # the reason of the last refusal
+_MOST_NAMES = 100_000  # names of a directory that are read
+_MOST_ENTRIES = 4000  # twice as many as a spool writes
 
 
 @dataclass
-class Listing:
-    """`odd` counts what the spool did not write, is no regular file of its user, or is too large: it is left alone."""
+class SpoolListing:
+    """Entries of a directory, and how many other files it holds."""
 
-    deliveries: list[Delivery] = field(default_factory=list)
-    odd: int = 0
+    entries: list[SpoolEntry] = field(default_factory=list)
+    unknown: int = 0  # not written by a spool, not a regular file of its user, or too large: never touched
 
 
-def listing(directory: Path) -> Listing:
-    """Return what is there; nothing for a directory that cannot be read."""
-    found = Listing()
+def listing(directory: Path) -> SpoolListing:
+    """Return what a directory holds; nothing if it cannot be read."""
+    found = SpoolListing()
     try:
-        with os.scandir(directory) as entries:
-            for _, entry in zip(range(_MOST_ENTRIES), _visible(entries), strict=False):
+        with os.scandir(directory) as files:
+            for _, file in zip(range(_MOST_NAMES), _visible(files), strict=False):
                 with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
-                    _add(found, _delivery(entry))
+                    _add(found, _entry(file))
     except OSError:
         return found
     return found
 
 
-def _add(found: Listing, delivery: Delivery | None) -> None:
-    if delivery is None:
-        found.odd += 1
+def _add(found: SpoolListing, entry: SpoolEntry | None) -> None:
+    if entry is None:
+        found.unknown += 1
     else:
-        found.deliveries.append(delivery)
-        _bound(found.deliveries)
+        found.entries.append(entry)
+        _bound(found.entries)
 
 
 def names(directory: Path) -> list[str]:
-    """Return the names in a directory, or as many as are looked at. Raise OSError."""
-    with os.scandir(directory) as entries:
-        return [entry.name for _, entry in zip(range(_MOST_ENTRIES), entries, strict=False)]
+    """Return the names in a directory, the first 100,000. Raise OSError."""
+    with os.scandir(directory) as files:
+        return [file.name for _, file in zip(range(_MOST_NAMES), files, strict=False)]
 
 
-def _visible(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
-    """Without what is half written, and the spool's own."""
-    return (each for each in entries if not each.name.startswith(".") and each.name not in (PAUSE, REFUSED, REASON))
+def _visible(files: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
+    """Leave out half-written files and the spool's own ones."""
+    return (each for each in files if not each.name.startswith(".") and each.name not in (PAUSE, REFUSED, REASON))
 
 
-def _delivery(entry: "os.DirEntry[str]") -> Delivery | None:
-    delivery = Delivery.named(entry.name)
-    if delivery is None:
+def _entry(file: "os.DirEntry[str]") -> SpoolEntry | None:
+    entry = SpoolEntry.from_name(file.name)
+    if entry is None:
         return None
-    status = entry.stat(follow_symlinks=False)
+    status = file.stat(follow_symlinks=False)
     is_ours = os.geteuid() in (0, status.st_uid) or status.st_uid == 0
     if not stat.S_ISREG(status.st_mode) or not is_ours or status.st_size > LARGEST:
         return None
-    return delivery.of_size(status.st_size)
+    return entry.with_size(status.st_size)
 
 
-def _bound(deliveries: list[Delivery]) -> None:
-    """The oldest stay."""
-    if len(deliveries) >= 2 * _MOST_DELIVERIES:
-        deliveries.sort(key=lambda each: each.time)
-        del deliveries[_MOST_DELIVERIES:]
+def _bound(entries: list[SpoolEntry]) -> None:
+    """Keep the oldest only."""
+    if len(entries) >= 2 * _MOST_ENTRIES:
+        entries.sort(key=lambda each: each.time)
+        del entries[_MOST_ENTRIES:]
 
 
-_WORTH_TELLING = 60.0  # seconds of waiting
+_LONG_WAIT = 60.0  # seconds from which the message says how long the oldest has waited
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts are of this process, but for `waiting` and `odd`: what is there now."""
+    """Delivery counts of this process; `waiting` and `unknown` are of the directory as it is now."""
 
     sent: int = 0
     waiting: int = 0
-    refused: int = 0  # put aside in refused/
-    dropped: int = 0  # too many, too much or too old
-    odd: int = 0  # files in the spool's directory that are none of its own
-    error: str = ""  # what last went wrong and still matters, in words, without secrets
-    check_in: str = ""  # what went wrong with the last check-in
+    refused: int = 0  # moved to refused/
+    dropped: int = 0  # too many, too large or too old
+    unknown: int = 0  # files in the spool's directory that it did not write
+    error: str = ""  # the last one that still matters, without secrets
+    check_in: str = ""  # error of the last check-in
     oldest: float | None = None  # seconds for which the oldest has waited
 
     def __str__(self) -> str:
-        """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry answers 502 Bad Gateway."""
-        age = (
-            f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _WORTH_TELLING else ""
-        )
+        """As in: 3 sent, 2 waiting (the oldest for 20 min), 1 refused; Sentry responds with 502 Bad Gateway."""
+        age = f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _LONG_WAIT else ""
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
-        told = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
-        odd = f"{self.odd} file{'s' if self.odd > 1 else ''} in the spool that it did not write" if self.odd else ""
-        return "; ".join(filter(None, [", ".join(told) or "nothing to send", self.error, self.check_in, odd]))
+        words = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
+        unknown = f"{self.unknown} unknown file{'s' if self.unknown > 1 else ''} in the spool" if self.unknown else ""
+        return "; ".join(filter(None, [", ".join(words) or "nothing to send", self.error, self.check_in, unknown]))

@@ -1,53 +1,74 @@
-"""Delivers in the background: in the suite while its probes run, in the watchdog for as long as it runs."""
+"""Delivery in the background: in the suite while its probes run, in the watchdog for as long as it runs."""
 
 import threading
 import time
 from collections.abc import Callable  # noqa: TC003 - no more to load
+from typing import TYPE_CHECKING
 
 from servermonitoring import threads
 from servermonitoring.delivery.entries import Tally
 from servermonitoring.delivery.spool import Spool
 
-_BUDGET = 60.0  # seconds for one go
-_FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next try while something waits
+if TYPE_CHECKING:
+    from servermonitoring.delivery.sender import Destination, Sender
+
+_BUDGET = 60.0  # seconds for one pass
+_FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next pass while entries wait
 
 
-class Courier:
-    """A daemon thread that drains a spool: at its start, when something was put in, and while something waits."""
+class Outbox:
+    """A daemon thread that delivers a spool: at its start, after `wake`, and repeatedly while entries wait."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self.tell: Callable[[Tally], object] = lambda _tally: None  # called after each go
+    def __init__(self, spool: Spool, destination: "Destination") -> None:
+        self._spool, self._destination = spool, destination
+        self.on_pass: Callable[[Tally], object] = lambda _tally: None  # called after each pass of the thread
         self._state = threading.Condition()
-        self._news, self._stopped = True, False
+        self._is_awake, self._is_stopped = True, False
         self._thread: threading.Thread | None = None
+        self._sender: Sender | None = None  # the pass in progress
 
     def start(self) -> None:
-        self._thread = threads.start(self._work, name="courier")
+        """Start the thread."""
+        self._thread = threads.start(self._work, name="outbox")
 
     def wake(self) -> None:
-        """Something was put in."""
+        """Deliver a new entry now."""
         with self._state:
-            self._news = True
+            self._is_awake = True
             self._state.notify_all()
 
     def finish(self, budget: float) -> Tally:
-        """End, and deliver what still waits, in so many seconds at most, whatever the other side does."""
+        """Stop the thread and deliver what waits, in `budget` seconds at most, whatever the receiver does."""
         end = time.monotonic() + budget
         with self._state:
-            self._stopped = True
+            self._is_stopped = True
             self._state.notify_all()
-        self._spool.hasten(0.9 * budget)  # so that its last word is heard
+        if (sender := self._sender) is not None:
+            sender.hasten(0.9 * budget)  # so that its last response is read
         if self._thread and self._thread.is_alive():
             self._thread.join(budget)
-        return self._spool.drain(end - time.monotonic())
+        return self.deliver(end - time.monotonic())
+
+    def deliver(self, budget: float) -> Tally:
+        """Deliver what waits, in `budget` seconds at most, whatever the receiver does."""
+        if not self._spool.waiting():
+            return self._spool.tally()
+        from servermonitoring.delivery.sender import Sender
+
+        self._sender = Sender(self._spool, self._destination, budget)
+        try:
+            self._sender.run()
+        except Exception as error:  # noqa: BLE001 - it is reported, and what waits goes on waiting
+            self._spool.note(f"the spool {self._spool.directory} could not be delivered: {error!r}")
+        self._sender = None
+        return self._spool.tally()
 
     def _work(self) -> None:
         wait = _FIRST_WAIT
-        while not self._stopped:
-            self._news = False
-            tally = self._spool.drain(_BUDGET)
-            self.tell(tally)
+        while not self._is_stopped:
+            self._is_awake = False
+            tally = self.deliver(_BUDGET)
+            self.on_pass(tally)
             wait = _FIRST_WAIT if not tally.waiting else min(2 * wait, _LONGEST_WAIT)
             with self._state:
-                self._state.wait_for(lambda: self._news or self._stopped, wait if tally.waiting else None)
+                self._state.wait_for(lambda: self._is_awake or self._is_stopped, wait if tally.waiting else None)

@@ -1,6 +1,6 @@
-"""What an answer to a delivery means: arrived, later, never, or not at this address; and how long to pause.
+"""Responses to a delivery: what they mean for the entry that was sent, and how long to pause.
 
-Light: loaded by every run with alerts, though few have one to deliver.
+Light: every run with alerts loads it, though few have one to deliver.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 from servermonitoring.scrubbing import scrub
 
-_LATER = {408, 425, 429}  # and every 5xx
-_WRONG_ADDRESS = {401, 403, 404, 407}  # says nothing about what was sent: the next one would fare the same
+_RETRY = {408, 425, 429}  # and every 5xx
+_WRONG_ADDRESS = {401, 403, 404, 407}  # not about what was sent: the next one would fail, too
 _UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
 _LONGEST_PAUSE = 86400.0  # seconds
 _FIRST_WORDS = 200  # characters
@@ -21,46 +21,47 @@ _OF_EVENTS = {"", "error", "default"}  # Sentry's categories of what is sent her
 
 
 class UnreachableError(Exception):
-    """Nobody is there, or not who should be; in words."""
+    """No connection to the right server; the message says why."""
 
 
-class UnansweredError(Exception):
-    """Somebody is there, but gave no whole answer in time; in words."""
+class NoResponseError(Exception):
+    """A server that sent no complete response in time; the message says why."""
 
 
-class Fate(Enum):
-    """What becomes of what was sent."""
+class DeliveryOutcome(Enum):
+    """What happens to the entry that was sent."""
 
     SENT = "sent"
-    LATER = "later"  # kept for another try
+    RETRY = "retry"  # kept for another attempt
     LIMITED = "limited"  # kept, as all others, until the pause is over
     REFUSED = "refused"  # this one for good
-    CLOSED = "closed"  # kept, as all others: the address or the key is wrong
+    UNAVAILABLE = "unavailable"  # kept, as all others: the address or the key is wrong
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer; names of headers in lower case."""
+class DeliveryResponse:
+    """An HTTP response; names of headers in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    """Its beginning."""
+    """The first 65,536 bytes."""
 
     @property
-    def fate(self) -> Fate:
+    def outcome(self) -> DeliveryOutcome:
         status = self.status
         if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own
-            return Fate.SENT
+            return DeliveryOutcome.SENT
         if status == 429:  # noqa: PLR2004
-            return Fate.LIMITED
-        if status in _LATER or status >= 500:  # noqa: PLR2004
-            return Fate.LATER
-        # A redirect is not followed: what is sent would go to who knows whom.
-        return Fate.CLOSED if status in _WRONG_ADDRESS or status < 400 else Fate.REFUSED  # noqa: PLR2004
+            return DeliveryOutcome.LIMITED
+        if status in _RETRY or status >= 500:  # noqa: PLR2004
+            return DeliveryOutcome.RETRY
+        # A redirect is not followed: what is sent would go to an unknown server.
+        wrong_address = status in _WRONG_ADDRESS or status < 400  # noqa: PLR2004
+        return DeliveryOutcome.UNAVAILABLE if wrong_address else DeliveryOutcome.REFUSED
 
     def in_words(self) -> str:
-        """As in: 429 Too Many Requests."""
+        """Return status and phrase: "429 Too Many Requests"."""
         from http import HTTPStatus
 
         try:
@@ -69,13 +70,13 @@ class Answer:
             return str(self.status)
 
     def first_words(self) -> str:
-        """Of its body, as in ": no_text": in one line, without secrets; empty if there are none."""
+        """Return the start of the body, as in ": no_text": one line, without secrets; "" for an empty body."""
         text = "".join(each if each.isprintable() else " " for each in self.body.decode(errors="replace"))
         words = " ".join(scrub(text).split())[:_FIRST_WORDS]
         return f": {words}" if words else ""
 
     def document(self) -> dict[str, Any] | None:
-        """Its body, if that is one JSON object."""
+        """Return the body if it is one JSON object, else None."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -83,7 +84,7 @@ class Answer:
         return document if isinstance(document, dict) else None
 
     def pause(self) -> float:
-        """Seconds for which nothing more is wanted; 0 for go on."""
+        """Return for how many seconds to send nothing; 0 for no pause."""
         limits = self.headers.get("x-sentry-rate-limits", "")
         asked = [_rate_limit(each) for each in limits.split(",")]
         if self.status in {429, 503} and not limits:
@@ -95,14 +96,14 @@ class Answer:
 
 
 def _rate_limit(text: str) -> float:
-    """Of "60:error;default:organization", as in X-Sentry-Rate-Limits: 60; 0 if it is about something else."""
+    """Return 60 of "60:error;default:organization" (X-Sentry-Rate-Limits); 0 for other categories."""
     seconds, _, rest = text.strip().partition(":")
     categories = set(rest.partition(":")[0].split(";"))
     return _seconds(seconds) if categories & _OF_EVENTS else 0.0
 
 
 def _retry_after(text: str) -> float:
-    """Of "120", or of a date."""
+    """Return the seconds of "120" or until a date."""
     from email.utils import parsedate_to_datetime
 
     try:

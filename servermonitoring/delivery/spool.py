@@ -1,8 +1,8 @@
-"""A directory in front of the network: what has to be delivered is in it until the other side has taken it.
+"""Directory of alerts to deliver: each is a file in it until the receiver has confirmed it.
 
-Whoever puts something in never waits for the network and never sees an error. `drain` delivers (sender.py).
-A file is one delivery: its name tells when it was put in, which others have to come before it, and how many tries
-failed while others went through. `refused/` keeps what will never be taken, with the reason in the name.
+Storage only (outbox.py delivers): writing never waits for the network and never raises. The name of a file holds when
+it was written, the key of those that it must follow, and how many attempts failed while others were delivered.
+`refused/` keeps what no receiver will take, with the reason in the name.
 """
 
 import contextlib
@@ -12,61 +12,40 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-from servermonitoring.delivery.entries import LARGEST, PAUSE, REASON, REFUSED, Delivery, Tally, listing, names
+from servermonitoring.delivery.entries import LARGEST, PAUSE, REASON, REFUSED, SpoolEntry, Tally, listing, names
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import in_words, size_in_words
-
-if TYPE_CHECKING:
-    from servermonitoring.delivery.connection import Line
-    from servermonitoring.delivery.responses import Answer
-    from servermonitoring.delivery.sender import Drain
 
 MOST_FILES = 2000
 MOST_BYTES = 100_000_000
 OLDEST = 30 * 86400.0  # seconds; Sentry takes nothing older
 _MOST_REFUSED = 200  # files
-_MOST_IN_MEMORY = 100  # deliveries that could not be written
-
-
-class Recipient(Protocol):
-    """To whom it is delivered, and how it is put on the wire."""
-
-    name: str  # in messages: "Sentry"
-
-    def line(self) -> "Line": ...
-
-    def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
-        """Body and headers of the POST. Raises ValueError for what can never be sent."""
-
-    def has_taken(self, content: bytes, answer: "Answer") -> bool:
-        """Whether an answer with a status of success says that this arrived."""
+_MOST_IN_MEMORY = 100  # entries that could not be written
 
 
 class Spool:
-    """`put` and `drain`, from any thread."""
+    """Alerts that wait for delivery. Thread-safe."""
 
-    def __init__(self, directory: Path, recipient: Recipient) -> None:
-        self.directory, self.recipient = directory, recipient
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self._changing = threading.Lock()
         self._tally = Tally()
-        self._in_memory: list[Delivery] = []
-        self._lost: set[str] = set()  # names of those that were too many even for that
-        self._draining: Drain | None = None
-        self._unwritable = ""  # why, in words
+        self._in_memory: list[SpoolEntry] = []
+        self._lost: set[str] = set()  # names of those that were too many even for memory
+        self._unwritable = ""  # the reason
         self._files = self._bytes = -1  # about how many there are; -1: not counted yet
 
-    def put(self, content: bytes, key: str = "") -> Delivery | None:
-        """Keep it until it is delivered. Those of one key arrive in the order in which they were put in.
+    def put(self, content: bytes, key: str = "") -> SpoolEntry | None:
+        """Store an alert until it is delivered. Those of one key are delivered in the order in which they were put.
 
-        Return it, with its content where it could not be written and is in memory only; None for one that is too large.
+        Return its entry, with the content if it could not be written and is in memory only; None if it is too large.
         """
         if len(content) > LARGEST:
-            self.note(f"dropped: {size_in_words(len(content))} are too much for one delivery", dropped=1)
+            self.note(f"alert dropped: {size_in_words(len(content))}, maximum {size_in_words(LARGEST)}", dropped=1)
             return None
-        new = Delivery.new(key)
+        new = SpoolEntry.new(key)
         try:
             private_directory(self.directory, root_may_share=True)
             self._make_room(len(content))
@@ -78,46 +57,28 @@ class Spool:
             self._keep_in_memory(new)
         return new
 
-    def has_left_memory(self, delivery: Delivery) -> bool:
-        """Whether one that could not be written was delivered, or written, since."""
+    def has_left_memory(self, entry: SpoolEntry) -> bool:
+        """Return whether an entry that could not be written was delivered, or written, since."""
         with self._changing:
-            return delivery.name not in self._lost | {each.name for each in self._in_memory}
-
-    def drain(self, budget: float) -> Tally:
-        """Deliver what waits, in so many seconds at most, whatever the other side does."""
-        if not self.waiting():
-            return self.tally()
-        from servermonitoring.delivery.sender import Drain
-
-        self._draining = Drain(self, budget)
-        try:
-            self._draining.run()
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and what waits goes on waiting
-            self.note(f"the spool {self.directory} could not be delivered: {error!r}")
-        self._draining = None
-        return self.tally()
-
-    def hasten(self, budget: float) -> None:
-        """The drain under way in another thread has only so many seconds left."""
-        if (draining := self._draining) is not None:
-            draining.hasten(budget)
+            return entry.name not in self._lost | {each.name for each in self._in_memory}
 
     def tally(self) -> Tally:
+        """Return the counts of this process and what waits now."""
         there = listing(self.directory)
         with self._changing:
-            waiting = [*self._in_memory, *there.deliveries]
+            waiting = [*self._in_memory, *there.entries]
         lost = self._tally.refused or self._tally.dropped
         error = "; ".join(filter(None, [self._tally.error if waiting or lost else "", self._unwritable]))
         oldest = max(0.0, time.time() - min(each.time for each in waiting) / 1e9) if waiting else None
-        return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error, odd=there.odd)
+        return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error, unknown=there.unknown)
 
-    def waiting(self) -> list[Delivery]:
-        """Everything that waits, in the order in which it is to be delivered."""
+    def waiting(self) -> list[SpoolEntry]:
+        """Return all entries in the order of their delivery."""
         with self._changing:
-            return sorted([*self._in_memory, *listing(self.directory).deliveries])
+            return sorted([*self._in_memory, *listing(self.directory).entries])
 
     def note(self, error: str = "", *, sent: int = 0, refused: int = 0, dropped: int = 0) -> None:
-        """Count, and remember what went wrong."""
+        """Add to the counts, and keep the error if there is one."""
         with self._changing:
             now = self._tally
             self._tally = replace(
@@ -128,65 +89,63 @@ class Spool:
                 error=scrub(error) or now.error,
             )
 
-    # What the draining needs.
+    def read(self, entry: SpoolEntry) -> bytes:
+        """Return the content of an entry. Raise OSError."""
+        if entry.content is not None:
+            return entry.content
+        return read_regular(self.directory / entry.name, LARGEST)
 
-    def read(self, delivery: Delivery) -> bytes:
-        """Raises OSError."""
-        if delivery.content is not None:
-            return delivery.content
-        return read_regular(self.directory / delivery.name, LARGEST)
-
-    def remove(self, delivery: Delivery) -> None:
-        """It has arrived, or is to be forgotten. Raises OSError."""
-        if delivery.content is None:
-            (self.directory / delivery.name).unlink(missing_ok=True)
+    def remove(self, entry: SpoolEntry) -> None:
+        """Remove an entry. Raise OSError."""
+        if entry.content is None:
+            (self.directory / entry.name).unlink(missing_ok=True)
             return
         with self._changing:
-            self._in_memory = [each for each in self._in_memory if each.name != delivery.name]
+            self._in_memory = [each for each in self._in_memory if each.name != entry.name]
 
-    def put_aside(self, delivery: Delivery, why: str, reason: str = "") -> None:
-        """Into refused/, with `why` as the end of its name; `reason` is what the check of the alerts shows.
+    def refuse(self, entry: SpoolEntry, suffix: str, reason: str = "") -> None:
+        """Move an entry to refused/ under a name with this suffix; the check of the alerts shows the reason.
 
-        Raises OSError.
+        Raise OSError.
         """
         refused = private_directory(self.directory / REFUSED, root_may_share=True)
-        target = refused / f"{delivery.identity}.{why}"
-        if delivery.content is None:
-            (self.directory / delivery.name).rename(target)
-            os.utime(target, follow_symlinks=False)  # it was refused now
+        target = refused / f"{entry.identity}.{suffix}"
+        if entry.content is None:
+            (self.directory / entry.name).rename(target)
+            os.utime(target, follow_symlinks=False)  # the time of the refusal
         else:
-            write_whole(target, delivery.content)
-            self.remove(delivery)
+            write_whole(target, entry.content)
+            self.remove(entry)
         self.note(refused=1)
-        write_whole(self.directory / REASON, scrub(reason or why), durable=False)
+        write_whole(self.directory / REASON, scrub(reason or suffix), durable=False)
         for name in sorted(names(refused))[:-_MOST_REFUSED]:
             with contextlib.suppress(OSError):
                 (refused / name).unlink()
 
-    def count_attempt(self, delivery: Delivery) -> None:
-        """One more try failed while others went through. Raises OSError."""
-        if delivery.content is None:
-            another = f"{delivery.identity}.{delivery.attempts + 1}"
-            (self.directory / delivery.name).rename(self.directory / another)
+    def count_attempt(self, entry: SpoolEntry) -> None:
+        """Count one more failed attempt in the file name. Raise OSError."""
+        if entry.content is None:
+            counted = f"{entry.identity}.{entry.attempts + 1}"
+            (self.directory / entry.name).rename(self.directory / counted)
 
     def write_back(self) -> None:
-        """What is in memory only goes to the disk, if that works again."""
+        """Write to the disk what is in memory only, if that works again."""
         for each in [each for each in self._in_memory if each.content is not None]:
             with contextlib.suppress(OSError):
                 write_whole(private_directory(self.directory, root_may_share=True) / each.name, each.content or b"")
                 self.remove(each)
 
-    def tidy(self) -> None:
-        """Drop what is too old, and what a writer that was killed left half written."""
+    def clean(self) -> None:
+        """Drop entries that are too old, and remove half-written files of killed writers."""
         now = time.time()
-        for each in listing(self.directory).deliveries:
+        for each in listing(self.directory).entries:
             if now - each.time / 1e9 > OLDEST:
                 self._drop(each, f"older than {in_words(OLDEST)}")
         remove_abandoned(self.directory)
         remove_abandoned(self.directory / REFUSED)
 
     def pause(self) -> float:
-        """Seconds for which the other side wants nothing more, as it has said to any process."""
+        """Return for how many seconds to send nothing, as the receiver has asked any process."""
         try:
             until = float(json.loads(read_regular(self.directory / PAUSE, 1000))["until"])
         except (OSError, ValueError, TypeError, KeyError, OverflowError):
@@ -195,19 +154,20 @@ class Spool:
         return max(0.0, rest) if rest < OLDEST else 0.0  # else the clock was set
 
     def remember_pause(self, seconds: float) -> None:
+        """Store for how many seconds to send nothing."""
         with contextlib.suppress(OSError):
             text = json.dumps({"until": time.time() + seconds})
             write_whole(self.directory / PAUSE, text, durable=False)
 
     def _make_room(self, size: int) -> None:
-        """Count the files only when it may matter: listing thousands for each one takes long."""
+        """Count the files only when the limits may be reached: listing thousands for each entry takes long."""
         if self._files < 0 or self._files >= MOST_FILES or self._bytes + size > MOST_BYTES:
             self._drop_the_oldest(size)
         self._files += 1
         self._bytes += size
 
     def _drop_the_oldest(self, size: int) -> None:
-        there = sorted(listing(self.directory).deliveries, key=_age)
+        there = sorted(listing(self.directory).entries, key=_age)
         count, total = len(there), sum(each.size for each in there)
         for each in there:
             if count < MOST_FILES and total + size <= MOST_BYTES:
@@ -216,21 +176,21 @@ class Spool:
             count, total = count - 1, total - each.size
         self._files, self._bytes = count, total
 
-    def _drop(self, delivery: Delivery, why: str) -> None:
+    def _drop(self, entry: SpoolEntry, reason: str) -> None:
         try:
-            self.remove(delivery)
-            self.note(f"dropped from the spool: {why}", dropped=1)
+            self.remove(entry)
+            self.note(f"alert dropped from the spool: {reason}", dropped=1)
         except OSError as error:
-            self.note(f"the spool {self.directory} cannot be tidied: {error.strerror}")
+            self.note(f"the spool {self.directory} cannot be cleaned: {error.strerror}")
 
-    def _keep_in_memory(self, delivery: Delivery) -> None:
+    def _keep_in_memory(self, entry: SpoolEntry) -> None:
         with self._changing:
-            self._in_memory.append(delivery)
+            self._in_memory.append(entry)
             lost, self._in_memory = self._in_memory[:-_MOST_IN_MEMORY], self._in_memory[-_MOST_IN_MEMORY:]
             self._lost |= {each.name for each in lost}
         if lost:
             self.note(dropped=len(lost))
 
 
-def _age(delivery: Delivery) -> int:
-    return delivery.time
+def _age(entry: SpoolEntry) -> int:
+    return entry.time

@@ -1,86 +1,84 @@
-"""One JSON document by POST, for those without Sentry: through the same spool, with the same promises."""
+"""Webhook channel: POSTs one JSON document per alert through a spool, for those without Sentry."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from servermonitoring.delivery.entries import Delivery, Tally
-from servermonitoring.delivery.outbox import Courier
+from servermonitoring.delivery.entries import SpoolEntry, Tally
+from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import remember
 from servermonitoring.sentry.envelope import scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.connection import Line
-    from servermonitoring.delivery.responses import Answer
+    from servermonitoring.delivery.connection import PostConnection
+    from servermonitoring.delivery.responses import DeliveryResponse
 
-_LARGEST = 1_000_000  # bytes; what is parsed takes up to fifty times as many
+_LARGEST = 1_000_000  # bytes; parsing takes up to fifty times as many
 
 
-class WebhookRecipient:
-    """How a document is put on the wire."""
+class WebhookDestination:
+    """The webhook as a destination of a spool."""
 
     name = "the webhook"  # its URL may be a secret
 
     def __init__(self, url: str, ca_certs: str | None = None) -> None:
         self._url, self._ca_certs = url, ca_certs
 
-    def line(self) -> "Line":
-        from servermonitoring.delivery.connection import Address, Line
+    def connection(self) -> "PostConnection":
+        from servermonitoring.delivery.connection import PostAddress, PostConnection
 
-        return Line(Address(self._url, self._ca_certs))
+        return PostConnection(PostAddress(self._url, self._ca_certs))
 
-    def prepare(self, content: bytes, delivery: str) -> tuple[bytes, dict[str, str]]:
-        """With a header by which the receiver knows a document that came a second time."""
+    def prepare(self, content: bytes, identity: str) -> tuple[bytes, dict[str, str]]:
+        """Add a header by which the receiver recognizes a document that it gets twice."""
         if len(content) > _LARGEST:
-            raise ValueError(f"it is larger than {size_in_words(_LARGEST)}, as no alert is")
+            raise ValueError(f"larger than {size_in_words(_LARGEST)}, the maximum for a webhook")
         json.loads(content)
-        headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": delivery}
+        headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": identity}
         return content, headers
 
-    def has_taken(self, content: bytes, answer: "Answer") -> bool:  # noqa: ARG002 - as of Sentry
-        """Receivers answer as they like: the status is all there is."""
+    def is_confirmed(self, content: bytes, response: "DeliveryResponse") -> bool:  # noqa: ARG002 - as of Sentry
+        """Return True: receivers respond as they like, so the status is enough."""
         return True
 
 
 class Webhook:
-    """Made from a URL; raises ValueError for a wrong one, in words that do not show it."""
+    """A webhook and its spool. Raises ValueError for a wrong URL, with a message that does not show it."""
 
     def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None) -> None:
         if not _is_url(url):
-            raise ValueError("the webhook is no URL such as https://HOST/PATH")
+            raise ValueError("the webhook is not a URL: write https://HOST/PATH")
         remember(url)
-        self.spool = Spool(directory, WebhookRecipient(url, ca_certs))
-        self.courier = Courier(self.spool)
+        self.destination = WebhookDestination(url, ca_certs)
+        self.spool = Spool(directory)
+        self.outbox = Outbox(self.spool, self.destination)
 
-    def post(self, document: dict[str, Any], key: str = "") -> Delivery | None:
-        """Put a document into the spool; gives what is in it now, or None if it cannot be made.
+    def post(self, document: dict[str, Any], key: str = "") -> SpoolEntry | None:
+        """Put a document into the spool; return its entry, or None if it cannot be created.
 
         Those of one key arrive in the order in which they were posted.
         """
-        delivery = None
+        entry = None
         try:
-            delivery = self.spool.put(json.dumps(scrubbed(document)).encode(), key)
+            entry = self.spool.put(json.dumps(scrubbed(document)).encode(), key)
         except (TypeError, ValueError, RecursionError) as error:
-            self.spool.note(f"a document for the webhook could not be made: {error}", dropped=1)
-        self.courier.wake()
-        return delivery
+            self.spool.note(f"a document for the webhook could not be created: {error}", dropped=1)
+        self.outbox.wake()
+        return entry
 
     def start(self) -> None:
-        """Deliver what waits in the background from now on."""
-        self.courier.start()
+        """Deliver in the background from now on."""
+        self.outbox.start()
 
     def finish(self, budget: float) -> Tally:
-        """Deliver what waits, and end; takes so many seconds at most."""
-        return self.courier.finish(budget)
-
-    def drain(self, budget: float) -> Tally:
-        """Deliver what waits; takes so many seconds at most."""
-        return self.spool.drain(budget)
+        """Deliver what waits, in `budget` seconds at most, and stop."""
+        return self.outbox.finish(budget)
 
     def tally(self) -> Tally:
+        """Return the delivery counts."""
         return self.spool.tally()
 
 

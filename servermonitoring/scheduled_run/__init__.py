@@ -1,1 +1,1 @@
-"""One run of the suite for cron or systemd, watched by a command that needs nothing of what the suite needs."""
+"""Scheduled command for cron and systemd: supervises one run without the packages that the suite needs."""

@@ -1,4 +1,4 @@
-"""An alert by the shortest way: straight to the receiver, without spool, thread, temporary file or sentry_sdk."""
+"""Alerts of the scheduled command: sent directly, without spool, thread, temporary file or sentry_sdk."""
 
 import contextlib
 import hashlib
@@ -12,27 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from servermonitoring.delivery.responses import Fate, UnansweredError, UnreachableError
-from servermonitoring.delivery.spool import Recipient
-from servermonitoring.delivery.webhook import WebhookRecipient
+from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError, UnreachableError
+from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import write_whole
-from servermonitoring.scheduled_run.settings import Settings
+from servermonitoring.scheduled_run.settings import AlertSettings
 from servermonitoring.sentry import envelope
-from servermonitoring.sentry.client import SentryRecipient
+from servermonitoring.sentry.client import SentryDestination
 from servermonitoring.sentry.dsn import Dsn
 from servermonitoring.sentry.envelope import Origin, scrubbed
 from servermonitoring.values import iso
 
+if TYPE_CHECKING:
+    from servermonitoring.delivery.sender import Destination
+
 _TIMEOUT = 10.0  # seconds for each step of a delivery
-_LIMIT = 30.0  # seconds for a whole one
-_CHECK, _TARGET = "suite", "run"  # beside suite[history], suite[page] …
+_LIMIT = 30.0  # seconds for a whole delivery
+_CHECK, _TARGET = "suite", "run"  # as suite[history], suite[page] …
 
 
 @dataclass(frozen=True)
-class Alert:
-    """The suite could not do its work: why, and what it wrote last."""
+class FaultAlert:
+    """The fault of a run and the end of its output."""
 
     message: str
     output: str
@@ -42,59 +44,61 @@ class Alert:
         return f"{_CHECK}[{_TARGET}]"
 
 
-def send(alert: Alert, settings: Settings) -> list[tuple[str, str]]:
-    """Send it to Sentry and the webhook, whichever are configured. Return each receiver with what went wrong."""
+def send(alert: FaultAlert, settings: AlertSettings) -> list[tuple[str, str]]:
+    """Send an alert to Sentry and the webhook where configured. Return each channel with its error, "" for none."""
     return [
-        (name, wrong)
+        (name, error)
         for name, deliver in (("Sentry", _to_sentry), ("the webhook", _to_webhook))
-        if (wrong := _attempt(deliver, alert, settings)) is not None
+        if (error := _attempt(deliver, alert, settings)) is not None
     ]
 
 
-def _attempt(deliver: Callable[[Alert, Settings], str | None], alert: Alert, settings: Settings) -> str | None:
+def _attempt(
+    deliver: Callable[[FaultAlert, AlertSettings], str | None], alert: FaultAlert, settings: AlertSettings
+) -> str | None:
     try:
         with _limited(_LIMIT):
             return deliver(alert, settings)
-    except (OSError, ValueError, UnreachableError, UnansweredError) as error:
+    except (OSError, ValueError, UnreachableError, NoResponseError) as error:
         return str(error)
 
 
-def _to_sentry(alert: Alert, settings: Settings) -> str | None:
+def _to_sentry(alert: FaultAlert, settings: AlertSettings) -> str | None:
     if not (text := settings.dsn):
         return None
     identity = os.urandom(16).hex()
     event = json.dumps(scrubbed(_event(alert, settings, identity))).encode()
     headers = {"event_id": identity}, {"type": "event", "length": len(event)}
     content = b"\n".join([*(json.dumps(each).encode() for each in headers), event, b""])
-    return _post(SentryRecipient(Dsn.parse(text)), content, identity)
+    return _post(SentryDestination(Dsn.parse(text)), content, identity)
 
 
-def _to_webhook(alert: Alert, settings: Settings) -> str | None:
+def _to_webhook(alert: FaultAlert, settings: AlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
-    return _post(WebhookRecipient(url), json.dumps(scrubbed(_document(alert, identity))).encode(), identity)
+    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, identity))).encode(), identity)
 
 
-def _post(recipient: Recipient, content: bytes, identity: str) -> str:
-    """Empty if it was taken."""
-    body, headers = recipient.prepare(content, identity)
-    line = recipient.line()
+def _post(destination: "Destination", content: bytes, identity: str) -> str:
+    """Return what went wrong; "" for nothing."""
+    body, headers = destination.prepare(content, identity)
+    connection = destination.connection()
     try:
-        answer = line.post(body, headers, _TIMEOUT)
+        response = connection.post(body, headers, _TIMEOUT)
     finally:
-        line.close()
-    if answer.fate is Fate.SENT and recipient.has_taken(content, answer):
+        connection.close()
+    if response.outcome is DeliveryOutcome.SENT and destination.is_confirmed(content, response):
         return ""
-    return f"it answers {answer.in_words()}{answer.first_words()}, and not that it took the alert"
+    return f"alert not confirmed, response {response.in_words()}{response.first_words()}"
 
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError after so many seconds, with no thread to count them."""
+    """Raise TimeoutError after `seconds`, without a thread."""
 
     def over(*_: object) -> None:
-        raise TimeoutError(f"no answer within {seconds:g} s")
+        raise TimeoutError(f"no response within {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -105,8 +109,8 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/alerting/sentry.py makes them."""
+def _event(alert: FaultAlert, settings: AlertSettings, identity: str) -> dict[str, Any]:
+    """Return the event, in the form of healthchecks/plugin/alerting/sentry.py."""
     origin = Origin()
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
@@ -125,8 +129,8 @@ def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
     }
 
 
-def _document(alert: Alert, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/alerting/webhook.py makes them: docs/alerts.md shows the keys."""
+def _document(alert: FaultAlert, identity: str) -> dict[str, Any]:
+    """Return the document, in the form of healthchecks/plugin/alerting/webhook.py; docs/alerts.md shows the keys."""
     now = iso(datetime.now(UTC))
     return {
         "id": identity,
@@ -149,13 +153,13 @@ def _document(alert: Alert, identity: str) -> dict[str, Any]:
 
 
 _HOUR, _DAY = 3600, 86400  # seconds
-_MEMORY = Path("/dev/shm")  # noqa: S108 - where all disks are full this may still take a few bytes
+_MEMORY = Path("/dev/shm")  # noqa: S108 - where all disks are full there may still be room here
 _LARGEST = 10_000  # bytes
 _MOST = 20  # faults of one failure
 
 
-class Repetition:
-    """Of one command. Kept in the state directory, or in memory where that cannot be written; else not at all."""
+class SentAlerts:
+    """Alerts already sent for one command, kept in the state directory or, if it cannot be written, in memory."""
 
     def __init__(self, command: str, directory: Path) -> None:
         name = f"scheduled-{hashlib.sha256(command.encode(errors='replace')).hexdigest()[:12]}.json"
@@ -169,7 +173,7 @@ class Repetition:
         return float(now - kept["sent"])
 
     def remember(self, fault: str, now: float) -> None:
-        """Keep that it is alerted now."""
+        """Record that the fault is alerted now."""
         kept = self._kept(now)
         faults = [*(each for each in kept["faults"] if each != fault), fault][-_MOST:]
         text = json.dumps({"since": kept["since"], "sent": now, "faults": faults})
@@ -180,7 +184,7 @@ class Repetition:
                     return
 
     def forget(self) -> None:
-        """The command works again: whatever comes next is new."""
+        """Remove the record: the command works again."""
         for path in self._places:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -191,12 +195,12 @@ class Repetition:
 
 
 def _stage(age: float) -> int:
-    """How many alerts a fault of this age has had."""
+    """Return how many alerts a fault of this age (seconds) has had."""
     return 0 if age < _HOUR else 1 if age < 6 * _HOUR else 2 + int(age // _DAY)
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """What this user wrote, and nobody else could have."""
+    """Yield the record of a file that only this user can write."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:

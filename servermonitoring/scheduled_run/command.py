@@ -1,7 +1,7 @@
-"""`deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
+"""Command line `deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: runs `pytest ARGUMENTS…`.
 
-Status 0 and no word if the run finished and recorded its end, whatever its checks say: that is for alerts and page.
-Else it prints why, for cron's mail and systemd's journal, and sends an alert by the shortest way.
+It exits with 0 and prints nothing if the run finished and recorded its end, also when checks fail: alerts and page show
+those. Else it prints the fault, for cron's mail and systemd's journal, and sends an alert directly.
 """
 
 import argparse
@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servermonitoring.files import open_standard
-from servermonitoring.scheduled_run.process import Ending, Fault, Process
+from servermonitoring.scheduled_run.process import Fault, RunEnd, RunProcess
 from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
-    from servermonitoring.scheduled_run.settings import Settings
+    from servermonitoring.scheduled_run.settings import AlertSettings
 
-_DESCRIPTION = "One run of pytest, watched: silent if it finished and recorded its end, else an alert and why."
+_DESCRIPTION = "Run pytest once; print nothing if the run recorded its end, else print the fault and send an alert."
 _LAST_LINE = 500  # characters of it in an alert's message
 _OUTPUT = 2000  # characters of it in an alert
 
 
 def main(arguments: Sequence[str], checkout: str) -> int:
-    """Run pytest, report what went wrong, and return the exit status."""
+    """Run pytest, report its fault if there is one, and return the exit status."""
     open_standard()
     options = _parse(arguments)
     work = partial(_scheduled, options.arguments, options.timeout, checkout)
@@ -35,12 +35,12 @@ def main(arguments: Sequence[str], checkout: str) -> int:
 def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
     directory = Path(checkout).resolve()
     command = [str(directory / ".venv/bin/pytest"), *words]
-    ending = _run(command, timeout, directory)
-    fault = Fault.of(ending, timeout)
+    end = _run(command, timeout, directory)
+    fault = Fault.of(end, timeout)
     if fault:
-        _print(f"{ending.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
-    if not ending.stopped:  # whoever ends it from outside knows
-        _alert(fault, ending, " ".join(command))
+        _print(f"{end.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
+    if not end.stopped:  # the person who stops it knows
+        _alert(fault, end, " ".join(command))
     return fault.status if fault else 0
 
 
@@ -52,51 +52,51 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:
+def _run(command: Sequence[str], timeout: float, directory: Path) -> RunEnd:
     try:
         os.chdir(directory)
-        return Process(command, timeout).wait()
+        return RunProcess(command, timeout).wait()
     except OSError as error:
-        return Ending(error=f"{error.filename or command[0]}: {error.strerror or error}")
+        return RunEnd(error=f"{error.filename or command[0]}: {error.strerror or error}")
 
 
-def _alert(fault: Fault | None, ending: Ending, command: str) -> None:
-    """Alert what was not alerted lately, or forget what was. What is needed for it is loaded only now."""
-    from servermonitoring.scheduled_run.alert import Repetition
-    from servermonitoring.scheduled_run.settings import Settings
+def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
+    """Alert a fault unless it was alerted lately; without one, remove the record of alerts."""
+    from servermonitoring.scheduled_run.alert import SentAlerts
+    from servermonitoring.scheduled_run.settings import AlertSettings
     from servermonitoring.values import in_words
 
-    settings = Settings()
-    repetition = Repetition(command, settings.state_directory)
+    settings = AlertSettings()
+    sent_alerts = SentAlerts(command, settings.state_directory)
     now = time.time()
     if fault is None:
-        repetition.forget()
+        sent_alerts.forget()
     elif fault.is_alerted:
-        _print("alert: left to the run, which came to its end")
-    elif (age := repetition.age(fault.kind, now)) is not None:
+        _print("alert: sent by the run itself")
+    elif (age := sent_alerts.age(fault.kind, now)) is not None:
         _print(f"alert: sent {in_words(age)} ago")
-    elif _send(fault, ending, settings):
-        repetition.remember(fault.kind, now)
+    elif _send(fault, end, settings):
+        sent_alerts.remember(fault.kind, now)
 
 
-def _send(fault: Fault, ending: Ending, settings: "Settings") -> bool:
-    """Whether anybody has taken it."""
-    from servermonitoring.scheduled_run.alert import Alert, send
+def _send(fault: Fault, end: RunEnd, settings: "AlertSettings") -> bool:
+    """Send the alert and return whether a channel took it."""
+    from servermonitoring.scheduled_run.alert import FaultAlert, send
     from servermonitoring.scrubbing import scrub
 
-    output = scrub(ending.output)
+    output = scrub(end.output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    last = f": {lines[-1][:_LAST_LINE]}" if lines and not ending.completion else ""
-    tried = send(Alert(scrub(fault.text) + last, output[-_OUTPUT:]), settings)
-    for receiver, wrong in tried:
-        _print(f"alert: not sent to {receiver}: {scrub(wrong)}" if wrong else f"alert: sent to {receiver}")
+    last = f": {lines[-1][:_LAST_LINE]}" if lines and not end.completion else ""
+    tried = send(FaultAlert(scrub(fault.text) + last, output[-_OUTPUT:]), settings)
+    for channel, error in tried:
+        _print(f"alert: not sent to {channel}: {scrub(error)}" if error else f"alert: sent to {channel}")
     if not tried:
-        _print("alert: none is sent, for there is no [sentry] dsn and no [alerts] webhook")
-    return any(not wrong for _, wrong in tried)
+        _print("alert: not sent: no [sentry] dsn and no [alerts] webhook in the configuration")
+    return any(not error for _, error in tried)
 
 
 def _print(text: str) -> None:
-    """To standard output, which may be closed or full."""
+    """Write to standard output, which may be closed or full."""
     try:
         os.write(1, f"{text}\n".encode(errors="backslashreplace"))
     except OSError:

@@ -1,4 +1,4 @@
-"""pytest in a process of its own: its last words, its exit status, and why it was no run that recorded its end."""
+"""Supervised pytest process: its output, exit status and fault."""
 
 import contextlib
 import os
@@ -14,30 +14,30 @@ from servermonitoring.completion import VARIABLE, Completion
 
 _MOST_KEPT = 100_000  # bytes of output: the last ones
 _GRACE = 30.0  # seconds between SIGINT, at which a run records what it has, and SIGKILL
-_PAUSE = 0.1  # seconds between two looks at whether it still runs
-_LAST_READS = 100  # of what was written by then; a process left behind may go on writing
+_PAUSE = 0.1  # seconds between two checks whether it still runs
+_LAST_READS = 100  # after the end; a process that outlives it may go on writing
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a process ended."""
+class RunEnd:
+    """How the process ended."""
 
     status: int = 0
-    """Exit status; of one that was killed the negative number of the signal."""
+    """Exit status; for a killed process the negative number of the signal."""
     output: str = ""
     completion: Completion | None = None
     timed_out: bool = False
     stopped: bool = False
-    """This command was itself told to end."""
+    """This command itself received a signal to end."""
     error: str = ""
-    """Why the process could not even be started."""
+    """Why the process could not be started."""
 
 
-class Process:
-    """`Process(words, timeout).wait()`; it is in a session of its own, so that a signal to this one is no second."""
+class RunProcess:
+    """pytest in a session of its own, so that a signal to this command's group does not reach it twice."""
 
     def __init__(self, words: Sequence[str], timeout: float) -> None:
-        """Raise OSError where it cannot be started."""
+        """Start the process; `timeout` in seconds. Raise OSError if it cannot be started."""
         reading, writing = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the suite
@@ -56,8 +56,8 @@ class Process:
         self._ends_at = time.monotonic() + timeout
         self._timed_out = self._stopped = self._interrupted = False
 
-    def wait(self) -> Ending:
-        """Wait until it ended, by itself or by the timeout."""
+    def wait(self) -> RunEnd:
+        """Wait until it ends by itself or by the timeout."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         while self._process.poll() is None:
@@ -71,7 +71,7 @@ class Process:
             self._kill()
         output = self._output.decode(errors="replace")
         done = Completion.parse(bytes(self._completion))
-        return Ending(self._process.returncode, output, done, self._timed_out, self._stopped)
+        return RunEnd(self._process.returncode, output, done, self._timed_out, self._stopped)
 
     def _gather(self, seconds: float) -> bool:
         ready = self._selector.select(seconds)
@@ -89,7 +89,7 @@ class Process:
         self._ends_at = min(self._ends_at, time.monotonic())
 
     def _end(self) -> None:
-        """First so that it records what it has, then at once."""
+        """Interrupt the run, so that it records what it has; kill it at the second call."""
         if self._interrupted:
             self._kill()
             return
@@ -98,53 +98,53 @@ class Process:
         self._process.send_signal(signal.SIGINT)
 
     def _kill(self) -> None:
-        """With all that is in its group."""
+        """Kill all processes of its group."""
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-_FINISHED = (0, 1)  # pytest's statuses of a run that finished, whether its checks pass or fail
-_CANNOT_START, _TIMED_OUT, _SIGNALLED = 127, 124, 128  # as shells and timeout(1) have them
+_FINISHED = (0, 1)  # pytest's exit statuses of a finished run: all passed, some failed
+_CANNOT_START, _TIMED_OUT, _SIGNALLED = 127, 124, 128  # as shells and timeout(1) use them
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong, for people; and what the scheduled command makes of it."""
+    """Why a run is not a success, and the exit status of the command for it."""
 
     text: str
     status: int
     """Exit status of the command."""
     is_alerted: bool = False
-    """By the suite itself."""
+    """Whether the suite itself sends the alert."""
 
     @classmethod
-    def of(cls, ending: Ending, timeout: float) -> "Fault | None":
-        """None for a run that finished and recorded its end."""
+    def of(cls, ending: RunEnd, timeout: float) -> "Fault | None":
+        """Return the fault; None for a run that finished and recorded its end."""
         status = ending.status
         if ending.error:
             return cls(f"the run could not be started: {ending.error}", _CANNOT_START)
         if ending.timed_out:
-            return cls(f"the run did not end within {timeout:g} s, and was ended", _TIMED_OUT)
+            return cls(f"the run exceeded its timeout of {timeout:g} s and was stopped", _TIMED_OUT)
         if status < 0:
             return cls(f"the run was killed by {_signal_name(-status)}", _SIGNALLED - status)
         if ending.completion is None:
-            text = f"the run ended with exit status {status} before it had recorded anything"
+            text = f"the run ended with exit status {status} before it recorded any result"
             return cls(text, max(1, status))
         return cls._recorded(ending.completion, status)
 
     @classmethod
     def _recorded(cls, completion: Completion, status: int) -> "Fault | None":
         if completion.status not in _FINISHED or status not in _FINISHED:
-            text = f"the run was cut off with exit status {status}: not all checks were made"
+            text = f"the run was interrupted with exit status {status}: not all checks were run"
             return cls(text, max(1, status))
         if problems := completion.problems:
-            text = f"the run finished, but could not store, show or send all of it: {'; '.join(problems.values())}"
+            text = f"the run finished but could not store, show or send all results: {'; '.join(problems.values())}"
             return cls(text, 1, is_alerted="alerts" not in problems)
         return None
 
     @property
     def kind(self) -> str:
-        """The same for what need not be alerted twice; without what differs from run to run."""
+        """The fault without what differs from run to run: one kind is not alerted twice."""
         return f"{self.text.partition(':')[0]} ({self.status})"
 
 

@@ -1,4 +1,4 @@
-"""What an alert needs of the configuration file: where it goes. A file that is wrong elsewhere is read all the same."""
+"""Alert settings of the configuration file, read also where the file is wrong elsewhere."""
 
 import re
 import tomllib
@@ -14,11 +14,11 @@ from servermonitoring.secret import Secret
 from servermonitoring.sentry import dsn
 
 _TABLES = ("sentry", "alerts", "state")
-_LARGEST = 1_000_000  # bytes of a configuration file that is no longer read as a whole
+_LARGEST = 1_000_000  # bytes that are read of a file that is not TOML
 
 
-class Settings:
-    """`[sentry]`, `[alerts]` and `[state]`, as far as they can be read. Never raises for what stands in the file."""
+class AlertSettings:
+    """`[sentry]`, `[alerts]` and `[state]`, as far as they can be read. A wrong file raises nothing."""
 
     def __init__(self) -> None:
         self.path = configuration.find()
@@ -26,12 +26,12 @@ class Settings:
 
     @property
     def dsn(self) -> str:
-        """The DSN of the suite, or nothing. Raises ValueError for a secret file that cannot be read."""
+        """The DSN of the suite, or "". Raises ValueError for a secret file that cannot be read."""
         return dsn.in_force(dsn.HEALTHCHECKS, lambda: self._secret("sentry", "dsn"))
 
     @property
     def webhook(self) -> str:
-        """The URL, or nothing. Raises ValueError for a secret file that cannot be read."""
+        """The URL, or "". Raises ValueError for a secret file that cannot be read."""
         return self._secret("alerts", "webhook")
 
     @property
@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _rescued(path: Path) -> dict[str, Any]:
-    """The tables that can be read one by one from a file that is not TOML as a whole."""
+    """Return the tables that can be read one by one from a file that is not TOML as a whole."""
     try:
         text = read_regular(path, _LARGEST, part="start").decode("utf-8-sig", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""The suite's own user, for a job that cron starts as root.
+"""Change to the suite's user, for a job that cron starts as root.
 
-Debian's cron lets a job write into a file in /tmp, which it mails later. Where the disk is full for all but root only
-root can still write there: so one process keeps root's rights, and does nothing but pass on what the other writes.
+Debian's cron keeps a job's output in a file in /tmp before it mails it. On a disk that is full for all but root, only
+root can write there: so one process keeps root's rights and only forwards what the other writes.
 """
 
 import os
@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 
 def run_as(name: str, work: Callable[[], int]) -> int:
-    """Return the exit status of this work, done by a process with this user's rights; write what it wrote with ours.
+    """Do the work in a process with the user's rights, write its output with ours, and return its exit status.
 
-    Raise PermissionError where this process cannot become that user, OSError where there can be no other one.
+    Raise PermissionError if this process cannot become that user, OSError if no process can be started.
     """
     user = _find(name)
     if os.geteuid() == user.pw_uid:
@@ -40,7 +40,7 @@ def _find(name: str) -> pwd.struct_passwd:
 
 
 def _work(user: pwd.struct_passwd, work: Callable[[], int], output: int) -> None:
-    """Never return."""
+    """Do the work as the user and end the process."""
     status = 1
     try:
         for number in (1, 2):
@@ -51,7 +51,7 @@ def _work(user: pwd.struct_passwd, work: Callable[[], int], output: int) -> None
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
         os.environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
         status = work()
-    except BaseException:  # noqa: BLE001 - there is nobody above
+    except BaseException:  # noqa: BLE001 - no caller is left
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
@@ -59,7 +59,7 @@ def _work(user: pwd.struct_passwd, work: Callable[[], int], output: int) -> None
 
 
 def _pass_on(reading: int) -> None:
-    """Until the other process has ended; to standard output, which may be closed or full."""
+    """Forward to standard output, which may be closed or full, until the other process has ended."""
     while data := os.read(reading, 65536):
         try:
             while data:

@@ -1,1 +1,1 @@
-"""Sentry as suite and watchdog use it."""
+"""Sentry client of suite and watchdog."""

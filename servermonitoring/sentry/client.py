@@ -1,7 +1,7 @@
-"""Sentry, for suite and watchdog alike: events through a spool on the disk, check-ins directly.
+"""Sentry client of suite and watchdog: sends events through a spool on the disk, check-ins directly.
 
-Nothing here raises into the caller, and nothing waits for the network but `check_in`, `drain` and `finish`, each
-for the time it is given.
+Nothing here raises into the caller, and only `check_in` and `finish` wait for the network, each for the time that it
+is given.
 """
 
 import threading
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servermonitoring import threads
-from servermonitoring.delivery.entries import Delivery, Tally
-from servermonitoring.delivery.outbox import Courier
-from servermonitoring.delivery.responses import Answer, Fate, UnansweredError, UnreachableError
+from servermonitoring.delivery.entries import SpoolEntry, Tally
+from servermonitoring.delivery.outbox import Outbox
+from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import scrub
 from servermonitoring.sentry.dsn import Dsn
 from servermonitoring.sentry.envelope import Attachment, Origin, event_id, of_check_in, sent_now
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.connection import Line
+    from servermonitoring.delivery.connection import PostConnection
 
 _CLIENT = "servermonitoring/0.1"
-_GZIP = 31  # of zlib's window: the format of gzip
+_GZIP = 31  # zlib's window bits for the gzip format
 
 
-class SentryRecipient:
-    """How an envelope is put on the wire."""
+class SentryDestination:
+    """Sentry as a destination of a spool: envelopes, packed."""
 
     name = "Sentry"
 
@@ -42,85 +42,85 @@ class SentryRecipient:
             "X-Sentry-Auth": dsn.auth(_CLIENT),
         }
 
-    def line(self) -> "Line":
-        from servermonitoring.delivery.connection import Address, Line
+    def connection(self) -> "PostConnection":
+        from servermonitoring.delivery.connection import PostAddress, PostConnection
 
-        return Line(Address(self._url, self._ca_certs))
+        return PostConnection(PostAddress(self._url, self._ca_certs))
 
-    def prepare(self, content: bytes, _delivery: str = "") -> tuple[bytes, dict[str, str]]:
+    def prepare(self, content: bytes, _identity: str = "") -> tuple[bytes, dict[str, str]]:
         import zlib
 
         packer = zlib.compressobj(5, wbits=_GZIP)
         return b"".join([*(packer.compress(each) for each in sent_now(content)), packer.flush()]), self._headers
 
-    def has_taken(self, content: bytes, answer: Answer) -> bool:
-        """Sentry names the event that it took; a proxy in between, or a captive portal, does not.
+    def is_confirmed(self, content: bytes, response: DeliveryResponse) -> bool:
+        """Return whether the response names the event, as that of a proxy or a captive portal does not.
 
         https://develop.sentry.dev/sdk/data-model/envelopes/#authentication
         """
-        document = answer.document()
+        document = response.document()
         return document is not None and _hex(document.get("id")) == _hex(event_id(content))
 
 
 class Sentry:
-    """Made from a DSN (text); raises ValueError for a wrong one, in words that do not show its key.
+    """A Sentry project and its spool. Raises ValueError for a wrong DSN, with a message that does not show its key.
 
-    Making one and draining do not import sentry_sdk; the first `capture` does.
+    The first `capture` imports sentry_sdk; nothing else does.
     """
 
     def __init__(self, dsn: str, directory: Path, origin: Origin | None = None, *, ca_certs: str | None = None) -> None:
         self.dsn, self.origin = Dsn.parse(dsn), origin or Origin()
-        self._recipient = SentryRecipient(self.dsn, ca_certs)
-        self.spool = Spool(directory, self._recipient)
-        self.courier = Courier(self.spool)
+        self._destination = SentryDestination(self.dsn, ca_certs)
+        self.spool = Spool(directory)
+        self.outbox = Outbox(self.spool, self._destination)
         self._client: Any = None
         self._capturing = threading.Lock()
-        self._kept: list[Delivery | None] = []
+        self._kept: list[SpoolEntry | None] = []
         self._check_ins: list[threading.Thread] = []
         self._check_in_error = ""
 
     def capture(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> str | None:
-        """Put an event into the spool; gives its id (`event["event_id"]`, or a new one), or None if it cannot be made.
+        """Put an event into the spool; return its id (that of the event or a new one), or None if it cannot be created.
 
-        The same id again is the same event to Sentry: it keeps the first.
+        Of two events with one id Sentry keeps the first.
         """
         event = {"event_id": uuid.uuid4().hex, **event}
         return str(event["event_id"]) if self.put(event, attachments) else None
 
-    def put(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> Delivery | None:
-        """The same; gives what is in the spool now."""
-        delivery = None
+    def put(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> SpoolEntry | None:
+        """Put an event into the spool; return its entry, or None if it cannot be created."""
+        entry = None
         try:
             with self._capturing:
-                delivery = self._put(event, list(attachments))
+                entry = self._put(event, list(attachments))
         except ImportError:
             self.spool.note("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'", dropped=1)
-        except Exception as error:  # noqa: BLE001 - an alert that cannot be made must not end what it is about
-            self.spool.note(f"an event could not be made: {error!r}", dropped=1)
-        self.courier.wake()
-        return delivery
+        except Exception as error:  # noqa: BLE001 - a failing alert must not end its caller
+            self.spool.note(f"an event could not be created: {error!r}", dropped=1)
+        self.outbox.wake()
+        return entry
 
-    def _put(self, event: dict[str, Any], attachments: list[Attachment]) -> Delivery | None:
+    def _put(self, event: dict[str, Any], attachments: list[Attachment]) -> SpoolEntry | None:
         from servermonitoring.sentry import sdk
 
         self._kept = []
         self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
         if sdk.capture(self._client, event, attachments) is None:
-            self.spool.note("an event could not be made: sentry_sdk does not take it", dropped=1)
+            self.spool.note("an event could not be created: sentry_sdk drops it", dropped=1)
         return self._kept[0] if self._kept else None
 
     def _keep(self, content: bytes, key: str) -> None:
-        """What the SDK calls, within its `capture_event`."""
+        """Store an envelope; the SDK calls it within `capture_event`."""
         self._kept.append(self.spool.put(content, key))
 
     def check_in(
         self, slug: str, status: str, check_in_id: str = "", *,
         monitor_config: dict[str, Any] | None = None, timeout: float = 2.0,
     ) -> str:  # fmt: skip
-        """Tell a cron monitor "in_progress", "ok" or "error"; gives the id for the next call of the same run.
+        """Send "in_progress", "ok" or "error" to a cron monitor; return the id for the next call of the same run.
 
-        Directly, and once: late it would be wrong. Waits `timeout` seconds at most; with 0 it does not wait, `finish`
-        does. Check-ins arrive in the order in which they were made. What went wrong is told by `tally()`.
+        It is sent directly and once: a late check-in would be wrong. Wait `timeout` seconds at most; with 0 `finish`
+        waits instead. Check-ins arrive in the order of the calls. `tally()` holds the error.
         """
         check_in = {
             "check_in_id": check_in_id or uuid.uuid4().hex,
@@ -139,52 +139,45 @@ class Sentry:
         return str(check_in["check_in_id"])
 
     def start(self) -> None:
-        """Deliver what waits in the background from now on."""
-        self.courier.start()
+        """Deliver in the background from now on."""
+        self.outbox.start()
 
     def finish(self, budget: float) -> Tally:
-        """Deliver what waits, await the check-ins under way, and end; takes so many seconds at most."""
+        """Deliver what waits and await the check-ins in progress, in `budget` seconds at most, and stop."""
         end = time.monotonic() + budget
-        self.courier.finish(budget)
+        self.outbox.finish(budget)
         self._await_check_ins(end - time.monotonic())
         return self.tally()
 
-    def drain(self, budget: float) -> Tally:
-        """Deliver what waits; takes so many seconds at most."""
-        return self._told(self.spool.drain(budget))
-
     def tally(self) -> Tally:
-        return self._told(self.spool.tally())
-
-    def _told(self, tally: Tally) -> Tally:
-        """With what only this object knows."""
-        return replace(tally, check_in=scrub(self._check_in_error))
+        """Return the delivery counts and the error of the last check-in."""
+        return replace(self.spool.tally(), check_in=scrub(self._check_in_error))
 
     def _await_check_ins(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         for thread in [*self._check_ins]:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                self._check_in_error = "the check-in had no answer from Sentry in time"
+                self._check_in_error = "no response from Sentry to the check-in in time"
 
     def _send_check_in(self, check_in: dict[str, Any], earlier: list[threading.Thread]) -> None:
         for each in earlier:
             each.join()
-        line = self._recipient.line()
-        told = f"the check-in {check_in['status']!r} did not reach Sentry"
+        connection = self._destination.connection()
+        failed = f"check-in {check_in['status']!r} did not reach Sentry"
         try:
-            body, headers = self._recipient.prepare(of_check_in(check_in))
-            answer = line.post(body, headers, 10.0)
-            if answer.fate is not Fate.SENT:
-                self._check_in_error = f"{told}: it answers {answer.in_words()}"
-            elif answer.status == 204 or (answer.body and answer.document() is None):  # noqa: PLR2004 - HTTP's own
-                self._check_in_error = f"{told}: it answers {answer.in_words()}, but not as Sentry does"
-        except (UnreachableError, UnansweredError, TypeError, ValueError) as error:
-            self._check_in_error = f"{told}: {error}"
+            body, headers = self._destination.prepare(of_check_in(check_in))
+            response = connection.post(body, headers, 10.0)
+            if response.outcome is not DeliveryOutcome.SENT:
+                self._check_in_error = f"{failed}: it responds with {response.in_words()}"
+            elif response.status == 204 or (response.body and response.document() is None):  # noqa: PLR2004 - HTTP's own
+                self._check_in_error = f"{failed}: the response {response.in_words()} is not from Sentry"
+        except (UnreachableError, NoResponseError, TypeError, ValueError) as error:
+            self._check_in_error = f"{failed}: {error}"
         finally:
-            line.close()
+            connection.close()
 
 
 def _hex(identity: object) -> str:
-    """An event's id as it is compared: with dashes or without, in letters of any size."""
+    """Return an event's id for comparison: without dashes, in lower case."""
     return str(identity).replace("-", "").lower()

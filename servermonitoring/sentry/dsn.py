@@ -1,4 +1,4 @@
-"""Sentry's DSN: which one is in force, and what is in it. Needs no sentry_sdk."""
+"""Sentry's DSN: where it is configured and what it holds. Needs no sentry_sdk."""
 
 import os
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 from servermonitoring.scrubbing import remember
 
 HEALTHCHECKS = "HEALTHCHECKS_SENTRY_DSN"  # the suite's own variable
-_LONG = 16  # letters of a key that are no ordinary word
+_LONG = 16  # letters; a key of that length is not an ordinary word
 
 
 class Dsn(NamedTuple):
-    """Where events go."""
+    """Address and key of a Sentry project."""
 
     text: str
     key: str
@@ -25,7 +25,7 @@ class Dsn(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Dsn":
-        """Of "https://KEY@HOST/PROJECT". Raises ValueError, in words that do not show the key."""
+        """Parse "https://KEY@HOST/PROJECT". Raise ValueError with a message that does not show the key."""
         parts = _split(text.strip())
         if parts.scheme not in {"http", "https"}:
             raise ValueError(f"the DSN does not begin with https://{_FORM}")
@@ -44,18 +44,18 @@ class Dsn(NamedTuple):
         return cls(text.strip(), parts.username, parts.password, host, url)
 
     def auth(self, client: str) -> str:
-        """The value of X-Sentry-Auth."""
+        """Return the value of X-Sentry-Auth."""
         secret = f", sentry_secret={self.secret}" if self.secret else ""
         return f"Sentry sentry_key={self.key}, sentry_version=7, sentry_client={client}{secret}"
 
 
-_FORM = ": https://KEY@HOST/PROJECT is what Sentry shows under Client Keys"
+_FORM = ": write https://KEY@HOST/PROJECT, as Sentry shows under Client Keys"
 
 
 def in_force(variable: str, configured: str | Callable[[], str] = "") -> str:
-    """The DSN: of this variable, else of $SENTRY_DSN, else the configured one, which is asked for only then.
+    """Return the DSN of this variable, else of $SENTRY_DSN, else the configured one, which is read only then.
 
-    A variable that is set, but empty, means none.
+    A variable that is set but empty means no DSN.
     """
     for name in (variable, "SENTRY_DSN"):
         if name in os.environ:
@@ -68,5 +68,5 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError(f"the DSN is no URL{_FORM}") from None
+        raise ValueError(f"the DSN is not a URL{_FORM}") from None
     return parts

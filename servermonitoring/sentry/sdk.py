@@ -1,7 +1,7 @@
-"""sentry_sdk as it is used here: a client of our own that writes envelopes into the spool.
+"""sentry_sdk client that writes envelopes into the spool.
 
-Loaded only when there is something to send: importing it takes 78 ms. Nothing of it is global, so that an SDK of
-the checked application in the same process mixes in nothing.
+Loaded only when there is something to send: importing it takes 78 ms. Nothing of it is global, so it does not mix with
+the SDK of the checked application in the same process.
 """
 
 import json
@@ -18,13 +18,13 @@ from servermonitoring.scrubbing import scrub
 from servermonitoring.sentry.envelope import Attachment, Origin, scrubbed
 from servermonitoring.values import size_in_words
 
-Put = Callable[[bytes, str], None]  # the envelope, and the key of those that have to arrive one after another
+Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
 
-_LONGEST_VALUE = 8192  # characters; without a limit a message of 5 MB is an envelope of 5 MB, and refused
+_LONGEST_VALUE = 8192  # characters; without a limit a message of 5 MB makes an envelope of 5 MB, which Sentry refuses
 
 
 class SpoolTransport(Transport):
-    """Hands each envelope over, scrubbed once more."""
+    """Scrubs each envelope once more and puts it into the spool."""
 
     def __init__(self, dsn: str, put: Put) -> None:
         super().__init__({"dsn": dsn})
@@ -40,15 +40,15 @@ class SpoolTransport(Transport):
 
 
 def _without_attachments(envelope: Envelope, event: Any) -> Envelope:
-    """The event alone, which says so: better than none."""
+    """Return the event alone, with a note that says so."""
     sizes = sum(len(item.get_bytes()) for item in envelope.items if item.type == "attachment")
-    told = {**event.get("extra", {}), "attachments": f"left out: {size_in_words(sizes)} are too much"}
-    item = _clean(Item(PayloadRef(json={**event, "extra": told}), type="event"))
+    extra = {**event.get("extra", {}), "attachments": f"left out: {size_in_words(sizes)} is too large"}
+    item = _clean(Item(PayloadRef(json={**event, "extra": extra}), type="event"))
     return Envelope(headers=envelope.headers, items=[item])
 
 
 def client(dsn: str, origin: Origin, put: Put) -> Client:
-    """A client without integrations: no headers in other people's requests, no local variables, no source lines."""
+    """Return a client without integrations: no added headers in requests, no local variables, no source lines."""
     return Client(
         dsn=dsn,
         transport=SpoolTransport(dsn, put),
@@ -67,7 +67,7 @@ def client(dsn: str, origin: Origin, put: Put) -> Client:
 
 
 def capture(client: Client, event: dict[str, Any], attachments: list[Attachment]) -> str | None:
-    """Scrub, and hand over; scrubbed before it is cut to its length, or half a secret could be left over."""
+    """Scrub an event and capture it. It is scrubbed before it is cut, so that no half secret is left over."""
     files = [SdkAttachment(each.content, each.name, content_type=each.content_type) for each in attachments]
     return client.capture_event(scrubbed(event), hint={"attachments": files})
 

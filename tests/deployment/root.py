@@ -47,13 +47,13 @@ def debian() -> Path:
     with _made_once():
         root = CACHE / f"{suite}-{name}"
         if not root.exists():
-            beside = CACHE / "new"
-            shutil.rmtree(beside, ignore_errors=True)
+            new = CACHE / "new"
+            shutil.rmtree(new, ignore_errors=True)
             options = "--variant=minbase", f"--components={components}", f"--include={','.join(PACKAGES)}"
-            command = [debootstrap, *options, suite, str(beside), mirror]
+            command = [debootstrap, *options, suite, str(new), mirror]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout[-2000:]
-            beside.rename(root)
+            new.rename(root)
         return root
 
 

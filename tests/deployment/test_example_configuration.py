@@ -1,4 +1,4 @@
-"""The example configuration tells the truth: every example in it is accepted, every default it names is one."""
+"""The example configuration is correct: every example in it is accepted, every default it names is one."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""The installation as README tells it, in a clean Debian with real cron, supervisord and nginx.
+"""The installation as README describes it, in a clean Debian with real cron, supervisord and nginx.
 
 The tests follow one server through its life, in this order; the clock of cron is hurried, nothing else.
 """
@@ -99,15 +99,15 @@ def test_the_guide_is_followed_word_by_word(installed):
 def test_it_says_each_thing_it_does(installed):
     said = installed[1][1]
     for line in (
-        "system user servermonitoring: made, without a shell",
-        "environment /opt/servermonitoring/.venv: made from requirements/healthchecks.lock",
-        "directory /var/lib/servermonitoring (servermonitoring:servermonitoring 0700): made",
-        "directory /var/www/servermonitoring (servermonitoring:www-data 2750): made",
-        "directory /etc/servermonitoring (root:servermonitoring 0750): made",
-        "file /etc/servermonitoring.toml (root:servermonitoring 0640): written",
-        "directory /run/servermonitoring (root:root 0755): made",
-        "file /etc/tmpfiles.d/servermonitoring.conf (root:root 0644): written",
-        "file /etc/cron.d/servermonitoring (root:root 0644): written",
+        "system user servermonitoring: created, without a shell",
+        "environment /opt/servermonitoring/.venv: created from requirements/healthchecks.lock",
+        "directory /var/lib/servermonitoring (servermonitoring:servermonitoring 0700): created",
+        "directory /var/www/servermonitoring (servermonitoring:www-data 2750): created",
+        "directory /etc/servermonitoring (root:servermonitoring 0750): created",
+        "file /etc/servermonitoring.toml (root:servermonitoring 0640): created",
+        "directory /run/servermonitoring (root:root 0755): created",
+        "file /etc/tmpfiles.d/servermonitoring.conf (root:root 0644): created",
+        "file /etc/cron.d/servermonitoring (root:root 0644): created",
     ):
         assert line in said
 
@@ -131,12 +131,12 @@ def test_a_dry_run_says_it_and_does_nothing(installed):
     server, _ = installed
     before = everything(server)
     said = install(server, "--dry-run", "--every", "5")
-    assert said.startswith("would be done: file /etc/cron.d/servermonitoring: replaced")
+    assert said.startswith("would change: file /etc/cron.d/servermonitoring: replaced")
     assert everything(server) == before
 
 
 def test_the_configuration_of_the_user_is_left_alone(installed):
-    """Also when a new version ships another example; a broken one is told, as the suite's user sees it."""
+    """Also when a new version ships another example; a broken one is an error, as the suite's user sees it."""
     server, _ = installed
     configuration = server.path("/etc/servermonitoring.toml")
     text = configuration.read_text()
@@ -144,7 +144,7 @@ def test_the_configuration_of_the_user_is_left_alone(installed):
     assert install(server) == "nothing to change\n"
     configuration.write_text(f"{text}\n[dsik.root]\n")
     said = server.run("/opt/servermonitoring/deploy/install", status=1)
-    assert "the checks would not run as user servermonitoring" in said
+    assert "the checks do not run as user servermonitoring" in said
     assert 'did you mean "disk"?' in said
     configuration.write_text(text)
 
@@ -179,7 +179,7 @@ def test_cron_has_nothing_to_mail_but_a_suite_that_cannot_run(installed):
     configuration.write_text(text)
     assert status == 4
     assert "is not TOML" in mail
-    assert "\nthe run ended with exit status 4 before it had recorded anything\n" in mail
+    assert "\nthe run ended with exit status 4 before it recorded any result\n" in mail
     assert "\ncommand: /opt/servermonitoring/.venv/bin/pytest healthchecks\n" in mail
 
 
@@ -201,7 +201,7 @@ def test_jobs_of_cron(installed):
 
 
 def jobs(server: Machine) -> dict[str, tuple[str, str, str]]:
-    """Of the installed crontab, by what they run: when, as whom, the command."""
+    """Return the jobs of the installed crontab by what they run: time, user, command."""
     lines = server.path("/etc/cron.d/servermonitoring").read_text().splitlines()
     found = [
         re.fullmatch(r"((?:\S+ +){4}\S+) +(\w+) +(.*(?:\.venv/bin/|scheduled (?:--\S+ \S+ )+)(.*))", line)
@@ -230,7 +230,7 @@ def test_the_watchdog_comes_back_when_killed(installed):
 
 
 def test_the_suite_sees_what_the_watchdog_of_root_does(installed):
-    """Its sign of life and its kills are written for the suite's user."""
+    """Its heartbeat and its kills are written for the suite's user."""
     server, _ = installed
     server.until("test -e /var/lib/servermonitoring/watchdog.json")
     assert server.run("stat -c '%U %a' /var/lib/servermonitoring/watchdog.json") == "servermonitoring 600\n"
@@ -252,7 +252,7 @@ def test_the_page_is_for_those_who_log_in(installed):
 
 
 def test_the_web_server_gives_nothing_but_pages(installed):
-    """No list of files, no half-written page, nothing that a link points to; and browsers are told to be careful."""
+    """No list of files, no half-written page, nothing that a link points to; and the headers restrict browsers."""
     server, _ = installed
     login = f"--user 'me:{PASSWORD}'"
     server.run("cd /var/www/servermonitoring; mkdir -p listed; echo half > .index.html.half; ln -sfn /etc/passwd link")
@@ -294,11 +294,11 @@ def test_the_suite_cannot_change_what_root_runs(installed):
 
 
 def test_a_new_version_is_installed_and_watched_by(installed):
-    """`git pull` and the installation once more: the watchdog is started anew, with the new code."""
+    """`git pull` and the installation once more: the watchdog is restarted with the new code."""
     server, _ = installed
     (pid,) = until(lambda: server.pids("watchdog watch"))
     server.run("echo '# new' >> /opt/servermonitoring/watchdog/daemon.py")
-    assert "environment /opt/servermonitoring/.venv: brought up to date\n" in install(server)
+    assert "environment /opt/servermonitoring/.venv: updated\n" in install(server)
     (again,) = until(lambda: server.pids("watchdog watch"))
     assert again != pid
 
@@ -308,8 +308,8 @@ def test_a_checkout_that_others_can_write_to_is_refused(installed):
     server, _ = installed
     server.run("cp -r /opt/servermonitoring /home/admin/mine && chown -R admin /home/admin/mine")
     said = server.run("/home/admin/mine/deploy/install", status=1)
-    assert "others than root can write to /home/admin/mine: put the checkout below /opt" in said
-    assert "has to be run by root" in server.run("/opt/servermonitoring/deploy/install", user="stranger", status=1)
+    assert "users other than root can write to /home/admin/mine: put the checkout below /opt" in said
+    assert "must be run by root" in server.run("/opt/servermonitoring/deploy/install", user="stranger", status=1)
     server.run("rm -r /home/admin/mine")
 
 
@@ -333,7 +333,7 @@ def test_back_from_systemd_nothing_runs_twice(installed):
     server, _ = installed
     said = install(server)
     assert said.count("/etc/systemd/system/servermonitoring") == 7
-    assert "file /etc/cron.d/servermonitoring (root:root 0644): written" in said
+    assert "file /etc/cron.d/servermonitoring (root:root 0644): created" in said
     assert server.run("ls /etc/systemd/system/*monitoring*", status=2)
     assert until(lambda: server.pids("watchdog watch"))
 
@@ -365,7 +365,7 @@ def test_uninstalled_it_leaves_what_it_says(installed):
     assert server.pids("watchdog watch")
     said = server.run("/opt/servermonitoring/deploy/uninstall")
     assert said.splitlines()[-1] == (
-        "left: /var/lib/servermonitoring, /var/www/servermonitoring, /etc/servermonitoring, "
+        "kept: /var/lib/servermonitoring, /var/www/servermonitoring, /etc/servermonitoring, "
         "/etc/servermonitoring.toml, /etc/nginx/servermonitoring.htpasswd, the system user servermonitoring, "
         "this checkout (/opt/servermonitoring)"
     )
@@ -378,7 +378,7 @@ def test_purged_nothing_is_left(installed):
     """But the checkout, which it says, and the records of validated browsers in /tmp."""
     server, _ = installed
     said = server.run("/opt/servermonitoring/deploy/uninstall --purge")
-    assert said.splitlines()[-1] == "left: this checkout (/opt/servermonitoring)"
+    assert said.splitlines()[-1] == "kept: this checkout (/opt/servermonitoring)"
     found = server.run("find / -xdev -name '*servermonitoring*' -not -path '/source*' -not -path '/opt/*'").split()
     assert [each for each in found if not each.startswith("/var/log/supervisor/")] == []
     assert "servermonitoring" not in server.path("/etc/passwd").read_text() + server.path("/etc/group").read_text()

@@ -76,7 +76,7 @@ def reporting(role, postgresql):
 def test_the_role_is_enough_for_the_reports(reporting, postgresql, run_suite):
     toml = table("database", "main", dsn=postgresql.url(reporting))
     with contextlib.closing(postgresql.connect(reporting)), contextlib.closing(postgresql.connect(reporting)):
-        outcome = run_suite(toml, str(REPORTS))  # beside two checks
+        outcome = run_suite(toml, str(REPORTS))  # while two checks run
     assert outcome.status == 0, outcome.output
     assert len(outcome.checks) == len(list(REPORTS.glob("*.sql")))
 

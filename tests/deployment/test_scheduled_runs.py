@@ -161,7 +161,7 @@ def test_every_disk_full(server):
         r"^Subject: Cron <root@.*scheduled --user servermonitoring --timeout 540 healthchecks$", mail, re.MULTILINE
     )
     assert "No space left on device" in mail
-    assert "the run finished, but could not store, show or send all of it" in mail
+    assert "the run finished but could not store, show or send all results: " in mail
     assert any(title.startswith("suite[history]") for title in alerts(server))
     assert scheduled(server) == ""
     assert runs(server) == before + 1
@@ -195,7 +195,7 @@ def test_all_is_as_it_should_be_with_cron(server):
 )
 def test_no_threads(server):
     home = "/var/tmp/scarce"
-    server.run(  # a user of whom nothing else runs, also outside of this machine
+    server.run(  # a user without other processes, also outside of this machine
         f"useradd -u 54321 -d {home} -G servermonitoring scarce && mkdir -p {home} && "
         f"sed 's#{STATE}#{home}/state#; s#{PAGES}#{home}/html#' /etc/servermonitoring.toml > {home}/scarce.toml && "
         f"chown -R scarce {home}"

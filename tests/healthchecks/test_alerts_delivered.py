@@ -59,7 +59,7 @@ CLOSED = """
 )
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(400, "answers 400 Bad Request: no_text"), (413, "answers 413 Request Entity Too Large: no_text")],
+    [(400, "400 Bad Request: no_text"), (413, "413 Request Entity Too Large: no_text")],
 )
 def test_what_was_refused_is_told_for_a_day(run_suite, website, tmp_path, status, words):
     website.answer("/hook", "no_text", status=status)
@@ -78,6 +78,6 @@ def test_whatever_is_in_the_reasons_place_hides_no_refusal(run_suite, tmp_path, 
     put(tmp_path, "sentry", 60)
     spool = tmp_path / "state" / "spool" / "sentry"
     (spool / "refused").mkdir()
-    (next(each for each in spool.iterdir() if each.is_file())).rename(spool / "refused" / "1-a-b.answered-400")
+    (next(each for each in spool.iterdir() if each.is_file())).rename(spool / "refused" / "1-a-b.status-400")
     make(spool / "refused.txt")
     assert run_suite("", FILE).message(CHECK) == f"1 alert refused by sentry within a day: see {spool / 'refused'}"

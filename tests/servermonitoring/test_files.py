@@ -167,7 +167,7 @@ def test_an_unknown_home_is_a_path_that_is_missing(monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="missing: root")
 def test_what_root_writes_for_another_user_is_theirs(tmp_path):
-    """The watchdog of root tells the suite of another user what it did."""
+    """The watchdog of root writes its state for the suite of another user."""
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o700)
     os.chown(theirs, 1234, 5678)

@@ -85,7 +85,7 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path):
 
 
 def test_the_longest_name_that_a_file_can_have(tmp_path):
-    """What is written beside it has a short name of its own."""
+    """The temporary file has a short name of its own."""
     write_whole(tmp_path / ("x" * 255), "text")
     assert names(tmp_path) == ["x" * 255]
 

@@ -1,4 +1,4 @@
-"""No secret leaves the process: neither those that are known, nor those that look like one."""
+"""No secret leaves the process, whether it is known or only looks like one."""
 
 import html
 import json
@@ -43,7 +43,7 @@ def test_a_known_secret_is_found_however_it_is_written(written):
 
 
 def test_a_known_secret_of_several_lines_is_found_in_a_repr():
-    """Which writes it as neither JSON nor PostgreSQL do."""
+    """Its form differs from those of JSON and PostgreSQL."""
     remember('it\'s\n"mine"\x85')
     assert scrub(repr(['it\'s\n"mine"\x85'])) == f"['{FILTERED}']"
 
@@ -96,7 +96,7 @@ def test_too_short_a_secret_does_not_blank_out_ordinary_words(secret):
 @reliability(
     "Secrets",
     fault="a password is short, or an ordinary word",
-    promise="messages keep their words, and no gap in them tells the password",
+    promise="messages keep their words, and no gap in them reveals the password",
 )
 @pytest.mark.parametrize(
     ("secret", "text"),
@@ -126,7 +126,7 @@ def test_a_short_secret_is_gone_as_a_word(written):
 @reliability(
     "Secrets",
     fault="a PIN of three digits stands in a log, a page or a message",
-    promise="it does not show beside its name",
+    promise="it is scrubbed after its name",
 )
 @pytest.mark.parametrize("secret", ["007", "monitor"])
 @pytest.mark.parametrize(

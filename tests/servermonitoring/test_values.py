@@ -87,7 +87,7 @@ def test_more_than_anybody_means(reader, value):
 
 @pytest.mark.parametrize("value", ["101%", 90, "90", 1.01])
 def test_more_than_all_is_refused(value):
-    """90 is not 90 %: the user is told, instead of never hearing of a full disk."""
+    """90 is not 90 %: an error at once, instead of no alert about a full disk."""
     with pytest.raises(ValueError, match='more than all: write "90%"'):
         percentage(value)
 

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from servermonitoring.delivery import SECONDS_AT_END
 from watchdog.background import in_background
 from watchdog.settings import VARIABLE, Addressee
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from watchdog.alerting.handler import Alerts
 
 log = logging.getLogger(__name__)
-
-BUDGET = 5.0  # seconds for what is left at the end
 
 
 class Outlet:
@@ -29,7 +28,7 @@ class Outlet:
             return
         self._to, before, self._alerts = to, self._alerts, None
         if before:
-            in_background(lambda: before.finish(BUDGET))
+            in_background(lambda: before.finish(SECONDS_AT_END))
         if to.problem:
             log.error("alerts are not sent: %s", to.problem)
         elif not to.dsn:
@@ -40,7 +39,7 @@ class Outlet:
     def close(self) -> None:
         """Send what is left, and end."""
         if self._alerts:
-            self._alerts.finish(BUDGET)
+            self._alerts.finish(SECONDS_AT_END)
             self._alerts = None
 
     def _open(self, to: Addressee, spool: Path) -> None:

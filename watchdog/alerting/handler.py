@@ -39,7 +39,7 @@ class Alerts(logging.Handler):
         if find_spec("sentry_sdk") is None:
             raise ValueError("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
         self._sentry = Sentry(to.dsn, directory, Origin(to.environment))
-        self._sentry.courier.tell = self._tell
+        self._sentry.outbox.on_pass = self._tell
         self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._storm, self._errors = Storm(), dict[str, float]()
         self._told = ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from healthchecks.plugin.alerting.alert import Alert
-    from servermonitoring.delivery.entries import Delivery
+    from servermonitoring.delivery.entries import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
     from servermonitoring.sentry.client import Sentry
 
@@ -32,11 +32,11 @@ class Errand(Protocol):
 class Outlet:
     """Where alerts go: a service with a spool, and how an alert is put into it."""
 
-    def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], Delivery | None]") -> None:
+    def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], SpoolEntry | None]") -> None:
         self.name, self.put = name, put
         self._service = service
 
-    def has_sent(self, copy: "Delivery") -> bool:
+    def has_sent(self, copy: "SpoolEntry") -> bool:
         """Whether what could only be kept in memory was delivered, or written to the disk since."""
         return self._service.spool.has_left_memory(copy)
 
@@ -89,7 +89,7 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         origin = replace(origin, environment=settings.environment)
     sentry = Sentry(text, run.directory / "spool" / "sentry", origin)
 
-    def put(alert: "Alert") -> "Delivery | None":
+    def put(alert: "Alert") -> "SpoolEntry | None":
         from healthchecks.plugin.alerting.sentry import attachments, event
 
         files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
@@ -114,7 +114,7 @@ def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list
 
     webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
 
-    def put(alert: "Alert") -> "Delivery | None":
+    def put(alert: "Alert") -> "SpoolEntry | None":
         from healthchecks.plugin.alerting.webhook import document
 
         return webhook.post(document(alert), "/".join(alert.fingerprint))

@@ -14,12 +14,13 @@ from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import NAME, Reading, StateFile
 from healthchecks.plugin.result import Result
 from servermonitoring import threads
+from servermonitoring.delivery import SECONDS_AT_END
 from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
     from healthchecks.plugin.alerting.channels import Errand, Outlet
     from healthchecks.plugin.run import Run
-    from servermonitoring.delivery.entries import Delivery
+    from servermonitoring.delivery.entries import SpoolEntry
 
 
 _LATELY = 86400.0  # seconds
@@ -42,7 +43,6 @@ def _age(path: Path) -> float:
         return _LATELY
 
 
-HOLD_UP = 5.0  # seconds that delivery may hold up the end of a run
 _PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not answer
 _PAST = 10  # runs of a check that its alert shows
 _SUPPRESSED = {
@@ -60,7 +60,7 @@ class Telling:
         self._run, self._settings = run, run.configuration.settings
         self._file = StateFile(run.directory)
         self._rounds: list[Round] = []
-        self._in_memory: dict[str, list[tuple[Outlet, Delivery]]] = {}  # id of an alert → its copies
+        self._in_memory: dict[str, list[tuple[Outlet, SpoolEntry]]] = {}  # id of an alert → its copies
 
     def begin(self) -> None:
         for errand in self._errands:
@@ -78,8 +78,8 @@ class Telling:
         self._rounds.append(decided)
 
     def deliver(self, exitstatus: int) -> None:
-        """Send what can be sent within HOLD_UP; the rest waits for the next run."""
-        ends_at = time.monotonic() + HOLD_UP
+        """Send what can be sent within SECONDS_AT_END; the rest waits for the next run."""
+        ends_at = time.monotonic() + SECONDS_AT_END
         started = []
         for errand in self._errands:
             if thread := threads.start(errand.end, exitstatus, ends_at, name="healthchecks-deliver"):

@@ -14,7 +14,17 @@ import healthchecks
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.settings import Settings
 from healthchecks.plugin.configuration.target import Target
-from servermonitoring.configuration import ConfigurationError, Problem, beside, echo, find, nearest, place, read, table
+from servermonitoring.configuration import (
+    ConfigurationError,
+    Problem,
+    echo,
+    find,
+    nearest,
+    place,
+    read,
+    relative_to_file,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -85,7 +95,7 @@ class Configuration:
 
     def beside(self, text: str) -> Path:
         """The file or folder that a setting names: relative to the configuration file."""
-        return beside(self.path, text)
+        return relative_to_file(self.path, text)
 
     def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:
         """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known.

@@ -1,4 +1,4 @@
-"""An alert is delivered when the receiver's answer says so, and not when somebody answered something."""
+"""An alert is delivered when Sentry's response confirms it, not when any server responds."""
 
 import pytest
 
@@ -45,25 +45,25 @@ ANSWERS = {
 
 @reliability(
     "Alerts",
-    fault="a captive portal or a proxy answers 200 in Sentry's place, or the answer has no body or no end",
-    promise="an alert counts as delivered only if the answer names it; else it is kept for later, and that is said",
+    fault="a captive portal or a proxy responds with 200 in Sentry's place, or the response has no body or no end",
+    promise="an alert counts as delivered only if the response names it; else it is kept, and the run reports that",
 )
 @pytest.mark.parametrize("answer", [*ANSWERS, "endless"])
 def test_what_does_not_name_the_event_is_no_delivery(sentry, relay, bugsink, answer):
     event_id = sentry.capture({"message": "website[home]: gone"})
     if answer == "endless":
         relay._misbehave = endless
-        said = "Sentry answers 200 OK"
+        said = "Sentry responds with 200 OK"
     else:
         status, body = ANSWERS[answer]
         relay.answer(status, body=body)
-        said = f"Sentry answers {status} "
-    tally = sentry.drain(20)
+        said = f"Sentry responds with {status} "
+    tally = sentry.outbox.deliver(20)
     assert (tally.sent, tally.waiting) == (0, 1)
     assert tally.error.startswith(said)
-    assert "without saying that it took the alert: is it Sentry at all?" in tally.error
+    assert "without confirming the alert: check its address and any proxy" in tally.error
     relay.well()
-    assert sentry.drain(20).sent == 1
+    assert sentry.outbox.deliver(20).sent == 1
     assert [event.event_id for event in bugsink.events()] == [event_id]
 
 
@@ -73,16 +73,16 @@ def test_what_does_not_name_the_event_is_no_delivery(sentry, relay, bugsink, ans
 def test_the_id_may_be_written_in_another_way(sentry, relay, body):
     sentry.capture({"message": "one", "event_id": "0123456789abcdef0123456789abcdef"})
     relay.answer(200, body=body)
-    assert sentry.drain(20).sent == 1
+    assert sentry.outbox.deliver(20).sent == 1
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_a_webhook_may_answer_as_it_likes(tmp_path, status):
+def test_a_webhook_may_respond_as_it_likes(tmp_path, status):
     with Relay("http://user@127.0.0.1:1/x") as relay:
         relay.answer(status, body=PORTAL if status != 204 else b"")
         webhook = Webhook(f"http://127.0.0.1:{relay.port}/", tmp_path / "spool")
         webhook.post({"one": 1})
-        assert webhook.drain(10).sent == 1
+        assert webhook.outbox.deliver(10).sent == 1
 
 
 @pytest.mark.parametrize(
@@ -90,26 +90,26 @@ def test_a_webhook_may_answer_as_it_likes(tmp_path, status):
     [
         (200, b"{}", ""),  # Sentry's
         (200, b"", ""),  # Bugsink's
-        (200, PORTAL, "the check-in 'ok' did not reach Sentry: it answers 200 OK, but not as Sentry does"),
-        (204, b"", "the check-in 'ok' did not reach Sentry: it answers 204 No Content, but not as Sentry does"),
+        (200, PORTAL, "check-in 'ok' did not reach Sentry: the response 200 OK is not from Sentry"),
+        (204, b"", "check-in 'ok' did not reach Sentry: the response 204 No Content is not from Sentry"),
     ],
 )
-def test_a_check_in_is_heard_when_the_answer_is_one_of_sentry(sentry, relay, status, body, said):
+def test_a_check_in_is_confirmed_by_a_response_of_sentry(sentry, relay, status, body, said):
     relay.answer(status, body=body)
     sentry.check_in("healthchecks", "ok", timeout=60)
     assert sentry.tally().check_in == said
 
 
-def test_what_is_refused_says_why_in_the_receivers_words(sentry, relay):
+def test_a_refusal_keeps_the_words_of_the_receiver(sentry, relay):
     """Scrubbed before it is cut, in one line."""
     sentry.capture({"message": "one"})
     relay.answer(400, body=b"invalid_payload\n  password=hunter22, \x1b[31m" + b"x" * 5000)
-    sentry.drain(20)
+    sentry.outbox.deliver(20)
     reason = (sentry.spool.directory / "refused.txt").read_text()
-    assert reason.startswith("answers 400 Bad Request: invalid_payload password=[Filtered]")
+    assert reason.startswith("400 Bad Request: invalid_payload password=[Filtered]")
     assert len(reason) < 300
     assert "\x1b" not in reason
-    assert sentry.tally().error == "Sentry answers 400 Bad Request"
+    assert sentry.tally().error == "Sentry responds with 400 Bad Request"
 
 
 @reliability(
@@ -120,10 +120,10 @@ def test_what_is_refused_says_why_in_the_receivers_words(sentry, relay):
 def test_attachments_that_are_too_large_are_left_out(sentry, bugsink):
     files = [Attachment(f"page {number}.html", b"x" * 8_000_000) for number in range(3)]
     assert sentry.capture({"message": "website[home]: gone", "extra": {"more": "kept"}}, files)
-    tally = sentry.drain(30)
+    tally = sentry.outbox.deliver(30)
     assert (tally.sent, tally.dropped, tally.error) == (1, 0, "")
     (event,) = bugsink.events()
     assert event.message == "website[home]: gone"
-    assert event.data["extra"]["attachments"].startswith("left out: 24 MB")
+    assert event.data["extra"]["attachments"].startswith("left out: 24 MB is too large")
     assert event.data["extra"]["more"] == "kept"
     assert "page 1.html" not in bugsink.raw()

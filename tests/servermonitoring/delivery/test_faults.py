@@ -82,13 +82,13 @@ def documented(fault: str) -> list[str]:
 
 
 def put(sentry: Sentry, count: int = EVENTS, message: str = "website[home]: gone") -> list[str]:
-    """So many events of different issues; gives their ids."""
+    """Put `count` events of different issues; return their ids."""
     return [sentry.capture({"message": f"{message} {number}", "fingerprint": [str(number)]}) for number in range(count)]
 
 
 def timed_drain(sentry: Sentry, budget: float) -> tuple[Tally, float]:
     began = time.monotonic()
-    tally = sentry.drain(budget)
+    tally = sentry.outbox.deliver(budget)
     return tally, time.monotonic() - began
 
 
@@ -107,13 +107,13 @@ def is_empty(spool: Path) -> bool:
 
 def the_next_run_delivers(run, relay, bugsink, ids: list[str]) -> None:
     relay.well()
-    tally = run().drain(60)
+    tally = run().outbox.deliver(60)
     assert (tally.sent, tally.waiting) == (len(ids), 0)
     assert tally.error == ""
     assert delivered_once(bugsink, ids)
 
 
-def test_well(run, relay, bugsink, spool):
+def test_no_fault(run, relay, bugsink, spool):
     ids = put(sentry := run())
     met = outcome("none", sentry, where="delivered")
     assert delivered_once(bugsink, ids)
@@ -134,7 +134,7 @@ def test_refused(run, relay, bugsink):
 def test_silent(run, relay, bugsink):
     ids = put(sentry := run())
     relay.hang()
-    met = outcome("silent: accepts, and never answers", sentry)
+    met = outcome("silent: accepts, and never responds", sentry)
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 
@@ -143,7 +143,7 @@ def test_dripping(run, relay, bugsink):
     """No time limit of a client's own ends this: each step is quick."""
     ids = put(sentry := run())
     relay.drip()
-    met = outcome("answers letter by letter, without end", sentry)
+    met = outcome("responds letter by letter, without end", sentry)
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 
@@ -151,16 +151,16 @@ def test_dripping(run, relay, bugsink):
 def test_hangs_up(run, relay, bugsink):
     ids = put(sentry := run())
     relay._misbehave = lambda handler, _body: handler.connection.shutdown(2) is None
-    met = outcome("closes the connection without an answer", sentry)
+    met = outcome("closes the connection without a response", sentry)
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 
 
 def test_a_captive_portal(run, relay, bugsink):
-    """Somebody else answers, and has taken nothing."""
+    """Another server responds, and has taken nothing."""
     ids = put(sentry := run())
     relay.answer(200, body=b"<html>Please accept the terms of use</html>")
-    met = outcome("a captive portal answers 200", sentry)
+    met = outcome("a captive portal responds with 200", sentry)
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 
@@ -190,7 +190,7 @@ def test_429_for_an_hour(run, relay, bugsink, spool, fault, header):  # noqa: PL
     relay.well()
     asked = len(relay.received)
     assert asked <= EVENTS // 2  # as many as there were connections
-    assert "wants nothing for" in run().drain(BUDGET).error
+    assert "accepts no alerts for" in run().outbox.deliver(BUDGET).error
     assert len(relay.received) == asked
     (spool / "pause.json").unlink()  # an hour later
     the_next_run_delivers(run, relay, bugsink, ids)
@@ -204,7 +204,7 @@ def test_413(run, relay, bugsink, spool):
     relay.answer(413, about="too large")
     met = outcome("413 to one of them", sentry, lost=1, where="the others delivered; that one in `refused/`")
     (kept,) = (spool / "refused").iterdir()
-    assert kept.suffix == ".answered-413"
+    assert kept.suffix == ".status-413"
     assert large in kept.read_text()
     assert delivered_once(bugsink, ids)
     assert met.tally.refused == 1
@@ -220,7 +220,7 @@ def test_500(run, relay, bugsink):
 
 
 def test_500_to_one_again_and_again(run, relay, bugsink, spool):
-    """It does not block those behind it, and after ten tries in which others went through it is put aside."""
+    """It does not block those behind it, and after ten attempts while others are delivered it is refused."""
     poison = run().capture({"message": "poison", "fingerprint": ["p"]})
     relay.answer(500, about="poison")
     ids, last = [], None
@@ -231,7 +231,7 @@ def test_500_to_one_again_and_again(run, relay, bugsink, spool):
     (kept,) = (spool / "refused").iterdir()
     assert kept.suffix == ".given-up"
     assert poison in kept.read_text()
-    met.where = "the others delivered; that one, after 10 tries, in `refused/`"
+    met.where = "the others delivered; that one, after 10 attempts, in `refused/`"
     met.is_as_documented()
 
 
@@ -265,7 +265,7 @@ SILENT_DNS = """
     from servermonitoring.sentry.client import Sentry
     sentry = Sentry("http://0123456789abcdef@sentry.example.com/1", Path(sys.argv[1]))
     began = time.monotonic()
-    tally = sentry.drain(5)
+    tally = sentry.outbox.deliver(5)
     print(tally.waiting, time.monotonic() - began, tally.error, sep=";")
 """
 
@@ -285,7 +285,7 @@ def test_dns_that_never_answers(run, relay, bugsink, tmp_path):
         pytest.skip("missing: unshare (a network of its own)")
     waiting, seconds, error = done.stdout.strip().split(";")
     assert (int(waiting), done.stderr) == (EVENTS, "")
-    met = Outcome("DNS that never answers", Tally(error=error), float(seconds))
+    met = Outcome("DNS that never responds", Tally(error=error), float(seconds))
     the_next_run_delivers(run, relay, bugsink, ids)
     met.is_as_documented()
 
@@ -297,7 +297,7 @@ def test_disk_full(run, bugsink, spool, tiny_disk):
     ids = put(sentry := run())
     assert is_empty_but(tiny_disk, "fill")
     assert "cannot be written: No space left on device" in sentry.tally().error
-    met = outcome("disk full, Sentry well", sentry, where="delivered")
+    met = outcome("disk full, Sentry works", sentry, where="delivered")
     assert delivered_once(bugsink, ids)
     met.tally = Tally(error=met.tally.error.replace(str(spool), "…"))
     met.is_as_documented()
@@ -309,9 +309,9 @@ def test_disk_full_and_sentry_away(run, relay, bugsink, spool, tiny_disk):
     fill(tiny_disk)
     relay.stop()
     ids = put(sentry := run())
-    assert sentry.drain(BUDGET).waiting == EVENTS
+    assert sentry.outbox.deliver(BUDGET).waiting == EVENTS
     (tiny_disk / "fill").unlink()
-    sentry.drain(BUDGET)
+    sentry.outbox.deliver(BUDGET)
     relay.start()
     the_next_run_delivers(run, relay, bugsink, ids)  # by another process: they are on the disk now
 
@@ -332,7 +332,7 @@ def test_two_at_once(run, relay, bugsink, spool):
     relay.delay = 0.02
     code = (
         "from servermonitoring.sentry.client import *; "
-        f"print(Sentry({relay.dsn!r}, Path({str(spool)!r})).drain(60).sent)"
+        f"print(Sentry({relay.dsn!r}, Path({str(spool)!r})).outbox.deliver(60).sent)"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -353,10 +353,10 @@ SENDER = """
     for line in open(sys.argv[3]):
         envelope, _, key = line.rpartition("\\t")
         sentry.spool.put(envelope.replace("\\t", "\\n").encode(), key)
-        sentry.courier.wake()
+        sentry.outbox.wake()
         print(line[14:46], flush=True)
         time.sleep(0.01)
-    sentry.drain(60)
+    sentry.outbox.deliver(60)
 """
 
 
@@ -381,7 +381,7 @@ def test_killed_at_random_moments(run, relay, bugsink, spool, tmp_path):
             sender.send_signal(signal.SIGKILL)
             sender.wait()
             ids += [line.strip() for line in said.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    met = Outcome("killed (SIGKILL) at 20 random moments", run().drain(60), 0.0)
+    met = Outcome("killed (SIGKILL) at 20 random moments", run().outbox.deliver(60), 0.0)
     stored = Counter(event.event_id for event in bugsink.events())
     assert met.tally.waiting == 0
     assert [each for each in ids if each not in stored] == []

@@ -1,25 +1,25 @@
-"""What an answer to a delivery means."""
+"""Responses to a delivery: their outcome and their pause."""
 
 import time
 from email.utils import formatdate
 
 import pytest
 
-from servermonitoring.delivery.responses import Answer, Fate
+from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryResponse
 
 
 @pytest.mark.parametrize(
-    ("statuses", "fate"),
+    ("statuses", "outcome"),
     [
-        ([200, 201, 202, 204], Fate.SENT),
-        ([408, 425, 500, 502, 503, 504, 599], Fate.LATER),
-        ([429], Fate.LIMITED),
-        ([400, 405, 410, 411, 413, 415, 422, 431], Fate.REFUSED),
-        ([401, 403, 404, 407, 301, 302, 307, 308, 100], Fate.CLOSED),
+        ([200, 201, 202, 204], DeliveryOutcome.SENT),
+        ([408, 425, 500, 502, 503, 504, 599], DeliveryOutcome.RETRY),
+        ([429], DeliveryOutcome.LIMITED),
+        ([400, 405, 410, 411, 413, 415, 422, 431], DeliveryOutcome.REFUSED),
+        ([401, 403, 404, 407, 301, 302, 307, 308, 100], DeliveryOutcome.UNAVAILABLE),
     ],
 )
-def test_fates(statuses, fate):
-    assert {Answer(status).fate for status in statuses} == {fate}
+def test_outcomes(statuses, outcome):
+    assert {DeliveryResponse(status).outcome for status in statuses} == {outcome}
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_fates(statuses, fate):
     ],
 )
 def test_pauses(status, headers, seconds):
-    assert Answer(status, headers).pause() == seconds
+    assert DeliveryResponse(status, headers).pause() == seconds
 
 
 def test_a_pause_until_a_date():
-    assert 88 <= Answer(429, {"retry-after": formatdate(time.time() + 90, usegmt=True)}).pause() <= 90
-    assert Answer(503, {"retry-after": formatdate(time.time() - 90, usegmt=True)}).pause() == 0
+    assert 88 <= DeliveryResponse(429, {"retry-after": formatdate(time.time() + 90, usegmt=True)}).pause() <= 90
+    assert DeliveryResponse(503, {"retry-after": formatdate(time.time() - 90, usegmt=True)}).pause() == 0
 
 
 def test_in_words():
-    assert Answer(502).in_words() == "502 Bad Gateway"
-    assert Answer(599).in_words() == "599"
+    assert DeliveryResponse(502).in_words() == "502 Bad Gateway"
+    assert DeliveryResponse(599).in_words() == "599"

@@ -1,4 +1,4 @@
-"""Whatever lies in a spool's directory costs neither memory nor time, and good alerts go out."""
+"""Unknown and damaged files in a spool cost little memory and time, and good alerts are sent."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import LARGEST, Delivery
+from servermonitoring.delivery.entries import LARGEST, SpoolEntry
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.delivery.webhook import Webhook
 from servermonitoring.sentry.client import Sentry
@@ -34,7 +34,7 @@ def webhook(receiver, tmp_path):
 
 def older() -> str:
     """A name that comes before those of now."""
-    return Delivery.new().name.replace(str(time.time_ns())[:4], "1000", 1)
+    return SpoolEntry.new().name.replace(str(time.time_ns())[:4], "1000", 1)
 
 
 def as_huge(path):
@@ -63,9 +63,9 @@ def test_what_is_no_file_of_an_alert_is_left_and_counted(webhook, receiver):
     webhook.post({"good": 1})
     for odd in ODD.values():
         odd(webhook.spool.directory / older())
-    tally = webhook.drain(20)
-    assert (tally.sent, tally.waiting, tally.odd) == (1, 0, len(ODD))
-    assert str(tally) == "1 sent; 4 files in the spool that it did not write"
+    tally = webhook.outbox.deliver(20)
+    assert (tally.sent, tally.waiting, tally.unknown) == (1, 0, len(ODD))
+    assert str(tally) == "1 sent; 4 unknown files in the spool"
     assert len(receiver.received) == 1
     assert len(list(webhook.spool.directory.iterdir())) == len(ODD)
 
@@ -76,7 +76,7 @@ def test_the_spools_own_files_may_be_anything(webhook, odd, name):
     """In a process of its own it would hang, or grow: here it has a limit of time."""
     webhook.post({"good": 1})
     odd(webhook.spool.directory / name)
-    tally = webhook.drain(20)
+    tally = webhook.outbox.deliver(20)
     assert (tally.sent, tally.waiting) == (1, 0)
 
 
@@ -85,16 +85,16 @@ def test_the_spools_own_files_may_be_anything(webhook, odd, name):
     ["1-2-3.99999", "9" * 400 + "-a-b.0", "\u0661-a-b.0", "1-a-b.0\n", "1-" + "k" * 90 + "-b.0", "1--b.0", "1-a-b.-1"],
 )
 def test_names_that_the_spool_does_not_write_are_none_of_its_own(name):
-    assert Delivery.named(name) is None
+    assert SpoolEntry.from_name(name) is None
 
 
 MEASURE = """
     import sys
     from pathlib import Path
-    from servermonitoring.delivery import webhook
-    from servermonitoring.sentry import client as sentry
-    to = {"Sentry": sentry.Sentry, "webhook": webhook.Webhook}[sys.argv[1]]
-    tally = to(sys.argv[2], Path(sys.argv[3])).drain(60)
+    from servermonitoring.delivery.webhook import Webhook
+    from servermonitoring.sentry.client import Sentry
+    to = {"Sentry": Sentry, "webhook": Webhook}[sys.argv[1]]
+    tally = to(sys.argv[2], Path(sys.argv[3])).outbox.deliver(60)
     peak, = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print(tally.sent, tally.refused, int(peak) // 1000)
 """
@@ -102,7 +102,7 @@ GOOD = {
     "Sentry": b'{"event_id": "0123"}\n{"type": "event"}\n{"event_id": "0123", "message": "good"}\n',
     "webhook": b'{"message": "good"}',
 }
-RUBBISH = {  # to whom, what, and how many of two are sent
+RUBBISH = {  # destination, content, and how many of two are sent
     "zeros": ("Sentry", lambda: bytes(18_000_000), 0),
     "lines": ("Sentry", lambda: b"\n" * 18_000_000, 0),
     "an event with what cannot be packed": ("Sentry", lambda: GOOD["Sentry"] + os.urandom(18_000_000), 2),
@@ -139,7 +139,7 @@ def test_rubbish_in_a_spool_costs_little_memory(tmp_path, to, rubbish, taken):
     """60 files of 18 MB and one of 600, under names of alerts that are older than the good ones; 5,000 foreign ones."""
     clean, spool = tmp_path / "clean", tmp_path / "spool"
     for each in clean, spool:
-        Spool(each, None).put(GOOD[to])
+        Spool(each).put(GOOD[to])
     for number in range(5000):
         (spool / f"foreign {number}").touch()
     first = tmp_path / "rubbish"
@@ -167,19 +167,19 @@ def test_large_ones_wait_for_another_go_and_small_ones_do_not(receiver, tmp_path
     def received():
         return [json.loads(each.partition(b"\n")[0])["event_id"] for each in receiver.received]
 
-    assert sentry.drain(60).waiting == 3
+    assert sentry.outbox.deliver(60).waiting == 3
     assert "small" in received()
     assert "after a large one" not in received()
-    assert sentry.drain(60).waiting == 0
+    assert sentry.outbox.deliver(60).waiting == 0
     assert [each for each in received() if each in {"3", "after a large one"}] == ["3", "after a large one"]
 
 
 def test_a_document_that_no_alert_is_so_large_as_is_refused(webhook, receiver):
     webhook.spool.put(json.dumps({"large": "x" * 1_000_000}).encode())
     webhook.post({"good": 1})
-    tally = webhook.drain(60)
+    tally = webhook.outbox.deliver(60)
     assert (tally.sent, tally.refused, tally.waiting) == (1, 1, 0)
-    assert tally.error.endswith("in the spool is damaged: it is larger than 1 MB, as no alert is")
+    assert tally.error.endswith("in the spool is damaged: larger than 1 MB, the maximum for a webhook")
     assert receiver.received == [b'{"good": 1}']
 
 

@@ -1,4 +1,4 @@
-"""Alerts of the scheduled command: where they go, how often, and what is remembered of them."""
+"""Alerts of the scheduled command: channels, repetition and the record of what was sent."""
 
 import json
 import os
@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from servermonitoring.scheduled_run.alert import Repetition
-from servermonitoring.scheduled_run.settings import Settings
+from servermonitoring.scheduled_run.alert import SentAlerts
+from servermonitoring.scheduled_run.settings import AlertSettings
 from tests.reliability import reliability
 from tests.servers.server import until
 
@@ -44,23 +44,23 @@ def test_a_fault_that_stays_is_alerted_once(checkout):
     assert len(checkout.run_alerts()) == 4  # another fault
 
 
-def test_an_alert_that_nobody_took_is_sent_by_the_next_run(checkout, website):
+def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website):
     checkout.configure(WRONG)
     website.answer("/hook", "later", status=503)
     _, mail = checkout.run(TCP)
-    assert "alert: not sent to the webhook: it answers 503 Service Unavailable: later, and not that" in mail
+    assert "alert: not sent to the webhook: alert not confirmed, response 503 Service Unavailable: later\n" in mail
     website.answer("/hook", "ok")
     _, mail = checkout.run(TCP)
     assert mail.endswith("alert: sent to the webhook\n")
 
 
-def test_somebody_else_than_sentry_takes_no_alert(checkout, website):
-    """A portal that answers everything with 200."""
+def test_a_server_other_than_sentry_takes_no_alert(checkout, website):
+    """A portal that responds to everything with 200."""
     website.answer("/api/1/envelope/", "<title>log in</title>")
     checkout.environment["SENTRY_DSN"] = f"http://key@{website.url('/').removeprefix('http://')}1"
     checkout.configure(WRONG)
     _, mail = checkout.run(TCP)
-    assert "alert: not sent to Sentry: it answers 200 OK: <title>log in</title>, and not that it took the alert" in mail
+    assert "alert: not sent to Sentry: alert not confirmed, response 200 OK: <title>log in</title>\n" in mail
     assert "alert: sent to the webhook" in mail
 
 
@@ -79,8 +79,8 @@ def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
 
 @reliability(
     "Scheduled runs",
-    fault="the configuration file is no TOML, a pipe, or names a secret that is gone",
-    promise="what can still be read of it says where the alert goes",
+    fault="the configuration file is not TOML, a pipe, or names a secret that is missing",
+    promise="the alert goes to the channels that can still be read from it",
 )
 def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
     path = tmp_path / "servermonitoring.toml"
@@ -91,7 +91,7 @@ def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
         f"[website.home\n[sentry]\ndsn = 'file:{tmp_path}/dsn'\n[alerts]\nwebhook = 'https://chat.example.com/${{KEY}}'\n"
         f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n"
     )
-    settings = Settings()
+    settings = AlertSettings()
     assert (settings.dsn, settings.webhook, settings.state_directory) == (
         "https://key@sentry.example.com/1", "https://chat.example.com/of-the-test", tmp_path / "state",
     )  # fmt: skip
@@ -100,12 +100,12 @@ def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
         _ = settings.dsn
     path.unlink()
     os.mkfifo(path)
-    assert Settings().webhook == ""
+    assert AlertSettings().webhook == ""
 
 
 def test_what_others_could_have_written_is_no_memory(tmp_path):
     now = time.time()
-    kept = Repetition("healthchecks", tmp_path)
+    kept = SentAlerts("healthchecks", tmp_path)
     kept.remember("full", now)
     assert kept.age("full", now + 10) == 10
     assert kept.age("other", now + 10) is None
@@ -123,13 +123,13 @@ def test_what_others_could_have_written_is_no_memory(tmp_path):
 
 
 def test_reminders_are_those_of_checks(tmp_path):
-    kept = Repetition("healthchecks", tmp_path)
+    kept = SentAlerts("healthchecks", tmp_path)
     start = time.time() - 10 * 86400
     due = [minute for minute in range(0, 3 * 1440, 10) if is_sent(kept, start + minute * 60)]
     assert due == [0, 60, 360, 1440, 2880]
 
 
-def is_sent(kept: Repetition, now: float) -> bool:
+def is_sent(kept: SentAlerts, now: float) -> bool:
     if kept.age("full", now) is not None:
         return False
     kept.remember("full", now)
@@ -137,7 +137,7 @@ def is_sent(kept: Repetition, now: float) -> bool:
 
 
 def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
-    kept = Repetition(str(tmp_path), tmp_path / "missing")
+    kept = SentAlerts(str(tmp_path), tmp_path / "missing")
     now = time.time()
     try:
         kept.remember("full", now)

@@ -1,4 +1,4 @@
-"""The scheduled command: silent after a run that finished and recorded its end; else it says why, and alerts."""
+"""The scheduled command: silent after a run that recorded its end; else it prints the fault and sends an alert."""
 
 import fcntl
 import os
@@ -40,10 +40,10 @@ def test_broken_environment(checkout):
     status, mail = checkout.run(TCP)
     assert status == 1
     assert "ImportError: libz.so.1: cannot open shared object file" in mail
-    assert "the run ended with exit status 1 before it had recorded anything" in mail
+    assert "the run ended with exit status 1 before it recorded any result" in mail
     assert mail.endswith("alert: sent to the webhook\n")
     (message,) = checkout.run_alerts()
-    assert message.endswith("anything: ImportError: libz.so.1: cannot open shared object file")
+    assert message.endswith("any result: ImportError: libz.so.1: cannot open shared object file")
     checkout.pytest(script)
     assert checkout.run(TCP) == (0, "")
     assert list(checkout.state.glob("scheduled-*")) == []
@@ -52,7 +52,7 @@ def test_broken_environment(checkout):
 @reliability(
     "Scheduled runs",
     fault="modules that start with the interpreter fail (sitecustomize, .pth files, $PYTHONHOME)",
-    promise="the scheduled command itself works, and alerts",
+    promise="the scheduled command itself works and sends an alert",
 )
 def test_a_broken_start_of_python_does_not_reach_the_command(checkout):
     checkout.environment |= {"PYTHONHOME": "/nonexistent", "PYTHONPATH": str(checkout.folder)}
@@ -62,7 +62,9 @@ def test_a_broken_start_of_python_does_not_reach_the_command(checkout):
     assert len(checkout.run_alerts()) == 1
 
 
-@reliability("Scheduled runs", fault="the environment is gone", promise="the system's own Python says so, and alerts")
+@reliability(
+    "Scheduled runs", fault="the environment is gone", promise="the system's own Python reports it and sends an alert"
+)
 def test_no_environment(checkout):
     (checkout.folder / ".venv/bin/python").unlink()
     (checkout.folder / ".venv/bin/pytest").unlink()
@@ -76,8 +78,8 @@ def test_no_environment(checkout):
 
 @reliability(
     "Scheduled runs",
-    fault="the configuration is wrong, or no TOML at all",
-    promise="cron's mail says what is wrong, and the receiver that can still be read gets an alert",
+    fault="the configuration is wrong, or not TOML",
+    promise="cron's mail says what is wrong, and the channels that can still be read get an alert",
 )
 @pytest.mark.parametrize(
     ("toml", "wrong"),
@@ -108,12 +110,12 @@ def test_another_run_is_alive(checkout):
 @reliability(
     "Scheduled runs",
     fault="a check ends the whole process, with status 0 or by a signal",
-    promise="the scheduled command says so and alerts, whatever the exit status",
+    promise="the scheduled command reports it and sends an alert, whatever the exit status",
 )
 @pytest.mark.parametrize(
     ("line", "expected", "said"),
     [
-        ("os._exit(0)", 1, "exit status 0 before it had recorded anything"),
+        ("os._exit(0)", 1, "exit status 0 before it recorded any result"),
         ("os.kill(os.getpid(), signal.SIGKILL)", 137, "was killed by signal 9 (SIGKILL)"),
     ],
     ids=["exit", "kill"],
@@ -129,13 +131,13 @@ def test_a_run_that_ends_in_the_middle(checkout, line, expected, said):
 def test_nothing_to_check_is_no_success(checkout):
     status, mail = checkout.run(TCP, "-k", "nothing")
     assert status == 5
-    assert "before it had recorded anything" in mail
+    assert "before it recorded any result" in mail
 
 
 @reliability(
     "Scheduled runs",
     fault="a run hangs",
-    promise="it is ended, with all that it started in its group, and an alert says so",
+    promise="it is stopped, with all processes of its group, and an alert says so",
 )
 def test_a_run_that_hangs(checkout):
     """While its files are collected: no timeout of the suite holds there."""
@@ -148,7 +150,7 @@ def test_a_run_that_hangs(checkout):
     )
     status, mail = checkout.run("--timeout", "5", name)
     assert status == 124
-    assert "the run did not end within 5 s, and was ended" in mail
+    assert "the run exceeded its timeout of 5 s and was stopped" in mail
     assert len(checkout.run_alerts()) == 1
     for pid in map(int, pids.read_text().split()):
         until(lambda pid=pid: is_dead(pid), 60)
@@ -162,7 +164,7 @@ def is_dead(pid: int) -> bool:
 
 
 def test_ended_from_outside_the_run_records_what_it_has(checkout):
-    """As systemd does when it stops the unit: one SIGINT, no alert, for whoever did it knows."""
+    """As systemd does when it stops the unit: one SIGINT and no alert, as the person who stops it knows."""
     started = checkout.folder / "started"
     name = checkout.check(
         PASSES.replace("pass", f"open({str(started)!r}, 'w').close(); time.sleep(600)").replace(
@@ -176,7 +178,7 @@ def test_ended_from_outside_the_run_records_what_it_has(checkout):
     process.terminate()
     mail, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "the run was cut off with exit status 2" in mail
+    assert "the run was interrupted with exit status 2: not all checks were run" in mail
     assert (checkout.page / "index.html").exists()
     assert checkout.run_alerts() == []
 
@@ -184,14 +186,14 @@ def test_ended_from_outside_the_run_records_what_it_has(checkout):
 @reliability(
     "Scheduled runs",
     fault="history and page cannot be written",
-    promise="the run is no success: cron's mail says what is not stored, and the run's own alerts go out",
+    promise="the run fails: cron's mail says what is not stored, and the run's own alerts are sent",
 )
 def test_a_run_that_cannot_record(checkout):
     checkout.configure(NOBODY, state="/proc/nowhere")
     checkout.page.write_text("no directory")
     status, mail = checkout.run(TCP)
     assert status == 1
-    assert "the run finished, but could not store, show or send all of it" in mail
+    assert "the run finished but could not store, show or send all results: " in mail
     assert "state directory /proc/nowhere cannot be used" in mail
     assert "no page" in mail
     labels = {each["label"] for each in checkout.alerts()}
@@ -204,10 +206,10 @@ def test_a_run_that_cannot_record(checkout):
 @reliability(
     "Scheduled runs",
     fault="standard output and error of cron's job are closed or full",
-    promise="the alert goes out all the same",
+    promise="the alert is sent nevertheless",
 )
 @pytest.mark.parametrize("redirect", [">&- 2>&- <&-", ">/dev/full 2>&1", "2>&- | true"])
-def test_nobody_hears_the_command(checkout, redirect):
+def test_the_output_goes_nowhere(checkout, redirect):
     checkout.configure(WRONG)
     checkout.run(TCP, redirect=redirect)
     assert len(checkout.run_alerts()) == 1
@@ -218,8 +220,8 @@ def test_nobody_hears_the_command(checkout, redirect):
 
 @reliability(
     "Scheduled runs",
-    fault="the directory from which the command is started is gone, so that pytest could not even begin",
-    promise="the run is as ever: the command goes to its own checkout first",
+    fault="the working directory of the command is gone, so that pytest could not start",
+    promise="the run is normal: the command changes to its own checkout first",
 )
 def test_deleted_working_directory(checkout, tmp_path):
     gone = tmp_path / "gone"

@@ -44,13 +44,15 @@ def test_the_key_goes_into_the_header():
         ("https://sentry.example.com/1", "has no key before its host"),
         (f"https://{KEY}@sentry.example.com/", "does not end with the number of a project"),
         (f"https://{KEY}@sentry.example.com/{KEY}x", "does not end with the number of a project"),
-        (f"https://{KEY}@sentry.example.com:{KEY}/1", "is no URL"),
-        (f"https://{KEY}@[::1/1", "is no URL"),
+        (f"https://{KEY}@sentry.example.com:{KEY}/1", "is not a URL"),
+        (f"https://{KEY}@[::1/1", "is not a URL"),
         ("Sentry", "does not begin with https://"),
     ],
 )
 def test_what_is_wrong_is_told_without_the_key(text, wrong):
-    with pytest.raises(ValueError, match=r"^the DSN .*: https://KEY@HOST/PROJECT is what Sentry shows") as raised:
+    with pytest.raises(
+        ValueError, match=r"^the DSN .*: write https://KEY@HOST/PROJECT, as Sentry shows under Client Keys$"
+    ) as raised:
         Dsn.parse(text)
     assert wrong in str(raised.value)
     assert KEY not in str(raised.value)

@@ -46,7 +46,7 @@ def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink
     for _ in range(144):
         for alert in runs.run(result()):
             sentry.capture(event(alert))
-    assert sentry.drain(20).sent == 3
+    assert sentry.outbox.deliver(20).sent == 3
     assert [(issue.title, issue.events) for issue in bugsink.issues()] == [
         ("website[home]: answers 502 instead of 200", 3)
     ]

@@ -343,7 +343,10 @@ def test_an_answer_that_is_not_sentrys_is_said_and_the_alert_arrives_later(shops
     with Relay(bugsink.dsn) as relay:
         relay.answer(200, body=b"<html>Welcome to the network of this hotel</html>")
         shops.alert(relay.dsn).say(a="closed")
-        assert "Sentry: 1 waiting; answers 200 OK without saying that it took the alert" in shops.run().output
+        assert (
+            "Sentry: 1 waiting; responds with 200 OK without confirming the alert: check its address"
+            in shops.run().output
+        )
         relay.well()
         assert "Sentry: 1 sent" in shops.run().output
     assert [issue.events for issue in bugsink.issues()] == [1]

@@ -78,8 +78,8 @@ def test_every_text_has_a_length(tmp_path):
     """By the reader of the file, whatever key it stands at; and so have texts that a variable brings."""
     problems = wrong(tmp_path, f"[shop.a]\nurl = '{'x' * 100_001}'\nlist = [['{'y' * 100_001}']]\n")
     assert problems == [
-        "[shop.a] url: is a text of 100001 characters, at most 100000",
-        "[shop.a] list[0][0]: is a text of 100001 characters, at most 100000",
+        "[shop.a] url: is a text of 100001 characters, maximum 100000",
+        "[shop.a] list[0][0]: is a text of 100001 characters, maximum 100000",
     ]
 
 
@@ -126,7 +126,7 @@ OUT_OF_BOUNDS = {
     "no closing quote at the end": ('[shop.a]\nurl = "x', 'a text has no closing quote: write "text" (at '),
     "no quotes": ("[shop.a]\nurl = http://x/", "is not TOML: "),
     "no closing bracket": ("[shop.a]\nneeds = ['shop.b'", "is not TOML: a list has no closing bracket: ]"),
-    "a table twice": ("[shop.a]\n[shop.b]\n[shop.a]", "is not TOML: [shop.a] is there twice"),
+    "a table twice": ("[shop.a]\n[shop.b]\n[shop.a]", "is not TOML: [shop.a] appears twice"),
 }  # fmt: skip
 
 
