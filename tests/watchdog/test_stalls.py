@@ -162,14 +162,14 @@ from watchdog.cli import main
 def send(event, _arguments):
     if event in ("import", "open") and not over:
         os.kill(os.getpid(), signal.SIGHUP)
-    if event == "os.listdir":  # the first look has begun
+    if event == "os.listdir":  # the first scan has begun
         over.append(event)
 over = []
 sys.addaudithook(send)
 sys.exit(main(sys.argv[2:]))
 """
     watch = watching(start=[sys.executable, "-c", code])
-    watch.said("read the rules anew")
+    watch.said("reloaded the rules")
     assert watch.process.poll() is None
     hung = kennel.stand_in()
     watch.write_rules(HUNG)
@@ -224,11 +224,11 @@ sys.exit(main(sys.argv[4:]))
 
 
 @watchdog(
-    fault="what the kernel tells of one process never returns (its disk hangs)",
-    promise="all others are judged, SIGTERM ends the watchdog, and the process itself is judged when it answers",
+    fault="a read about one process in /proc never returns (its disk hangs)",
+    promise="all others are watched, SIGTERM ends the watchdog, and the process itself is watched when it responds",
 )
 @pytest.mark.parametrize("name", ["cmdline", "smaps_rollup"])
-def test_a_process_that_does_not_answer(kennel, watching, name):
+def test_a_process_that_does_not_respond(kennel, watching, name):
     stuck, *others = [kennel.stand_in() for _ in range(3)]
     release = kennel.home / "release"
     start = [sys.executable, "-c", HANGING, f"/proc/{stuck.pid}/{name}", release]
@@ -244,7 +244,7 @@ def test_a_process_that_does_not_answer(kennel, watching, name):
     assert ends(watch.process) == 0
 
 
-def test_sigterm_while_a_process_does_not_answer(kennel, watching):
+def test_sigterm_while_a_process_does_not_respond(kennel, watching):
     stuck = kennel.stand_in()
     start = [sys.executable, "-c", HANGING, f"/proc/{stuck.pid}/cmdline", kennel.home / "never"]
     watch = watching(HUNG, start=start)
