@@ -48,7 +48,7 @@ def alert_destination(table: dict[str, Any], unresolved: str = "") -> AlertDesti
 
 
 # Keys of the suite's check of the watchdog, which share the table: the suite validates them.
-_CHECK = {
+CHECK_KEYS = {
     "max_kills_per_hour", "timeout", "slow", "failure_threshold", "success_threshold", "retries", "needs", "group",
     "maintenance",
 }  # fmt: skip
@@ -87,12 +87,12 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
     table = _table(tables, "watchdog", problems)
     rules = []
     for name, content in table.items():
-        if name in _CHECK:
+        if name in CHECK_KEYS:
             continue
         if isinstance(content, dict):
             rules.append(_rule(name, content, problems))
         else:
-            hint = nearest(name, _CHECK)
+            hint = nearest(name, CHECK_KEYS)
             problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
 

@@ -129,30 +129,17 @@ _GAUGES: tuple[tuple[str, str, Callable[[Known], float | None]], ...] = (
 
 def _of_watchdog(directory: Path) -> Iterator[str]:
     """From the files that docs/watchdog.md describes; nothing where no watchdog was ever started."""
-    seen = _seen(directory)
-    if seen is None:
+    beat = watchdog_state.heartbeat(directory)
+    if beat is None:
         return
     yield from _family(
-        "watchdog_last_seen_timestamp_seconds", "gauge", "Last sign of life of the watchdog.", [({}, seen)]
+        "watchdog_last_seen_timestamp_seconds", "gauge", "Last sign of life of the watchdog.", [({}, beat.time)]
     )
-    kills = _kills(directory)
+    kills = Counter((kill.rule, kill.reason) for kill in watchdog_state.kills(directory))
     yield from _family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
     )  # fmt: skip
-
-
-def _seen(directory: Path) -> float | None:
-    try:
-        return float((watchdog_state.raw_heartbeat(directory) or {})["time"])
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return None
-
-
-def _kills(directory: Path) -> Counter[tuple[str, str]]:
-    """How many by rule and reason, of the newest; lines that are rubbish are passed over."""
-    found = watchdog_state.raw_kills(directory)
-    return Counter((str(each["rule"]), str(each["reason"])) for each in found if {"rule", "reason"} <= each.keys())
 
 
 def _labels(known: Known) -> dict[str, str]:

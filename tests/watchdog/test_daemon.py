@@ -202,6 +202,7 @@ def test_kills_are_read_past_rubbish(tmp_path):
     (tmp_path / "kills.jsonl").write_text("\n".join([lines[0], *rubbish, lines[1], '{"time": 3']))
     assert [each.time for each in kills(tmp_path, 0)] == [100, 200]
     assert [each.time for each in kills(tmp_path, 150)] == [200]
-    assert kills(tmp_path / "none", 0) == []
+    assert [each.time for each in kills(tmp_path, 0, 150)] == [100]
+    assert list(kills(tmp_path / "none", 0)) == []
     (tmp_path / "watchdog.json").write_text("{")
     assert heartbeat(tmp_path) is None

@@ -141,16 +141,16 @@ def test_kills_are_bounded(kennel, watching):
     assert [kill["pid"] for kill in watch.kills()] == [hung.pid]
     assert {path.name for path in state.glob("kills*")} == {"kills.jsonl", "kills.jsonl.1"}
     assert [kill.pid for kill in kills(state, since=2.0)] == [hung.pid]
-    assert len(kills(state, since=0.0)) > 10_000
+    assert len(list(kills(state, since=0.0))) > 10_000
 
 
 def test_newest_kills_are_read_from_both_files(tmp_path):
     for name, time_ in (("kills.jsonl.1", 1.0), ("kills.jsonl", 2.0)):
         (tmp_path / name).write_text(json.dumps({**KILL._asdict(), "time": time_}) + "\n")
     record_kill(tmp_path, KILL)
-    assert [kill["time"] for kill in watchdog_state.raw_kills(tmp_path)] == [1.0, 2.0, 100.0]
+    assert [kill.time for kill in kills(tmp_path)] == [1.0, 2.0, 100.0]
     size = (tmp_path / "kills.jsonl").stat().st_size
-    assert [kill["time"] for kill in watchdog_state.raw_kills(tmp_path, size + 10)] == [2.0, 100.0]
+    assert [kill.time for kill in kills(tmp_path, most=size + 10)] == [2.0, 100.0]
 
 
 @watchdog(fault="SIGHUP comes while the watchdog starts", promise="it lives, and reads the rules again when it can")

@@ -4,18 +4,20 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from healthchecks.plugin.dashboard.kills import kills
 from healthchecks.plugin.dashboard.snapshot import Situation
 from healthchecks.plugin.history import Change, Past, RunRecord
 from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
 from servermonitoring.values import in_words
+from servermonitoring.watchdog_state import kills
 
 _MISSING = 2.5  # intervals without a run, from which runs are missing
 _ENOUGH = 5  # runs, to say what is missing
 _MOST = 60  # entries on the page
 _ALONE = 3  # checks that change alike in one run and are still told one by one
 _LONGEST = 200  # characters of a message
+_LONGEST_KILL = 300  # characters of each text of a kill
+_MOST_READ = 1_000_000  # bytes of the kills, from the end: some two thousand kills
 
 
 class Entry(NamedTuple):
@@ -92,8 +94,11 @@ def _of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator[Entr
 
 def _of_watchdog(situation: Situation, since: float) -> Iterator[Entry]:
     if situation.state_directory:
-        for each in kills(situation.state_directory, since, situation.now + situation.seconds + 60):
-            text = f"{each.name}: {each.message}" if each.name else each.message
+        until = situation.now + situation.seconds + 60
+        found = kills(situation.state_directory, since, until, _MOST_READ)
+        for each in sorted(found, key=lambda kill: kill.time):
+            name, message = each.name[:_LONGEST_KILL], each.message[:_LONGEST_KILL]
+            text = f"{name}: {message}" if name else message
             yield Entry(each.time, "unknown", "watchdog killed", (), text, None)
 
 
