@@ -41,7 +41,7 @@ class Backlog(Generic[T]):
 
     def __init__(self, work: Callable[[T], None], most: int) -> None:
         self._work, self._queue = work, queue.Queue[T](most)
-        self._dropped = 0
+        self._dropped_count = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -51,14 +51,14 @@ class Backlog(Generic[T]):
             self._queue.put_nowait(item)
         except queue.Full:
             with self._lock:
-                self._dropped += 1
+                self._dropped_count += 1
             return False
         return True
 
-    def take_dropped(self) -> int:
+    def take_dropped_count(self) -> int:
         """Return how many items were dropped since the last call."""
         with self._lock:
-            dropped, self._dropped = self._dropped, 0
+            dropped, self._dropped_count = self._dropped_count, 0
         return dropped
 
     def finish(self, budget: float) -> bool:

@@ -50,7 +50,7 @@ class LogStream(logging.Handler):
         self._lines.finish(_BUDGET)
 
     def _write(self, text: str) -> None:
-        if dropped := self._lines.take_dropped():
+        if dropped := self._lines.take_dropped_count():
             text = f"{dropped} lines of the log were dropped: nobody read stderr in time\n{text}"
         rest = f"{text}\n".encode(errors="backslashreplace")
         with contextlib.suppress(OSError):  # closed, or a full disk: nobody will ever read it

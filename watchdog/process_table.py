@@ -25,7 +25,7 @@ class ProcessTable:
     def __init__(self) -> None:
         self.known: dict[int, Process] = {}
         self._young: dict[int, Process] = {}
-        self._changed: list[Process] = []  # not returned yet
+        self._changes: list[Process] = []  # not returned yet
         self._newest: deque[tuple[float, int]] = deque([(0.0, 0)] * 2)  # when, and the newest pid then
         self._listed_at = self._refreshed_at = float("-inf")
         self._turn: list[int] = []  # pids still to be read again in this round
@@ -39,7 +39,7 @@ class ProcessTable:
             self._listed_at = float("-inf")  # the next refresh lists all, so that nothing is lost
             raise
         self._refreshed_at = now
-        changed, self._changed = self._changed, []
+        changed, self._changes = self._changes, []
         return changed
 
     def _new(self, now: float) -> list[int]:
@@ -78,7 +78,7 @@ class ProcessTable:
                 self._young.pop(pid, None)
             elif before is None or _other(process, before):
                 self.known[pid] = self._young[pid] = process
-                self._changed.append(process)
+                self._changes.append(process)
 
     def _next_in_turn(self, now: float) -> list[int]:
         if not self._turn:

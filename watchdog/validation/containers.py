@@ -27,7 +27,7 @@ _LOCAL = {
     "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "squashfs", "tmpfs",
     "xfs", "zfs",
 }  # fmt: skip
-_hidden: deque[tuple[int, int]] = deque(maxlen=1000)  # (pid, start) of browsers for which this was logged
+_logged_browsers: deque[tuple[int, int]] = deque(maxlen=1000)  # (pid, start) of browsers for which this was logged
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -75,8 +75,8 @@ def _earlier(found: RecordSummary, seconds: float) -> RecordSummary:
 
 
 def _log_hidden(browser: Browser, why: str) -> None:
-    if browser.main[:2] not in _hidden:
-        _hidden.append(browser.main[:2])
+    if browser.main[:2] not in _logged_browsers:
+        _logged_browsers.append(browser.main[:2])
         log.error(
             "validations of %s, process %d, cannot be read, so only its memory limit applies: it has a directory of "
             "records of its own (container, PrivateTmp=): %s", browser.main.name, browser.main.pid, why,

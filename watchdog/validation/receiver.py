@@ -124,7 +124,7 @@ class Validations:
 
     def __init__(self) -> None:
         self._times: dict[Key, float] = {}
-        self._saved: dict[str, float] = {}
+        self._last_saved: dict[str, float] = {}
         self._lock = threading.Lock()  # the socket is read by a thread of its own
 
     def receive(self, message: bytes, uid: int) -> None:
@@ -164,9 +164,9 @@ class Validations:
         """Write all to the state directory, for the next watchdog. Raise OSError."""
         with self._lock:
             content = {f"{pid}-{start}": round(time, 2) for (pid, start), time in self._times.items()}
-        if content != self._saved:
+        if content != self._last_saved:
             write_whole(state / _FILE, json.dumps(content), durable=False)
-            self._saved = content
+            self._last_saved = content
 
     def load(self, state: Path) -> bool:
         """Load the validations of living processes that an earlier watchdog saved; return whether there are any.
