@@ -24,7 +24,7 @@ _HEAD = (
 
 
 class FirstStart:
-    """Nothing is killed before its end, in seconds of uptime."""
+    """The time in which nothing is killed; `end` in seconds of uptime."""
 
     def __init__(self, end: float = 0.0) -> None:
         self._end = end

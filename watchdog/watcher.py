@@ -29,7 +29,7 @@ _LONGEST_FINISH = 20.0  # seconds in addition to the grace
 
 
 class Watcher:
-    """All that is known between two scans."""
+    """Scans the browsers, and keeps what is known between two scans."""
 
     def __init__(self, rules: list[Rule], state: Path | None, *, dry_run: bool = False) -> None:
         self.browsers = Browsers(rules)
