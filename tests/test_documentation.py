@@ -207,7 +207,7 @@ def _help(program: str, subcommand: str) -> str | None:
 def test_links_lead_somewhere():
     """To a file that is there, and to a heading that it has."""
     wrong = []
-    for path in [*DOCUMENTS, ROOT / "ARCHITECTURE.md"]:
+    for path in [*DOCUMENTS, ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md"]:
         for target in re.findall(r"\]\(([^)#\s]*(?:#[\w-]+)?)\)", path.read_text()):
             name, _, anchor = target.partition("#")
             if "://" in target:

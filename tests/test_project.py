@@ -48,6 +48,17 @@ def test_the_changelog_begins_with_this_version():
     assert first[1] in (__version__, "Unreleased")
 
 
+def test_the_changelog_has_the_form_of_keep_a_changelog():
+    """Its sections by their names and in their order, below them one line for each change."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for version in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        sections = re.findall(r"^### (.*)", version, re.MULTILINE)
+        assert sections == [name for name in order if name in sections]
+        for line in version.splitlines()[1:]:
+            assert re.match(r"### |- \S.*\.$|[A-Z][\w,./ ]*:$|$", line), line
+
+
 def test_the_classifiers_exist_and_say_what_the_rest_says():
     mine = PROJECT["classifiers"]
     assert set(mine) - set(classifiers) == set()
@@ -58,6 +69,14 @@ def test_the_classifiers_exist_and_say_what_the_rest_says():
         r'"(3\.\d+)"', re.search(r"^ +test:\n.*?python: \[(.*?)\]", WORKFLOW, re.MULTILINE | re.DOTALL)[1]
     )
     assert [python for python in pythons if python not in tried] == []
+
+
+def test_the_workflow_does_what_is_there():
+    """Its make targets and programs exist, and a program that needs root leaves nothing of root's below .cache/."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"run: make (\w+)", WORKFLOW)) == {"lint", "test"} <= targets
+    assert re.findall(r"run: sudo (.*?)  #", WORKFLOW) == ["ci/install-test-tools test-tools.txt"]
+    assert (ROOT / "ci/test-tools.txt").exists()
 
 
 def test_what_reaches_into_pytest_has_an_upper_bound():

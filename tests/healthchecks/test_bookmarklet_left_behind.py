@@ -28,8 +28,16 @@ DOWNLOADS = """
         click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
         click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
         window.open("/attachment/window");
-        setTimeout(() => { location = "/attachment/location"; }, 3000);  // sooner it could take the place of the link
-        setTimeout(() => { document.title = "over"; }, 7000);
+        const asked = async (...ways) => {
+            const paths = await fetch("/asked").then(answer => answer.json(), () => []);
+            if (ways.every(way => paths.includes("/attachment/" + way))) return;
+            await new Promise(resolve => setTimeout(resolve, 100));
+            await asked(...ways);
+        };
+        asked("frame", "link", "window").then(() => {
+            location = "/attachment/location";  // sooner it could take the place of the link
+            asked("location").then(() => setTimeout(() => { document.title = "over"; }, 3000));
+        });
     '''
 
 
@@ -66,7 +74,7 @@ WAYS = ("frame", "link", "window", "location")
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_downloads_are_not_stored(run_suite, website, tmp_path):
     (tmp_path / "test_downloads.py").write_text("\n".join(line[4:] for line in DOWNLOADS.splitlines()))
-    toml = table("page", "downloads", url=website.url("/bookmarklet"), timeout=60)
+    toml = table("page", "downloads", url=website.url("/bookmarklet"), timeout=150)
     outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
     assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
     outcome.assert_well("downloads[downloads]")
@@ -99,10 +107,10 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
 def test_run_that_is_killed(tmp_path, website, number):
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", timeout=60))
-    until(lambda: website.paths, 60, what="the page was asked for")
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", timeout=150))
+    until(lambda: website.paths, 150, what="the page was asked for")
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=120)
 
 
 @reliability(
@@ -115,6 +123,20 @@ def test_run_that_is_killed(tmp_path, website, number):
 def test_timeout_while_it_starts(run_suite, website, milliseconds):
     outcome = run_suite(bookmarklet("short", website, timeout=milliseconds / 1000))
     assert outcome.status != 0
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_timeout_while_the_browser_starts(run_suite, website, tmp_path):
+    """A browser that hangs, with a daemon of its own; the timeout grows until the driver comes to start it."""
+    started, binary = tmp_path / "started", tmp_path / "browser"
+    binary.write_text(f"#!/bin/sh\nsetsid -f sleep 600\ntouch {started}\nexec sleep 600\n")
+    binary.chmod(stat.S_IRWXU)
+    for seconds in (2, 4, 8, 16, 32):
+        outcome = run_suite(bookmarklet("hanging", website, binary=binary, timeout=seconds))
+        if started.exists():
+            break
+    assert started.exists()
+    assert outcome.message("bookmarklet_status[hanging]").startswith("the browser does not start within ")
 
 
 @reliability(

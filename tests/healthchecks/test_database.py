@@ -155,7 +155,7 @@ def test_old_transaction(run, postgresql):
         cursor.execute("begin")
         assert_well(run(READER, max_transaction_age="1h"))
         found = failure(run(READER, max_transaction_age="10ms"))
-    assert found.startswith('transaction of user "admin" is open for ')
+    assert found.startswith('transaction of user "admin" open for ')
     assert found.endswith(", maximum 0.01 s")
 
 

@@ -126,7 +126,7 @@ class Bugsink(Server):
         return super().start()
 
     def await_ready(self) -> None:
-        until(self._answers, 120, what="an answer of Bugsink")
+        until(self._answers, 300, what="an answer of Bugsink")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:

@@ -81,7 +81,7 @@ class Kent(Server):
         return [*ends_with_parent("KILL"), self.python, "-c", _MAIN.format(host=HOST, port=self.port)]
 
     def await_ready(self) -> None:
-        until(self._answers, 120, what="an answer of kent")
+        until(self._answers, 300, what="an answer of kent")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:

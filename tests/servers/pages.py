@@ -149,6 +149,14 @@ def attachment(_visit: Visit) -> Answer:
     return Answer(itertools.repeat(bytes(1_000_000), 60), headers=headers)
 
 
+@page("/asked")
+def asked(_visit: Visit) -> Answer:
+    """For scripts of pages: the paths of all requests since the last `forget()`."""
+    with Handler.lock:
+        lines = (Handler.directory / "requests.jsonl").read_text().splitlines()
+    return as_json([json.loads(line)["path"] for line in lines])
+
+
 @page("/json")
 def json_page(_visit: Visit) -> Answer:
     content = {"status": "ok", "workers": {"busy": 2, "idle": 6}, "queues": [{"name": "mail", "waiting": 3}]}

@@ -88,7 +88,7 @@ class PostgreSQL(Server):
         return self
 
     def await_ready(self) -> None:
-        until(self._answers, 120, what="an answer of PostgreSQL")
+        until(self._answers, 300, what="an answer of PostgreSQL")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:

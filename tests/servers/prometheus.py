@@ -47,7 +47,7 @@ class Prometheus(Server):
                 f"--storage.tsdb.path={self.directory}/data", f"--web.listen-address={HOST}:{self.port}"]  # fmt: skip
 
     def await_ready(self) -> None:
-        until(self._is_ready, 120, what="prometheus")
+        until(self._is_ready, 300, what="prometheus")
 
     def firing(self) -> dict[str, str]:
         """The alerts that are raised now: their summaries by name."""

@@ -157,7 +157,7 @@ class RabbitMQ(Server):
         self.epmd.close()
 
     def await_ready(self) -> None:
-        until(self._answers, 90, what="an answer of RabbitMQ")
+        until(self._answers, 300, what="an answer of RabbitMQ")
 
     def _answers(self) -> bool:
         if self.process and self.process.poll() is not None:

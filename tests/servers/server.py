@@ -21,9 +21,9 @@ import pytest
 from tests import ROOT
 
 HOST = "127.0.0.1"
-_PORTS = range(20000, 32000)  # below the kernel's ephemeral ports, so that no client is given one of ours
-
-
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Each worker's own, or two could find the same one free; below the kernel's ephemeral ports, which clients are given.
+_PORTS = range(20000 + _WORKER % 8 * 1500, 20000 + (_WORKER % 8 + 1) * 1500)
 _given: set[int] = set()  # to servers that may not listen yet
 
 
@@ -86,7 +86,7 @@ def give_to(user: str, path: Path) -> None:
         shutil.chown(path, user)
 
 
-def until(condition: Callable[[], Any], seconds: float = 60, *, what: str = "condition") -> Any:
+def until(condition: Callable[[], Any], seconds: float = 180, *, what: str = "condition") -> Any:
     """Wait for what no event tells; gives back the first true value, raises TimeoutError."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -104,7 +104,7 @@ class Server:
     """
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
-    grace: ClassVar[float] = 15
+    grace: ClassVar[float] = 60
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-test-"))

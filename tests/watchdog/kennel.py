@@ -71,7 +71,7 @@ def needed(name):
     return path
 
 
-def wait_for(condition, seconds=60.0, what=lambda: "it"):
+def wait_for(condition, seconds=180.0, what=lambda: "it"):
     """The first true value of the condition, or a failure."""
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:

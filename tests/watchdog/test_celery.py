@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.server import free_port
 from tests.watchdog.kennel import CHROMIUM_OPTIONS, needed, wait_for
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -42,11 +43,6 @@ TASKS = textwrap.dedent("""
 """)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.fixture
 def broker(kennel):
     """RabbitMQ with its own ports, files and port mapper."""
@@ -73,7 +69,7 @@ def broker(kennel):
     log = (home / "out").open("wb")
     kennel.start([SERVER], env=environment, stdout=log, stderr=log)
     log.close()
-    wait_for(lambda: responds(port), 60, lambda: f"RabbitMQ\n{(home / 'out').read_text()}")
+    wait_for(lambda: responds(port), 300, lambda: f"RabbitMQ\n{(home / 'out').read_text()}")
     return f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
@@ -107,8 +103,8 @@ def test_the_task_fails_and_the_worker_takes_the_next(kennel, watching, site, br
     send = "import sys, tasks; [tasks.scrape.delay(n, u, sys.argv[2:]) for n, u in eval(sys.argv[1])]"
     jobs = repr([("first", site.url + "never"), ("second", site.url)])
     sender = kennel.start([sys.executable, "-c", send, jobs, *CHROMIUM_OPTIONS])
-    assert sender.wait(60) == 0
-    wait_for(lambda: len(notes.read_text().splitlines()) == 2, 150, (kennel.home / "worker.log").read_text)
+    assert sender.wait(180) == 0
+    wait_for(lambda: len(notes.read_text().splitlines()) == 2, 300, (kennel.home / "worker.log").read_text)
     (first, failed, one), (second, loaded, other) = (line.split() for line in notes.read_text().splitlines())
     assert (first, failed, second, loaded) == ("first", "failed", "second", "loaded")
     assert one == other  # the very same worker process

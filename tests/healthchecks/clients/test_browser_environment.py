@@ -22,11 +22,11 @@ def test_no_process_has_a_secret(tmp_path, website, monkeypatch):
     for name in ("MONITOR_PASSWORD", "SENTRY_DSN", "AWS_SESSION", "HTTP_PROXY", "PGPASSWORD"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("SENTRY_DSN", "")  # so that nothing is sent
-    page = website.url("/slow?seconds=60")
-    keys = {"url": page, "bookmarklet": BOOKMARKLET, "expect": "x", "timeout": 60}
+    page = website.url("/slow?seconds=150")
+    keys = {"url": page, "bookmarklet": BOOKMARKLET, "expect": "x", "timeout": 150}
     run = start_suite(tmp_path, table("bookmarklet", "one", **keys))
     try:
-        until(lambda: website.paths, 60, what="the page was asked for")
+        until(lambda: website.paths, 150, what="the page was asked for")
         seen = [_of(each) for each in psutil.Process(run.pid).children(recursive=True)]
     finally:
         run.terminate()

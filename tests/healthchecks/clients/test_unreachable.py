@@ -11,9 +11,10 @@ from tests.servers.server import program
 ADDRESS = "192.0.2.1"  # for documentation only, by RFC 5737
 PROBE = """
 import sys
-from healthchecks.clients import amqp, postgresql
+from healthchecks.clients import rabbitmq
 from healthchecks.clients.connection import connect
 from healthchecks.clients.http.client import Client, Question
+from healthchecks.clients.postgresql import connection as postgresql
 from healthchecks.clients.connection import Progress, Step
 from healthchecks.test_website import Website
 
@@ -28,7 +29,7 @@ def database():
         pass
 
 def broker():
-    with amqp.session(amqp.Access(HOST, 5000, "u", "p")):
+    with rabbitmq.session(rabbitmq.Access(HOST, 5000, "u", "p")):
         pass
 
 for probe in (http, database, broker, lambda: connect(Progress(HOST, 5000), Step.ANSWER)):

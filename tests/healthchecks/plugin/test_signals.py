@@ -34,7 +34,8 @@ SENDER = """
     import signal
 
     import pytest
-    from healthchecks.plugin import finishing, starting, telling
+    from healthchecks.plugin import shutdown, startup
+    from healthchecks.plugin.alerting import dispatcher
     from healthchecks.plugin.run import Run
 
     def send():
@@ -55,14 +56,14 @@ SENDER = """
 
 # When the signal comes: by which line of conftest.py, and how many of the two checks have a result then.
 MOMENTS = {
-    "while the run is prepared": ("send_before(starting, '_begin_page')", 0),
+    "while the run is prepared": ("send_before(startup, '_begin_page')", 0),
     "while a result is recorded": ("send_before(Run, 'record')", 1),
     "between two tests": ("def pytest_runtest_logfinish(nodeid): 'bad' in nodeid and send()", 1),
-    "while alerts are decided": ("send_before(telling.Telling, 'tell')", 2),
-    "while the history is written": ("send_before(finishing, '_remember')", 2),
-    "while the page is written": ("send_before(finishing, '_publish')", 2),
+    "while alerts are decided": ("send_before(dispatcher.Telling, 'tell')", 2),
+    "while the history is written": ("send_before(shutdown, '_remember')", 2),
+    "while the page is written": ("send_before(shutdown, '_publish')", 2),
     "in a hook of the user at the end": ("def pytest_sessionfinish(): send()", 2),
-    "while alerts are delivered": ("send_before(telling.Telling, 'deliver')", 2),
+    "while alerts are delivered": ("send_before(dispatcher.Telling, 'deliver')", 2),
 }
 
 
@@ -155,9 +156,9 @@ def test_signal_after_the_grace_ends_at_once(shop):
         """
         import time
         import pytest
-        from healthchecks.plugin import interruption
+        from healthchecks.plugin import signals
 
-        interruption._GRACE = 0.0
+        signals._GRACE = 0.0
 
         def pytest_sessionfinish():
             while True:

@@ -91,7 +91,8 @@ def test_names_that_the_spool_does_not_write_are_none_of_its_own(name):
 MEASURE = """
     import sys
     from pathlib import Path
-    from servermonitoring import sentry, webhook
+    from servermonitoring.delivery import webhook
+    from servermonitoring.sentry import client as sentry
     to = {"Sentry": sentry.Sentry, "webhook": webhook.Webhook}[sys.argv[1]]
     tally = to(sys.argv[2], Path(sys.argv[3])).drain(60)
     peak, = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -352,3 +352,25 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
     assert "the history was damaged: put aside as" in shops.run("numbers.sql", "--monitoring-no-alerts").output
     assert "damaged" not in shops.run("numbers.sql", "--monitoring-no-alerts").output
     assert len(rows(shops.state, "runs")) == 3
+
+
+@pytest.mark.parametrize(("patience", "hanging"), [("_PATIENCE", "look"), ("_PATIENCE_AT_WORK", "remember")])
+def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, hanging):
+    """A disk that never answers; stood in for by a wait, since a frozen one would keep the process for good."""
+    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_well():\n    pass\n")
+    suite.write(
+        "conftest.py",
+        f"""
+        import threading
+        from healthchecks.plugin import shutdown
+
+        shutdown.{patience} = 0.2
+        shutdown.history.{hanging} = lambda *_: threading.Event().wait()
+        """,
+    )
+    outcome = suite.run("test_mine.py", "--monitoring-no-alerts")
+    assert outcome.status == 0, outcome.output
+    assert "history.sqlite: no answer within 0.2 s; the results of this run are kept, and stored when" in outcome.output
+    assert "The one check is well" in (suite.page / "index.html").read_text()
+    (suite.folder / "conftest.py").unlink()
+    assert "stored 1 earlier run that had to wait" in suite.run("test_mine.py", "--monitoring-no-alerts").output
