@@ -1,7 +1,10 @@
-"""Lock that keeps a second run from starting; its error names the first."""
+"""The instance lock: one run, or one watchdog, for each state directory."""
 
+import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -10,48 +13,58 @@ from servermonitoring.values import in_words
 EXIT_STATUS = 6
 
 
-class AnotherRun(Exception):  # noqa: N818 - it names what was found
-    """Another run holds the lock."""
+class AlreadyRunningError(Exception):
+    """Another process holds the lock."""
 
 
-class RunLock:
-    """A lock held from the first probe to the end of the process; no child of a check inherits it.
+class InstanceLock:
+    """Held from `take` to the end of the process; no child of the process inherits it.
 
-    flock() belongs to every process that holds the open file: a forked child closes it at once, a program that it
-    executes by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon as anything in this
+    flock() belongs to every process that has the open file: a forked child closes it at once, a child that executes a
+    program by O_CLOEXEC. A POSIX record lock would not be inherited either, but is lost as soon as anything in this
     process opens and closes the file.
     """
 
-    def __init__(self, directory: Path, name: str = "run.lock") -> None:
-        self.path = directory / name
+    def __init__(self, directory: Path, name: str = "run.lock", holder: str = "run of the health checks") -> None:
+        """`holder` names what holds the lock, in the message about another one."""
+        self.path, self._holder = directory / name, holder
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Take the lock. Raise AnotherRun at once if a run holds it, OSError if the file cannot be created."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        """Take the lock; never wait. Raise AlreadyRunningError, or OSError if there can be no such file."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         descriptor = os.open(self.path, flags, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 100).decode(errors="replace")
+            self._lock(descriptor)
+        except BaseException:
             os.close(descriptor)
-            raise AnotherRun(_describe(holder)) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} {time.time():.0f}".encode())
+            raise
         self._descriptor = descriptor
         os.register_at_fork(after_in_child=self.release)
 
+    def _lock(self, descriptor: int) -> None:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is not a file", str(self.path))
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(descriptor, 100).decode(errors="replace")
+            raise AlreadyRunningError(f"another {self._holder} is alive{_details(text)}") from None
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the note
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()} {time.time():.0f}".encode())
+
     def release(self) -> None:
-        """Close this process's descriptor; the last one of the file releases the lock."""
+        """Close this process's descriptor; the lock ends with the last one of the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
-def _describe(holder: str) -> str:
+def _details(note: str) -> str:
     try:
-        pid, started = holder.split()
+        pid, started = note.split()
         age = in_words(max(0, round(time.time() - float(started))))
-    except ValueError:
-        return "another run of the health checks is alive"
-    return f"another run of the health checks is alive: pid {pid}, for {age}"
+    except (ValueError, OverflowError):
+        return ""
+    return f": pid {pid}, for {age}"

@@ -4,6 +4,7 @@ kills.jsonl is bounded: at LARGEST_KILLS it becomes kills.jsonl.1, in place of t
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,31 +14,81 @@ from servermonitoring.files import append_line, read_regular, write_whole
 HEARTBEAT = "watchdog.json"
 KILLS, OLDER_KILLS = "kills.jsonl", "kills.jsonl.1"
 LARGEST_KILLS = 10_000_000  # bytes of kills.jsonl: some 20,000 kills
-MOST_READ = 2 * LARGEST_KILLS  # bytes of both, from their end
+MOST_READ = 2 * LARGEST_KILLS  # bytes of both files, from their end
 _LARGEST_HEARTBEAT = 10_000  # bytes
-_LONGEST_LINE = 100_000  # bytes; a kill's own line is at most a few thousand
+_LONGEST_LINE = 100_000  # bytes; the line of a kill has at most a few thousand
 
 
-def raw_heartbeat(directory: Path) -> dict[str, Any] | None:
-    """Return the keys of the heartbeat; None if no watchdog was ever started here, or the file cannot be read."""
+class Heartbeat(NamedTuple):
+    """The last heartbeat of `watchdog watch`."""
+
+    pid: int
+    time: float  # of the last scan, unix seconds
+    poll_interval: float  # seconds until the next scan is due at the latest
+    started: float  # unix seconds
+    suspended: str = ""  # why validations cannot be recorded, so that only memory limits apply
+
+
+class Kill(NamedTuple):
+    """One browser that was killed, and why; a line of kills.jsonl."""
+
+    time: float  # unix seconds
+    rule: str
+    reason: str  # "memory", "never validated" or "silent"
+    message: str  # the violation in words, with value and limit
+    pid: int
+    name: str
+    user: int  # uid
+    memory: int  # bytes, of the whole browser
+    age: float  # seconds since its start
+    validated: float | None  # seconds since its last validation
+    command: str
+
+
+def heartbeat(directory: Path) -> Heartbeat | None:
+    """Return the last heartbeat; None if no watchdog was ever started here, or the file cannot be read.
+
+    Never waits: what is no regular file, such as a pipe, cannot be read.
+    """
     try:
-        return _object(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT))
-    except OSError:
+        value = _object(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT)) or {}
+        pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
+        return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
-def raw_kills(directory: Path, most: int = MOST_READ) -> Iterator[dict[str, Any]]:
-    """Yield the objects in the newest `most` bytes of the kills, oldest first, without invalid lines.
+def kills(directory: Path, since: float = 0.0, until: float = math.inf, most: int = MOST_READ) -> Iterator[Kill]:
+    """Yield the kills between two times (unix seconds) in the newest `most` bytes of the files, oldest first.
 
-    A file that cannot be read, or is no regular file, holds none.
+    Invalid lines are ignored. A file that cannot be read has no kills; a pipe is not waited for.
     """
     newer = _end(directory / KILLS, most)
     older = _end(directory / OLDER_KILLS, most - len(newer)) if len(newer) < most else b""
     for content in (older, newer):
         for line in content.split(b"\n"):
-            kill = _object(line) if 0 < len(line) <= _LONGEST_LINE else None
-            if kill is not None:
+            kill = _kill(_object(line)) if 0 < len(line) <= _LONGEST_LINE else None
+            if kill is not None and since <= kill.time <= until:
                 yield kill
+
+
+def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
+    """Write the heartbeat. Raise OSError. It is not flushed to the disk, as the next one follows soon."""
+    write_whole(directory / HEARTBEAT, json.dumps(beat._asdict()), durable=False)
+
+
+def record_kill(directory: Path, kill: Kill) -> None:
+    """Append a line; first rename a file that has become large, in place of the older one.
+
+    Raise OSError, also where the path leads to anything but a regular file.
+    """
+    path = directory / KILLS
+    try:
+        if path.lstat().st_size >= LARGEST_KILLS:
+            path.replace(directory / OLDER_KILLS)
+    except FileNotFoundError:
+        pass
+    append_line(path, json.dumps(kill._asdict()))
 
 
 def _end(path: Path, most: int) -> bytes:
@@ -55,72 +106,9 @@ def _object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-class Heartbeat(NamedTuple):
-    """Sign that `watchdog watch` runs, written after each scan."""
-
-    pid: int
-    time: float  # of the last scan, unix seconds
-    poll_interval: float  # seconds until the next scan at the latest
-    started: float  # unix seconds
-    suspended: str = ""  # why validations cannot be recorded, so that none is required now
-
-
-class Kill(NamedTuple):
-    """A killed browser and the reason; a line of kills.jsonl."""
-
-    time: float  # unix seconds
-    rule: str
-    reason: str  # "memory", "never validated" or "silent"
-    message: str  # the reason in words, with value and limit
-    pid: int
-    name: str
-    user: int  # uid
-    memory: int  # bytes, of the whole browser
-    age: float  # seconds since its start
-    validated: float | None  # seconds since it was last validated
-    command: str
-
-
-def heartbeat(directory: Path) -> Heartbeat | None:
-    """Return the last heartbeat; None if no watchdog was ever started here, or the file cannot be read."""
-    value = raw_heartbeat(directory)
-    if value is None:
-        return None
+def _kill(value: dict[str, Any] | None) -> Kill | None:
     try:
-        pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
-        return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
-
-
-def kills(directory: Path, since: float) -> list[Kill]:
-    """Return the kills at or after a time (unix seconds), oldest first, without invalid lines."""
-    found = map(_kill, raw_kills(directory))
-    return [kill for kill in found if kill is not None and kill.time >= since]
-
-
-def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
-    """Write the heartbeat. Raise OSError. It is not flushed to the disk: the next scan writes it again."""
-    write_whole(directory / HEARTBEAT, json.dumps(beat._asdict()), durable=False)
-
-
-def record_kill(directory: Path, kill: Kill) -> None:
-    """Append a kill; a file that has grown too large first replaces the older one.
-
-    Raise OSError, also if the path is no regular file.
-    """
-    path = directory / KILLS
-    try:
-        if path.lstat().st_size >= LARGEST_KILLS:
-            path.replace(directory / OLDER_KILLS)
-    except FileNotFoundError:
-        pass
-    append_line(path, json.dumps(kill._asdict()))
-
-
-def _kill(value: dict[str, Any]) -> Kill | None:
-    try:
-        return Kill(**{name: _typed(kind, value[name]) for name, kind in Kill.__annotations__.items()})
+        return Kill(**{name: _typed(kind, (value or {})[name]) for name, kind in Kill.__annotations__.items()})
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
 

@@ -1,4 +1,4 @@
-"""Kills browsers that hang or eat the memory; `validate_process(pid)` tells it that one is alive.
+"""Watchdog that kills browsers that hang or use too much memory; `validate_process(pid)` keeps one alive.
 
 PyPI has a package of the same import name, for file-system events: the path is extended, so that both can
 be installed in one environment.

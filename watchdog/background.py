@@ -1,4 +1,4 @@
-"""Work in threads of its own, so that no scan and no kill waits for a disk or a pipe."""
+"""Background threads, so that no scan and no kill waits for a disk or a pipe."""
 
 import logging
 import queue
@@ -12,7 +12,7 @@ _running: list[threading.Thread] = []
 
 
 def in_background(work: Callable[[], None]) -> None:
-    """Do it in a thread that does not hold up the end of the program."""
+    """Call `work` in a thread that does not delay the end of the program."""
     thread = threading.Thread(target=_guarded, args=[work], daemon=True)
     _running[:] = [each for each in _running if each.is_alive()]
     _running.append(thread)
@@ -20,7 +20,7 @@ def in_background(work: Callable[[], None]) -> None:
 
 
 def wait_for_background(longest: float) -> None:
-    """Give what is under way a last chance, in seconds for all of it."""
+    """Wait for the tasks under way, `longest` seconds for all of them."""
     ends_at = time.monotonic() + longest
     for thread in _running:
         thread.join(max(0.0, ends_at - time.monotonic()))
@@ -37,32 +37,32 @@ T = TypeVar("T")
 
 
 class Backlog(Generic[T]):
-    """Calls `work` with each item. An item that raises is told, and the next one is done."""
+    """Calls `work` with each item in a thread. An exception is logged, and the next item follows."""
 
     def __init__(self, work: Callable[[T], None], most: int) -> None:
         self._work, self._queue = work, queue.Queue[T](most)
-        self._dropped = 0
+        self._dropped_count = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, item: T) -> bool:
-        """Take it, if there is room; never waits."""
+        """Add the item; return False if there is no room. Never waits."""
         try:
             self._queue.put_nowait(item)
         except queue.Full:
             with self._lock:
-                self._dropped += 1
+                self._dropped_count += 1
             return False
         return True
 
-    def take_dropped(self) -> int:
-        """How many items were dropped since this was asked for the last time."""
+    def take_dropped_count(self) -> int:
+        """Return how many items were dropped since the last call."""
         with self._lock:
-            dropped, self._dropped = self._dropped, 0
+            dropped, self._dropped_count = self._dropped_count, 0
         return dropped
 
     def finish(self, budget: float) -> bool:
-        """Whether all was done within so many seconds."""
+        """Wait `budget` seconds; return whether everything was done."""
         with self._queue.all_tasks_done:
             return self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, budget)
 
@@ -72,6 +72,6 @@ class Backlog(Generic[T]):
             try:
                 self._work(item)
             except Exception:
-                log.exception("what was to be written could not be")
+                log.exception("writing in the background failed")
             finally:
                 self._queue.task_done()

@@ -1,143 +1,143 @@
-"""Which browsers there are, and what those have left that have ended by themselves."""
+"""The browsers that run now, and the orphans of those that ended by themselves."""
 
 from collections.abc import Iterable
 
 from watchdog import processes
-from watchdog.browser import Family
+from watchdog.browser import Browser
 from watchdog.membership import Membership
-from watchdog.process_table import YOUNG, Table
+from watchdog.process_table import YOUNG, ProcessTable
 from watchdog.processes import Process
 from watchdog.rules import Rule, is_part
 
-_LAUNCHER = 5.0  # seconds: a main process that was not seen to live longer has only started another
-_LEFT_GRACE = 5.0  # seconds in which what an ended browser leaves may end by itself
+_LAUNCHER = 5.0  # seconds: a main process that ended sooner was only a launcher
+_ORPHAN_GRACE = 5.0  # seconds in which the orphans of an ended browser may end by themselves
 
 
-class Families:
-    """All browsers that the rules mean, and what those that have ended by themselves have left."""
+class Browsers:
+    """All browsers that match a rule, and the orphans of those that ended by themselves."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self.rules = rules
-        self.by_main: dict[int, Family] = {}
+        self.by_main: dict[int, Browser] = {}
         self.membership = Membership()
-        self.left: list[tuple[float, Family]] = []  # when to kill what a browser left that has ended, and that
-        self._waiting: list[Process] = []  # to be taken in
-        self._hidden: set[int] = set()  # pids of those of them whose command line cannot be known now
-        self._doubtful: list[Process] = []  # named like a browser, but their command line does not fit (yet)
+        self.orphans: list[tuple[float, Browser]] = []  # when to kill the rest of an ended browser, and that browser
+        self._pending: list[Process] = []  # to be added
+        self._unreadable: set[int] = set()  # pids of candidates whose command line cannot be read now
+        self._candidates: list[Process] = []  # named like a browser, but their command line does not match (yet)
 
-    def update(self, table: Table, changed: Iterable[Process], now: float) -> list[Family]:
-        """Take in what is new; the browsers found. Raises OSError; the next update takes in what is left."""
-        self.membership.ancestry.update()
+    def update(self, table: ProcessTable, changed: Iterable[Process], now: float) -> list[Browser]:
+        """Add new processes; return the browsers found. Raise OSError; the next update adds the rest."""
+        self.membership.forks.update()
         young = [
-            processes.look(each.pid)
-            for each in self._doubtful
-            if now - each.started < YOUNG or each.pid in self._hidden
+            processes.find(each.pid)
+            for each in self._candidates
+            if now - each.started_at < YOUNG or each.pid in self._unreadable
         ]
-        self._waiting += [*filter(None, young), *changed]
-        self._doubtful, self._hidden = [], set()
+        self._pending += [*filter(None, young), *changed]
+        self._candidates, self._unreadable = [], set()
         found = []
-        for process in sorted(self._waiting, key=_parents_first):
-            if not self.membership.adopt(process) and (family := self._found(process)):
-                self._gather(family, table)
-                found.append(family)
-        self._waiting = []
-        self.membership.drop_the_dead(table)
-        for family in list(self.by_main.values()):
-            if family.exists():
-                family.seen = now
-            elif not family.dying:
-                found += self._bereave(family, table, now)
-        return [family for family in found if self.by_main.get(family.main.pid) is family]
+        for process in sorted(self._pending, key=_parents_first):
+            if not self.membership.adopt(process) and (browser := self._new_browser(process)):
+                self._add_descendants(browser, table)
+                found.append(browser)
+        self._pending = []
+        self.membership.drop_dead(table)
+        for browser in list(self.by_main.values()):
+            if browser.exists():
+                browser.seen_at = now
+            elif not browser.is_dying:
+                found += self._handle_main_exit(browser, table, now)
+        return [browser for browser in found if self.by_main.get(browser.main.pid) is browser]
 
-    def is_behind(self) -> bool:
-        """Whether an update has failed, and there is something to be taken in yet."""
-        return bool(self._waiting)
+    def has_pending(self) -> bool:
+        """Return whether an update has failed and left processes to be added."""
+        return bool(self._pending)
 
-    def take(self, family: Family) -> None:
-        """Count a family as one of these, with the members that it has."""
-        for other in (*self.by_main.values(), *(left for _, left in self.left)):
-            other.cgroup.share_with(family.main.pid)
-        self.by_main[family.main.pid] = family
-        for member in family.members.values():
-            self.membership.join(family, member)
+    def add(self, browser: Browser) -> None:
+        """Add a browser with its present members."""
+        for other in (*self.by_main.values(), *(orphaned for _, orphaned in self.orphans)):
+            other.cgroup.share_with(browser.main.pid)
+        self.by_main[browser.main.pid] = browser
+        for member in browser.members.values():
+            self.membership.join(browser, member)
 
-    def forget(self, family: Family) -> None:
-        if self.by_main.get(family.main.pid) is family:
-            del self.by_main[family.main.pid]
-        self.left = [each for each in self.left if each[1] is not family]
-        self.membership.forget(family)
+    def forget(self, browser: Browser) -> None:
+        if self.by_main.get(browser.main.pid) is browser:
+            del self.by_main[browser.main.pid]
+        self.orphans = [each for each in self.orphans if each[1] is not browser]
+        self.membership.forget(browser)
 
-    def change_rules(self, rules: list[Rule], table: Table) -> None:
-        """Judge by other rules from now on. Who belongs to a browser that they mean, too, stays known."""
+    def change_rules(self, rules: list[Rule], table: ProcessTable) -> None:
+        """Apply other rules from now on. Browsers that match them too keep their members."""
         self.rules = rules
-        for family in list(self.by_main.values()):
-            if family.dying:
+        for browser in list(self.by_main.values()):
+            if browser.is_dying:
                 continue
-            rule = self._rule_for(family.main.name, family.uid, family.arguments)
+            rule = self._rule_for(browser.main.name, browser.uid, browser.arguments)
             if rule is None:
-                self.forget(family)
+                self.forget(browser)
             else:
-                family.rule = rule
-        self._waiting = list(table.known.values())
+                browser.rule = rule
+        self._pending = list(table.known.values())
 
-    def left_over(self, now: float) -> list[Family]:
-        """What ended browsers have left, and what has not ended by itself in the time that it had."""
-        waiting = [(when, family) for when, family in self.left if not family.dying]
-        for _, family in waiting:
-            family.drop_the_dead()
-            if not family.members:
-                self.forget(family)
-        return [family for when, family in waiting if when <= now and family.members]
+    def due_orphans(self, now: float) -> list[Browser]:
+        """Return ended browsers with processes that did not end by themselves in time."""
+        waiting = [(when, browser) for when, browser in self.orphans if not browser.is_dying]
+        for _, browser in waiting:
+            browser.drop_dead_members()
+            if not browser.members:
+                self.forget(browser)
+        return [browser for when, browser in waiting if when <= now and browser.members]
 
     def due(self) -> float:
-        """The uptime at which something will be left over; infinite for never."""
-        return min((when for when, family in self.left if not family.dying), default=float("inf"))
+        """Return the uptime at which orphans are due; infinite for never."""
+        return min((when for when, browser in self.orphans if not browser.is_dying), default=float("inf"))
 
-    def _bereave(self, family: Family, table: Table, now: float) -> list[Family]:
-        """Its main process has ended: the browsers among those that live on; what is none is left over."""
-        family.drop_the_dead()
-        living = sorted(filter(None, map(processes.look, family.members)), key=_parents_first)
-        self.forget(family)
+    def _handle_main_exit(self, browser: Browser, table: ProcessTable, now: float) -> list[Browser]:
+        """Return the browsers among the members that live on; make the other members orphans."""
+        browser.drop_dead_members()
+        living = sorted(filter(None, map(processes.find, browser.members)), key=_parents_first)
+        self.forget(browser)
         try:
-            heirs = self._heirs(family, living, table)
+            successors = self._successors(browser, living, table)
         except OSError:
-            self.take(family)  # for the next update
+            self.add(browser)  # for the next update
             raise
-        family.members = {each.pid: each for each in living if each not in self.membership}
-        if family.members and not heirs and family.seen - family.main.started < _LAUNCHER:
-            return [self._inherit(family)]
-        for heir in heirs:
-            family.cgroup.share_with(heir.main.pid)
-        for member in family.members.values():
-            self.membership.join(family, member)
-        family.arguments = []  # its profile is its driver's, or of a browser that it started
-        if family.members:
-            self.left.append((now + _LEFT_GRACE, family))
-        return heirs
+        browser.members = {each.pid: each for each in living if each not in self.membership}
+        if browser.members and not successors and browser.seen_at - browser.main.started_at < _LAUNCHER:
+            return [self._browser_of_launcher(browser)]
+        for successor in successors:
+            browser.cgroup.share_with(successor.main.pid)
+        for member in browser.members.values():
+            self.membership.join(browser, member)
+        browser.arguments = []  # its profile belongs to its driver, or to a browser that it started
+        if browser.members:
+            self.orphans.append((now + _ORPHAN_GRACE, browser))
+        return successors
 
-    def _heirs(self, family: Family, living: list[Process], table: Table) -> list[Family]:
-        """Browsers that it started: one that starts itself anew, or what a launcher has started."""
-        heirs = []
+    def _successors(self, browser: Browser, living: list[Process], table: ProcessTable) -> list[Browser]:
+        """Return the browsers that it started: itself after a restart, or the browser of a launcher."""
+        successors = []
         for process in living:
             if process in self.membership or is_part(processes.arguments(process.pid)):
                 continue
-            heir = self._found(process)
-            if heir is not None:
-                heir.succeed(family)
-                self._gather(heir, table)
-                heirs.append(heir)
-        return heirs
+            successor = self._new_browser(process)
+            if successor is not None:
+                successor.take_over_from(browser)
+                self._add_descendants(successor, table)
+                successors.append(successor)
+        return successors
 
-    def _inherit(self, family: Family) -> Family:
-        """What a launcher started and left is the browser, whatever its name."""
-        main = next(iter(family.members.values()))
+    def _browser_of_launcher(self, launcher: Browser) -> Browser:
+        """Return the browser that a launcher started before it ended, whatever its name."""
+        main = next(iter(launcher.members.values()))
         arguments = processes.arguments(main.pid)
-        heir = Family(main, family.rule, family.uid, arguments, family.members)
-        heir.succeed(family)
-        self.take(heir)
-        return heir
+        browser = Browser(main, launcher.rule, launcher.uid, arguments, launcher.members)
+        browser.take_over_from(launcher)
+        self.add(browser)
+        return browser
 
-    def _found(self, process: Process) -> Family | None:
+    def _new_browser(self, process: Process) -> Browser | None:
         if process.is_dead or not any(rule.names(process.name) for rule in self.rules):
             return None
         uid, arguments = processes.user(process.pid), processes.arguments(process.pid)
@@ -145,38 +145,39 @@ class Families:
             return None
         rule = self._rule_for(process.name, uid, arguments)
         if rule is None:
-            self._doubtful.append(process)
+            self._candidates.append(process)
             if processes.is_hidden(process.pid):
-                self._hidden.add(process.pid)
+                self._unreadable.add(process.pid)
             return None
-        family = Family(process, rule, uid, arguments, {process.pid: process})
-        self.take(family)
-        return family
+        browser = Browser(process, rule, uid, arguments, {process.pid: process})
+        self.add(browser)
+        return browser
 
     def _rule_for(self, name: str, uid: int, arguments: list[str]) -> Rule | None:
         return next((rule for rule in self.rules if rule.names(name) and rule.matches(uid, arguments)), None)
 
-    def _gather(self, family: Family, table: Table) -> None:
-        """Everything below a browser that was there before it was known to be one."""
+    def _add_descendants(self, browser: Browser, table: ProcessTable) -> None:
+        """Add the descendants that were there before the browser was known to be one."""
         children: dict[int, list[Process]] = {}
         for process in table.known.values():
             children.setdefault(process.parent, []).append(process)
-        below = [family.main]
+        below = [browser.main]
         while below:
             parent = below.pop()
             for child in children.get(parent.pid, ()):
-                if child.pid not in family.members and not self.membership.is_dying(child) and _is_child(child, parent):
-                    self._absorb(child.pid, family)
-                    self.membership.join(family, child)
+                is_free = child.pid not in browser.members and not self.membership.is_dying(child)
+                if is_free and _is_child(child, parent):
+                    self._absorb(child.pid, browser)
+                    self.membership.join(browser, child)
                     below.append(child)
 
-    def _absorb(self, pid: int, family: Family) -> None:
-        """What was taken for a browser of its own is part of another."""
+    def _absorb(self, pid: int, browser: Browser) -> None:
+        """Make what was taken for a browser of its own a part of this one."""
         other = self.by_main.get(pid)
         if other is not None:
             self.forget(other)
             for member in other.members.values():
-                self.membership.join(family, member)
+                self.membership.join(browser, member)
 
 
 def _parents_first(process: Process) -> tuple[int, int]:
@@ -184,6 +185,6 @@ def _parents_first(process: Process) -> tuple[int, int]:
 
 
 def _is_child(child: Process, parent: Process) -> bool:
-    """Whether it is now: the table knows its first parent, and that pid may be another's today."""
-    now = processes.look(child.pid)
+    """Return whether it is a child now: the table has its first parent, whose pid may have been reused."""
+    now = processes.find(child.pid)
     return now is not None and now.start == child.start >= parent.start and now.parent == parent.pid

@@ -35,27 +35,27 @@ def run_watch(options: argparse.Namespace) -> int:
 
 def _watch(options: argparse.Namespace, signals: "Signals") -> int:
     from watchdog import first_start
-    from watchdog.alerting.channel import Outlet
-    from watchdog.daemon import Daemon, tell_rules
-    from watchdog.watcher import Watch
+    from watchdog.alerting.channel import AlertChannel
+    from watchdog.daemon import Daemon, log_rules
+    from watchdog.watcher import Watcher
 
-    book = settings.load(options.config)
-    directory = None if options.dry_run else _state_directory(book)
-    log.info("rules from %s", book.source or "nowhere, so the default one")
-    tell_rules(book)
-    looks = Watch(book.rules, directory, dry_run=options.dry_run)
-    outlet = Outlet(None if options.dry_run else state_directory.location(book.state) / "spool" / "watchdog")
-    daemon = Daemon(looks, signals, options.poll_interval, lambda: settings.load(options.config), outlet)
+    config = settings.load(options.config)
+    directory = None if options.dry_run else _state_directory(config)
+    log.info("rules from %s", config.source or "the built-in default, as no configuration file was found")
+    log_rules(config)
+    watcher = Watcher(config.rules, directory, dry_run=options.dry_run)
+    channel = AlertChannel(None if options.dry_run else state_directory.location(config.state) / "spool" / "watchdog")
+    daemon = Daemon(watcher, signals, options.poll_interval, lambda: settings.load(options.config), channel)
     if not options.once:
-        looks.state.lock()
-    outlet.address(book.addressee)
+        watcher.state.lock()
+    channel.configure(config.alerts)
     if options.once:
-        looks.look()
+        watcher.scan()
         daemon.finish()
         return OK
     if not options.dry_run:
-        looks.truce = first_start.begin(book.rules, directory)
-        looks.believer.listen()
+        watcher.first_start = first_start.begin(config.rules, directory)
+        watcher.tracker.listen()
     daemon.run()
     return OK
 
@@ -69,12 +69,12 @@ def run_validate(options: argparse.Namespace) -> int:
 
 def run_status(options: argparse.Namespace) -> int:
     from servermonitoring.watchdog_state import heartbeat
-    from watchdog import status as now
+    from watchdog import status
 
-    book = settings.load(options.config)
-    directory = state_directory.location(book.state)
-    _say((now.as_json if options.json else now.as_text)(book.rules, directory))
-    return OK if now.running(heartbeat(directory)) else NOT_DONE
+    config = settings.load(options.config)
+    directory = state_directory.location(config.state)
+    _print((status.as_json if options.json else status.as_text)(config.rules, directory))
+    return OK if status.is_running(heartbeat(directory)) else NOT_DONE
 
 
 def run_clean(options: argparse.Namespace) -> int:
@@ -85,25 +85,25 @@ def run_clean(options: argparse.Namespace) -> int:
         for leftover in leftovers.clean(options.directory, options.older_than, dry_run=options.dry_run):
             found.append(leftover)
             if options.dry_run or leftover.error:
-                _say(f"{size_in_words(leftover.size):>8}  {leftover.path}  {leftover.error}".rstrip())
+                _print(f"{size_in_words(leftover.size):>8}  {leftover.path}  {leftover.error}".rstrip())
     except OSError as error:
         sys.stderr.write(f"{options.directory} cannot be cleaned: {error.strerror}\n")
         return NOT_DONE
     done = [leftover for leftover in found if not leftover.error]
     size = size_in_words(sum(leftover.size for leftover in done))
-    _say(f"{len(done)} leftovers of dead browsers {'would be ' * options.dry_run}removed, {size}")
+    _print(f"{len(done)} leftovers of dead browsers {'would be ' * options.dry_run}removed, {size}")
     return OK if len(done) == len(found) else NOT_DONE
 
 
-def _state_directory(book: settings.Rulebook) -> Path | None:
+def _state_directory(config: settings.WatchdogSettings) -> Path | None:
     try:
-        return state_directory.directory(book.state, root_may_share=True)
+        return state_directory.directory(config.state, root_may_share=True)
     except OSError as error:
         log.warning("kills and heartbeat cannot be recorded: %s", error)
         return None
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
@@ -112,14 +112,14 @@ _WIDTH = 100  # letters
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its help has a fixed width: to ask the terminal, argparse imports what unpacks archives, 0.7 MB for ever."""
+    """Prints help of a fixed width: to find the terminal's, argparse imports modules of 0.7 MB for archives."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=partial(argparse.HelpFormatter, width=_WIDTH), **options)
 
 
 def parser() -> argparse.ArgumentParser:
-    command = _Parser(prog="watchdog", description="Kills browsers that hang or eat the memory.")
+    command = _Parser(prog="watchdog", description="Kills browsers that hang or use too much memory.")
     command.add_argument("--version", action="version", version=f"%(prog)s (servermonitoring) {__version__}")
     subparsers = command.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_watch, _add_validate, _add_status, _add_clean):
@@ -128,41 +128,41 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_watch(subparsers: Any) -> None:
-    watch = subparsers.add_parser("watch", help="look at browsers until stopped, and kill those that hang")
+    watch = subparsers.add_parser("watch", help="scan browsers until stopped, and kill those that exceed a limit")
     _add_config(watch)
     watch.add_argument(
         "--poll-interval", type=_interval, default=_POLL_INTERVAL, metavar="S",
-        help="seconds between two looks at most, when nothing is near a limit (%(default)g)",
+        help="longest time between two scans, in seconds (%(default)g)",
     )  # fmt: skip
-    watch.add_argument("--once", action="store_true", help="look once, kill what has to die, and end")
-    watch.add_argument("--dry-run", action="store_true", help="say what would be killed; kill and write nothing")
+    watch.add_argument("--once", action="store_true", help="scan once, kill browsers that exceed a limit, and end")
+    watch.add_argument("--dry-run", action="store_true", help="log what would be killed; kill and write nothing")
     watch.set_defaults(run=run_watch)
 
 
 def _add_validate(subparsers: Any) -> None:
-    validate = subparsers.add_parser("validate", help="tell the watchdog that browsers are alive")
+    validate = subparsers.add_parser("validate", help="validate browsers: record that they are alive")
     validate.add_argument("pid", type=int, nargs="+", metavar="PID", help="of a browser's main process")
     validate.set_defaults(run=run_validate)
 
 
 def _add_status(subparsers: Any) -> None:
-    status = subparsers.add_parser("status", help="show the browsers, and what would happen to them when")
+    status = subparsers.add_parser("status", help="show the browsers, and when they will be killed")
     _add_config(status)
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=run_status)
 
 
 def _add_clean(subparsers: Any) -> None:
-    clean = subparsers.add_parser("clean", help="remove what dead browsers left")
+    clean = subparsers.add_parser("clean", help="remove the temporary directories that dead browsers left")
     clean.add_argument(
         "--older-than",
         type=_duration,
         default=3600.0,
         metavar="AGE",
-        help='such as "30m" (1h); 0 for any age',
+        help='minimum age, for example "30m" (1h); 0 for any age',
     )
     clean.add_argument("--dry-run", action="store_true", help="list what would be removed, with its size")
-    clean.add_argument("--directory", type=Path, default=Path("/tmp"), help="where to look (%(default)s)")  # noqa: S108 - where browsers leave it
+    clean.add_argument("--directory", type=Path, default=Path("/tmp"), help="directory to clean (%(default)s)")  # noqa: S108 - where browsers put them
     clean.set_defaults(run=run_clean)
 
 
@@ -185,10 +185,10 @@ def _interval(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # before all else; the daemon waits for it in a thread
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # first of all; the daemon waits for it in a thread
     from servermonitoring.configuration import ConfigurationError
+    from servermonitoring.lock import AlreadyRunningError
     from watchdog import log_stream
-    from watchdog.state_writer import AlreadyRunningError
 
     options = parser().parse_args(arguments)
     if options.run is not run_watch:

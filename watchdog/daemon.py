@@ -1,4 +1,4 @@
-"""`watchdog watch`: looks until it is told to stop."""
+"""`watchdog watch`: the loop of scans, until a signal ends it."""
 
 import contextlib
 import logging
@@ -12,128 +12,139 @@ from collections.abc import Callable
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.watchdog_state import Heartbeat
 from watchdog import background, messages, sd_notify
-from watchdog.alerting.channel import Outlet
-from watchdog.settings import Rulebook
-from watchdog.watcher import Watch
+from watchdog.alerting.channel import AlertChannel
+from watchdog.settings import WatchdogSettings
+from watchdog.watcher import Watcher
 
 LONGEST_END = 45.0  # seconds from SIGTERM to the end, whatever hangs
-_HEARD = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_HANDLED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Signals:
-    """What was asked for. Make it before any thread that is to leave the signals to this one."""
+    """Receives signals in a thread. Create it before any other thread, as those inherit the signal mask."""
 
     def __init__(self) -> None:
-        self.stop = self.reload = False
+        self.should_stop = self.should_reload = False
         self.longest_end = LONGEST_END
-        self.woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        self.wake_up, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        while not self.stop:
-            number = signal.sigwait(_HEARD)
-            self.reload |= number == signal.SIGHUP
-            self.stop |= number != signal.SIGHUP
-            with contextlib.suppress(BlockingIOError):  # it is awake
+        while not self.should_stop:
+            number = signal.sigwait(_HANDLED)
+            self.should_reload |= number == signal.SIGHUP
+            self.should_stop |= number != signal.SIGHUP
+            with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop wakes up anyway
                 os.write(self._wake, b"\0")
         time.sleep(self.longest_end)
         os._exit(1)  # something hangs for good
 
 
 log = logging.getLogger(__name__)
-_GLANCE = 1.0  # seconds between two glances at whether anything new has started
-_BEAT_EVERY = 10.0  # seconds
-_PATIENCE = 5.0  # seconds for what is under way at the end
+_CHECK_EVERY = 1.0  # seconds between two checks for new processes
+_HEARTBEAT_EVERY = 10.0  # seconds
+_PATIENCE = 5.0  # seconds for the work under way at the end
 
 
 class Daemon:
-    """The loop around the looks: signals, heartbeat, systemd."""
+    """The loop around the scans: signals, heartbeat, systemd."""
 
     def __init__(
-        self, watch: Watch, signals: Signals, longest: float, reread: Callable[[], Rulebook], outlet: Outlet
+        self,
+        watcher: Watcher,
+        signals: Signals,
+        longest: float,
+        load_settings: Callable[[], WatchdogSettings],
+        channel: AlertChannel,
     ) -> None:
-        self.watch, self._signals, self._longest, self._reread, self._outlet = watch, signals, longest, reread, outlet
-        self._leave_time_for_the_grace()
-        self._started, self._beaten = time.time(), float("-inf")
-        self._glance = min(_GLANCE, (sd_notify.interval() or 2 * _GLANCE) / 2)
+        self.watcher, self._signals, self._longest, self._load_settings, self._channel = (
+            watcher,
+            signals,
+            longest,
+            load_settings,
+            channel,
+        )
+        self._extend_longest_end()
+        self._started_at, self._heartbeat_at = time.time(), float("-inf")
+        self._check_every = min(_CHECK_EVERY, (sd_notify.interval() or 2 * _CHECK_EVERY) / 2)
 
     def run(self) -> None:
-        self._look()
-        self._say_what_matches_nothing()
+        self._scan()
+        self._log_idle_rules()
         sd_notify.notify("READY=1")
-        while not self._signals.stop:
+        while not self._signals.should_stop:
             self._wait()
-            if self._signals.reload:
-                self._signals.reload = False
+            if self._signals.should_reload:
+                self._signals.should_reload = False
                 self._change_rules()
-            self._look()
+            self._scan()
         sd_notify.notify("STOPPING=1")
         self.finish()
         log.info("stopped")
 
     def finish(self) -> None:
-        """See what was begun to its end."""
-        self.watch.finish()
+        """Complete the work under way."""
+        self.watcher.finish()
         background.wait_for_background(_PATIENCE)
-        self.watch.state.finish(_PATIENCE)
-        self._outlet.close()
+        self.watcher.state.finish(_PATIENCE)
+        self._channel.close()
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         try:
-            self.watch.look()
-        except Exception:  # whatever it was, the next look may go well
-            log.exception("a look failed")
+            self.watcher.scan()
+        except Exception:  # whatever it was, the next scan may succeed
+            log.exception("a scan failed, the next one follows")
         self._beat()
 
     def _wait(self) -> None:
-        """Until the next look is due, something new has started, or a signal came."""
+        """Wait until the next scan is due, something new has started, or a signal came."""
         poll = select.poll()
-        poll.register(self._signals.woken, select.POLLIN)
-        due = time.monotonic() + self.watch.pause(self._longest)
+        poll.register(self._signals.wake_up, select.POLLIN)
+        due = time.monotonic() + self.watcher.pause(self._longest)
         while (rest := due - time.monotonic()) > 0:
-            if poll.poll(min(rest, self._glance) * 1000):
-                os.read(self._signals.woken, 512)
+            if poll.poll(min(rest, self._check_every) * 1000):
+                os.read(self._signals.wake_up, 512)
                 return
-            if rest > self._glance:
+            if rest > self._check_every:
                 sd_notify.notify("WATCHDOG=1")
-                if self.watch.news():
+                if self.watcher.has_changes():
                     return
 
     def _beat(self) -> None:
         sd_notify.notify("WATCHDOG=1")
-        if time.monotonic() - self._beaten >= _BEAT_EVERY:
-            self._beaten = time.monotonic()
-            suspended = self.watch.believer.suspension.reason
-            beat = Heartbeat(os.getpid(), time.time(), self._longest + _BEAT_EVERY, self._started, suspended)
-            self.watch.state.heartbeat(beat)
+        if time.monotonic() - self._heartbeat_at >= _HEARTBEAT_EVERY:
+            self._heartbeat_at = time.monotonic()
+            suspended = self.watcher.tracker.suspension.reason
+            beat = Heartbeat(os.getpid(), time.time(), self._longest + _HEARTBEAT_EVERY, self._started_at, suspended)
+            self.watcher.state.heartbeat(beat)
 
     def _change_rules(self) -> None:
         sd_notify.reloading()
         try:
-            book = self._reread()
+            config = self._load_settings()
         except ConfigurationError as error:
-            log.error("the old rules stay in force: %s", error)  # noqa: TRY400 - it says all
+            log.error("the old rules stay in force: %s", error)  # noqa: TRY400 - the traceback adds nothing
         else:
-            self.watch.change_rules(book.rules)
-            self._leave_time_for_the_grace()
-            self._outlet.address(book.addressee)
-            log.info("read the rules anew from %s", book.source or "the defaults")
-            tell_rules(book)
+            self.watcher.change_rules(config.rules)
+            self._extend_longest_end()
+            self._channel.configure(config.alerts)
+            log.info("reloaded the rules from %s", config.source or "the defaults")
+            log_rules(config)
         sd_notify.notify("READY=1")
 
-    def _leave_time_for_the_grace(self) -> None:
-        grace = max((rule.grace for rule in self.watch.families.rules), default=0.0)
+    def _extend_longest_end(self) -> None:
+        grace = max((rule.grace for rule in self.watcher.browsers.rules), default=0.0)
         self._signals.longest_end = LONGEST_END + grace
 
-    def _say_what_matches_nothing(self) -> None:
-        used = {family.rule.name for family in self.watch.families.by_main.values()}
-        for rule in self.watch.families.rules:
+    def _log_idle_rules(self) -> None:
+        used = {browser.rule.name for browser in self.watcher.browsers.by_main.values()}
+        for rule in self.watcher.browsers.rules:
             if rule.name not in used:
                 log.info("rule %s matches no process now", rule.name)
 
 
-def tell_rules(book: Rulebook) -> None:
-    """What is in force, at the start and after a change."""
-    for rule in book.rules:
+def log_rules(config: WatchdogSettings) -> None:
+    """Log the rules in force, at the start and after a reload."""
+    for rule in config.rules:
         log.info("rule %s: process %s; %s", rule.name, rule.process, messages.rule_in_words(rule))

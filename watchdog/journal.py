@@ -1,7 +1,7 @@
-"""Which processes are being killed, on disk: the next watchdog completes what one that was killed had begun.
+"""Journal of the processes that are being killed: if the watchdog itself is killed, the next one completes its work.
 
 One file for each watchdog, named after it, in the state directory; there is none while nothing is being killed.
-A disk that hangs holds up no killing: the files are written in a thread.
+A disk that hangs delays no kill: the files are written in a thread.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 from servermonitoring.files import write_whole
 from watchdog import processes
 from watchdog.background import in_background
-from watchdog.browser import Family
+from watchdog.browser import Browser
 from watchdog.processes import Process
 from watchdog.rules import Rule
 
@@ -31,53 +31,53 @@ _PATIENCE = 0.1  # seconds that the first signal waits for the disk
 
 
 class _OfAnotherContainerError(Exception):
-    """The pids in a file are not those that are seen here."""
+    """The pids in a file belong to another pid namespace."""
 
 
 class Journal:
-    """Notes what is being killed."""
+    """Notes which processes are being killed."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._wanted: str | None = None
-        self._noted: set[tuple[int, int]] = set()
+        self._next_text: str | None = None
+        self._last_members: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()
-        self._failed = False
-        self._old: list[Path] = []  # files of others that were read
+        self._has_failed = False
+        self._old: list[Path] = []  # files of earlier watchdogs that were read
 
-    def note(self, families: Iterable[Family], *, wait: bool = False) -> None:
-        """Write down the members of these; `wait` a moment until it is done, unless the disk has hung before."""
-        families = list(families)
-        members = {member[:2] for family in families for member in family.members.values()}
-        if self._directory is None or members == self._noted:
+    def note(self, browsers: Iterable[Browser], *, wait: bool = False) -> None:
+        """Write the members of these; `wait` a moment for that, unless the disk has hung before."""
+        browsers = list(browsers)
+        members = {member[:2] for browser in browsers for member in browser.members.values()}
+        if self._directory is None or members == self._last_members:
             return
-        self._noted = members
+        self._last_members = members
         with self._lock:
-            self._wanted = _as_text(families) if members else ""
+            self._next_text = _as_text(browsers) if members else ""
             if not self._idle.is_set():
-                return  # the thread that writes takes this, too
+                return  # the thread that writes now writes this too
             self._idle.clear()
         in_background(self._write)
         if wait:
             self._idle.wait(_PATIENCE)
 
-    def unfinished(self) -> list[Family]:
-        """What watchdogs that are no more had begun to kill, and still lives."""
-        found: list[Family] = []
+    def unfinished(self) -> list[Browser]:
+        """Return what earlier watchdogs had begun to kill and is still alive."""
+        found: list[Browser] = []
         for path in [] if self._directory is None else _of_others(self._directory):
             try:
                 found += _unfinished(path)
             except _OfAnotherContainerError:
-                continue  # whose watchdog may live
+                continue  # its watchdog may be alive
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-                log.warning("%s, of what was being killed, is not believed: %s", path, error)
+                log.warning("invalid journal %s ignored: %s", path, error)
             self._old.append(path)
         return found
 
     def remove_old(self) -> None:
-        """Remove the files that were read, when what they say is noted in this one's own."""
+        """Remove the files that were read; their processes are in this watchdog's own file by then."""
         for path in self._old:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -86,19 +86,19 @@ class Journal:
     def _write(self) -> None:
         while True:
             with self._lock:
-                text, self._wanted = self._wanted, None
+                text, self._next_text = self._next_text, None
                 if text is None:
                     self._idle.set()
                     return
             try:
                 self._replace(text)
             except OSError as error:
-                if not self._failed:
-                    log.warning("what is being killed cannot be noted in %s: %s", self._directory, error)
-                self._failed = True
+                if not self._has_failed:
+                    log.warning("the journal of kills cannot be written to %s: %s", self._directory, error)
+                self._has_failed = True
 
     def _replace(self, text: str) -> None:
-        me = processes.look(os.getpid())
+        me = processes.find(os.getpid())
         if me is None or self._directory is None:
             return
         path = self._directory / f"killing-{me.identity}.json"
@@ -108,16 +108,16 @@ class Journal:
             path.unlink(missing_ok=True)
 
 
-def _as_text(families: list[Family]) -> str:
-    killings = [
+def _as_text(browsers: list[Browser]) -> str:
+    terminations = [
         {
-            "name": family.main.name,
-            "main": family.main[:2],
-            "members": [member[:2] for member in family.members.values()],
+            "name": browser.main.name,
+            "main": browser.main[:2],
+            "members": [member[:2] for member in browser.members.values()],
         }
-        for family in families
+        for browser in browsers
     ]
-    return json.dumps({"boot": _boot(), "pids": _pids(), "killings": killings})
+    return json.dumps({"boot": _boot(), "pids": _pids(), "terminations": terminations})
 
 
 def _boot() -> str:
@@ -125,22 +125,22 @@ def _boot() -> str:
 
 
 def _pids() -> str:
-    """Whose pids these are: a container has its own."""
+    """Return the pid namespace: a container has its own."""
     return str(Path("/proc/self/ns/pid").readlink())
 
 
-def _unfinished(path: Path) -> list[Family]:
+def _unfinished(path: Path) -> list[Browser]:
     owner, text = _read(path)
     value = json.loads(text)
     if value["boot"] != _boot():
         return []
     if value["pids"] != _pids():
         raise _OfAnotherContainerError
-    return list(_families(value["killings"], owner))
+    return list(_families(value["terminations"], owner))
 
 
 def _of_others(directory: Path) -> list[Path]:
-    """The files of watchdogs that are no more."""
+    """Return the files of watchdogs that have ended."""
     found = []
     with contextlib.suppress(OSError):
         for path in directory.iterdir():
@@ -151,23 +151,23 @@ def _of_others(directory: Path) -> list[Path]:
 
 
 def _read(path: Path) -> tuple[int, bytes]:
-    """The file's owner and content. Raises OSError or ValueError for anything but a small file of one name."""
+    """Return the file's owner and content. Raise OSError or ValueError for anything but a small file of one name."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size > _LARGEST:
-            raise ValueError("is no file that a watchdog has written")
+            raise ValueError("no file of a watchdog: it is not regular, has two names or is too large")
         return status.st_uid, os.read(descriptor, _LARGEST)
     finally:
         os.close(descriptor)
 
 
-def _families(killings: list[dict[str, Any]], owner: int) -> Iterator[Family]:
-    """What lives of them. A file of another user than root can only name processes of that user."""
-    for killing in killings:
+def _families(terminations: list[dict[str, Any]], owner: int) -> Iterator[Browser]:
+    """Yield what is alive of them. A file of another user than root can only name processes of that user."""
+    for killing in terminations:
         members = {}
         for pid, start in killing["members"]:
-            process = processes.look(int(pid))
+            process = processes.find(int(pid))
             if process is None or process.is_dead or process.start != start:
                 continue
             if owner in (0, processes.user(process.pid)):
@@ -177,9 +177,9 @@ def _families(killings: list[dict[str, Any]], owner: int) -> Iterator[Family]:
             yield _family(Process(int(pid), int(start), 0, str(killing["name"])[:_LONGEST_NAME], "X"), members)
 
 
-def _family(main: Process, members: dict[int, Process]) -> Family:
+def _family(main: Process, members: dict[int, Process]) -> Browser:
     uid, arguments = 0, []
-    if main.pid in members:  # its profile can be removed in the end
+    if main.pid in members:  # so that its profile can be removed at the end
         main = members[main.pid]
         uid, arguments = processes.user(main.pid) or 0, processes.arguments(main.pid)
-    return Family(main, Rule(), uid, arguments, members)
+    return Browser(main, Rule(), uid, arguments, members)

@@ -1,4 +1,4 @@
-"""The log on stderr: a line for each record, and nobody waits for whoever reads it."""
+"""The log on stderr: one line for each record, without waiting for its reader."""
 
 import contextlib
 import copy
@@ -16,7 +16,7 @@ _BUDGET = 2.0  # seconds for what is left at the end
 
 
 class LineFormatter(logging.Formatter):
-    r"""No text from outside begins a line or moves a cursor: what is not printable is shown as in Python: \n, \x1b.
+    r"""Shows what is not printable as Python does, \n or \x1b: no text from outside begins a line or moves a cursor.
 
     The lines of a traceback or of a list of errors are indented.
     """
@@ -30,7 +30,7 @@ class LineFormatter(logging.Formatter):
 
 
 class LogStream(logging.Handler):
-    """Writes to a descriptor in a thread of its own. Lines for which there is no room are counted, and that is said."""
+    """Writes to a descriptor in a thread. Lines without room are counted, and the count is logged."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -41,19 +41,19 @@ class LogStream(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception as error:  # noqa: BLE001 - a record that cannot be shown must not end what it tells of
+        except Exception as error:  # noqa: BLE001 - a record that cannot be formatted must not end the program
             text = f"{record.msg!r} cannot be shown: {error!r}"
         self._lines.put(text)
 
     def finish(self) -> None:
-        """Give what is left a last chance."""
+        """Wait a moment for the lines that are left."""
         self._lines.finish(_BUDGET)
 
     def _write(self, text: str) -> None:
-        if dropped := self._lines.take_dropped():
+        if dropped := self._lines.take_dropped_count():
             text = f"{dropped} lines of the log were dropped: nobody read stderr in time\n{text}"
         rest = f"{text}\n".encode(errors="backslashreplace")
-        with contextlib.suppress(OSError):  # nobody will ever read it: closed, or a full disk
+        with contextlib.suppress(OSError):  # closed, or a full disk: nobody will ever read it
             while rest:
                 rest = rest[self._write_some(rest) :]
 
@@ -75,12 +75,12 @@ def begin() -> LogStream:
 
 
 def begin_plainly() -> None:
-    """Send the log to stderr, as a command does that ends in a moment, and may wait."""
+    """Send the log to stderr directly, for a command that ends in a moment and may wait."""
     stream = logging.StreamHandler()
     stream.setFormatter(LineFormatter(_FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[stream])
 
 
 def escaped(text: str) -> str:
-    """The text on one line, without control characters."""
+    """Return the text on one line, without control characters."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

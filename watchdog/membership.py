@@ -1,12 +1,12 @@
-"""Which process belongs to which browser: by parents, sessions, and what the kernel reports of forks."""
+"""Membership of processes in browsers: by parents, sessions, and the kernel's reports of forks."""
 
 import contextlib
 import socket
 import struct
 
 from watchdog import processes
-from watchdog.browser import Family
-from watchdog.process_table import Table
+from watchdog.browser import Browser
+from watchdog.process_table import ProcessTable
 from watchdog.processes import Process
 
 _CONNECTOR = 11  # NETLINK_CONNECTOR
@@ -21,12 +21,12 @@ _AT = _HEADER.size + _MESSAGE.size
 _SO_RCVBUFFORCE = 33  # Python has no name for it
 _BUFFER = 4_000_000  # bytes; some thousand events
 _MOST_READ = 20_000  # events at once
-_MOST_KNOWN = 100_000  # forks; more are not remembered
+_MOST_KNOWN = 100_000  # forks; later ones are ignored
 _LONGEST_LINE = 1000  # generations
 
 
-class Ancestry:
-    """The forks of the machine between `listen` and `close`."""
+class ForkListener:
+    """Receives the forks of the machine between `listen` and `close`."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
@@ -36,7 +36,7 @@ class Ancestry:
         if self._socket is not None:
             return
         with contextlib.suppress(OSError):
-            self._socket = _listening()
+            self._socket = _connect()
 
     def close(self) -> None:
         if self._socket is not None:
@@ -45,7 +45,7 @@ class Ancestry:
         self._parents.clear()
 
     def update(self) -> None:
-        """Take in what was forked; what overflowed meanwhile is lost."""
+        """Read the events that have arrived; events that overflowed the buffer are lost."""
         if self._socket is None:
             return
         for _ in range(_MOST_READ):
@@ -56,17 +56,17 @@ class Ancestry:
             except OSError:
                 continue  # ENOBUFS: some were lost
             if port == 0:  # from the kernel
-                self._take(message)
+                self._add(message)
 
-    def line(self, pid: int) -> list[int]:
-        """The pids of its parent, of that one's parent … as far as they were forked in this time, and one more."""
+    def ancestors(self, pid: int) -> list[int]:
+        """Return the pids of its parent, grandparent … as far as their forks were received."""
         line: list[int] = []
         while (parent := self._parents.get(pid)) is not None and len(line) < _LONGEST_LINE:
             line.append(parent)
             pid = parent
         return line
 
-    def _take(self, message: bytes) -> None:
+    def _add(self, message: bytes) -> None:
         if len(message) < _AT + _EVENT.size or len(self._parents) >= _MOST_KNOWN:
             return
         what, _, _, parent, thread, child = _EVENT.unpack_from(message, _AT)
@@ -74,8 +74,8 @@ class Ancestry:
             self._parents[child] = parent
 
 
-def _listening() -> socket.socket:
-    """Raises OSError where the kernel does not tell this user."""
+def _connect() -> socket.socket:
+    """Return a socket that receives forks. Raise OSError where the kernel does not allow it to this user."""
     connector = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, _CONNECTOR)
     try:
         connector.bind((0, _PROCESSES))
@@ -91,78 +91,78 @@ def _listening() -> socket.socket:
 
 
 class Membership:
-    """The processes of all browsers. Who was once seen below one stays its member."""
+    """The processes of all browsers. A process that was once a descendant of a browser stays its member."""
 
     def __init__(self) -> None:
-        self.ancestry = Ancestry()
-        self._of: dict[int, tuple[int, Family]] = {}  # pid → (start, family)
-        self._sessions: dict[int, tuple[int, Family]] = {}  # that families have begun; by pid of who did, as above
-        self._empty: set[int] = set()  # of them, in which nobody was seen the last time: a child may have been forked
+        self.forks = ForkListener()
+        self._of: dict[int, tuple[int, Browser]] = {}  # pid → (start, browser)
+        self._sessions: dict[int, tuple[int, Browser]] = {}  # begun by members: pid of the leader → (start, browser)
+        self._empty: set[int] = set()  # sessions without a process at the last scan: a child may have been forked
 
     def __contains__(self, process: Process) -> bool:
         return self._of.get(process.pid, (None,))[0] == process.start
 
-    def forget(self, family: Family) -> None:
+    def forget(self, browser: Browser) -> None:
         for known in (self._of, self._sessions):
-            for pid in [pid for pid, each in known.items() if each[1] is family]:
+            for pid in [pid for pid, each in known.items() if each[1] is browser]:
                 del known[pid]
 
     def adopt(self, process: Process) -> bool:
-        """Whether it is below a browser, or one of its processes already."""
-        mine = self._of.get(process.pid)
-        if mine is not None and mine[0] == process.start:
-            mine[1].members[process.pid] = process
+        """Make a descendant of a browser its member; return whether it is one."""
+        own = self._of.get(process.pid)
+        if own is not None and own[0] == process.start:
+            own[1].members[process.pid] = process
             return True
-        if mine is not None:
+        if own is not None:
             self._leave(process.pid)
-        family = self._child_of(process) or self._in_session_of(process) or self._forked_by(process)
-        if family is not None:
-            self.join(family, process)
-        return family is not None
+        browser = self._child_of(process) or self._in_session_of(process) or self._forked_by(process)
+        if browser is not None:
+            self.join(browser, process)
+        return browser is not None
 
-    def join(self, family: Family, process: Process) -> None:
-        family.members[process.pid] = process
-        self._of[process.pid] = process.start, family
+    def join(self, browser: Browser, process: Process) -> None:
+        browser.members[process.pid] = process
+        self._of[process.pid] = process.start, browser
 
-    def drop_the_dead(self, table: Table) -> None:
-        """Only those that are being killed keep their dead, who may have had children."""
-        for pid in [pid for pid, (_, family) in self._of.items() if pid not in table.known and not family.dying]:
+    def drop_dead(self, table: ProcessTable) -> None:
+        """Drop dead members, except of browsers that are being killed: those may have had children."""
+        for pid in [pid for pid, (_, browser) in self._of.items() if pid not in table.known and not browser.is_dying]:
             self._leave(pid)
         if self._sessions:
-            lived_in = {family.members[pid].session for pid, (_, family) in self._of.items() if pid in family.members}
-            empty = self._sessions.keys() - lived_in
+            members = [browser.members[pid] for pid, (_, browser) in self._of.items() if pid in browser.members]
+            empty = self._sessions.keys() - {member.session for member in members}
             for session in empty & self._empty:
                 del self._sessions[session]
             self._empty = empty
 
     def is_dying(self, process: Process) -> bool:
-        start, family = self._of.get(process.pid, (0, None))
-        return family is not None and family.dying and start == process.start
+        start, browser = self._of.get(process.pid, (0, None))
+        return browser is not None and browser.is_dying and start == process.start
 
-    def _child_of(self, process: Process) -> Family | None:
-        start, family = self._of.get(process.parent, (0, None))
-        known = family is not None and start <= process.start and processes.alive(process.parent, start)
-        return family if known else None
+    def _child_of(self, process: Process) -> Browser | None:
+        start, browser = self._of.get(process.parent, (0, None))
+        is_known = browser is not None and start <= process.start and processes.alive(process.parent, start)
+        return browser if is_known else None
 
-    def _in_session_of(self, process: Process) -> Family | None:
-        """The family that began its session: its parent may have ended before it was seen."""
+    def _in_session_of(self, process: Process) -> Browser | None:
+        """Return the browser that began its session: its parent may have ended before it was seen."""
         began = self._of.get(process.session) or self._sessions.get(process.session)
         if began is None or began[0] > process.start:
             return None
-        leader = processes.look(process.session)
+        leader = processes.find(process.session)
         if leader is not None and leader.start != began[0]:
             return None
         self._sessions[process.session] = began
         return began[1]
 
-    def _forked_by(self, process: Process) -> Family | None:
-        """The family that is being killed, and forked it, or a parent that was never seen."""
-        for pid in self.ancestry.line(process.pid):
-            start, family = self._of.get(pid, (0, None))
-            if family is not None and family.dying and start <= process.start:
-                return family
+    def _forked_by(self, process: Process) -> Browser | None:
+        """Return the browser that is being killed and forked it, or a parent that was never seen."""
+        for pid in self.forks.ancestors(process.pid):
+            start, browser = self._of.get(pid, (0, None))
+            if browser is not None and browser.is_dying and start <= process.start:
+                return browser
         return None
 
     def _leave(self, pid: int) -> None:
-        _, family = self._of.pop(pid)
-        family.lose(pid)
+        _, browser = self._of.pop(pid)
+        browser.remove_member(pid)

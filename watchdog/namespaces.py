@@ -1,6 +1,6 @@
-"""What stands between a process and the watchdog: namespaces of a container, of PrivateTmp= or of unshare.
+"""Namespaces between a process and the watchdog: those of a container, of PrivateTmp= or of unshare.
 
-Facts from files of /proc that any user may read, and that wait for no file system.
+Read from files of /proc that any user may read, and that wait for no file system.
 """
 
 import functools
@@ -28,7 +28,7 @@ class Mount(NamedTuple):
 
 
 def sees_the_same(pid: int) -> bool:
-    """Whether a process certainly has the mounts and the root of this one; false where this user may not know."""
+    """Return whether a process has the mounts and the root of this one; False if that cannot be read."""
     try:
         return all(Path(f"/proc/{pid}/{name}").readlink() == Path(f"/proc/self/{name}").readlink() for name in _VIEW)
     except OSError:
@@ -36,7 +36,7 @@ def sees_the_same(pid: int) -> bool:
 
 
 def mounts(pid: int | str) -> list[Mount]:
-    """The mounts that a process sees. Raises OSError."""
+    """Return the mounts that a process sees. Raise OSError."""
     with Path(f"/proc/{pid}/mountinfo").open("rb") as file:
         text = file.read(_MOST_READ)
     if len(text) == _MOST_READ:
@@ -45,28 +45,28 @@ def mounts(pid: int | str) -> list[Mount]:
 
 
 def place(of: Iterable[Mount], path: PurePath) -> tuple[str, PurePath] | None:
-    """The device, and the path within its file system, that a process means by a path; None if it is not known."""
+    """Return the device of a path, and its path in that file system, by these mounts; None if unknown."""
     over = [mount for mount in of if path.is_relative_to(mount.point)]
     if not over:
         return None
-    mount = max(reversed(over), key=lambda each: len(each.point))  # of those at one place the last is seen
+    mount = max(reversed(over), key=lambda each: len(each.point))  # of several at one place the last one is visible
     return mount.device, PurePath(mount.root, path.relative_to(mount.point))
 
 
 def pids(pid: int) -> list[int]:
-    """The pids of a process, as this /proc shows it first, in its innermost namespace last; empty if it is gone."""
+    """Return the pids of a process, from this namespace to its innermost one; empty if it is gone."""
     return [int(each) for each in _line(Path(f"/proc/{pid}/status"), "NSpid:")]
 
 
 def boot_offset(pid: int | str) -> int:
-    """How many ticks a time namespace adds to the uptime that a process sees, and to starts of processes."""
+    """Return the ticks that a time namespace adds to the uptime that a process sees, and to starts of processes."""
     values = _line(Path(f"/proc/{pid}/timens_offsets"), "boottime")
     return int(values[0]) * TICKS + int(values[1]) * TICKS // 10**9 if values else 0
 
 
 @functools.cache
 def own() -> str:
-    """What pids and starts of processes mean to this process: "pid:[4026531836] time:[4026531834]"; "" if unknown."""
+    """Return the namespaces of this process's pids and times, "pid:[4026531836] time:[4026531834]"; "" if unknown."""
     try:
         return " ".join(str(Path("/proc/self/ns", kind).readlink()) for kind in ("pid", "time"))
     except OSError:  # a kernel before 5.6
@@ -74,7 +74,7 @@ def own() -> str:
 
 
 def is_container() -> bool:
-    """Whether this process sees the processes of a container only."""
+    """Return whether this process sees only the processes of a container."""
     return not own().startswith(_INITIAL_PID) and own() != ""
 
 
@@ -85,12 +85,12 @@ def _mount(line: str) -> Mount:
 
 
 def _plain(text: str) -> str:
-    """Without the octal escapes of spaces and the like."""
+    """Return the text without the octal escapes of spaces and the like."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
 
 
 def _line(path: Path, name: str) -> list[str]:
-    """The words after a name at the beginning of a line; none where there is no such line or file."""
+    """Return the words of the line that begins with a name; none without such a line or file."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Decides whether a browser has to die. Pure: it knows only what it is given."""
+"""Policy: whether a browser violates a limit, and when to scan again. Pure functions."""
 
 import math
 from collections.abc import Iterable
@@ -16,52 +16,54 @@ class Reason(Enum):
 
 
 class Facts(NamedTuple):
-    """What is known of a family at one moment. Times are seconds of uptime."""
+    """What is known about a browser at one moment. Times are seconds of uptime."""
 
-    started: float
+    started_at: float
     memory: int  # bytes
-    validated: float | None
-    excused: float = 0.0  # until then nobody could validate, or no validation could be seen
-    asked: float = math.inf  # when it was last looked whether it has been validated
+    validated_at: float | None
+    excused_until: float = 0.0  # until then nobody could validate, or no validation could be read
+    read_at: float = math.inf  # when its validation records were last read
 
 
-class Verdict(NamedTuple):
+class Violation(NamedTuple):
+    """Why a browser must be killed."""
+
     reason: Reason
     message: str
 
 
-def verdict(family: Facts, rule: Rule, now: float) -> Verdict | None:
-    """Why the family has to die; None if it may live."""
-    if rule.max_memory is not None and family.memory > rule.max_memory:
-        words = f"uses {size_in_words(family.memory)} of {size_in_words(rule.max_memory)} allowed"
-        return Verdict(Reason.MEMORY, words)
-    due = due_at(family, rule)
+def find_violation(facts: Facts, rule: Rule, now: float) -> Violation | None:
+    """Return why the browser must be killed; None if it keeps its limits."""
+    if rule.max_memory is not None and facts.memory > rule.max_memory:
+        words = f"{size_in_words(facts.memory)} of memory used, maximum {size_in_words(rule.max_memory)}"
+        return Violation(Reason.MEMORY, words)
+    due = due_at(facts, rule)
     if due is None or now < due:
         return None
-    if family.validated is None:
-        words = f"never validated in the {in_words(now - family.started)} since its start"
-        return Verdict(Reason.NEVER_VALIDATED, f"{words} ({in_words(rule.validated_within or 0)} allowed)")
-    words = f"last validated {in_words(now - family.validated)} ago"
-    return Verdict(Reason.SILENT, f"{words} ({in_words(rule.revalidated_every or 0)} allowed)")
+    if facts.validated_at is None:
+        words = f"never validated, started {in_words(now - facts.started_at)} ago"
+        return Violation(Reason.NEVER_VALIDATED, f"{words}, maximum {in_words(rule.validated_within or 0)}")
+    words = f"last validated {in_words(now - facts.validated_at)} ago"
+    return Violation(Reason.SILENT, f"{words}, maximum {in_words(rule.revalidated_every or 0)}")
 
 
-def due_at(family: Facts, rule: Rule) -> float | None:
-    """The moment at which the family must have been validated again; None if never."""
-    if family.validated is None:
-        since, allowed = family.started, rule.validated_within
+def due_at(facts: Facts, rule: Rule) -> float | None:
+    """Return the uptime by which the browser must be validated again; None if never."""
+    if facts.validated_at is None:
+        since, allowed = facts.started_at, rule.validated_within
     else:
-        since, allowed = family.validated, rule.revalidated_every
-    return None if allowed is None else max(since, family.excused) + allowed
+        since, allowed = facts.validated_at, rule.revalidated_every
+    return None if allowed is None else max(since, facts.excused_until) + allowed
 
 
-_FASTEST_GROWTH = 1_000_000_000  # bytes a second: twice what a browser was seen to do
-_SHORTEST = 0.02  # seconds between two looks, however near the limit
-DYING = 0.01  # seconds between two looks at one that is being killed
+_FASTEST_GROWTH = 1_000_000_000  # bytes a second: twice the fastest growth observed in a browser
+_SHORTEST = 0.02  # seconds between two scans, however near the limit
+TERMINATION_STEP = 0.01  # seconds between two scans while a browser is being killed
 
 
-def pause(families: Iterable[tuple[Facts, Rule]], now: float, longest: float) -> float:
-    """Seconds until the next look."""
-    return min([longest, *(max(_SHORTEST, _needed(facts, rule, now)) for facts, rule in families)])
+def pause(browsers: Iterable[tuple[Facts, Rule]], now: float, longest: float) -> float:
+    """Return the seconds until the next scan."""
+    return min([longest, *(max(_SHORTEST, _needed(facts, rule, now)) for facts, rule in browsers)])
 
 
 def _needed(facts: Facts, rule: Rule, now: float) -> float:
@@ -71,6 +73,6 @@ def _needed(facts: Facts, rule: Rule, now: float) -> float:
     due = due_at(facts, rule)
     if due is not None:
         times.append(due - now)
-    if facts.validated is None and rule.revalidated_every is not None:  # it may have been, since
-        times.append(facts.asked + rule.revalidated_every - now)
+    if facts.validated_at is None and rule.revalidated_every is not None:  # it may have been validated since
+        times.append(facts.read_at + rule.revalidated_every - now)
     return min(times, default=float("inf"))

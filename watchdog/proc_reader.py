@@ -1,7 +1,7 @@
-"""Reads files of /proc that may never return: those about the memory of a process that hangs with its lock held.
+"""Reader of files of /proc whose read may never return: those about the memory of a process that hangs.
 
-Each is read in a thread. One that does not return in time is abandoned, and nobody asks for that file again until it
-has returned.
+Each is read in a thread. A read that does not return in time is abandoned, and the file is not read again until it has
+returned.
 """
 
 import contextlib
@@ -20,36 +20,36 @@ class Reader(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._asked: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._responses: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
         self.start()
 
     def read(self, path: str, most: int, patience: float) -> bytes:
         """Return at most `most` bytes. Raise OSError; TimeoutError when it has to be abandoned."""
-        self._asked.put((path, most))
+        self._requests.put((path, most))
         try:
-            answer = self._answers.get(timeout=patience)
+            response = self._responses.get(timeout=patience)
         except queue.Empty:
-            self._asked.put(None)
+            self._requests.put(None)
             raise _timeout(path) from None
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
+        if isinstance(response, OSError):
+            raise response
+        return response
 
     def run(self) -> None:
-        while asked := self._asked.get():
+        while request := self._requests.get():
             try:
-                self._answers.put(read_at_once(*asked))
+                self._responses.put(read_at_once(*request))
             except OSError as error:
-                self._answers.put(error)
+                self._responses.put(error)
 
 
 _idle: deque[Reader] = deque()
-_abandoned: dict[str, tuple[int, Reader]] = {}  # path → whose it is, who still reads it
+_abandoned: dict[str, tuple[int, Reader]] = {}  # path → uid of its user, its reader
 
 
 def _forget() -> None:
-    """Threads do not come along into a process that is forked."""
+    """Drop the threads, which do not exist in a forked process."""
     _idle.clear()
     _abandoned.clear()
 
@@ -58,7 +58,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def read(path: str, most: int) -> bytes:
-    """At most `most` bytes of a file of one process. Raise OSError; TimeoutError if it does not answer in time."""
+    """Return at most `most` bytes of a file of one process. Raise OSError; TimeoutError if the read does not return."""
     patience = _patience(path) if _abandoned else _PATIENCE
     reader = _take()
     try:
@@ -74,12 +74,12 @@ def read(path: str, most: int) -> bytes:
 
 
 def hangs(path: str) -> bool:
-    """Whether a read of this file was abandoned and has not returned."""
+    """Return whether a read of this file was abandoned and has not returned."""
     return path in _abandoned and _abandoned[path][1].is_alive()
 
 
 def read_at_once(path: str, most: int) -> bytes:
-    """Return at most `most` bytes of a file that answers at once. Raise OSError."""
+    """Return at most `most` bytes of a file whose read returns at once. Raise OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, most)
@@ -88,19 +88,19 @@ def read_at_once(path: str, most: int) -> bytes:
 
 
 def _patience(path: str) -> float:
-    """Seconds to wait, less for a user many of whose processes hang. Raise TimeoutError for none at all."""
+    """Return the seconds to wait, fewer for a user with many hung processes. Raise TimeoutError for none at all."""
     for each, (_, reader) in list(_abandoned.items()):
         if not reader.is_alive():
             _abandoned.pop(each, None)
     user = _user_of(path)
-    hanging = sum(whose == user for whose, _ in list(_abandoned.values()))
+    hanging = sum(uid == user for uid, _ in list(_abandoned.values()))
     if path in _abandoned or hanging >= _MOST:
         raise _timeout(path)
     return _PATIENCE / (1 + hanging)
 
 
 def _timeout(path: str) -> TimeoutError:
-    return TimeoutError(errno.ETIMEDOUT, "the kernel does not answer", path)
+    return TimeoutError(errno.ETIMEDOUT, "the kernel does not respond", path)
 
 
 def _take() -> Reader:
@@ -110,8 +110,8 @@ def _take() -> Reader:
 
 
 def _user_of(path: str) -> int:
-    """The owner of a file, -1 where that is gone."""
+    """Return the owner of a file, -1 if it is gone."""
     try:
-        return os.stat(path).st_uid  # noqa: PTH116 - a text, as in all that reads /proc
+        return os.stat(path).st_uid  # noqa: PTH116 - a string, as everywhere for /proc
     except OSError:
         return -1

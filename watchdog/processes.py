@@ -1,4 +1,4 @@
-"""What /proc tells of one process. A process is (pid, start), never a pid."""
+"""One process, as /proc shows it. A process is identified by (pid, start), never by its pid alone."""
 
 import errno
 import os
@@ -9,17 +9,17 @@ from watchdog import proc_reader
 from watchdog.clock import TICKS
 
 _LONGEST_COMMAND = 65536
-_MAY_HANG = ("/cmdline", "/smaps_rollup")  # what takes the lock of the process's memory
+_MAY_HANG = ("/cmdline", "/smaps_rollup")  # reading them takes the lock of the process's memory
 _LONGEST_STATUS = 65536  # the memory comes after the list of groups
-# What says that a process is not there for this user. Anything else (EMFILE, say) says nothing about it.
+# Errors that mean that a process is not there for this user. Others, such as EMFILE, mean nothing.
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Process(NamedTuple):
-    """A process as it was when it was looked at."""
+    """A process at the moment when it was read."""
 
     pid: int
-    start: int  # clock ticks after the machine's start: with the pid it names one process for ever
+    start: int  # clock ticks after the machine's start: with the pid it identifies one process for ever
     parent: int  # pid
     name: str  # at most 15 characters
     state: str  # R, S, D, T (stopped), Z (ended, not yet collected) …: that of its main thread
@@ -27,23 +27,23 @@ class Process(NamedTuple):
     session: int = 0  # the pid of the process that began it; only a fork leads into it
 
     @property
-    def started(self) -> float:
-        """Seconds of uptime."""
+    def started_at(self) -> float:
+        """Return the start in seconds of uptime."""
         return self.start / TICKS
 
     @property
     def identity(self) -> str:
-        """PID-START, as in the names of files."""
+        """Return PID-START, as in the names of files."""
         return f"{self.pid}-{self.start}"
 
     @property
     def is_dead(self) -> bool:
-        """Whether all of it has ended: its main thread may end before the others."""
+        """Return whether all of it has ended: its main thread may end before the others."""
         return self.state in "ZX" and self.threads < 2  # noqa: PLR2004 - one is the main thread itself
 
 
-def look(pid: int) -> Process | None:
-    """The process with this pid, None if there is none. Raises OSError if that cannot be known."""
+def find(pid: int) -> Process | None:
+    """Return the process with this pid, None if there is none. Raise OSError if that cannot be known."""
     try:
         raw = _read(f"/proc/{pid}/stat", 1024)
     except _GONE:
@@ -57,14 +57,14 @@ def look(pid: int) -> Process | None:
 
 
 def own_identity() -> str:
-    """PID-START of this process, with 0 for a start that /proc does not tell."""
-    own = look(os.getpid())
+    """Return PID-START of this process, with 0 for a start that cannot be read."""
+    own = find(os.getpid())
     return own.identity if own else f"{os.getpid()}-0"
 
 
 def alive(pid: int, start: int) -> bool:
-    """Whether this very process lives; one that is dead and not yet collected does not."""
-    process = look(pid)
+    """Return whether this very process is alive; one that is dead and not yet collected is not."""
+    process = find(pid)
     return process is not None and process.start == start and not process.is_dead
 
 
@@ -73,12 +73,12 @@ def pids() -> set[int]:
 
 
 def newest_pid() -> int:
-    """The pid given out last: while it stays the same, nothing new has started."""
+    """Return the newest pid of the kernel: while it stays the same, nothing new has started."""
     return int(_read("/proc/loadavg", 128).rsplit(b" ", 1)[-1])
 
 
 def is_process(pid: int) -> bool:
-    """Whether this is a process: threads have pids too, and files below /proc."""
+    """Return whether this is a process: threads have pids too, and files below /proc."""
     try:
         status = _read(f"/proc/{pid}/status", 512)
     except _GONE:
@@ -87,7 +87,7 @@ def is_process(pid: int) -> bool:
 
 
 def arguments(pid: int) -> list[str]:
-    """The command line; empty if it cannot be read."""
+    """Return the command line; empty if it cannot be read."""
     try:
         raw = _read_of_living(pid, "cmdline", _LONGEST_COMMAND)
     except (*_GONE, TimeoutError):
@@ -96,12 +96,12 @@ def arguments(pid: int) -> list[str]:
 
 
 def is_hidden(pid: int) -> bool:
-    """Whether the command line cannot be known now: the kernel does not answer."""
+    """Return whether the command line cannot be read now: the kernel does not respond."""
     return proc_reader.hangs(f"/proc/{pid}/cmdline")
 
 
 def user(pid: int) -> int | None:
-    """The uid of the process's user, None if it is gone."""
+    """Return the uid of the process's user, None if it is gone."""
     try:
         status = _read(f"/proc/{pid}/status", 4096)
     except _GONE:
@@ -118,9 +118,9 @@ def user_name(uid: int) -> str:
 
 
 def resident(pid: int) -> tuple[int, int]:
-    """Bytes in memory or in swap, and how many of them are shared or from files; (0, 0) for a process that is gone.
+    """Return the bytes in memory or swap, and how many are shared or from files; (0, 0) for a process that is gone.
 
-    Shared memory that is swapped out is in no process's count. Raises OSError if nothing can be known.
+    Shared memory that is swapped out is in no process's count. Raise OSError if nothing can be read.
     """
     try:
         status = _read_of_living(pid, "status", _LONGEST_STATUS)
@@ -134,11 +134,11 @@ class Rollup(NamedTuple):
     """The memory of a process by its mappings, in bytes."""
 
     proportional: int  # each shared page divided among its sharers, and what is swapped out
-    private: int  # of the pages in memory those that nobody shares
+    private: int  # those of the pages in memory that nobody shares
 
 
 def rollup(pid: int) -> Rollup:
-    """What smaps_rollup says. Raises OSError: PermissionError where this user may not know, others if it fails."""
+    """Read smaps_rollup. Raise OSError; PermissionError where this user may not read it."""
     text = _read_of_living(pid, "smaps_rollup", 4096)
     if b"\nPss:" not in text:
         raise OSError(errno.ENODATA, os.strerror(errno.ENODATA), f"/proc/{pid}/smaps_rollup")
@@ -147,15 +147,15 @@ def rollup(pid: int) -> Rollup:
 
 
 def _size(text: bytes, name: bytes) -> int:
-    """The bytes in a line "Name:  12 kB"; 0 without one."""
+    """Return the bytes in a line "Name:  12 kB"; 0 without one."""
     begin = text.find(b"\n" + name + b":")
     return 0 if begin < 0 else int(text[begin + len(name) + 2 : text.index(b"kB", begin)]) * 1024
 
 
 def _read_of_living(pid: int, name: str, most: int) -> bytes:
-    """A file of /proc/PID that is about the memory. Raises OSError.
+    """Read a file of /proc/PID about its memory. Raise OSError.
 
-    When the main thread has ended its files are empty or fail; those of every other thread tell the same.
+    When the main thread has ended its files are empty or fail; those of every other thread hold the same.
     """
     try:
         content = _read(f"/proc/{pid}/{name}", most)
@@ -168,12 +168,12 @@ def _read_of_living(pid: int, name: str, most: int) -> bytes:
 
 
 def _living_thread(pid: int) -> int | None:
-    """A thread that has not ended, of a process whose main thread has."""
-    process = look(pid)
+    """Return a living thread of a process whose main thread has ended."""
+    process = find(pid)
     if process is None or process.state != "Z" or process.is_dead:
         return None
     for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
-        thread = look(int(name))
+        thread = find(int(name))
         if thread is not None and thread.state not in "ZX":
             return thread.pid
     return None

@@ -1,4 +1,4 @@
-"""What is watched, and what is too much."""
+"""A rule: which browsers it applies to, and their limits."""
 
 import functools
 import re
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Rule(NamedTuple):
-    """One table [watchdog.NAME]. A limit of None is not judged."""
+    """One table [watchdog.NAME]. A limit of None is none."""
 
     name: str = "firefox"
     process: str = "firefox"  # regular expression for the whole name of the browser's main process
@@ -19,14 +19,14 @@ class Rule(NamedTuple):
     grace: float = 2.0  # seconds between SIGTERM and SIGKILL
 
     def names(self, name: str) -> bool:
-        """Whether a process of this name may be a browser's main process."""
+        """Return whether a process of this name may be a browser's main process."""
         return _pattern(self.process).fullmatch(name) is not None
 
     def matches(self, uid: int, arguments: list[str]) -> bool:
-        """Whether one that has the name is meant, by its user and command line."""
+        """Return whether the rule applies to a process of this user and command line, if it has the name."""
         if self.user is not None and uid != self.user:
             return False
-        if self.automated_only and not automated(arguments):
+        if self.automated_only and not is_automated(arguments):
             return False
         return not self.command or re.search(self.command, " ".join(arguments)) is not None
 
@@ -36,7 +36,7 @@ DEFAULT = Rule()
 
 @functools.cache
 def _pattern(process: str) -> re.Pattern[str]:
-    """What distributions append to the name of the same browser does not make it another."""
+    """Return the pattern of a name, with the suffixes that distributions append."""
     return re.compile(f"(?:{process})(?:-esr|-bin)?")
 
 
@@ -45,8 +45,8 @@ _AUTOMATED = re.compile(
 )
 
 
-def automated(arguments: list[str]) -> bool:
-    """Whether the command line is that of a browser driven by a program."""
+def is_automated(arguments: list[str]) -> bool:
+    """Return whether the command line is that of a browser driven by a program."""
     return any(_AUTOMATED.fullmatch(argument) for argument in arguments[1:])
 
 
@@ -54,5 +54,5 @@ _PART = re.compile(r" (?:--type=|-contentproc\b)")
 
 
 def is_part(arguments: list[str]) -> bool:
-    """Whether the command line is that of a process that a browser runs for itself (a tab, say)."""
+    """Return whether the command line is that of a part of a browser, such as a tab."""
     return _PART.search(" ".join(arguments)) is not None

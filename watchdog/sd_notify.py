@@ -1,4 +1,4 @@
-"""Tells systemd how it goes, where systemd asks for it (Type=notify, WatchdogSec=)."""
+"""Notifications to systemd (Type=notify, WatchdogSec=)."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import time
 
 
 def notify(*lines: str) -> None:
-    """Send lines such as READY=1; nothing where no one listens."""
+    """Send lines such as READY=1; do nothing without systemd."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -24,7 +24,7 @@ def reloading() -> None:
 
 
 def interval() -> float | None:
-    """Seconds within which systemd wants to hear WATCHDOG=1, None if it does not."""
+    """Return the seconds within which systemd expects WATCHDOG=1, None if it does not."""
     usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
     if not usec.isdigit() or not int(usec) or (pid and pid != str(os.getpid())):
         return None

@@ -1,7 +1,7 @@
-"""Validates by itself: `driver = watched(webdriver.Firefox())`, and nothing more.
+"""Automatic validation of a driven browser: `driver = watched(webdriver.Firefox())`, and nothing more.
 
-Every command that the browser answers validates it. A browser that hangs answers none, and the watchdog ends it:
-the blocked call then raises the WebDriverException that the program knows.
+Every command that the browser responds to validates it. A browser that hangs does not respond, and the watchdog kills
+it: the blocked call then raises a WebDriverException, which the program handles already.
 """
 
 import json
@@ -15,25 +15,25 @@ from watchdog.validation import validate_process
 
 log = logging.getLogger(__name__)
 Driver = TypeVar("Driver")
-# Where all commands of a driver pass: Selenium's connection to its driver, and marionette's client.
+# Methods through which all commands pass: of Selenium's connection to its driver, and of marionette's client.
 _HTTP, _MARIONETTE = "execute", "_send_message"
 
 
 def watched(driver: Driver) -> Driver:
-    """Make a WebDriver validate its browser now and whenever it answers a command; return the same driver.
+    """Make a WebDriver validate its browser now and at each response to a command; return the same driver.
 
-    A browser that is not on this machine (a grid) is left alone, and the log says so.
+    A browser that is not on this machine (a grid) is not validated, and a warning is logged.
     """
     inner = _unwrapped(driver)
     connection = getattr(inner, "command_executor", inner)
     method = next((name for name in (_HTTP, _MARIONETTE) if callable(getattr(connection, name, None))), None)
     kind = type(inner).__name__
     if method is None:
-        log.warning("%s is no WebDriver, so nothing validates its browser: pass the driver itself", kind)
+        log.warning("%s is not a WebDriver, so its browser is not validated: pass the driver itself", kind)
         return driver
     pid = browser_pid(inner)
     if pid is None:
-        log.warning("the browser of %s is not found on this machine: it is not validated", kind)
+        log.warning("the browser of %s was not found on this machine: it is not validated", kind)
         return driver
     commands = getattr(connection, method)
     if not isinstance(commands, Commands):
@@ -73,25 +73,25 @@ _LOADS = {
     "get", "refresh", "goBack", "goForward",
     "WebDriver:Navigate", "WebDriver:Refresh", "WebDriver:Back", "WebDriver:Forward",
 }  # fmt: skip
-# chromedriver answers these though every process of the browser is stopped, and after a window is closed there may
-# be no browser.
-_SAY_NOTHING = {
+# chromedriver responds to these by itself, even if every process of the browser is stopped; and after a window is
+# closed there may be no browser.
+_WITHOUT_BROWSER = {
     "setTimeouts", "getTimeouts", "getAvailableLogTypes", "w3cGetCurrentWindowHandle", "status",
     "close", "WebDriver:CloseWindow", "WebDriver:CloseChromeWindow",
 }  # fmt: skip
 # Errors that only the page can have found.
-_ANSWERS = {
+_PAGE_ERRORS = {
     "detached shadow root", "element click intercepted", "element not accessible", "element not interactable",
     "insecure certificate", "invalid element state", "invalid selector", "javascript error",
     "move target out of bounds", "no such cookie", "no such element", "no such shadow root",
     "stale element reference", "unexpected alert open",
 }  # fmt: skip
-# Errors of commands that waited for a page: a site that is slow or down causes them as well as a browser that hangs.
-_DOUBTFUL = {"timeout", "unknown error"}
+# Errors of commands that waited for a page: both a slow site and a hung browser cause them.
+_AMBIGUOUS_ERRORS = {"timeout", "unknown error"}
 _ROOT = {"using": "xpath", "value": "/*"}  # an element that every page has
 
 
-class Browser:
+class DrivenBrowser:
     """The browser of one session."""
 
     def __init__(self, capabilities: dict[str, Any], pid: int) -> None:
@@ -100,9 +100,9 @@ class Browser:
         self.loads_wait = capabilities.get("pageLoadStrategy") != "none"
 
     def is_due(self, command: str) -> bool:
-        """Whether an answer to this command shows that the browser works, and the last record is old enough."""
-        shows = command not in _SAY_NOTHING and (self.loads_wait or command not in _LOADS)
-        return shows and time.monotonic() >= self._due
+        """Return whether a response to this command proves that the browser works, and a record is due."""
+        proves = command not in _WITHOUT_BROWSER and (self.loads_wait or command not in _LOADS)
+        return proves and time.monotonic() >= self._due
 
     def validate(self) -> None:
         self._due = time.monotonic() + _INTERVAL
@@ -110,16 +110,16 @@ class Browser:
 
 
 class Commands:
-    """Stands for the method that sends the commands of a driver, and validates the browser that answered."""
+    """Replaces the method that sends the commands of a driver, and validates the browser that responded."""
 
     def __init__(self, send: Callable[..., Any], service: int | None) -> None:
         self._send = send
         self._service = service  # pid of chromedriver or geckodriver
-        self._browsers: dict[str | None, Browser] = {}  # by session id; one connection may have many sessions
+        self._browsers: dict[str | None, DrivenBrowser] = {}  # by session id; one connection may have many sessions
 
     def add(self, session: str | None, capabilities: dict[str, Any], pid: int) -> None:
-        """Validate the browser of this session now, and whenever it answers."""
-        self._browsers[session] = Browser(capabilities, pid)
+        """Validate the browser of this session now, and whenever it responds."""
+        self._browsers[session] = DrivenBrowser(capabilities, pid)
         self._browsers[session].validate()
 
     def __call__(self, command: str, params: Any = None, *more: Any, **named: Any) -> Any:
@@ -130,14 +130,14 @@ class Commands:
         except Exception as error:
             status = getattr(error, "status", None)  # of marionette's errors
             if isinstance(status, str):
-                self._judge(command, session, status)
+                self._validate(command, session, status)
             raise
         if command in _STARTS:
             self._start(response)
         elif command in _ENDS:
             self._browsers.pop(session, None)
         else:
-            self._judge(command, session, _error(response))
+            self._validate(command, session, _error(response))
         return response
 
     def _start(self, response: Any) -> None:
@@ -148,27 +148,27 @@ class Commands:
             return  # the session was not created, and the program gets the error
         pid = main_process.find(value["capabilities"], self._service, is_local=is_marionette)
         if pid is None:
-            log.warning("the browser of a new session is not found on this machine: it is not validated")
+            log.warning("the browser of a new session was not found on this machine: it is not validated")
             return
         self.add(None if is_marionette else value.get("sessionId"), value["capabilities"], pid)
 
-    def _judge(self, command: str, session: str | None, error: str | None) -> None:
+    def _validate(self, command: str, session: str | None, error: str | None) -> None:
         browser = self._browsers.get(session)
         if browser is None or not browser.is_due(command):
             return
-        is_doubtful = error in _DOUBTFUL and browser.loads_wait
-        if error is None or error in _ANSWERS or (is_doubtful and self._answers(command, session)):
+        is_ambiguous = error in _AMBIGUOUS_ERRORS and browser.loads_wait
+        if error is None or error in _PAGE_ERRORS or (is_ambiguous and self._responds(command, session)):
             browser.validate()
 
-    def _answers(self, command: str, session: str | None) -> bool:
-        """Ask the page something that no site delays; a page that hangs delays it, as any command to it."""
+    def _responds(self, command: str, session: str | None) -> bool:
+        """Send the page a command that no site delays, but a hung page does."""
         try:
             if ":" in command:
                 self._send("WebDriver:FindElement", dict(_ROOT))
                 return True
             return _error(self._send("findElement", {**_ROOT, "sessionId": session})) is None
         except Exception as error:  # noqa: BLE001 - the program gets the error of its own command
-            log.debug("the browser does not answer: %s", error)
+            log.debug("the browser does not respond: %s", error)
             return False
 
 

@@ -1,4 +1,4 @@
-"""Reads the rules from the [watchdog] tables of the configuration, and says everything that is wrong."""
+"""Settings from the [watchdog], [state] and [sentry] tables of the configuration; reports all errors at once."""
 
 import pwd
 import re
@@ -15,65 +15,62 @@ from watchdog.rules import DEFAULT, Rule
 VARIABLE = "WATCHDOG_SENTRY_DSN"
 
 
-class Addressee(NamedTuple):
-    """What is wrong with it stops no watchdog: it is told, and the watchdog goes on without alerts."""
+class AlertDestination(NamedTuple):
+    """Where alerts go. A problem is logged, and the watchdog goes on without alerts."""
 
     dsn: str = ""
     environment: str = "production"
     problem: str = ""
 
     def __repr__(self) -> str:
-        return f"Addressee(environment={self.environment!r}, problem={self.problem!r})"
+        return f"AlertDestination(environment={self.environment!r}, problem={self.problem!r})"
 
 
-def addressee(table: dict[str, Any], unresolved: str = "") -> Addressee:
-    """Of the table [sentry]; `unresolved` says what is wrong with a variable that it names."""
+def alert_destination(table: dict[str, Any], unresolved: str = "") -> AlertDestination:
+    """Return the destination in the table [sentry]; `unresolved` is an error of a variable in it."""
 
     def configured() -> str:
         text = table.get("dsn", "")
         if unresolved or not isinstance(text, str):
-            raise ValueError(unresolved or "[sentry] dsn is not a text")
+            raise ValueError(unresolved or "[sentry] dsn is not a string")
         return Secret.load(text).reveal() if text else ""
 
-    environment = table.get("environment", Addressee().environment)
+    environment = table.get("environment", AlertDestination().environment)
     if not isinstance(environment, str):
-        return Addressee(problem="[sentry] environment is not a text")
+        return AlertDestination(problem="[sentry] environment is not a string")
     try:
         dsn = in_force(VARIABLE, configured)
         if dsn:
             Dsn.parse(dsn)
     except ValueError as error:
-        return Addressee(problem=str(error))
-    return Addressee(dsn, environment)
+        return AlertDestination(problem=str(error))
+    return AlertDestination(dsn, environment)
 
 
-# Keys of the suite's check of the watchdog, which share the table: the suite judges them.
-_CHECK = {
+# Keys of the suite's check of the watchdog, which share the table: the suite validates them.
+CHECK_KEYS = {
     "max_kills_per_hour", "timeout", "slow", "failure_threshold", "success_threshold", "retries", "needs", "group",
     "maintenance",
 }  # fmt: skip
 
 
-class Rulebook(NamedTuple):
+class WatchdogSettings(NamedTuple):
     rules: list[Rule]
     source: Path | None  # the file they were read from
     state: str | None  # the configured state directory
-    addressee: Addressee  # of alerts
+    alerts: AlertDestination
 
 
-def load(given: str | None = None) -> Rulebook:
-    """The rules in force; the default one if there is no file or it holds none.
-
-    Raises ConfigurationError.
-    """
+def load(given: str | None = None) -> WatchdogSettings:
+    """Return the settings, with the default rule if there is no file or it has no rule. Raise ConfigurationError."""
     path = configuration.find(given)
     if path is None:
-        return Rulebook([DEFAULT], None, None, addressee({}))
+        return WatchdogSettings([DEFAULT], None, None, alert_destination({}))
     tables, problems = configuration.read(path)
     unresolved = "; ".join(str(each) for each in problems if each.where.startswith("[sentry"))
     problems, others = _of_the_watchdog(problems)
     rules = rules_of(tables, problems)
-    if rules[0] is DEFAULT:  # it kills every Firefox: not because of a slip of the pen
+    if rules[0] is DEFAULT:  # it applies to every Firefox: never because of a typing error
         problems += [*others, *_misspelt(tables)]
     state = _table(tables, "state", problems).get("directory")
     if state is not None and not isinstance(state, str):
@@ -81,27 +78,29 @@ def load(given: str | None = None) -> Rulebook:
     if problems:
         raise ConfigurationError(path, problems)
     sentry = tables.get("sentry", {})
-    to = addressee(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
-    return Rulebook(rules, path, str(configuration.relative_to_file(path, state)) if state else None, to)
+    destination = alert_destination(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
+    return WatchdogSettings(
+        rules, path, str(configuration.relative_to_file(path, state)) if state else None, destination
+    )
 
 
 def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
-    """The rules, in the order of the file: the first that matches a browser is the one for it."""
+    """Return the rules in the order of the file: the first one that matches a browser applies to it."""
     table = _table(tables, "watchdog", problems)
     rules = []
     for name, content in table.items():
-        if name in _CHECK:
+        if name in CHECK_KEYS:
             continue
         if isinstance(content, dict):
             rules.append(_rule(name, content, problems))
         else:
-            hint = nearest(name, _CHECK)
+            hint = nearest(name, CHECK_KEYS)
             problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
 
 
 def _of_the_watchdog(problems: list[Problem]) -> tuple[list[Problem], list[Problem]]:
-    """Split the problems: its own, and those of tables that only the suite reads; of [sentry] is told elsewhere."""
+    """Return the watchdog's own problems, and those of tables that only the suite reads; without those of [sentry]."""
     own = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
     return own, [each for each in problems if each not in own and not each.where.startswith("[sentry")]
 
@@ -152,7 +151,7 @@ def _expression(value: Any) -> str:
 
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")  # noqa: TRY004 - a wrong value like others
+        raise ValueError(f"{value!r} is not true or false")  # noqa: TRY004 - a wrong value like others
     return value
 
 
@@ -167,14 +166,14 @@ def _user(value: Any) -> int:
 
 
 def _limit(read: Callable[[Any], float]) -> Callable[[Any], float | None]:
-    """A limit, or false for none."""
+    """Return a reader of a limit, which is None for false."""
 
     def limit(value: Any) -> float | None:
         if value is False:
             return None
         number = read(value)
         if not number:
-            raise ValueError(f"{value!r} would kill every browser; for no limit write false")
+            raise ValueError(f"{value!r} would kill every browser: write false for no limit")
         return number
 
     return limit

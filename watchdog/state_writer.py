@@ -1,13 +1,11 @@
-"""Writes the watchdog's state, in a thread of its own: no look and no kill waits for a disk."""
+"""Writes the watchdog's heartbeat and kills in a thread, so that no scan and no kill waits for a disk."""
 
-import contextlib
-import fcntl
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from servermonitoring.files import private_directory
+from servermonitoring.lock import AlreadyRunningError, InstanceLock
 from servermonitoring.watchdog_state import Heartbeat, Kill, record_kill, write_heartbeat
 from watchdog.background import Backlog
 
@@ -16,32 +14,25 @@ log = logging.getLogger(__name__)
 _MOST = 1000  # kills that wait for a disk
 
 
-class AlreadyRunningError(Exception):
-    """Another watchdog has this state directory."""
-
-
 class StateWriter:
-    """Heartbeat, kills and lock in one directory, which is made again if it is removed; None: nothing is written."""
+    """Heartbeat, kills and lock in one directory, made again if it is removed; with None nothing is written."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._backlog: Backlog[Kill | None] | None = None if directory is None else Backlog(self._write, _MOST)
         self._heartbeat: Heartbeat | None = None  # the newest; older ones need not be written
-        self._lock: int | None = None
-        self._failed = False
+        self._lock: InstanceLock | None = None
+        self._has_failed = False
 
     def lock(self) -> None:
-        """Keep other watchdogs away for as long as this process lives. Raises AlreadyRunningError."""
+        """Hold the lock as long as this process is alive. Raise AlreadyRunningError if another watchdog holds it."""
         if self._directory is None:
             return
+        self._lock = InstanceLock(self._directory, "watchdog.lock", f"watchdog with the state in {self._directory}")
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            self._lock = os.open(self._directory / "watchdog.lock", flags, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunningError(f"another watchdog runs with the state in {self._directory}") from None
+            self._lock.take()
         except OSError as error:
-            log.warning("the state cannot be locked: %s", error)
+            log.warning("the state directory cannot be locked, so a second watchdog could start: %s", error)
 
     def heartbeat(self, beat: Heartbeat) -> None:
         waiting, self._heartbeat = self._heartbeat, beat
@@ -50,12 +41,12 @@ class StateWriter:
 
     def kill(self, kill: Kill) -> None:
         if self._backlog and not self._backlog.put(kill):
-            log.warning("the kill is not recorded: %s has not answered for too long", self._directory)
+            log.warning("kill not recorded: %d kills are waiting for the disk of %s", _MOST, self._directory)
 
     def finish(self, budget: float) -> None:
-        """Give what is left so many seconds."""
+        """Wait `budget` seconds for what is left."""
         if self._backlog and not self._backlog.finish(budget):
-            log.warning("not all is recorded: %s does not answer", self._directory)
+            log.warning("the last kills are not recorded: no response from %s within %g s", self._directory, budget)
 
     def _write(self, kill: Kill | None) -> None:
         """Write a kill, or the newest heartbeat."""
@@ -73,11 +64,11 @@ class StateWriter:
             return
         try:
             self._in_directory(lambda directory: write_heartbeat(directory, beat))
-            self._failed = False
+            self._has_failed = False
         except OSError as error:
-            if not self._failed:
-                log.warning("the state cannot be written to %s: %s", self._directory, error)
-            self._failed = True
+            if not self._has_failed:
+                log.warning("the heartbeat cannot be written to %s: %s", self._directory, error)
+            self._has_failed = True
 
     def _in_directory(self, write: Callable[[Path], None]) -> None:
         if self._directory is None:
@@ -93,9 +84,8 @@ class StateWriter:
         log.warning("the state directory %s was removed: made again", directory)
         if self._lock is None:
             return
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
+        self._lock.release()
         try:
             self.lock()
         except AlreadyRunningError as error:
-            log.error("%s, too", error)  # noqa: TRY400 - it says all
+            log.error("%s", error)  # noqa: TRY400 - the traceback adds nothing

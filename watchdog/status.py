@@ -1,4 +1,4 @@
-"""`watchdog status`: which browsers there are, and what would happen to them when."""
+"""`watchdog status`: the browsers that run, and when they will be killed."""
 
 import json
 import time
@@ -8,33 +8,33 @@ from typing import Any
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
-from watchdog.browser import Family
-from watchdog.browsers import Families
+from watchdog.browser import Browser
+from watchdog.browsers import Browsers
 from watchdog.clock import uptime
 from watchdog.log_stream import escaped
-from watchdog.policy import due_at, verdict
-from watchdog.process_table import Table
+from watchdog.policy import due_at, find_violation
+from watchdog.process_table import ProcessTable
 from watchdog.processes import user_name
 from watchdog.rules import Rule
-from watchdog.validation.last_validation import Believer
+from watchdog.validation.tracker import ValidationTracker
 
-_HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "WHAT HAPPENS")
-
-
-def families(rules: list[Rule], state: Path) -> list[Family]:
-    """The browsers there are now, weighed exactly, with their last validation."""
-    now, table, found = uptime(), Table(), Families(rules)
-    believer = Believer(repair=False, state=state)
-    found.update(table, table.refresh(now), now)
-    for family in found.by_main.values():
-        family.memory = family.weigh_exactly(now)
-        believer.ask(family, now)
-        family.excused = max(family.excused, believer.suspension.excused)
-    return list(found.by_main.values())
+_HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "ACTION")
 
 
-def running(beat: Heartbeat | None) -> bool:
-    """Whether a watchdog has looked when it ought to have."""
+def find_browsers(rules: list[Rule], state: Path) -> list[Browser]:
+    """Return the browsers that run now, with their exact memory and last validation."""
+    now, table, browsers = uptime(), ProcessTable(), Browsers(rules)
+    tracker = ValidationTracker(repair=False, state=state)
+    browsers.update(table, table.refresh(now), now)
+    for browser in browsers.by_main.values():
+        browser.memory = browser.measure_memory_exactly(now)
+        tracker.update(browser, now)
+        browser.excused_until = max(browser.excused_until, tracker.suspension.excused_until)
+    return list(browsers.by_main.values())
+
+
+def is_running(beat: Heartbeat | None) -> bool:
+    """Return whether the last heartbeat of the watchdog is recent enough."""
     return beat is not None and time.time() - beat.time <= beat.poll_interval
 
 
@@ -46,9 +46,9 @@ def as_json(rules: list[Rule], state: Path) -> str:
     beat, now = heartbeat(state), uptime()
     return json.dumps(
         {
-            "running": running(beat),
+            "running": is_running(beat),
             "heartbeat": None if beat is None else beat._asdict(),
-            "browsers": [_values(family, now) for family in families(rules, state)],
+            "browsers": [_values(browser, now) for browser in find_browsers(rules, state)],
         },
         indent=2,
     )
@@ -57,61 +57,61 @@ def as_json(rules: list[Rule], state: Path) -> str:
 def _in_a_line(beat: Heartbeat | None) -> str:
     if beat is None:
         return "No watchdog was ever started here: `watchdog watch` starts one."
-    looked = f"looked {messages.ago(time.time() - beat.time)}"
-    if running(beat):
+    last = f"last heartbeat {messages.ago(time.time() - beat.time)}"
+    if is_running(beat):
         suspended = (
-            f"\nVALIDATIONS CANNOT BE RECORDED, so only memory is judged: {beat.suspended}" if beat.suspended else ""
+            f"\nVALIDATIONS CANNOT BE RECORDED, so only memory limits apply: {beat.suspended}" if beat.suspended else ""
         )
-        return f"The watchdog runs (process {beat.pid}, {looked}).{suspended}"
-    return f"THE WATCHDOG DOES NOT RUN (process {beat.pid} {looked} for the last time)."
+        return f"The watchdog runs (process {beat.pid}, {last}).{suspended}"
+    return f"THE WATCHDOG DOES NOT RUN (process {beat.pid}, {last}, maximum {in_words(beat.poll_interval)})."
 
 
 def _table(rules: list[Rule], state: Path) -> str:
-    rows = [_HEAD, *(_row(family, uptime()) for family in families(rules, state))]
+    rows = [_HEAD, *(_row(browser, uptime()) for browser in find_browsers(rules, state))]
     if not rows[1:]:
-        meant = ", ".join(f"{rule.name} ({rule.process})" for rule in rules)
-        return f"No browser runs that a rule means: {meant}."
+        names = ", ".join(f"{rule.name} ({rule.process})" for rule in rules)
+        return f"No browser that runs matches a rule: {names}."
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def _row(family: Family, now: float) -> tuple[str, ...]:
-    limit = family.rule.max_memory
-    validated = "never" if family.validated is None else messages.ago(now - family.validated)
+def _row(browser: Browser, now: float) -> tuple[str, ...]:
+    limit = browser.rule.max_memory
+    validated = "never" if browser.validated_at is None else messages.ago(now - browser.validated_at)
     return (
-        str(family.main.pid),
-        escaped(family.main.name),
-        user_name(family.uid),
-        family.rule.name,
-        size_in_words(family.memory) + (f" of {size_in_words(limit)}" if limit else ""),
-        in_words(round(now - family.main.started)),
+        str(browser.main.pid),
+        escaped(browser.main.name),
+        user_name(browser.uid),
+        browser.rule.name,
+        size_in_words(browser.memory) + (f" of {size_in_words(limit)}" if limit else ""),
+        in_words(round(now - browser.main.started_at)),
         validated,
-        _fate(family, now),
+        _action(browser, now),
     )
 
 
-def _fate(family: Family, now: float) -> str:
-    found = verdict(family.facts(), family.rule, now)
+def _action(browser: Browser, now: float) -> str:
+    found = find_violation(browser.facts(), browser.rule, now)
     if found is not None:
         return f"to be killed: {found.message}"
-    due = due_at(family.facts(), family.rule)
+    due = due_at(browser.facts(), browser.rule)
     return "" if due is None else f"to be killed in {in_words(round(due - now))} if not validated"
 
 
-def _values(family: Family, now: float) -> dict[str, Any]:
-    found, due = verdict(family.facts(), family.rule, now), due_at(family.facts(), family.rule)
+def _values(browser: Browser, now: float) -> dict[str, Any]:
+    found, due = find_violation(browser.facts(), browser.rule, now), due_at(browser.facts(), browser.rule)
     return {
-        "pid": family.main.pid,
-        "name": family.main.name,
-        "user": user_name(family.uid),
-        "rule": family.rule.name,
-        "memory": family.memory,
-        "max_memory": family.rule.max_memory,
-        "processes": len(family.members),
-        "age": round(now - family.main.started, 2),
-        "validated": None if family.validated is None else round(now - family.validated, 2),
+        "pid": browser.main.pid,
+        "name": browser.main.name,
+        "user": user_name(browser.uid),
+        "rule": browser.rule.name,
+        "memory": browser.memory,
+        "max_memory": browser.rule.max_memory,
+        "processes": len(browser.members),
+        "age": round(now - browser.main.started_at, 2),
+        "validated": None if browser.validated_at is None else round(now - browser.validated_at, 2),
         "due_in": None if due is None else round(due - now, 2),
         "reason": None if found is None else found.reason.value,
         "message": "" if found is None else found.message,
-        "command": family.command,
+        "command": browser.command,
     }

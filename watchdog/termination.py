@@ -1,9 +1,9 @@
-"""Ends a family, step by step, so that others are looked at meanwhile.
+"""The termination of a browser, step by step, so that other browsers are scanned meanwhile.
 
-SIGTERM for the main process first, and SIGCONT for all, because a stopped process hears nothing else. When
-the grace is over, when the main process has ended, or when the family grows on, whatever is left is killed.
-All of it is stopped before, for a stopped process has no more children: one that is killed could leave one
-that nobody has seen, and nobody's child is found no more.
+SIGTERM goes to the main process first, and SIGCONT to all, because a stopped process handles no other signal. When the
+grace is over, when the main process has ended, or when the browser keeps growing, whatever is left is killed.
+All of it is stopped before, because a stopped process forks no more: a process that is killed could leave a child
+that no scan has seen, and nothing connects an orphan with its browser.
 """
 
 import logging
@@ -11,12 +11,12 @@ import os
 import signal
 
 from watchdog import processes
-from watchdog.browser import Family
+from watchdog.browser import Browser
 from watchdog.processes import Process
 
 
 def send(process: Process, number: int) -> None:
-    """Send a signal. Raises ProcessLookupError if it is gone, PermissionError if this user may not end it."""
+    """Send a signal. Raise ProcessLookupError if it is gone, PermissionError if this user may not kill it."""
     descriptor = os.pidfd_open(process.pid)  # from now on no other process can have the pid
     try:
         if not processes.alive(process.pid, process.start):
@@ -26,8 +26,8 @@ def send(process: Process, number: int) -> None:
         os.close(descriptor)
 
 
-def may_end(process: Process) -> bool:
-    """Whether this user may end it; true for one that is gone, as nothing stands in the way."""
+def may_kill(process: Process) -> bool:
+    """Return whether this user may kill it; true for a process that is gone."""
     try:
         send(process, 0)
     except ProcessLookupError:
@@ -38,92 +38,92 @@ def may_end(process: Process) -> bool:
 
 
 log = logging.getLogger(__name__)
-_GROWTH = 0.01  # of the memory at the first signal: who grows by more has no grace
-_LONGEST_STOP = 1.0  # seconds until it is killed though not all of it has stopped (one that waits for a disk)
-_GIVE_UP = 5.0  # seconds after the SIGKILL
+_GROWTH = 0.01  # of the memory at the first signal: a browser that grows by more loses its grace
+_LONGEST_STOP = 1.0  # seconds until the kill, even if some process has not stopped (it waits for a disk)
+_GIVE_UP = 5.0  # seconds after SIGKILL
 _Identity = tuple[int, int]  # pid, start
 
 
-class Killing:
-    """The end of one family. Raises ProcessLookupError or PermissionError if it cannot be begun."""
+class Termination:
+    """The end of one browser. Raise ProcessLookupError or PermissionError if it cannot be begun."""
 
-    def __init__(self, family: Family, now: float, *, hurried: bool = False, begun: bool = False) -> None:
-        """With `begun` its grace is over."""
-        self.family, self._began, self._hurried = family, now, hurried
-        self._ending_since = now if begun else None
-        self._known: set[_Identity] = set()  # the members at the step before
+    def __init__(self, browser: Browser, now: float, *, is_urgent: bool = False, has_grace: bool = True) -> None:
+        """An urgent one loses its grace when the browser grows; without grace SIGKILL comes at once."""
+        self.browser, self._began_at, self._is_urgent = browser, now, is_urgent
+        self._ending_since = None if has_grace else now
+        self._last_members: set[_Identity] = set()  # at the step before
         self._was_empty = False  # at the step before
-        self._heard = False  # the main process ended by itself, within its grace
-        self._stopped: set[_Identity] = set()
-        self._killed: dict[_Identity, float] = {}  # when each was sent SIGKILL
-        self._forbidden: set[_Identity] = set()
-        self._resident = self._weigh()
-        if not begun:
-            send(family.main, signal.SIGTERM)
+        self._ended_by_itself = False  # the main process, within its grace
+        self._stopped_processes: set[_Identity] = set()
+        self._killed_at: dict[_Identity, float] = {}  # when each was sent SIGKILL
+        self._forbidden_processes: set[_Identity] = set()
+        self._initial_memory = self._resident_memory()
+        if has_grace:
+            send(browser.main, signal.SIGTERM)
             self._send_all(self._alive(), signal.SIGCONT)
-        family.dying = True
+        browser.is_dying = True
 
     def step(self, now: float) -> bool:
-        """Go on; true when nothing of the family is left, or nothing more can be done.
+        """Go on; return True when nothing of the browser is left, or nothing more can be done.
 
-        Between two steps new members of the family are looked for.
+        The caller adds new members of the browser between two steps.
         """
         alive = self._alive()
-        known, self._known = self._known, {each[:2] for each in self.family.members.values()}
+        last_members, self._last_members = self._last_members, {each[:2] for each in self.browser.members.values()}
         was_empty, self._was_empty = self._was_empty, not alive
-        if not alive:  # twice: what the last one forked may not have been seen
-            return was_empty and self._known == known and self._is_empty(now)
+        if not alive:  # twice: the last fork may not have been seen
+            return was_empty and self._last_members == last_members and self._is_empty(now)
         if self._ending_since is None and self._is_time(now):
             self._ending_since = now
         if self._ending_since is None:
             return False
-        if not self._killed and not self._all_stopped(alive, now - self._ending_since):
+        if not self._killed_at and not self._all_stopped(alive, now - self._ending_since):
             return False
         return self._kill(alive, now)
 
-    def how(self, now: float) -> str:
-        """What ended it, in words."""
-        hard = "by SIGTERM" if self._ending_since is None or self._heard else "by SIGKILL"
-        return f"{hard} after {now - self._began:.2g} s"
+    def in_words(self, now: float) -> str:
+        """Return, for example, "by SIGKILL after 2.3 s"."""
+        how = "by SIGTERM" if self._ending_since is None or self._ended_by_itself else "by SIGKILL"
+        return f"{how} after {now - self._began_at:.2g} s"
 
     def _is_time(self, now: float) -> bool:
-        if not self.family.exists():
-            self._heard = True
+        if not self.browser.exists():
+            self._ended_by_itself = True
             return True
-        if now - self._began >= self.family.rule.grace:
+        if now - self._began_at >= self.browser.rule.grace:
             return True
-        return self._hurried and self._weigh() > self._resident * (1 + _GROWTH)
+        return self._is_urgent and self._resident_memory() > self._initial_memory * (1 + _GROWTH)
 
     def _is_empty(self, now: float) -> bool:
-        """Whether nothing is left in its cgroup, or nothing that ends."""
-        if not self.family.cgroup.kill():
+        """Return whether nothing is left in its cgroup, or nothing that ends."""
+        if not self.browser.cgroup.kill():
             return True
         self._ending_since = self._ending_since or now
         return now - self._ending_since >= _LONGEST_STOP + _GIVE_UP
 
-    def _all_stopped(self, alive: list[Process], waited: float) -> bool:
-        """Stop all; true when all had been stopped before new ones were looked for the last time."""
-        found_all = all(each[:2] in self._stopped for each in alive)
+    def _all_stopped(self, alive: list[Process], seconds: float) -> bool:
+        """Stop all; return True when all had stopped before the last update of the members."""
+        had_stopped = all(each[:2] in self._stopped_processes for each in alive)
         self._send_all(alive, signal.SIGSTOP)
-        self._stopped = {each[:2] for each in alive if _is_stopped(each)}
-        return found_all or waited >= _LONGEST_STOP
+        self._stopped_processes = {each[:2] for each in alive if _is_stopped(each)}
+        return had_stopped or seconds >= _LONGEST_STOP
 
     def _kill(self, alive: list[Process], now: float) -> bool:
-        """Kill what is alive; true when it does not end by that."""
-        self.family.cgroup.kill()  # at one stroke, where that can be
+        """Kill what is alive; return True when SIGKILL does not end it."""
+        self.browser.cgroup.kill()  # everything at once, where possible
         self._send_all(alive, signal.SIGKILL)
         for each in alive:
-            self._killed.setdefault(each[:2], now)
-        if any(now - self._killed[each[:2]] < _GIVE_UP for each in alive):
+            self._killed_at.setdefault(each[:2], now)
+        if any(now - self._killed_at[each[:2]] < _GIVE_UP for each in alive):
             return False
-        log.error("processes %s do not end by SIGKILL", [each.pid for each in alive])
+        log.error("processes %s still alive %g s after SIGKILL", [each.pid for each in alive], _GIVE_UP)
         return True
 
-    def _weigh(self) -> int:
-        return sum(processes.resident(pid)[0] for pid in self.family.members)
+    def _resident_memory(self) -> int:
+        return sum(processes.resident(pid)[0] for pid in self.browser.members)
 
     def _alive(self) -> list[Process]:
-        members = [each for each in self.family.members.values() if each[:2] not in self._forbidden]
+        members = [each for each in self.browser.members.values() if each[:2] not in self._forbidden_processes]
         return [each for each in members if processes.alive(each.pid, each.start)]
 
     def _send_all(self, them: list[Process], number: int) -> None:
@@ -133,10 +133,10 @@ class Killing:
             except ProcessLookupError:
                 continue  # it has ended meanwhile
             except PermissionError:
-                self._forbidden.add(process[:2])
-                log.warning("process %d (%s) of the browser may not be ended", process.pid, process.name)
+                self._forbidden_processes.add(process[:2])
+                log.warning("this user may not kill process %d (%s) of the browser", process.pid, process.name)
 
 
 def _is_stopped(process: Process) -> bool:
-    now = processes.look(process.pid)
+    now = processes.find(process.pid)
     return now is None or now[:2] != process[:2] or now.state in "TtZX"

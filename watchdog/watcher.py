@@ -1,4 +1,4 @@
-"""One look after another: find the browsers, weigh them, judge them, and end those that have to die."""
+"""One scan after the other: find the browsers, measure them, check them against their rules, kill violators."""
 
 import contextlib
 import logging
@@ -8,213 +8,215 @@ from pathlib import Path
 
 from watchdog import messages, policy
 from watchdog.background import in_background
-from watchdog.browser import Family
-from watchdog.browsers import Families
+from watchdog.browser import Browser
+from watchdog.browsers import Browsers
 from watchdog.cleanup import leftovers
 from watchdog.clock import Interruptions, uptime
-from watchdog.first_start import Truce
+from watchdog.first_start import FirstStart
 from watchdog.journal import Journal
-from watchdog.policy import Reason, Verdict, verdict
-from watchdog.process_table import Table
+from watchdog.policy import Reason, Violation, find_violation
+from watchdog.process_table import ProcessTable
 from watchdog.rules import Rule
 from watchdog.state_writer import StateWriter
-from watchdog.termination import Killing, may_end
+from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers
-from watchdog.validation.last_validation import Believer
+from watchdog.validation.tracker import ValidationTracker
 
 log = logging.getLogger(__name__)
 
-_TIDY_EVERY = 60.0  # seconds
-_LONGEST_FINISH = 20.0  # seconds beside the grace
+_CLEAN_UP_EVERY = 60.0  # seconds
+_LONGEST_FINISH = 20.0  # seconds in addition to the grace
 
 
-class Watch:
-    """All that is known between two looks."""
+class Watcher:
+    """Scans the browsers, and keeps what is known between two scans."""
 
     def __init__(self, rules: list[Rule], state: Path | None, *, dry_run: bool = False) -> None:
-        self.families = Families(rules)
-        self.table = Table()
-        self.killings: list[Killing] = []
+        self.browsers = Browsers(rules)
+        self.table = ProcessTable()
+        self.terminations: list[Termination] = []
         self._journal = Journal(state)
-        self._resumed = False
+        self._has_resumed = False
         self.state, self._dry_run = StateWriter(state), dry_run
-        self.believer = Believer(repair=not dry_run, state=state)
-        self._spared: dict[tuple[int, int], str] = {}  # (pid, start) of those not to be killed → why, said once
-        self._tidied = float("-inf")
+        self.tracker = ValidationTracker(repair=not dry_run, state=state)
+        self._skip_reasons: dict[tuple[int, int], str] = {}  # (pid, start) of browsers not to be killed → why, logged
+        self._cleaned_at = float("-inf")
         self._interruptions = Interruptions(uptime())
-        self._excused = 0.0
-        self.truce = Truce()
-        containers.tell_own()
+        self._interrupted_until = 0.0
+        self.first_start = FirstStart()
+        containers.log_container()
 
-    def look(self) -> None:
+    def scan(self) -> None:
         now = uptime()
         self._notice_interruption(now)
-        if now - self._tidied >= _TIDY_EVERY and not self._dry_run:
-            self._tidied = now
-            self.believer.tidy(self.families.by_main.values())
-        if not self._resumed:
-            self._resumed = True
+        if now - self._cleaned_at >= _CLEAN_UP_EVERY and not self._dry_run:
+            self._cleaned_at = now
+            self.tracker.clean_up(self.browsers.by_main.values())
+        if not self._has_resumed:
+            self._has_resumed = True
             self._resume(now)
-        self.believer.glance(self.families.by_main.values(), now)
-        for family in self._find(now):
-            self._greet(family, now)
-        for family in self._judged():
-            self._judge(family, now)
-        self._go_on_killing(now)
+        self.tracker.check(self.browsers.by_main.values(), now)
+        for browser in self._find(now):
+            self._start_watching(browser, now)
+        for browser in self._browsers_to_check():
+            self._check(browser, now)
+        self._continue_terminations(now)
 
-    def news(self) -> bool:
-        """Whether something new has started, or may soon be another program: a glance, for almost nothing."""
+    def has_changes(self) -> bool:
+        """Return whether something new has started, or may soon be another program; costs almost nothing."""
         now = uptime()
         self._notice_interruption(now)
-        heard = self.believer.glance(self.families.by_main.values(), now)
-        return heard or self.families.is_behind() or self.table.stale(now)
+        has_changed = self.tracker.check(self.browsers.by_main.values(), now)
+        return has_changed or self.browsers.has_pending() or self.table.is_stale(now)
 
     def pause(self, longest: float) -> float:
-        """Seconds until the next look."""
-        if self.killings:
-            return policy.DYING
+        """Return the seconds until the next scan."""
+        if self.terminations:
+            return policy.TERMINATION_STEP
         now = uptime()
-        longest = min(longest, self.families.due() - now, self.truce.left(now) or longest)
-        judged = ((family.facts(self._excused_until()), family.rule) for family in self._judged())
-        return policy.pause(judged, now, longest)
+        longest = min(longest, self.browsers.due() - now, self.first_start.seconds_left(now) or longest)
+        checked = ((browser.facts(self._excused_until()), browser.rule) for browser in self._browsers_to_check())
+        return policy.pause(checked, now, longest)
 
     def change_rules(self, rules: list[Rule]) -> None:
-        """Judge by other rules from now on; killings under way go on."""
-        self.families.change_rules(rules, self.table)
+        """Apply other rules from now on; terminations under way go on."""
+        self.browsers.change_rules(rules, self.table)
 
     def finish(self) -> None:
-        """See what was begun to its end: killings, and what browsers left that have ended by themselves."""
-        ends_at = uptime() + _LONGEST_FINISH + max((each.family.rule.grace for each in self.killings), default=0.0)
-        while (self.killings or self.families.left) and uptime() < ends_at:
+        """Complete the terminations under way, and kill the orphans of browsers that ended by themselves."""
+        grace = max((each.browser.rule.grace for each in self.terminations), default=0.0)
+        ends_at = uptime() + _LONGEST_FINISH + grace
+        while (self.terminations or self.browsers.orphans) and uptime() < ends_at:
             now = uptime()
-            with contextlib.suppress(OSError):  # the next turn may go well
+            with contextlib.suppress(OSError):  # the next turn may succeed
                 self._find(now)
-                self._go_on_killing(now)
-            time.sleep(policy.DYING)
-        self.believer.close()
+                self._continue_terminations(now)
+            time.sleep(policy.TERMINATION_STEP)
+        self.tracker.close()
 
-    def _find(self, now: float) -> list[Family]:
-        """Take in what has started and what has ended; the browsers found."""
-        return self.families.update(self.table, self.table.refresh(now), now)
+    def _find(self, now: float) -> list[Browser]:
+        """Update the process table and the browsers; return the new browsers."""
+        return self.browsers.update(self.table, self.table.refresh(now), now)
 
-    def _judged(self) -> Iterator[Family]:
-        if self.truce.lasts():
+    def _browsers_to_check(self) -> Iterator[Browser]:
+        if self.first_start.is_active():
             return
-        passed_over = {*self._spared, *(killing.family.main[:2] for killing in self.killings)}
-        for family in list(self.families.by_main.values()):
-            if family.main[:2] not in passed_over:
-                yield family
+        skipped = {*self._skip_reasons, *(termination.browser.main[:2] for termination in self.terminations)}
+        for browser in list(self.browsers.by_main.values()):
+            if browser.main[:2] not in skipped:
+                yield browser
 
-    def _greet(self, family: Family, now: float) -> None:
-        family.memory = family.weigh(now)
-        self.believer.ask(family, now)
-        log.info("watching %s", messages.in_a_line(family, now))
-        if not may_end(family.main):
-            self._spare(family, "this user may not end it: it is not watched")
+    def _start_watching(self, browser: Browser, now: float) -> None:
+        browser.memory = browser.measure_memory(now)
+        self.tracker.update(browser, now)
+        log.info("watching %s", messages.in_a_line(browser, now))
+        if not may_kill(browser.main):
+            self._skip(browser, "not watched, as this user may not kill it: run the watchdog as root or as its user")
         else:
-            self.truce.announce(family, now)
+            self.first_start.announce(browser, now)
 
-    def _judge(self, family: Family, now: float) -> None:
-        family.memory = family.weigh(now)
-        self.believer.ask_again(family, now)
-        found = verdict(family.facts(self._excused_until()), family.rule, now)
+    def _check(self, browser: Browser, now: float) -> None:
+        browser.memory = browser.measure_memory(now)
+        self.tracker.update_if_due(browser, now)
+        found = find_violation(browser.facts(self._excused_until()), browser.rule, now)
         if found is None:
             return
         if found.reason is not Reason.MEMORY:
-            self.believer.ask(family, now)
-        found = self._confirm(family)
+            self.tracker.update(browser, now)
+        found = self._confirm(browser)
         if found is not None:
-            self._end(family, found)
+            self._kill(browser, found)
 
-    def _confirm(self, family: Family) -> Verdict | None:
-        """Look once more just before what cannot be undone."""
-        if not family.exists():
-            return None  # the next look finds what it has left
-        family.drop_the_dead()
+    def _confirm(self, browser: Browser) -> Violation | None:
+        """Check once more immediately before the kill, which cannot be undone."""
+        if not browser.exists():
+            return None  # the next scan finds its orphans
+        browser.drop_dead_members()
         now = uptime()
         self._notice_interruption(now)
-        family.memory = family.weigh(now)
-        return verdict(family.facts(self._excused_until()), family.rule, now)
+        browser.memory = browser.measure_memory(now)
+        return find_violation(browser.facts(self._excused_until()), browser.rule, now)
 
-    def _end(self, family: Family, found: Verdict) -> None:
-        now, hurried = uptime(), found.reason is Reason.MEMORY
+    def _kill(self, browser: Browser, found: Violation) -> None:
+        now, is_urgent = uptime(), found.reason is Reason.MEMORY
         if self._dry_run:
-            self._spare(family, f"would be killed: {found.message}")
+            self._skip(browser, f"would be killed: {found.message}")
             return
-        kill = messages.kill_of(family, found, now)
-        self._note(family, wait=not hurried)
+        kill = messages.kill_of(browser, found, now)
+        self._note(browser, wait=not is_urgent)
         try:
-            self.killings.append(Killing(family, now, hurried=hurried))
+            self.terminations.append(Termination(browser, now, is_urgent=is_urgent))
         except ProcessLookupError:
-            return  # the next look finds what it has left
+            return  # the next scan finds its orphans
         except PermissionError:
-            self._spare(family, f"this user may not end it, though it {found.message}")
+            self._skip(browser, f"not killed, as this user may not: {found.message}")
         else:
-            messages.tell_kill(self.state, kill)
+            messages.report_kill(self.state, kill)
 
-    def _spare(self, family: Family, why: str) -> None:
-        self._spared[family.main[:2]] = why
-        log.warning("%s, process %d: %s", family.main.name, family.main.pid, why)
+    def _skip(self, browser: Browser, why: str) -> None:
+        self._skip_reasons[browser.main[:2]] = why
+        log.warning("%s, process %d: %s", browser.main.name, browser.main.pid, why)
 
-    def _go_on_killing(self, now: float) -> None:
-        for family in self.families.left_over(now):
-            self._end_left_over(family, now)
-        for killing in list(self.killings):
-            if killing.step(uptime()):
-                self.killings.remove(killing)
-                self._bury(killing)
+    def _continue_terminations(self, now: float) -> None:
+        for browser in self.browsers.due_orphans(now):
+            self._kill_orphans(browser, now)
+        for termination in list(self.terminations):
+            if termination.step(uptime()):
+                self.terminations.remove(termination)
+                self._conclude(termination)
         self._note()
 
-    def _end_left_over(self, family: Family, now: float) -> None:
-        if family.main[:2] in self._spared:
-            self.families.forget(family)
+    def _kill_orphans(self, browser: Browser, now: float) -> None:
+        if browser.main[:2] in self._skip_reasons:
+            self.browsers.forget(browser)
             return
-        what = f"has ended, and what it started lives on: {messages.processes_in_words(family.members.values())}"
+        what = f"ended but left processes running: {messages.processes_in_words(browser.members.values())}"
         if self._dry_run:
-            self._spare(family, f"{what}; it would be killed")
-            self.families.forget(family)
+            self._skip(browser, f"{what}; they would be killed")
+            self.browsers.forget(browser)
             return
-        log.warning("%s, process %d, %s; it is killed", family.main.name, family.main.pid, what)
-        self._complete(family, now)
+        log.warning("%s, process %d, %s; killing them", browser.main.name, browser.main.pid, what)
+        self._complete(browser, now)
 
     def _resume(self, now: float) -> None:
-        """Complete what a watchdog before this one had begun."""
-        for family in self._journal.unfinished():
+        """Complete what an earlier watchdog had begun."""
+        for browser in self._journal.unfinished():
             log.warning(
-                "an earlier watchdog was killing %s, process %d; what is left of it is killed: %s",
-                family.main.name, family.main.pid, messages.processes_in_words(family.members.values()),
+                "an earlier watchdog was killing %s, process %d; killing what is left: %s",
+                browser.main.name, browser.main.pid, messages.processes_in_words(browser.members.values()),
             )  # fmt: skip
-            self.families.take(family)
-            self._complete(family, now)
+            self.browsers.add(browser)
+            self._complete(browser, now)
         self._journal.remove_old()
 
-    def _complete(self, family: Family, now: float) -> None:
-        self._note(family)
-        self.killings.append(Killing(family, now, begun=True))
+    def _complete(self, browser: Browser, now: float) -> None:
+        self._note(browser)
+        self.terminations.append(Termination(browser, now, has_grace=False))
 
-    def _note(self, *more: Family, wait: bool = True) -> None:
-        """Before the first signal to `more`: whatever happens from now on, nothing of them is to be left."""
+    def _note(self, *more: Browser, wait: bool = True) -> None:
+        """Write the journal before the first signal to `more`, so that nothing of them is left in any event."""
         if more:
-            self.families.membership.ancestry.listen()
-        elif not self.killings:
-            self.families.membership.ancestry.close()
-        self._journal.note([*(killing.family for killing in self.killings), *more], wait=wait and bool(more))
+            self.browsers.membership.forks.listen()
+        elif not self.terminations:
+            self.browsers.membership.forks.close()
+        browsers = [*(termination.browser for termination in self.terminations), *more]
+        self._journal.note(browsers, wait=wait and bool(more))
 
-    def _bury(self, killing: Killing) -> None:
-        family = killing.family
-        self.families.forget(family)
-        log.info("process %d has ended %s", family.main.pid, killing.how(uptime()))
-        in_background(lambda: _remove_profiles(family))
+    def _conclude(self, termination: Termination) -> None:
+        browser = termination.browser
+        self.browsers.forget(browser)
+        log.info("process %d has ended %s", browser.main.pid, termination.in_words(uptime()))
+        in_background(lambda: _remove_profiles(browser))
 
     def _notice_interruption(self, now: float) -> None:
-        self._excused = max(self._excused, self._interruptions.notice(now))
+        self._interrupted_until = max(self._interrupted_until, self._interruptions.notice(now))
 
     def _excused_until(self) -> float:
-        return max(self._excused, self.believer.suspension.excused)
+        return max(self._interrupted_until, self.tracker.suspension.excused_until)
 
 
-def _remove_profiles(family: Family) -> None:
-    for leftover in leftovers.remove_profiles(family.arguments, family.uid):
+def _remove_profiles(browser: Browser) -> None:
+    for leftover in leftovers.remove_profiles(browser.arguments, browser.uid):
         if leftover.error:
             log.warning("the profile %s could not be removed: %s", leftover.path, leftover.error)
         else:

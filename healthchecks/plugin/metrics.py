@@ -123,30 +123,17 @@ _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
 
 def _format_watchdog(directory: Path) -> Iterator[str]:
     """Yield the metrics of the watchdog, from the files in docs/watchdog.md; none if it was never started."""
-    heartbeat = _read_heartbeat(directory)
+    heartbeat = watchdog_state.heartbeat(directory)
     if heartbeat is None:
         return
     yield from _format_family(
-        "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat)]
+        "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat.time)]
     )
-    kills = _count_kills(directory)
+    kills = Counter((kill.rule, kill.reason) for kill in watchdog_state.kills(directory))
     yield from _format_family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
     )  # fmt: skip
-
-
-def _read_heartbeat(directory: Path) -> float | None:
-    try:
-        return float((watchdog_state.raw_heartbeat(directory) or {})["time"])
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return None
-
-
-def _count_kills(directory: Path) -> Counter[tuple[str, str]]:
-    """Return the number of kills by rule and reason; invalid lines are left out."""
-    found = watchdog_state.raw_kills(directory)
-    return Counter((str(each["rule"]), str(each["reason"])) for each in found if {"rule", "reason"} <= each.keys())
 
 
 def _labels(last: LastResult) -> dict[str, str]:

@@ -16,7 +16,7 @@ from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage
 from healthchecks.plugin.surroundings import lift, limits
 from servermonitoring import state_directory
-from servermonitoring.lock import RunLock
+from servermonitoring.lock import InstanceLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Run:
         self.host = socket.gethostname()
         self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
-        self.lock = RunLock(self.directory)
+        self.lock = InstanceLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
         self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
         self.notices: list[str] = []
@@ -67,12 +67,12 @@ class Run:
         self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
 
     def lock_out_others(self) -> None:
-        """Raises AnotherRun; a state directory that cannot be used is told, and the run goes on without it.
+        """Raises AlreadyRunningError; a state directory that cannot be used is told, and the run goes on without it.
 
         Runs of reports have a lock of their own: a database that makes them wait must not keep the checks from it.
         """
         if self.of_reports:
-            self.lock = RunLock(self.directory, "reports.lock")
+            self.lock = InstanceLock(self.directory, "reports.lock")
         try:
             state_directory.directory(self.configuration.state_directory)
             self.lock.take()

@@ -24,7 +24,7 @@ from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.terminal import format_header
 from servermonitoring.configuration import ConfigurationError
-from servermonitoring.lock import EXIT_STATUS, AnotherRun
+from servermonitoring.lock import EXIT_STATUS, AlreadyRunningError
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
 
@@ -157,7 +157,7 @@ def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
 def _lock(run: Run) -> None:
     try:
         run.lock_out_others()
-    except AnotherRun as error:
+    except AlreadyRunningError as error:
         pytest.exit(str(error), returncode=EXIT_STATUS)
 
 

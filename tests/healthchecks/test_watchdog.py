@@ -51,6 +51,23 @@ def test_kills_too_often(run_suite, state):
     assert run_suite("[watchdog]\nmax_kills_per_hour = 3\n").status == 0
 
 
+def test_kills_are_a_pipe(run_suite, state):
+    """The check waits for no writer, and goes by the heartbeat alone."""
+    beat(state)
+    os.mkfifo(state / "kills.jsonl")
+    outcome = run_suite("[watchdog]\nmax_kills_per_hour = 0\n")
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "ok"
+
+
+def test_heartbeat_is_a_pipe(run_suite, state):
+    """The same as none: nothing waits for it."""
+    os.mkfifo(state / "watchdog.json")
+    outcome = run_suite("[watchdog]\n", "healthchecks/test_watchdog.py", "-rs")
+    assert outcome.status == 0, outcome.output
+    assert outcome.checks[CHECK]["status"] == "skipped"
+
+
 def test_never_started(run_suite):
     """Many machines have none: nothing fails, and the reason is told."""
     outcome = run_suite("[watchdog]\n", "healthchecks/test_watchdog.py", "-rs")

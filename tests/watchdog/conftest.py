@@ -42,7 +42,7 @@ def own_records(tmp_path, monkeypatch):
 
 @pytest.fixture
 def is_validated(tmp_path, monkeypatch):
-    """Whether a driven browser is validated by what is done meanwhile, however short ago it was before."""
+    """Return whether a driven browser is validated by what is done meanwhile, however short ago it was before."""
     monkeypatch.setattr("watchdog.selenium._INTERVAL", 0.0)
 
     def is_validated(pid, work):

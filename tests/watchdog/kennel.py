@@ -116,12 +116,12 @@ class Kennel:
         (profile / "user.js").write_text("\n".join(lines))
         arguments = ["--headless", "--no-remote", "--profile", profile, *more, page]
         process = self.start([needed("firefox-esr"), *arguments])
-        wait_for(lambda: len(family(process.pid)) >= 6, 60, lambda: "the family of Firefox")
+        wait_for(lambda: len(process_tree(process.pid)) >= 6, 60, lambda: "the processes of Firefox")
         return process
 
     def end(self):
         for process in self.started:
-            for pid in (*sorted(family(process.pid)), process.pid):
+            for pid in (*sorted(process_tree(process.pid)), process.pid):
                 if pid != process.pid or process.poll() is None:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
@@ -191,15 +191,15 @@ def failing(work, error):
 
 
 def is_named(pid, name):
-    process = processes.look(pid)
+    process = processes.find(pid)
     return process is not None and process.name == name
 
 
-def family(pid):
+def process_tree(pid):
     """The pids of all living processes below and including this one."""
     below, there = {}, {}
     for each in processes.pids():
-        process = processes.look(each)
+        process = processes.find(each)
         if process is not None and not process.is_dead:
             there[each] = process
             below.setdefault(process.parent, []).append(each)
@@ -214,11 +214,11 @@ def family(pid):
 
 def living(pids):
     """Those of these pids that are alive; a test is too short for a pid to come back."""
-    return {pid for pid in pids if (process := processes.look(pid)) is not None and not process.is_dead}
+    return {pid for pid in pids if (process := processes.find(pid)) is not None and not process.is_dead}
 
 
-def megabytes(pids, weigh=lambda pid: memory.measure(pid).proportional):
-    return sum(weigh(pid) for pid in pids) / 1e6
+def megabytes(pids, value_of=lambda pid: memory.measure(pid).proportional):
+    return sum(value_of(pid) for pid in pids) / 1e6
 
 
 def as_user(uid, work):
@@ -232,23 +232,23 @@ def as_user(uid, work):
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
-            answer = f"={work()}"
+            outcome = f"={work()}"
         except BaseException as error:  # noqa: BLE001 - handed to the parent
-            answer = f"!{error!r}"
-        os.write(writing, answer.encode())
+            outcome = f"!{error!r}"
+        os.write(writing, outcome.encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as answers:
-        answer = answers.read().decode()
+    with os.fdopen(reading, "rb") as stream:
+        outcome = stream.read().decode()
     os.waitpid(child, 0)
-    assert answer.startswith("="), answer
-    return answer[1:]
+    assert outcome.startswith("="), outcome
+    return outcome[1:]
 
 
-# Allocates as many MB as /go answers, and asks again.
+# Allocates as many MB as /go responds, and requests it again.
 GROWING_PAGE = """<!doctype html><title>page</title><script>
 const held = [];
-const grow = () => fetch("/go").then(answer => answer.text()).then(megabytes => {
+const grow = () => fetch("/go").then(response => response.text()).then(megabytes => {
   for (let left = Number(megabytes); left > 0; left -= 4) held.push(new Uint8Array(4e6).fill(7));
   grow();
 });
@@ -257,7 +257,7 @@ grow();
 
 
 class Site:
-    """A web server on this machine: a page, one that grows when told to, and one that never answers."""
+    """A web server on this machine: a page, one that grows on request, and one that never responds."""
 
     def __init__(self):
         self.end, self.asked, self.hungry = threading.Event(), threading.Event(), threading.Semaphore(0)
@@ -272,7 +272,7 @@ class Site:
         if self.hungry.acquire(timeout=0.1):  # it has eaten what it got before
             lacking = 0
             with suppress(OSError):  # it dies meanwhile
-                lacking = most - megabytes(family(pid))
+                lacking = most - megabytes(process_tree(pid))
             self.portions.put(max(4, lacking / 2) if lacking > 0 else 0)
         return not living({pid})
 

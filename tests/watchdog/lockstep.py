@@ -1,6 +1,6 @@
-"""The real watchdog, scan by scan, by the clock of a test. Each line in has a line as answer.
+"""The real watchdog, scan by scan, by the clock of a test. Each line in has a line as response.
 
-A number is the time from now on, in seconds of uptime; `scan` is answered with the number of kills under way.
+A number is the time from now on, in seconds of uptime; the response to `scan` is the number of kills under way.
 """
 
 import logging
@@ -9,22 +9,22 @@ from pathlib import Path
 
 from watchdog import clock
 from watchdog.rules import Rule
-from watchdog.watcher import Watch
+from watchdog.watcher import Watcher
 
 
 def main(command, limit, state):
-    """Watch browsers with this in their command line, to be validated within and every `limit` seconds."""
+    """Watcher browsers with this in their command line, to be validated within and every `limit` seconds."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     set_clock(float(sys.stdin.readline()))
     rule = Rule(command=command, max_memory=None, validated_within=limit, revalidated_every=limit, grace=0.1)
-    watch = Watch([rule], state)
-    watch.believer.listen()
+    watch = Watcher([rule], state)
+    watch.tracker.listen()
     for line in sys.stdin:
         if line == "scan\n":
-            watch.look()
+            watch.scan()
         else:
             set_clock(float(line))
-        sys.stdout.write(f"{len(watch.killings)}\n")
+        sys.stdout.write(f"{len(watch.terminations)}\n")
         sys.stdout.flush()
 
 

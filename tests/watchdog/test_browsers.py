@@ -12,13 +12,13 @@ import time
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, family, living, needed, wait_for
+from tests.watchdog.kennel import CHROMIUM_OPTIONS, living, needed, process_tree, wait_for
 from watchdog import browsers, processes
 from watchdog.clock import uptime
-from watchdog.membership import Ancestry
+from watchdog.membership import ForkListener
 from watchdog.rules import Rule, is_part
 from watchdog.validation import directory, validate_process
-from watchdog.watcher import Watch
+from watchdog.watcher import Watcher
 
 DEAF = "import signal, time; signal.signal(15, 1); time.sleep(600)"
 # Starts what its further arguments say, and waits until this test says that it may end.
@@ -46,11 +46,11 @@ while True:
 
 @pytest.fixture
 def watch(kennel):
-    """A watchdog in this process, whose looks are the test's own."""
+    """A watchdog in this process, whose scans are the test's own."""
 
     def make(**limits):
         limits = {"validated_within": None, "revalidated_every": None, "max_memory": None, "grace": 0.2, **limits}
-        return Watch([Rule(command=str(kennel.home), **limits)], None)
+        return Watcher([Rule(command=str(kennel.home), **limits)], None)
 
     return make
 
@@ -58,12 +58,12 @@ def watch(kennel):
 @pytest.fixture
 def at_once(monkeypatch):
     """What a browser left has little time, and no main process is a launcher."""
-    monkeypatch.setattr(browsers, "_LEFT_GRACE", 0.3)
+    monkeypatch.setattr(browsers, "_ORPHAN_GRACE", 0.3)
     monkeypatch.setattr(browsers, "_LAUNCHER", 0.0)
 
 
-def look_until(watch, condition):
-    wait_for(lambda: watch.look() or condition())
+def scan_until(watch, condition):
+    wait_for(lambda: watch.scan() or condition())
 
 
 def named(kennel, name="tool"):
@@ -78,10 +78,10 @@ def named(kennel, name="tool"):
 def parent_of(kennel, watch, *arguments):
     """A browser with one child that is known to the watchdog, and the child's pid."""
     process = kennel.stand_in(PARENT, kennel.home / "go", *arguments)
-    (child,) = wait_for(lambda: family(process.pid) - {process.pid})
+    (child,) = wait_for(lambda: process_tree(process.pid) - {process.pid})
     wait_for(lambda: processes.arguments(child)[:1] == [str(arguments[0])])
-    watch.look()
-    assert set(watch.families.by_main[process.pid].members) == {process.pid, child}
+    watch.scan()
+    assert set(watch.browsers.by_main[process.pid].members) == {process.pid, child}
     return process, child
 
 
@@ -97,54 +97,54 @@ def marked(kennel):
     "Watchdog", fault="somebody else kills the main process", promise="what it leaves is killed, stopped or not"
 )
 def test_orphans_of_a_dead_main_process_die(kennel, watch, caplog, stopped):
-    looks = watch()
-    process, child = parent_of(kennel, looks, named(kennel), "-ISc", DEAF)
+    watcher = watch()
+    process, child = parent_of(kennel, watcher, named(kennel), "-ISc", DEAF)
     if stopped:
         os.kill(child, signal.SIGSTOP)
     process.kill()
-    look_until(looks, lambda: not living([child]))
-    assert f"process {process.pid}, has ended, and what it started lives on: process {child} (tool)" in caplog.text
-    looks.finish()
-    assert looks.families.by_main == {}
-    assert looks.pause(30) == 30
+    scan_until(watcher, lambda: not living([child]))
+    assert f"process {process.pid}, ended but left processes running: process {child} (tool)" in caplog.text
+    watcher.finish()
+    assert watcher.browsers.by_main == {}
+    assert watcher.pause(30) == 30
 
 
 @pytest.mark.usefixtures("at_once")
 def test_what_a_browser_leaves_that_may_not_be_ended(kennel, watch, monkeypatch):
     """That of another user, for a watchdog that is not root."""
-    monkeypatch.setattr("watchdog.watcher.may_end", lambda _: False)
-    looks = watch()
-    process, child = parent_of(kennel, looks, named(kennel), "-ISc", DEAF)
+    monkeypatch.setattr("watchdog.watcher.may_kill", lambda _: False)
+    watcher = watch()
+    process, child = parent_of(kennel, watcher, named(kennel), "-ISc", DEAF)
     process.kill()
-    look_until(looks, lambda: looks.families.left)
-    look_until(looks, lambda: not looks.families.left)
-    assert looks.killings == []
+    scan_until(watcher, lambda: watcher.browsers.orphans)
+    scan_until(watcher, lambda: not watcher.browsers.orphans)
+    assert watcher.terminations == []
     assert living([child])
 
 
 @pytest.mark.usefixtures("at_once")
 @reliability("Watchdog", fault="tabs outlive their browser", promise="they are killed, and taken for no browser")
 def test_a_content_process_is_no_browser_of_its_own(kennel, watch):
-    looks = watch()
-    process, child = parent_of(kennel, looks, named(kennel, "firefox"), "-ISc", DEAF, "-contentproc")
+    watcher = watch()
+    process, child = parent_of(kennel, watcher, named(kennel, "firefox"), "-ISc", DEAF, "-contentproc")
     process.kill()
-    look_until(looks, lambda: not living([child]))
+    scan_until(watcher, lambda: not living([child]))
 
 
 @reliability("Watchdog", fault="a browser is closed", promise="what ends by itself after it is not killed")
 def test_what_ends_by_itself_after_its_browser(kennel, watch, monkeypatch, caplog):
     monkeypatch.setattr(browsers, "_LAUNCHER", 0.0)
-    monkeypatch.setattr(browsers, "_LEFT_GRACE", 60.0)
-    looks = watch()
+    monkeypatch.setattr(browsers, "_ORPHAN_GRACE", 60.0)
+    watcher = watch()
     wait = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
-    process, child = parent_of(kennel, looks, named(kennel), "-ISc", wait, kennel.home / "leave")
+    process, child = parent_of(kennel, watcher, named(kennel), "-ISc", wait, kennel.home / "leave")
     process.kill()
-    look_until(looks, lambda: looks.families.left)
-    assert looks.pause(1000) <= 60
+    scan_until(watcher, lambda: watcher.browsers.orphans)
+    assert watcher.pause(1000) <= 60
     (kennel.home / "leave").touch()
-    look_until(looks, lambda: not looks.families.left)
+    scan_until(watcher, lambda: not watcher.browsers.orphans)
     assert not living([child])
-    assert looks.killings == []
+    assert watcher.terminations == []
     assert "killed" not in caplog.text
 
 
@@ -153,14 +153,14 @@ def test_what_ends_by_itself_after_its_browser(kennel, watch, monkeypatch, caplo
     "Watchdog", fault="a browser restarts itself in place", promise="its successor is watched, and still validated"
 )
 def test_a_successor_is_watched(kennel, watch):
-    looks = watch()
-    process, child = parent_of(kennel, looks, named(kennel, "firefox"), "-ISc", "import time; time.sleep(600)")
+    watcher = watch()
+    process, child = parent_of(kennel, watcher, named(kennel, "firefox"), "-ISc", "import time; time.sleep(600)")
     assert validate_process(process.pid)  # the watchdog has not read it yet
     (kennel.home / "go").touch()
     process.wait(60)
-    look_until(looks, lambda: child in looks.families.by_main)
-    assert looks.families.by_main[child].validated == pytest.approx(uptime(), abs=60)
-    assert looks.families.left == []
+    scan_until(watcher, lambda: child in watcher.browsers.by_main)
+    assert watcher.browsers.by_main[child].validated_at == pytest.approx(uptime(), abs=60)
+    assert watcher.browsers.orphans == []
 
 
 @reliability(
@@ -169,12 +169,12 @@ def test_a_successor_is_watched(kennel, watch):
     promise="the browser is watched, and not killed as a rest",
 )
 def test_what_a_launcher_started_is_the_browser(kennel, watch):
-    looks = watch()
-    process, child = parent_of(kennel, looks, named(kennel), "-ISc", "import time; time.sleep(600)")
+    watcher = watch()
+    process, child = parent_of(kennel, watcher, named(kennel), "-ISc", "import time; time.sleep(600)")
     (kennel.home / "go").touch()
     process.wait(60)
-    look_until(looks, lambda: child in looks.families.by_main)
-    assert looks.families.left == []
+    scan_until(watcher, lambda: child in watcher.browsers.by_main)
+    assert watcher.browsers.orphans == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_one_that_changes_its_name_is_still_watched(kennel, watching, change):
     watch.said("watching firefox")
     process.stdin.write(b"\n")
     process.stdin.close()
-    wait_for(lambda: processes.look(process.pid).name == "tool")
+    wait_for(lambda: processes.find(process.pid).name == "tool")
     assert process.wait(60) == -signal.SIGTERM
     assert watch.kills()[0]["pid"] == process.pid
 
@@ -241,14 +241,14 @@ def test_one_that_forks_while_it_is_killed(kennel, watching, code):
     assert [kill["pid"] for kill in watch.kills()] == [process.pid]
 
 
-def told_of_forks():
-    ancestry = Ancestry()
-    ancestry.listen()
+def receives_forks():
+    forks = ForkListener()
+    forks.listen()
     child = subprocess.Popen([needed("true")])
     child.wait()
-    ancestry.update()
-    line = ancestry.line(child.pid)
-    ancestry.close()
+    forks.update()
+    line = forks.ancestors(child.pid)
+    forks.close()
     return line[:1] == [os.getpid()]
 
 
@@ -271,8 +271,8 @@ while True:
 
 @reliability("Watchdog", fault="a browser starts a daemon on SIGTERM, and ends", promise="root's watchdog kills it")
 def test_a_daemon_started_on_sigterm(kennel, watching):
-    if not told_of_forks():
-        pytest.skip("missing: root outside of containers (to hear of forks)")
+    if not receives_forks():
+        pytest.skip("missing: root outside of containers (to receive forks)")
     watch = watching("validated_within = 1\ngrace = 3")
     watch.said("matches no process")
     process = kennel.stand_in(DAEMON)
@@ -311,7 +311,7 @@ def test_new_rules_during_a_grace(kennel, watching):
     watch.said("killed firefox")
     watch.write_rules(other='process = "other"')
     watch.process.send_signal(signal.SIGHUP)
-    watch.said("read the rules anew")
+    watch.said("reloaded the rules")
     watch.said(f"process {process.pid} has ended")
     wait_for(lambda: marked(kennel) <= {watch.process.pid})
 
@@ -329,13 +329,13 @@ if os.fork() == 0:
 time.sleep(600)
 """
     process = kennel.stand_in(code, kennel.home / "go", named(kennel))
-    pids = wait_for(lambda: len(family(process.pid)) == 3 and family(process.pid))
-    looks = watch()
-    looks.look()
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 3 and process_tree(process.pid))
+    watcher = watch()
+    watcher.scan()
     (kennel.home / "go").touch()
-    wait_for(lambda: len(family(process.pid)) == 1)
-    looks.change_rules([Rule(command=str(kennel.home), max_memory=1, grace=0.1)])
-    look_until(looks, lambda: not living(pids))
+    wait_for(lambda: len(process_tree(process.pid)) == 1)
+    watcher.change_rules([Rule(command=str(kennel.home), max_memory=1, grace=0.1)])
+    scan_until(watcher, lambda: not living(pids))
 
 
 @reliability("Watchdog", fault="SIGKILL ends the watchdog during a grace", promise="the next one leaves nothing")
@@ -344,7 +344,7 @@ def test_sigkill_during_a_grace(kennel, watching):
     process = kennel.stand_in(FORKING_ON_SIGTERM, kennel.home / "forked")
     watch = watching("validated_within = 1\ngrace = 30")
     wait_for((kennel.home / "forked").exists)
-    pids = wait_for(lambda: len(family(process.pid)) == 4 and family(process.pid))
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 4 and process_tree(process.pid))
     (note,) = watch.state.glob("killing-*.json")
     wait_for(lambda: all(f"[{pid}," in note.read_text() for pid in pids))
     watch.process.kill()
@@ -353,7 +353,7 @@ def test_sigkill_during_a_grace(kennel, watching):
     process.wait()
     assert living(pids) == pids - {process.pid}
     watch.start()
-    watch.said(f"an earlier watchdog was killing firefox, process {process.pid}; what is left of it is killed: process")
+    watch.said(f"an earlier watchdog was killing firefox, process {process.pid}; killing what is left: process")
     wait_for(lambda: not living(pids))
     wait_for(lambda: not list(watch.state.glob("killing-*")))
 
@@ -372,11 +372,11 @@ time.sleep(600)
 def test_few_descriptors(kennel, watching):
     """As 60 browsers of 20 processes do with 1024 descriptors: none is held longer than one signal takes."""
     mains = [kennel.stand_in(MANY) for _ in range(10)]
-    pids = set().union(*(wait_for(lambda main=main: len(f := family(main.pid)) == 9 and f) for main in mains))
+    pids = set().union(*(wait_for(lambda main=main: len(f := process_tree(main.pid)) == 9 and f) for main in mains))
     watch = watching("validated_within = 1\ngrace = 0.3", start=["sh", "-c", 'ulimit -n 32; exec "$@"', "sh"])
     wait_for(lambda: not living(pids))
     wait_for(lambda: len(watch.kills()) == len(mains))
-    assert "look failed" not in watch.text()
+    assert "scan failed" not in watch.text()
 
 
 @contextlib.contextmanager
@@ -391,30 +391,30 @@ def no_descriptor_left():
 
 
 @reliability("Watchdog", fault="no file can be opened for a moment", promise="no living process is taken for gone")
-def test_a_process_that_cannot_be_looked_at_is_not_gone(kennel):
+def test_a_process_that_cannot_be_read_is_not_gone(kennel):
     process = kennel.stand_in()
-    for ask in (processes.look, processes.user, processes.arguments, processes.is_process):
+    for ask in (processes.find, processes.user, processes.arguments, processes.is_process):
         with pytest.raises(OSError, match="Too many open files"), no_descriptor_left():
             ask(process.pid)
 
 
 @reliability("Watchdog", fault="no file can be opened for a moment", promise="no new browser is missed")
-def test_what_started_when_a_look_failed_is_found(kennel, watch, monkeypatch):
-    looks = watch()
-    looks.look()
+def test_what_started_when_a_scan_failed_is_found(kennel, watch, monkeypatch):
+    watcher = watch()
+    watcher.scan()
     process = kennel.stand_in()
-    known = processes.look
+    known = processes.find
 
     def fail_once(_pid):
-        monkeypatch.setattr(processes, "look", known)
+        monkeypatch.setattr(processes, "find", known)
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(processes, "look", fail_once)
+    monkeypatch.setattr(processes, "find", fail_once)
     with pytest.raises(OSError, match="Too many"):
-        looks.look()
-    assert looks.news(), "it looks again soon"
-    looks.look()
-    assert process.pid in looks.families.by_main
+        watcher.scan()
+    assert watcher.has_changes(), "it scans again soon"
+    watcher.scan()
+    assert process.pid in watcher.browsers.by_main
 
 
 @pytest.mark.usefixtures("at_once")
@@ -423,10 +423,10 @@ def test_what_started_when_a_look_failed_is_found(kennel, watch, monkeypatch):
     "Watchdog", fault="a real browser's main process is killed, its tabs are stopped", promise="they are killed"
 )
 def test_stopped_tabs_of_a_dead_browser(kennel, watch, browser):
-    looks = watch(process=browser)
+    watcher = watch(process=browser)
     process = kennel.firefox() if browser == "firefox" else chromium(kennel)
-    look_until(looks, lambda: process.pid in looks.families.by_main)
-    tabs = {pid for pid in family(process.pid) if is_part(processes.arguments(pid))}
+    scan_until(watcher, lambda: process.pid in watcher.browsers.by_main)
+    tabs = {pid for pid in process_tree(process.pid) if is_part(processes.arguments(pid))}
     assert tabs
     for pid in tabs:
         with contextlib.suppress(ProcessLookupError):  # Firefox ends some of its first ones by itself
@@ -434,12 +434,12 @@ def test_stopped_tabs_of_a_dead_browser(kennel, watch, browser):
     process.kill()
     process.wait()
     assert living(tabs)
-    look_until(looks, lambda: not living(tabs))
-    assert looks.families.by_main == {}
+    scan_until(watcher, lambda: not living(tabs))
+    assert watcher.browsers.by_main == {}
 
 
 def chromium(kennel):
     profile = f"--user-data-dir={kennel.home / 'profile'}"
     process = kennel.start([needed("chromium"), *CHROMIUM_OPTIONS, profile, "--remote-debugging-port=0", "about:blank"])
-    wait_for(lambda: any("--type=renderer" in " ".join(processes.arguments(pid)) for pid in family(process.pid)))
+    wait_for(lambda: any("--type=renderer" in " ".join(processes.arguments(pid)) for pid in process_tree(process.pid)))
     return process

@@ -69,11 +69,11 @@ def broker(kennel):
     log = (home / "out").open("wb")
     kennel.start([SERVER], env=environment, stdout=log, stderr=log)
     log.close()
-    wait_for(lambda: answers(port), 300, lambda: f"RabbitMQ\n{(home / 'out').read_text()}")
+    wait_for(lambda: responds(port), 300, lambda: f"RabbitMQ\n{(home / 'out').read_text()}")
     return f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
-def answers(port):
+def responds(port):
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as connection:
             connection.sendall(b"AMQP\0\0\x09\x01")

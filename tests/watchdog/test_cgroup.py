@@ -8,7 +8,7 @@ import pytest
 
 from tests import ROOT
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, GROWER, family, is_named, needed, wait_for
+from tests.watchdog.kennel import CHROMIUM_OPTIONS, GROWER, is_named, needed, process_tree, wait_for
 from watchdog import cgroup
 from watchdog.cgroup import Cgroup
 
@@ -64,7 +64,7 @@ def pids(group):
     return {int(pid) for pid in (group / "cgroup.procs").read_text().split()}
 
 
-# When told to, its child forks a successor every 20 ms, in a session of its own, and ends: its parents tell nothing.
+# On a signal its child forks a successor every 20 ms, in a session of its own, and ends: its parents reveal nothing.
 HOPPER = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -122,13 +122,13 @@ def test_whose_cgroup_it_is(kennel, group):
     wait_for(lambda: len(pids(group)) == 2)
     driver = kennel.stand_in(name="driver", **inside(group))
     mine = Cgroup(browser.pid)
-    mine.seek([browser.pid], 0.0)
+    mine.find([browser.pid], 0.0)
     assert not mine.kill()
     driver.kill()
     driver.wait(60)
-    mine.seek([browser.pid], 0.0)
+    mine.find([browser.pid], 0.0)
     kennel.stand_in(name="later", **inside(group))
-    mine.seek([browser.pid], 20.0)
+    mine.find([browser.pid], 20.0)
     assert mine.kill()
     wait_for(lambda: not pids(group))
     assert not mine.kill()
@@ -138,18 +138,18 @@ def test_cgroups_that_are_nobodys_own(kennel, monkeypatch):
     """The root, and none where version 2 is not mounted."""
     browser = kennel.stand_in()
     mine = Cgroup(browser.pid)
-    mine.seek([browser.pid], 0.0)
+    mine.find([browser.pid], 0.0)
     assert not mine.kill()
     monkeypatch.setattr(cgroup, "_mount", lambda: None)
-    mine.seek([browser.pid], 0.0)
-    assert mine.weigh([browser.pid], MB, 0.0) == 0
+    mine.find([browser.pid], 0.0)
+    assert mine.memory([browser.pid], MB, 0.0) == 0
     assert browser.poll() is None
 
 
-def test_a_cgroup_made_anew_under_the_same_name(kennel, group, browser):
+def test_a_cgroup_made_again_under_the_same_name(kennel, group, browser):
     """What others start in it later has nothing to do with the browser."""
     mine = Cgroup(browser.pid)
-    mine.seek([browser.pid], 0.0)
+    mine.find([browser.pid], 0.0)
     browser.kill()
     browser.wait(60)
     wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text())
@@ -167,7 +167,7 @@ def write_counts(directory, *, current, swap=0, **stat):
 
 
 @pytest.mark.parametrize(
-    ("counts", "weight"),
+    ("counts", "expected"),
     [
         ({"current": 30 * MB}, 30 * MB),
         ({"current": 300 * MB, "anon": 300 * MB}, 300 * MB),
@@ -178,11 +178,11 @@ def write_counts(directory, *, current, swap=0, **stat):
         ({"current": 50 * MB, "swap": 70 * MB}, 120 * MB),
     ],
 )
-def test_what_counts_in_a_cgroup(browser, fake, monkeypatch, counts, weight):
+def test_what_counts_in_a_cgroup(browser, fake, monkeypatch, counts, expected):
     """The page cache does not; swap and all else does."""
     write_counts(fake, **counts)
     monkeypatch.setattr(cgroup, "_mount", lambda: str(fake.parent))
-    assert Cgroup(browser.pid).weigh([browser.pid], 60 * MB, 0.0) == weight
+    assert Cgroup(browser.pid).memory([browser.pid], 60 * MB, 0.0) == expected
 
 
 @reliability("Watchdog", fault="memory that no process maps", promise="it counts where the browser has its own cgroup")
@@ -192,7 +192,7 @@ def test_killed_for_what_its_cgroup_counts(watching, browser, fake):
     watch = watching(ONLY_MEMORY, "--poll-interval", "0.2", start=cover)
     watch.said("watching firefox")
     write_counts(fake, current=100 * MB, anon=100 * MB)
-    watch.said("killed firefox.* uses 100 MB of 60 MB")
+    watch.said("killed firefox.* 100 MB of memory used, maximum 60 MB")
     browser.wait(60)
 
 
@@ -241,9 +241,9 @@ def test_real_chromium_in_a_cgroup_of_its_own(kennel, group):
     """Its crash handlers have left it before they can be seen below it; they are its own all the same."""
     options = [*CHROMIUM_OPTIONS, "--remote-debugging-port=0", f"--user-data-dir={kennel.home}/profile"]
     browser = kennel.start([needed("chromium"), *options, "about:blank"], **inside(group))
-    wait_for(lambda: any(is_named(pid, "chrome_crashpad") for pid in pids(group) - family(browser.pid)))
+    wait_for(lambda: any(is_named(pid, "chrome_crashpad") for pid in pids(group) - process_tree(browser.pid)))
     mine = Cgroup(browser.pid)
-    mine.seek(family(browser.pid), 0.0)
+    mine.find(process_tree(browser.pid), 0.0)
     assert mine.kill()
     wait_for(lambda: not pids(group))
     browser.wait(60)

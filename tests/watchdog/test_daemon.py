@@ -22,7 +22,8 @@ def test_what_it_says_at_the_start(kennel, watching):
     process = kennel.stand_in()
     watch = watching(firefox="", chromium='process = "chromium"')
     watch.said(f"rules from {watch.config}")
-    watch.said("rule firefox: process firefox; at most 1.2 GB; to be validated within 3 min of its start")
+    limits = "maximum memory 1.2 GB, validation within 3 min of the start, then every 3 min, grace 2 s"
+    watch.said(f"rule firefox: process firefox; {limits}")
     watch.said(rf"watching firefox, process {process.pid} of \w+ \(rule firefox\): .* not validated")
     watch.said("rule chromium matches no process now")
 
@@ -56,7 +57,7 @@ def test_sighup_reads_good_rules_and_keeps_the_old_for_bad_ones(kennel, watching
     assert process.poll() is None
     watch.write_rules(HUNG)
     watch.process.send_signal(signal.SIGHUP)
-    watch.said("read the rules anew")
+    watch.said("reloaded the rules")
     process.wait(60)
     assert watch.kills()[0]["pid"] == process.pid
 
@@ -101,7 +102,7 @@ def test_a_second_one_says_so(watching):
         check=False,
     )
     assert second.returncode == 6
-    assert "another watchdog runs" in second.stderr
+    assert f"another watchdog with the state in {watch.state} is alive: pid {watch.process.pid}, for " in second.stderr
 
 
 def test_wrong_configuration(kennel):
@@ -115,15 +116,15 @@ def test_wrong_configuration(kennel):
         assert 'did you mean "process"?' in done.stderr
 
 
-def test_systemd_is_told(kennel, watching):
+def test_systemd_is_notified(kennel, watching):
     address = kennel.home / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(address))
         server.settimeout(60)
         watch = watching(env={"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "500000"})
-        heard = [server.recv(100) for _ in range(4)]
-        assert b"READY=1" in heard[:2]
-        assert heard[3] == b"WATCHDOG=1"
+        received = [server.recv(100) for _ in range(4)]
+        assert b"READY=1" in received[:2]
+        assert received[3] == b"WATCHDOG=1"
         beats = [(server.recv(100), time.monotonic())[1] for _ in range(12)]
         usual = statistics.median(after - before for before, after in itertools.pairwise(beats))
         assert usual < 0.5, "systemd would end it"
@@ -136,7 +137,7 @@ def test_systemd_is_told(kennel, watching):
 
 
 def test_small_and_not_growing(kennel, watching):
-    """At most 20 MB, after hundreds of looks at a browser too."""
+    """At most 20 MB, after hundreds of scans of a browser too."""
     kennel.stand_in()
     watch = watching("", "--poll-interval", "0.005")
     watch.said("watching")
@@ -167,7 +168,7 @@ def test_status_for_people_and_programs(kennel, watching):
     done = subprocess.run([*WATCHDOG, "status", "--config", watch.config], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     first, head, row = done.stdout.splitlines()
-    assert first.startswith(f"The watchdog runs (process {watch.process.pid}, looked")
+    assert first.startswith(f"The watchdog runs (process {watch.process.pid}, last heartbeat")
     assert head.split()[:5] == ["PID", "NAME", "USER", "RULE", "MEMORY"]
     assert row.split()[0] == str(process.pid)
     assert "never" in row
@@ -189,7 +190,7 @@ def test_status_for_the_first_time(kennel):
     assert done.returncode == 1
     assert done.stdout == (
         "No watchdog was ever started here: `watchdog watch` starts one.\n"
-        "No browser runs that a rule means: none (no-such-browser).\n"
+        "No browser that runs matches a rule: none (no-such-browser).\n"
     )
     assert not (kennel.home / "state").exists()
 
@@ -201,6 +202,7 @@ def test_kills_are_read_past_rubbish(tmp_path):
     (tmp_path / "kills.jsonl").write_text("\n".join([lines[0], *rubbish, lines[1], '{"time": 3']))
     assert [each.time for each in kills(tmp_path, 0)] == [100, 200]
     assert [each.time for each in kills(tmp_path, 150)] == [200]
-    assert kills(tmp_path / "none", 0) == []
+    assert [each.time for each in kills(tmp_path, 0, 150)] == [100]
+    assert list(kills(tmp_path / "none", 0)) == []
     (tmp_path / "watchdog.json").write_text("{")
     assert heartbeat(tmp_path) is None

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.watchdog.kennel import PREFERENCES, family, living, megabytes, needed, wait_for
+from tests.watchdog.kennel import PREFERENCES, living, megabytes, needed, process_tree, wait_for
 from watchdog import processes
 from watchdog.validation import validate_process
 
@@ -21,7 +21,7 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     """Shared pages count once: a limit far below the resident sum spares it, until its page allocates on."""
     process = kennel.firefox(site.url + "growing")
     wait_for(lambda: started(process.pid), 60)
-    pids = family(process.pid)
+    pids = process_tree(process.pid)
     resident = megabytes(pids, lambda pid: processes.resident(pid)[0])
     proportional = megabytes(pids)
     limit = (resident + 2 * proportional) / 3
@@ -30,7 +30,7 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     watch.said("watching firefox")
     for _ in range(10):
         validate_process(process.pid)
-        time.sleep(0.25)  # a look and more
+        time.sleep(0.25)  # a scan and more
         assert process.poll() is None
     wait_for(lambda: site.feed(process.pid, limit * 1.01), 90)
     process.wait(60)
@@ -40,19 +40,19 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     wait_for(lambda: not living(pids))
 
 
-@pytest.mark.parametrize("way", ["never validated", "silent", "main stopped", "family stopped"])
+@pytest.mark.parametrize("way", ["never validated", "silent", "main stopped", "all stopped"])
 def test_hung_firefox_dies_whole(kennel, watching, site, way):
     process = kennel.firefox(site.url)
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - processes.look(process.pid).started
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - processes.find(process.pid).started_at
     if way != "never validated":
         validate_process(process.pid)
     watch = watching(HUNG.format(round(age) + 8))
     watch.said("watching firefox")
-    pids = family(process.pid)
-    for pid in pids if way == "family stopped" else [process.pid] if way == "main stopped" else []:
+    pids = process_tree(process.pid)
+    for pid in pids if way == "all stopped" else [process.pid] if way == "main stopped" else []:
         os.kill(pid, signal.SIGSTOP)
     watch.said("killed firefox")
-    wait_for(lambda: not living(pids | family(process.pid)))
+    wait_for(lambda: not living(pids | process_tree(process.pid)))
     process.wait(60)
     (kill,) = watch.kills()
     assert kill["reason"] == ("never validated" if way == "never validated" else "silent")
@@ -60,11 +60,11 @@ def test_hung_firefox_dies_whole(kennel, watching, site, way):
 
 
 def started(pid):
-    """Whether it has all its processes, and their memory has settled."""
-    names = {process.name for each in family(pid) if (process := processes.look(each))}
-    before = megabytes(family(pid))
+    """Return whether it has all its processes, and their memory has settled."""
+    names = {process.name for each in process_tree(pid) if (process := processes.find(each))}
+    before = megabytes(process_tree(pid))
     time.sleep(1)
-    return {"Isolated Web Co", "Privileged Cont"} <= names and megabytes(family(pid)) < before * 1.01
+    return {"Isolated Web Co", "Privileged Cont"} <= names and megabytes(process_tree(pid)) < before * 1.01
 
 
 MARIONETTE = textwrap.dedent("""
@@ -87,7 +87,7 @@ MARIONETTE = textwrap.dedent("""
 
 
 def test_firefox_driven_by_marionette(kennel, watching, site):
-    """Started and loaded it is validated; blocked in a page that never answers it dies, its profile with it,
+    """Started and loaded it is validated; blocked in a page that never responds it dies, its profile with it,
     and the program gets its error and goes on.
     """
     pytest.importorskip("marionette_driver", reason="missing: marionette-driver")

@@ -14,10 +14,10 @@ from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, needed, wait_for
 from watchdog import first_start
 from watchdog.clock import uptime
-from watchdog.first_start import Truce
+from watchdog.first_start import FirstStart
 from watchdog.rules import DEFAULT, Rule
 from watchdog.settings import load
-from watchdog.watcher import Watch
+from watchdog.watcher import Watcher
 
 # The default rule means every Firefox, so it is tried where there is no other.
 ALONE = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
@@ -40,31 +40,31 @@ def test_it_says_what_it_will_kill(kennel):
     with log.open("wb") as stderr:
         kennel.start([*ALONE, "sh", "-c", script, "sh", browser, *WATCHDOG, "watch"], cwd=kennel.home, stderr=stderr)
     said = wait_for(lambda: "will be killed in" in log.read_text() and log.read_text())
-    assert "first start, without a rule in the configuration: nothing is killed for 3 min" in said
+    assert "first start without a rule in the configuration: nothing is killed for 3 min, then every Firefox" in said
     assert "will be killed in 3 min: never validated" in said
 
 
 def test_nothing_is_killed_before_the_end(kennel, caplog):
     browser = kennel.stand_in()
-    looks = Watch([Rule(command=str(kennel.home), validated_within=0.01, grace=0)], None)
-    looks.truce = Truce(uptime() + 3600)
-    looks.look()
-    assert looks.killings == []
+    watcher = Watcher([Rule(command=str(kennel.home), validated_within=0.01, grace=0)], None)
+    watcher.first_start = FirstStart(uptime() + 3600)
+    watcher.scan()
+    assert watcher.terminations == []
     assert f"firefox, process {browser.pid} of" in caplog.text
-    assert looks.pause(30) == 30
-    looks.truce = Truce(uptime() + 0.5)
-    assert looks.pause(30) <= 0.5
+    assert watcher.pause(30) == 30
+    watcher.first_start = FirstStart(uptime() + 0.5)
+    assert watcher.pause(30) <= 0.5
     time.sleep(0.5)
-    looks.look()
-    looks.finish()
+    watcher.scan()
+    watcher.finish()
     browser.wait(60)
 
 
 def test_when_there_is_one(tmp_path):
-    assert first_start.begin([DEFAULT], tmp_path).left(uptime()) > 100
-    assert first_start.begin([Rule()], tmp_path).left(uptime()) == 0  # somebody wrote it
+    assert first_start.begin([DEFAULT], tmp_path).seconds_left(uptime()) > 100
+    assert first_start.begin([Rule()], tmp_path).seconds_left(uptime()) == 0  # somebody wrote it
     write_heartbeat(tmp_path, Heartbeat(1, 1.0, 30.0, 1.0))
-    assert first_start.begin([DEFAULT], tmp_path).left(uptime()) == 0
+    assert first_start.begin([DEFAULT], tmp_path).seconds_left(uptime()) == 0
 
 
 @reliability(

@@ -19,11 +19,11 @@ class Grid:
 
 @pytest.mark.parametrize("session", ["", "of another driver"])
 def test_firefox_by_geckodriver(kennel, is_validated, session):
-    """A stand-in for it: Selenium tells pid and profile, which the command line names."""
-    told = {"moz:processID": kennel.stand_in().pid, "moz:profile": f"--marker={kennel.home}"}
-    driver = watched(Grid(**told))
+    """A stand-in for it: Selenium has pid and profile, which the command line names."""
+    capabilities = {"moz:processID": kennel.stand_in().pid, "moz:profile": f"--marker={kennel.home}"}
+    driver = watched(Grid(**capabilities))
     command = {"sessionId": session or driver.session_id}
-    assert is_validated(told["moz:processID"], lambda: driver.execute("getTitle", command)) is not bool(session)
+    assert is_validated(capabilities["moz:processID"], lambda: driver.execute("getTitle", command)) is not bool(session)
 
 
 LISTENING = """
@@ -51,20 +51,20 @@ def test_browser_of_another_machine(browser, caplog):
     """Its pid and port mean nothing here, even where a browser of this machine has the same."""
     pid, port = browser
     here = {"debuggerAddress": f"localhost:{port}"}
-    for told in (
+    for capabilities in (
         {"moz:processID": pid, "moz:profile": "/home/else/where"},
         {"moz:processID": pid},
         {"goog:chromeOptions": here, "chrome": {"userDataDir": "/home/else/where"}},
         {"goog:chromeOptions": {"debuggerAddress": f"elsewhere:{port}"}},
         {},
     ):
-        driver = Grid(**told)
+        driver = Grid(**capabilities)
         assert watched(driver) is driver
         assert driver.execute("get", {}) == {"value": ("get", {})}
-    assert caplog.text.count("the browser of Grid is not found on this machine: it is not validated") == 5
+    assert caplog.text.count("the browser of Grid was not found on this machine: it is not validated") == 5
 
 
 def test_no_driver(caplog):
     thing = object()
     assert watched(thing) is thing
-    assert "object is no WebDriver" in caplog.text
+    assert "object is not a WebDriver" in caplog.text

@@ -13,13 +13,13 @@ from watchdog import processes
 from watchdog.clock import Interruptions, uptime
 from watchdog.rules import Rule
 from watchdog.validation import validate_process
-from watchdog.watcher import Watch
+from watchdog.watcher import Watcher
 
 NOW = 1000.0
 
 
 def after(steps, *, start=NOW):
-    """What is excused at the end of glances so many seconds after each other, and when that is."""
+    """What is excused at the end of checks so many seconds after each other, and when that is."""
     interruptions, now, excused = Interruptions(start), start, 0.0
     for step in steps:
         now += step
@@ -28,7 +28,7 @@ def after(steps, *, start=NOW):
 
 
 def stopped(pid):
-    process = processes.look(pid)
+    process = processes.find(pid)
     return process is not None and process.state == "T"
 
 
@@ -50,7 +50,7 @@ def test_stopped_and_continued_together(kennel, watching):
     time.sleep(8)
     for process in (browser, watch.process):
         process.send_signal(signal.SIGCONT)
-    watch.said("did not run for .* validations are awaited anew")
+    watch.said("did not run for .*: the time limits count from now on")
     assert browser.wait(60) == -signal.SIGTERM  # hung, and killed, but not before its time
     (kill,) = watch.kills()
     assert kill["validated"] >= 8 + 6
@@ -101,22 +101,22 @@ def test_its_own_work_excuses_nobody():
 @pytest.mark.usefixtures("own_clock")
 def test_records_removed_before_they_were_read(kennel, caplog):
     browser = kennel.stand_in()
-    watch = Watch([Rule(command=str(kennel.home), validated_within=60, grace=0)], None)
-    now = look_on(watch, uptime(), 58)
+    watch = Watcher([Rule(command=str(kennel.home), validated_within=60, grace=0)], None)
+    now = scan_for(watch, uptime(), 58)
     assert validate_process(browser.pid)
     for record in records(kennel.home).iterdir():
         record.unlink()
-    now = look_on(watch, now, 58)
+    now = scan_for(watch, now, 58)
     assert "records were removed" in caplog.text
     assert "killed firefox" not in caplog.text
-    look_on(watch, now, 6)  # still not validated: now it counts
+    scan_for(watch, now, 6)  # still not validated: now it counts
     assert "killed firefox" in caplog.text
 
 
-def look_on(watch, now, seconds):
+def scan_for(watch, now, seconds):
     """Scan every two seconds by the clock of the test; return the time then."""
     for _ in range(seconds // 2):
         now += 2
         lockstep.set_clock(now)
-        watch.look()
+        watch.scan()
     return now

@@ -1,4 +1,4 @@
-"""What a watchdog notes of its killings makes the next one kill those processes, and no others."""
+"""What a watchdog notes of its terminations makes the next one kill those processes, and no others."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import needed
 from watchdog import journal, processes
-from watchdog.browser import Family
+from watchdog.browser import Browser
 from watchdog.journal import Journal
 from watchdog.rules import Rule
 
@@ -17,17 +17,17 @@ DEAD = "killing-4194304-1.json"  # of a watchdog that is no more
 
 
 @pytest.fixture
-def browser(kennel):
+def process(kennel):
     """A process of OWNER, as root; else of this user."""
     options = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
     process = kennel.start([needed("sleep"), "600"], **options)
-    return processes.look(process.pid)
+    return processes.find(process.pid)
 
 
-def noted(tmp_path, browser, **changes):
-    """The note of a dead watchdog that was killing the browser."""
-    family = Family(browser, Rule(), 0, [], {browser.pid: browser})
-    text = json.loads(journal._as_text([family])) | changes
+def noted(tmp_path, process, **changes):
+    """The note of a dead watchdog that was killing the process."""
+    browser = Browser(process, Rule(), 0, [], {process.pid: process})
+    text = json.loads(journal._as_text([browser])) | changes
     path = tmp_path / DEAD
     path.write_text(json.dumps(text))
     path.chmod(0o600)
@@ -36,35 +36,35 @@ def noted(tmp_path, browser, **changes):
 
 def unfinished(tmp_path):
     notes = Journal(tmp_path)
-    found = [member for family in notes.unfinished() for member in family.members.values()]
+    found = [member for browser in notes.unfinished() for member in browser.members.values()]
     notes.remove_old()
     return found
 
 
-def test_what_was_begun_is_found(tmp_path, browser):
-    path = noted(tmp_path, browser)
+def test_what_was_begun_is_found(tmp_path, process):
+    path = noted(tmp_path, process)
     (found,) = unfinished(tmp_path)
-    assert found[:2] == browser[:2]
+    assert found[:2] == process[:2]
     assert not path.exists()
 
 
 @reliability("Watchdog", fault="a pid that was to be killed is another's today", promise="it is not killed")
 @pytest.mark.parametrize("changes", [{"boot": "another"}, {"pids": "pid:[1]"}])
-def test_pids_of_another_time_or_place(tmp_path, browser, changes):
+def test_pids_of_another_time_or_place(tmp_path, process, changes):
     """The note of another container is left to its own watchdog."""
-    path = noted(tmp_path, browser, **changes)
+    path = noted(tmp_path, process, **changes)
     assert unfinished(tmp_path) == []
     assert path.exists() == ("pids" in changes)
 
 
-def test_another_process_with_the_pid(tmp_path, browser):
-    noted(tmp_path, browser._replace(start=browser.start - 1))
+def test_another_process_with_the_pid(tmp_path, process):
+    noted(tmp_path, process._replace(start=process.start - 1))
     assert unfinished(tmp_path) == []
 
 
-def test_the_note_of_a_watchdog_that_lives_is_left_alone(tmp_path, browser):
-    me = processes.look(os.getpid())
-    path = noted(tmp_path, browser).rename(tmp_path / f"killing-{me.pid}-{me.start}.json")
+def test_the_note_of_a_watchdog_that_lives_is_left_alone(tmp_path, process):
+    me = processes.find(os.getpid())
+    path = noted(tmp_path, process).rename(tmp_path / f"killing-{me.pid}-{me.start}.json")
     assert unfinished(tmp_path) == []
     assert path.exists()
 
@@ -75,19 +75,19 @@ def test_the_note_of_a_watchdog_that_lives_is_left_alone(tmp_path, browser):
     fault="another user, who shares root's state directory, writes a note",
     promise="root kills nothing for it that this user could not kill",
 )
-def test_the_note_of_another_user(tmp_path, browser):
-    os.chown(noted(tmp_path, browser), ENEMY, ENEMY)
+def test_the_note_of_another_user(tmp_path, process):
+    os.chown(noted(tmp_path, process), ENEMY, ENEMY)
     assert unfinished(tmp_path) == []
-    os.chown(noted(tmp_path, browser), OWNER, OWNER)
-    assert [found[:2] for found in unfinished(tmp_path)] == [browser[:2]]
+    os.chown(noted(tmp_path, process), OWNER, OWNER)
+    assert [found[:2] for found in unfinished(tmp_path)] == [process[:2]]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"killings": []}', "x" * 2_000_000, "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"terminations": []}', "x" * 2_000_000, "[" * 100_000])
 def test_rubbish(tmp_path, caplog, text):
     """Said once, and removed."""
     (tmp_path / DEAD).write_text(text)
     assert unfinished(tmp_path) == []
-    assert "is not believed" in caplog.text
+    assert "invalid journal" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -95,15 +95,15 @@ def test_rubbish(tmp_path, caplog, text):
 def test_no_file(tmp_path, caplog, make):
     make(tmp_path / DEAD)
     assert unfinished(tmp_path) == []
-    assert "is not believed" in caplog.text
+    assert "invalid journal" in caplog.text
 
 
-def test_a_directory_that_is_gone(tmp_path, browser, caplog):
+def test_a_directory_that_is_gone(tmp_path, process, caplog):
     """Nothing is noted and nothing found, with one warning."""
-    family = Family(browser, Rule(), 0, [], {browser.pid: browser})
+    browser = Browser(process, Rule(), 0, [], {process.pid: process})
     notes = Journal(tmp_path / "gone")
-    notes.note([family], wait=True)
+    notes.note([browser], wait=True)
     notes.note([])
-    notes.note([family], wait=True)
+    notes.note([browser], wait=True)
     assert notes.unfinished() == []
-    assert caplog.text.count("cannot be noted") == 1
+    assert caplog.text.count("the journal of kills cannot be written") == 1

@@ -1,4 +1,4 @@
-"""What `watched(client)` takes for a sign of life: real Firefox, driven by marionette's client."""
+"""What validates a browser with `watched(client)`: real Firefox, driven by marionette's client."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import PREFERENCES, failing, family, needed, written
+from tests.watchdog.kennel import PREFERENCES, failing, needed, process_tree, written
 from watchdog.selenium import browser_pid, watched
 
 
@@ -21,9 +21,9 @@ def client(tmp_path, monkeypatch):
     log = str(tmp_path / "log")
     client = driver.Marionette(bin=needed("firefox-esr"), port=0, headless=True, prefs=PREFERENCES, gecko_log=log)
     client.start_session()
-    pids = family(client.process_id)
+    pids = process_tree(client.process_id)
     yield client
-    for pid in pids | family(client.process_id):
+    for pid in pids | process_tree(client.process_id):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     client.cleanup()
@@ -32,7 +32,7 @@ def client(tmp_path, monkeypatch):
 @reliability(
     "Watchdog",
     fault="Firefox is driven by marionette's client, by scripts and through sites that are slow",
-    promise="what it answers validates it, that a page does not answer does not; so does a new session",
+    promise="its responses validate it, those without the page do not; so does a new session",
 )
 def test_marionette(client, site, tmp_path, is_validated):
     errors = pytest.importorskip("marionette_driver.errors", reason="missing: marionette-driver")
@@ -40,12 +40,12 @@ def test_marionette(client, site, tmp_path, is_validated):
     pid = browser_pid(client)
     client.navigate(site.url)
     client.timeout.page_load = 1
-    for answered in (
+    for responding in (
         lambda: client.execute_script("return 1"),
         lambda: failing(lambda: client.find_element("id", "none"), errors.NoSuchElementException),
         lambda: failing(lambda: client.navigate(site.url + "never"), errors.TimeoutException),
     ):
-        assert is_validated(pid, answered)
+        assert is_validated(pid, responding)
     client.quit()
     client.start_session()
     after = client.process_id

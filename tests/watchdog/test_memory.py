@@ -1,4 +1,4 @@
-"""Memory as it is: in swap, shared, of a process whose main thread has ended, and where the kernel does not tell it."""
+"""Memory as it is: in swap, shared, of a process whose main thread has ended, and where the kernel does not show it."""
 
 import errno
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import family, living, needed, wait_for
+from tests.watchdog.kennel import living, needed, process_tree, wait_for
 from watchdog import memory, processes
 
 MB = 1_000_000
@@ -107,11 +107,11 @@ def test_shared_memory_of_a_new_child(kennel, watching):
     watch.said("watching firefox")
     browser.stdin.write(b"\n")
     browser.stdin.flush()
-    watch.said("killed firefox", 40)  # less than the minute after which all is measured anew
+    watch.said("killed firefox", 40)  # less than the minute after which all is measured again
     browser.wait(60)
 
 
-# Forks children that share its 60 MB; each time one is measured, the pages of the others are divided anew.
+# Forks children that share its 60 MB; each time one is measured, the pages of the others are divided again.
 FORKER = """
 import os, sys, time
 held = b"x" * (60 << 20)
@@ -125,19 +125,19 @@ for line in sys.stdin:
 
 @reliability("Watchdog", fault="new children share pages that were counted", promise="no browser dies by a stale count")
 def test_shared_pages_are_counted_once_before_a_kill(kennel):
-    """On its real figures the browser is at 70 MB of 80, however often it forks."""
+    """By its real values the browser is at 70 MB of 80, however often it forks."""
     browser = kennel.stand_in(FORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    scale, now = memory.Scale(), 1000.0
+    meter, now = memory.MemoryMeter(), 1000.0
     browser.stdout.readline()
-    assert 60 * MB < scale.weigh([browser.pid], 80 * MB, now) < 80 * MB
+    assert 60 * MB < meter.read([browser.pid], 80 * MB, now) < 80 * MB
     pids = {browser.pid}
     for _ in range(4):
         browser.stdin.write(b"\n")
         browser.stdin.flush()
         browser.stdout.readline()
-        pids = family(browser.pid)
+        pids = process_tree(browser.pid)
         now += 0.1
-        assert scale.weigh(pids, 80 * MB, now) <= 80 * MB
+        assert meter.read(pids, 80 * MB, now) <= 80 * MB
     assert len(pids) == 5
 
 
@@ -148,17 +148,17 @@ def test_pages_of_one_that_ends_are_counted_for_the_others(kennel):
     browser.stdin.write(b"\n")
     browser.stdin.flush()
     browser.stdout.readline()
-    (child,) = family(browser.pid) - {browser.pid}
-    scale = memory.Scale()
-    assert 60 * MB < scale.exactly([browser.pid, child], 1000.0) < 80 * MB
+    (child,) = process_tree(browser.pid) - {browser.pid}
+    meter = memory.MemoryMeter()
+    assert 60 * MB < meter.read_exactly([browser.pid, child], 1000.0) < 80 * MB
     assert memory.measure(child).proportional < 50 * MB
     browser.kill()
     browser.wait(60)
-    assert scale.weigh([child], 80 * MB, 1000.1) > 60 * MB
+    assert meter.read([child], 80 * MB, 1000.1) > 60 * MB
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOMEM, errno.ESRCH, errno.EIO, None])
-@reliability("Watchdog", fault="the kernel does not tell the PSS", promise="all that is resident counts, said once")
+@reliability("Watchdog", fault="the kernel does not show the PSS", promise="all that is resident counts, said once")
 def test_rollup_that_fails(monkeypatch, caplog, number):
     """None: it succeeds and says nothing, as an empty file."""
     real = processes._read
@@ -171,7 +171,7 @@ def test_rollup_that_fails(monkeypatch, caplog, number):
         return b""
 
     monkeypatch.setattr(processes, "_read", read)
-    monkeypatch.setattr(memory, "_said", set())
+    monkeypatch.setattr(memory, "_logged_fallbacks", set())
     caplog.set_level(logging.WARNING)
     for _ in range(2):
         whole, _ = processes.resident(os.getpid())
@@ -196,7 +196,7 @@ def test_nothing_is_said_of_a_process_that_is_gone(kennel, monkeypatch, caplog):
     browser = kennel.stand_in()
     browser.kill()
     browser.wait(60)
-    monkeypatch.setattr(memory, "_said", set())
+    monkeypatch.setattr(memory, "_logged_fallbacks", set())
     assert memory.measure(browser.pid) == (0, 0)
     assert not caplog.text
 
@@ -229,7 +229,7 @@ ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
 @reliability("Watchdog", fault="a browser's main thread has ended", promise="it is watched and killed as before")
 def test_main_thread_that_has_ended(kennel, watching, rule, reason):
     browser = kennel.stand_in(HEADLESS, "64")
-    wait_for(lambda: processes.look(browser.pid).state == "Z")
+    wait_for(lambda: processes.find(browser.pid).state == "Z")
     assert str(kennel.home) in " ".join(processes.arguments(browser.pid))
     wait_for(lambda: memory.measure(browser.pid).proportional > 64 * MB)
     watch = watching("validated_within = 2\n" + rule)

@@ -1,14 +1,14 @@
-"""Deciding, with plain values."""
+"""Policy, with plain values."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchdog.policy import Facts, Reason, due_at, pause, verdict
+from watchdog.policy import Facts, Reason, due_at, find_violation, pause
 from watchdog.rules import DEFAULT, Rule
 from watchdog.settings import rules_of
 
-YOUNG = Facts(started=1000, memory=500_000_000, validated=None)
+YOUNG = Facts(started_at=1000, memory=500_000_000, validated_at=None)
 
 
 @pytest.mark.parametrize(
@@ -16,28 +16,32 @@ YOUNG = Facts(started=1000, memory=500_000_000, validated=None)
     [
         (YOUNG, 1179.9, None),
         (YOUNG, 1180, Reason.NEVER_VALIDATED),
-        (YOUNG._replace(validated=1170), 1349.9, None),
-        (YOUNG._replace(validated=1170), 1350, Reason.SILENT),
+        (YOUNG._replace(validated_at=1170), 1349.9, None),
+        (YOUNG._replace(validated_at=1170), 1350, Reason.SILENT),
         (YOUNG._replace(memory=1_200_000_000), 1010, None),
         (YOUNG._replace(memory=1_200_000_001), 1010, Reason.MEMORY),
-        (YOUNG._replace(excused=1100), 1279.9, None),
-        (YOUNG._replace(excused=1100), 1280, Reason.NEVER_VALIDATED),
+        (YOUNG._replace(excused_until=1100), 1279.9, None),
+        (YOUNG._replace(excused_until=1100), 1280, Reason.NEVER_VALIDATED),
     ],
 )
 def test_default_rule(facts, now, reason):
     """The mission's numbers: 1.2 GB, 180 s, 180 s."""
-    found = verdict(facts, DEFAULT, now)
+    found = find_violation(facts, DEFAULT, now)
     assert (found and found.reason) == reason
 
 
-def test_limits_that_are_not_judged():
+def test_limits_that_are_none():
     rule = Rule(max_memory=None, validated_within=None, revalidated_every=None)
-    assert verdict(Facts(0, 10**15, None), rule, 1e9) is None
-    assert verdict(Facts(0, 10**15, 1), rule, 1e9) is None
+    assert find_violation(Facts(0, 10**15, None), rule, 1e9) is None
+    assert find_violation(Facts(0, 10**15, 1), rule, 1e9) is None
 
 
-def test_the_message_holds_the_figures():
-    assert verdict(YOUNG, DEFAULT, 1185).message == ("never validated in the 3 min 5 s since its start (3 min allowed)")
+def test_messages_have_value_and_limit():
+    assert find_violation(YOUNG, DEFAULT, 1185).message == "never validated, started 3 min 5 s ago, maximum 3 min"
+    silent = YOUNG._replace(validated_at=1000)
+    assert find_violation(silent, DEFAULT, 1240).message == "last validated 4 min ago, maximum 3 min"
+    large = YOUNG._replace(memory=1_300_000_000)
+    assert find_violation(large, DEFAULT, 1001).message == "1.3 GB of memory used, maximum 1.2 GB"
 
 
 @given(
@@ -99,14 +103,14 @@ def test_rules_and_the_keys_of_the_suites_check():
             "[watchdog.a] max_memroy: unknown key (value '1GB'); did you mean \"max_memory\"?",
         ),
         ({"max_memory": "1QB"}, "[watchdog.a] max_memory: '1QB' is not a size"),
-        ({"max_memory": 0}, "0 would kill every browser; for no limit write false"),
+        ({"max_memory": 0}, "0 would kill every browser: write false for no limit"),
         ({"validated_within": "soon"}, "[watchdog.a] validated_within: 'soon' is not a duration"),
         ({"process": "("}, "[watchdog.a] process: '(' is not a regular expression"),
-        ({"automated_only": "yes"}, "'yes' is neither true nor false"),
+        ({"automated_only": "yes"}, "'yes' is not true or false"),
         ({"user": "nobdy"}, "this machine has no user 'nobdy'; did you mean \"nobody\"?"),
     ],
 )
-def test_what_is_wrong_is_said_by_table_key_and_value(content, message):
+def test_errors_have_table_key_and_value(content, message):
     problems = []
     rules_of({"watchdog": {"a": content}}, problems)
     assert len(problems) == 1

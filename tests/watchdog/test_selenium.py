@@ -1,4 +1,4 @@
-"""What `watched(driver)` takes for a sign of life: real Chromium, driven by Selenium in many ways."""
+"""What validates a browser with `watched(driver)`: real Chromium, driven by Selenium in many ways."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, Site, failing, family, living, needed, wait_for, written
+from tests.watchdog.kennel import CHROMIUM_OPTIONS, Site, failing, living, needed, process_tree, wait_for, written
 from watchdog import processes
 from watchdog.selenium import browser_pid, watched
 
@@ -39,7 +39,7 @@ def start():
 
     yield start
     for program in programs:
-        pids = family(program)
+        pids = process_tree(program)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda pids=pids: not living(pids))
@@ -60,15 +60,15 @@ def site():
 @reliability(
     "Watchdog",
     fault="a browser is driven by clicks, scripts and new tabs only, or each page of a site fails to load",
-    promise="every command that the browser answered validates it, errors of the page included",
+    promise="every command that the browser responded to validates it, errors of the page included",
 )
-def test_every_answer_validates(chromium, site, is_validated):
+def test_every_response_validates(chromium, site, is_validated):
     driver = watched(chromium)
     pid = browser_pid(driver)
     driver.get(PAGE)
     driver.set_page_load_timeout(5)
     link = driver.find_element("css selector", "a")
-    for answered in (
+    for responding in (
         link.click,
         lambda: link.get_attribute("title"),
         lambda: driver.execute_script("location.hash = 'here'"),
@@ -77,24 +77,24 @@ def test_every_answer_validates(chromium, site, is_validated):
         lambda: failing(lambda: driver.execute_script("none.none"), exceptions.JavascriptException),
         lambda: failing(lambda: driver.get(site.url + "never"), exceptions.TimeoutException),
     ):
-        assert is_validated(pid, answered)
-    for says_nothing in (
+        assert is_validated(pid, responding)
+    for without_browser in (
         lambda: driver.set_page_load_timeout(60),
         lambda: driver.timeouts,
         lambda: driver.current_window_handle,
         driver.close,
     ):
-        assert not is_validated(pid, says_nothing)
+        assert not is_validated(pid, without_browser)
     driver.switch_to.window(driver.window_handles[0])
 
 
 def test_hung_page_does_not_validate(start, is_validated):
-    """Though the driver answers, with an error."""
+    """Though the driver responds, with an error."""
     driver = watched(start())
     pid = browser_pid(driver)
     assert is_validated(pid, lambda: driver.title)
     driver.set_page_load_timeout(1)
-    for each in family(pid):
+    for each in process_tree(pid):
         if "--type=renderer" in " ".join(processes.arguments(each)):
             os.kill(each, signal.SIGSTOP)
     for hung in (lambda: driver.title, lambda: driver.get(PAGE)):
@@ -103,7 +103,7 @@ def test_hung_page_does_not_validate(start, is_validated):
 
 @reliability(
     "Watchdog",
-    fault='with the page load strategy "none" a load returns before the page answered',
+    fault='with the page load strategy "none" a load returns before the page responded',
     promise="the load itself does not validate; the commands after it do",
 )
 def test_load_that_does_not_wait(start, site, is_validated):
@@ -205,7 +205,7 @@ def test_script_that_starts_the_browser(start, tmp_path, monkeypatch, debugger):
     if debugger == "pipe":  # there is no port to find the browser by
         monkeypatch.setitem(driver.capabilities, "goog:chromeOptions", {})
     pid = browser_pid(driver)
-    assert processes.look(pid).name == "chromium"
+    assert processes.find(pid).name == "chromium"
     assert written(tmp_path, pid)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog import lockstep
-from tests.watchdog.kennel import family, living, needed, wait_for
+from tests.watchdog.kennel import living, needed, process_tree, wait_for
 from watchdog.clock import uptime
 from watchdog.validation import directory, validate_process
 
@@ -70,7 +70,7 @@ class Disk:
 
 
 class Watchdog:
-    """The real one, in a process of its own that scans when it is told to."""
+    """The real one, in a process of its own that scans on request."""
 
     def __init__(self, kennel):
         self.kennel = kennel
@@ -117,7 +117,7 @@ class Browser:
     def __init__(self, kennel):
         program, child = kennel.home / "bin" / "firefox", kennel.home / "bin" / "child"
         self.process = kennel.start([program, "-c", '"$0" 3000 & wait', child])
-        self.pids = wait_for(lambda: len(pids := family(self.process.pid)) == 2 and pids)
+        self.pids = wait_for(lambda: len(pids := process_tree(self.process.pid)) == 2 and pids)
         self.silent_from = float("inf")
         self.scans = 0  # since then
         self._next = 0.0

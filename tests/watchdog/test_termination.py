@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from tests.watchdog.kennel import GROWER, GROWS_WHEN_ENDED, family, living, megabytes, needed, wait_for
+from tests.watchdog.kennel import GROWER, GROWS_WHEN_ENDED, living, megabytes, needed, process_tree, wait_for
 from watchdog import processes
 from watchdog.validation import validate_process
 
@@ -27,9 +27,9 @@ time.sleep(600)
 
 
 def test_never_validated_and_deaf_to_sigterm(kennel, watching):
-    """The whole family is gone; how soon after its grace is for ci/benchmarks."""
+    """The browser is gone with all processes; how soon after its grace is for ci/benchmarks."""
     process = kennel.stand_in(TREE)
-    pids = wait_for(lambda: len(family(process.pid)) == 4 and family(process.pid))
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 4 and process_tree(process.pid))
     watch = watching(HUNG)
     watch.said("killed firefox, process")
     wait_for(lambda: not living(pids))
@@ -57,7 +57,7 @@ def test_a_record_of_a_child_that_is_the_browser_counts(kennel, watching):
     """A launcher called firefox runs the browser below it, and the driver knows only the browser's pid."""
     code = "import subprocess, sys; subprocess.run([sys.argv[1], '-ISc', 'import time; time.sleep(600)'])"
     launcher = kennel.stand_in(code, str(kennel.home / "bin" / "firefox"))
-    (child,) = wait_for(lambda: family(launcher.pid) - {launcher.pid})
+    (child,) = wait_for(lambda: process_tree(launcher.pid) - {launcher.pid})
     validate_process(child)
     watching(PATIENT)
     for _ in range(6):
@@ -66,10 +66,10 @@ def test_a_record_of_a_child_that_is_the_browser_counts(kennel, watching):
     assert launcher.poll() is None
 
 
-def test_stopped_family(kennel, watching):
+def test_stopped_browser(kennel, watching):
     """All stopped, as after SIGSTOP: no one survives."""
     process = kennel.stand_in(TREE)
-    pids = wait_for(lambda: len(family(process.pid)) == 4 and family(process.pid))
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 4 and process_tree(process.pid))
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     watch = watching(HUNG)
@@ -78,7 +78,7 @@ def test_stopped_family(kennel, watching):
 
 
 def test_a_stopped_browser_can_still_end_by_itself(kennel, watching):
-    """It is continued, or it could not hear the SIGTERM."""
+    """It is continued, or it could not handle the SIGTERM."""
     process = kennel.stand_in()
     os.kill(process.pid, signal.SIGSTOP)
     watch = watching("validated_within = 1\ngrace = 30")
@@ -86,7 +86,7 @@ def test_a_stopped_browser_can_still_end_by_itself(kennel, watching):
     watch.said("has ended by SIGTERM")
 
 
-def test_orphans_of_the_family_die_with_it(kennel, watching):
+def test_orphans_of_the_browser_die_with_it(kennel, watching):
     """A child whose parent is gone was handed to init, and is still the browser's."""
     code = """
 import os, sys, time
@@ -99,7 +99,7 @@ if os.fork() == 0:
 time.sleep(600)
 """
     process = kennel.stand_in(code, kennel.home / "leave")
-    pids = wait_for(lambda: len(family(process.pid)) == 3 and family(process.pid))
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 3 and process_tree(process.pid))
     watch = watching(HUNG.replace("within = 1", "within = 4"))
     watch.said("watching firefox")
     (kennel.home / "leave").touch()
@@ -156,16 +156,16 @@ for _ in range(9):
 time.sleep(600)
 """
     process = kennel.stand_in(code)
-    pids = wait_for(lambda: len(family(process.pid)) == 10 and family(process.pid))
+    pids = wait_for(lambda: len(process_tree(process.pid)) == 10 and process_tree(process.pid))
     assert megabytes(pids, lambda pid: processes.resident(pid)[0]) > 900
     watch = watching('max_memory = "400MB"\nvalidated_within = false', "--poll-interval", "0.1")
     watch.said("watching firefox")
-    time.sleep(1.5)  # ten looks and more
+    time.sleep(1.5)  # ten scans and more
     assert process.poll() is None
     assert watch.kills(none=True) == []
 
 
-def test_others_are_looked_at_during_a_grace(kennel, watching):
+def test_others_are_scanned_during_a_grace(kennel, watching):
     """A browser that takes its grace does not protect another."""
     deaf = "import signal, time; signal.signal(15, 1); time.sleep(600)"
     first = kennel.stand_in(deaf)

@@ -1,1 +1,1 @@
-"""Alerts of the watchdog, through Sentry."""
+"""AlertHandler of the watchdog, through Sentry."""

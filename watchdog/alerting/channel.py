@@ -1,4 +1,4 @@
-"""Whether alerts are sent now, and to whom; `handler` is loaded only where they are."""
+"""The alert channel, Sentry or none; `handler` is loaded only where alerts are sent."""
 
 import logging
 from pathlib import Path
@@ -6,49 +6,49 @@ from typing import TYPE_CHECKING
 
 from servermonitoring.delivery import SECONDS_AT_END
 from watchdog.background import in_background
-from watchdog.settings import VARIABLE, Addressee
+from watchdog.settings import VARIABLE, AlertDestination
 
 if TYPE_CHECKING:
-    from watchdog.alerting.handler import Alerts
+    from watchdog.alerting.handler import AlertHandler
 
 log = logging.getLogger(__name__)
 
 
-class Outlet:
-    """One for the life of the watchdog; `address` it again when the configuration was read anew."""
+class AlertChannel:
+    """Lives as long as the watchdog; `configure` it again when the configuration was reloaded."""
 
     def __init__(self, spool: Path | None) -> None:  # None: nothing is sent
         self._spool = spool
-        self._to: Addressee | None = None
-        self._alerts: Alerts | None = None
+        self._destination: AlertDestination | None = None
+        self._handler: AlertHandler | None = None
 
-    def address(self, to: Addressee) -> None:
-        """Send alerts there from now on. What is wrong is told, and the watchdog goes on without."""
-        if to == self._to or self._spool is None:
+    def configure(self, destination: AlertDestination) -> None:
+        """Send alerts there from now on. Errors are logged, and the watchdog goes on without alerts."""
+        if destination == self._destination or self._spool is None:
             return
-        self._to, before, self._alerts = to, self._alerts, None
+        self._destination, before, self._handler = destination, self._handler, None
         if before:
             in_background(lambda: before.finish(SECONDS_AT_END))
-        if to.problem:
-            log.error("alerts are not sent: %s", to.problem)
-        elif not to.dsn:
+        if destination.problem:
+            log.error("alerts are not sent: %s", destination.problem)
+        elif not destination.dsn:
             log.info("alerts are not sent: no DSN in $%s, $SENTRY_DSN or [sentry] dsn", VARIABLE)
         else:
-            self._open(to, self._spool)
+            self._open(destination, self._spool)
 
     def close(self) -> None:
         """Send what is left, and end."""
-        if self._alerts:
-            self._alerts.finish(SECONDS_AT_END)
-            self._alerts = None
+        if self._handler:
+            self._handler.finish(SECONDS_AT_END)
+            self._handler = None
 
-    def _open(self, to: Addressee, spool: Path) -> None:
-        from watchdog.alerting.handler import Alerts
+    def _open(self, destination: AlertDestination, spool: Path) -> None:
+        from watchdog.alerting.handler import AlertHandler
 
         try:
-            self._alerts = Alerts(to, spool)
+            self._handler = AlertHandler(destination, spool)
         except ValueError as error:
-            log.error("alerts are not sent: %s", error)  # noqa: TRY400 - it says all
+            log.error("alerts are not sent: %s", error)  # noqa: TRY400 - the traceback adds nothing
             return
-        log.info("alerts go to Sentry at %s", self._alerts.host)
-        self._alerts.start()
+        log.info("alerts go to Sentry at %s", self._handler.host)
+        self._handler.start()

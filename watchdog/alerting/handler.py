@@ -1,7 +1,7 @@
-"""Sends the watchdog's kills and errors to Sentry, and never holds up a look or a kill for it.
+"""Sends the watchdog's kills and errors to Sentry without delaying a scan or a kill.
 
-Log records of level ERROR are put into a queue; a thread of its own makes events of them and puts them into the
-spool; another one delivers. Imported only where a DSN is set.
+Log records of level ERROR go into a queue; one thread turns them into events and puts them into the spool, another
+delivers them. Imported only where a DSN is set.
 """
 
 import contextlib
@@ -20,29 +20,29 @@ from servermonitoring.sentry.client import Sentry
 from servermonitoring.sentry.envelope import Origin
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Kill
-from watchdog.alerting.throttle import WINDOW, Storm
+from watchdog.alerting.throttle import WINDOW, AlertThrottle
 from watchdog.processes import user_name
-from watchdog.settings import Addressee
+from watchdog.settings import AlertDestination
 
 log = logging.getLogger(__name__)
 
-_AGAIN = 3600.0  # seconds after which the same error is told again
+_REPEAT_AFTER = 3600.0  # seconds after which the same error is sent again
 _LONGEST = 8000  # characters of a traceback
-_MOST = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all
+_MOST = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all of them
 
 
-class Alerts(logging.Handler):
-    """A handler of the logger `watchdog`. Raises ValueError where nothing can be sent, with the reason."""
+class AlertHandler(logging.Handler):
+    """A handler of the logger `watchdog`. Raise ValueError with the reason if nothing can be sent."""
 
-    def __init__(self, to: Addressee, directory: Path) -> None:
+    def __init__(self, destination: AlertDestination, directory: Path) -> None:
         super().__init__(logging.ERROR)
         if find_spec("sentry_sdk") is None:
             raise ValueError("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
-        self._sentry = Sentry(to.dsn, directory, Origin(to.environment))
-        self._sentry.outbox.on_pass = self._tell
+        self._sentry = Sentry(destination.dsn, directory, Origin(destination.environment))
+        self._sentry.outbox.on_pass = self._log_tally
         self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
-        self._storm, self._errors = Storm(), dict[str, float]()
-        self._told = ""
+        self._throttle, self._errors_sent_at = AlertThrottle(), dict[str, float]()
+        self._last_error = ""
         self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
 
     @property
@@ -55,7 +55,7 @@ class Alerts(logging.Handler):
         logging.getLogger("watchdog").addHandler(self)
 
     def finish(self, budget: float) -> None:
-        """Send what is left, in so many seconds at most, and end."""
+        """Send what is left within `budget` seconds, and end."""
         end = time.monotonic() + budget
         logging.getLogger("watchdog").removeHandler(self)
         self._records.put(None)
@@ -71,7 +71,7 @@ class Alerts(logging.Handler):
     def _work(self) -> None:
         while True:
             with contextlib.suppress(queue.Empty):
-                record = self._records.get(timeout=self._storm.due(time.monotonic()))
+                record = self._records.get(timeout=self._throttle.due(time.monotonic()))
                 if record is None:
                     self._summarize(time.monotonic() + WINDOW)
                     return
@@ -84,19 +84,19 @@ class Alerts(logging.Handler):
         if kill is None and not self._is_new(str(record.msg), now):
             return
         what = f"killed {kill.name} ({kill.rule}: {kill.reason})" if kill else str(record.msg)
-        if self._storm.admits(what, now):
+        if self._throttle.admits(what, now):
             self._capture(event)
 
     def _is_new(self, error: str, now: float) -> bool:
-        """An error that comes back with every look is told once an hour."""
-        if now - self._errors.get(error, float("-inf")) < _AGAIN:
+        """Return False for an error that was sent within the last hour, as one of every scan would be."""
+        if now - self._errors_sent_at.get(error, float("-inf")) < _REPEAT_AFTER:
             return False
-        self._errors[error] = now
+        self._errors_sent_at[error] = now
         return True
 
     def _summarize(self, now: float) -> None:
-        if summary := self._storm.summary(now):
-            message = f"watchdog: {summary}, in {in_words(WINDOW)}, beside those told one by one"
+        if summary := self._throttle.summary(now):
+            message = f"watchdog: {summary} within {in_words(WINDOW)}, in addition to those sent one by one"
             self._capture({"message": message, "fingerprint": ["watchdog", "storm"]})
 
     def _capture(self, event: dict[str, Any]) -> None:
@@ -104,11 +104,11 @@ class Alerts(logging.Handler):
         tags = {"host": host, **event.get("tags", {})}
         self._sentry.capture({"level": "error", "logger": "watchdog", "platform": "python", **event, "tags": tags})
 
-    def _tell(self, tally: Tally) -> None:
-        """In the log, what has changed."""
-        if tally.error and tally.error != self._told:
+    def _log_tally(self, tally: Tally) -> None:
+        """Log an error of the delivery when it is a new one."""
+        if tally.error and tally.error != self._last_error:
             log.warning("Sentry: %s", tally)
-        self._told = tally.error
+        self._last_error = tally.error
 
 
 def _of_kill(kill: Kill) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _of_kill(kill: Kill) -> dict[str, Any]:
 
 
 def _of_error(record: logging.LogRecord) -> dict[str, Any]:
-    """One issue for each place that logs, whatever the figures in its message."""
+    """Return an event; one issue for each place that logs, whatever the values in its message."""
     event: dict[str, Any] = {
         "message": f"watchdog: {record.getMessage()}",
         "timestamp": record.created,

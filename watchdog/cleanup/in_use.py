@@ -1,5 +1,5 @@
-"""Which entries of a directory living processes use: by command line, open files, working directory, mounts, sockets,
-by the browsers' own locks, and by the run that is named as owner.
+"""Entries of a directory that living processes use: by command line, open files, working directory, mounts, sockets,
+the browsers' own locks, and the run that is named as owner.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length,
 
 
 def used_entries(directory: Path) -> set[str]:
-    """Return the names in the directory that something alive names, as far as this user may see.
+    """Return the names in the directory that living processes mention, as far as this user may see.
 
-    The directory in which it names them does not matter: another process may see it elsewhere (in a mount namespace,
+    In which directory they mention them does not matter: another process may see it elsewhere (in a mount namespace,
     below a root of its own, by a relative path), and drivers give no name twice.
     """
     names = set(os.listdir(directory))  # noqa: PTH208 - 40 times faster
@@ -35,8 +35,8 @@ def used_entries(directory: Path) -> set[str]:
     return used
 
 
-def locked(parent: int, name: str) -> bool:
-    """Whether what is in a profile directory says that a browser, or the run that made it, uses it."""
+def is_locked(parent: int, name: str) -> bool:
+    """Return whether what is in a profile directory says that a browser, or the run that made it, uses it."""
     try:
         profile = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except OSError:
@@ -57,9 +57,9 @@ def _firefox_lives(profile: int) -> bool:
     try:
         if not stat.S_ISREG(os.fstat(lock).st_mode):
             return False
-        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        answer = struct.unpack(_FLOCK, fcntl.fcntl(lock, fcntl.F_GETLK, asked))
-        return int(answer[0]) != fcntl.F_UNLCK
+        request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        response = struct.unpack(_FLOCK, fcntl.fcntl(lock, fcntl.F_GETLK, request))
+        return int(response[0]) != fcntl.F_UNLCK
     finally:
         os.close(lock)
 
@@ -70,8 +70,8 @@ def _chromium_lives(profile: int) -> bool:
     except OSError:
         return False
     if host != os.uname().nodename:
-        return True  # of another machine or container: not ours to judge
-    process = processes.look(int(pid)) if pid.isdigit() else None
+        return True  # of another machine or container: it may be alive
+    process = processes.find(int(pid)) if pid.isdigit() else None
     return process is not None and not process.is_dead
 
 

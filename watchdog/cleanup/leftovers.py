@@ -1,4 +1,4 @@
-"""`watchdog clean`: removes what dead browsers left in /tmp."""
+"""`watchdog clean`: the leftovers of dead browsers in /tmp, and their removal."""
 
 import os
 import re
@@ -19,13 +19,13 @@ _TEMPORARY = re.compile(
 _OPTION = re.compile(r"--?(?:profile|user-data-dir)(?:=(?P<path>.+))?")
 
 
-def temporary(name: str) -> bool:
-    """Whether drivers, browsers and health checks give such names to what they ought to remove themselves."""
+def is_temporary(name: str) -> bool:
+    """Return whether drivers, browsers and health checks give such names to their temporary directories."""
     return _TEMPORARY.fullmatch(name) is not None or owner.is_directory_name(name)
 
 
 def named_in(arguments: list[str]) -> Iterator[Path]:
-    """The profile directories in a browser's command line."""
+    """Yield the profile directories in a browser's command line."""
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         match = _OPTION.fullmatch(argument)
         path = match and (match["path"] or following)
@@ -34,15 +34,15 @@ def named_in(arguments: list[str]) -> Iterator[Path]:
 
 
 def leftovers(arguments: list[str]) -> list[Path]:
-    """What a browser that was killed leaves: its temporary profile, and the directory of its socket."""
+    """Return what a killed browser leaves: its temporary profile, and the directory of its socket."""
     found = []
     for profile in named_in(arguments):
-        found += [path for path in (profile, *_socket_directory(profile)) if temporary(path.name)]
+        found += [path for path in (profile, *_socket_directory(profile)) if is_temporary(path.name)]
     return found
 
 
 def _socket_directory(profile: Path) -> list[Path]:
-    """Chromium's, told by a link in its profile."""
+    """Return the directory of Chromium's socket, by a link in its profile."""
     try:
         return [(profile / "SingletonSocket").readlink().parent]
     except OSError:
@@ -53,7 +53,7 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Leftover(NamedTuple):
-    """Something that a dead browser left."""
+    """A file or directory that a dead browser left."""
 
     path: Path
     size: int  # bytes on the disk
@@ -61,19 +61,19 @@ class Leftover(NamedTuple):
 
 
 def clean(directory: Path, older_than: float, *, dry_run: bool) -> Iterator[Leftover]:
-    """Remove the leftovers of that age (seconds) in a directory, or only tell them. Raises OSError."""
+    """Remove the leftovers of that age (seconds) in a directory, or only list them. Raise OSError."""
     used = in_use.used_entries(directory)
     parent = os.open(directory, _FLAGS)
     try:
         for name in sorted(os.listdir(parent)):  # noqa: PTH208 - a descriptor
-            if temporary(name) and name not in used and _is_left(parent, name, older_than):
+            if is_temporary(name) and name not in used and _is_left(parent, name, older_than):
                 yield _leftover(directory, parent, name, dry_run=dry_run)
     finally:
         os.close(parent)
 
 
 def remove_profiles(arguments: list[str], uid: int) -> list[Leftover]:
-    """Remove the temporary profile of a browser that was killed; of its own user's, and of no other's."""
+    """Remove the temporary profile of a killed browser, if it belongs to the browser's user."""
     removed = []
     for path in leftovers(arguments):
         try:
@@ -81,7 +81,7 @@ def remove_profiles(arguments: list[str], uid: int) -> list[Leftover]:
         except OSError:
             continue
         try:
-            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not in_use.locked(parent, path.name):
+            if os.stat(path.name, dir_fd=parent, follow_symlinks=False) and not in_use.is_locked(parent, path.name):
                 removed.append(_remove(path, parent, path.name, uid))
         except FileNotFoundError:
             continue  # it has cleaned up itself
@@ -97,8 +97,8 @@ def _is_left(parent: int, name: str, older_than: float) -> bool:
         return False
     if os.geteuid() not in (0, status.st_uid):
         return False
-    # No one can set the time of the last change back, and a young directory may be about to be used.
-    return time.time() - status.st_ctime >= older_than and not in_use.locked(parent, name)
+    # Nobody can set the time of the last change back, and a young directory may be about to be used.
+    return time.time() - status.st_ctime >= older_than and not in_use.is_locked(parent, name)
 
 
 def _leftover(directory: Path, parent: int, name: str, *, dry_run: bool) -> Leftover:

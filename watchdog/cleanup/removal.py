@@ -1,5 +1,5 @@
-"""Removes directories in places where anybody may have planted anything: nothing is followed, no mount is entered, and
-nothing is removed but what belongs to the user it has to belong to.
+"""Removal of directories in places where anybody may have planted anything: no link is followed, no mount is entered,
+and only what belongs to the expected user is removed.
 """
 
 import os
@@ -10,10 +10,10 @@ from typing import NamedTuple
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """Something in a directory that is open."""
 
-    parent: int  # descriptor, to be used before the next entry is asked for
+    parent: int  # descriptor, to be used before the next entry is requested
     name: str
     status: os.stat_result
 
@@ -30,7 +30,7 @@ class _Level(NamedTuple):
     left: list[str]  # names in it that have not been visited
 
 
-def walk(parent: int, name: str, uid: int | None = None) -> Iterator[Entry]:
+def walk(parent: int, name: str, uid: int | None = None) -> Iterator[TreeEntry]:
     """Yield everything below a directory, what is in a directory before the directory itself.
 
     Raise OSError, also for a mount point and, with `uid`, for a directory of another user.
@@ -52,14 +52,14 @@ def walk(parent: int, name: str, uid: int | None = None) -> Iterator[Entry]:
                 current = _replace(current, "..")
                 if not os.path.samestat(os.fstat(current), path[-1].status):
                     raise OSError(f"{level.name} was moved meanwhile")
-                yield Entry(current, level.name, level.status)
+                yield TreeEntry(current, level.name, level.status)
     finally:
         os.close(current)
 
 
-def _entry(directory: int, name: str) -> Entry | None:
+def _entry(directory: int, name: str) -> TreeEntry | None:
     try:
-        return Entry(directory, name, os.stat(name, dir_fd=directory, follow_symlinks=False))
+        return TreeEntry(directory, name, os.stat(name, dir_fd=directory, follow_symlinks=False))
     except FileNotFoundError:  # removed meanwhile
         return None
 

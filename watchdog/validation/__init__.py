@@ -1,11 +1,10 @@
-"""Tells the watchdog that a browser is alive: called by the program that drives it, at start and after
-every page load.
+"""Validation of a browser, by the program that drives it: at the start and after every page load.
 
-A record is a file `PID-START` in the directory of records. START is when the process started, in clock ticks
-after the machine's start (the 22nd field of /proc/PID/stat), so that a record is never taken for that of a
-later process with the same pid. The first line is the uptime at validation (the first number of
-/proc/uptime); what follows is for people. Any language can write it; write beside and rename. Where that is not
-possible, a full disk say, the file's time of modification is set to the uptime: it counts as if it were written.
+A validation record is a file `PID-START` in the directory of records. START is when the process started, in clock ticks
+after the machine's start (the 22nd field of /proc/PID/stat), so that a record is never taken for that of a later
+process with the same pid. The first line is the uptime at validation (the first number of /proc/uptime); what follows
+is for people. A program in any language can write it: write a temporary file and rename it. Where that is not possible,
+for example on a full disk, set the file's time of modification to the uptime: it counts as if it were written.
 """
 
 import logging
@@ -23,10 +22,13 @@ _DIRECTORY = "servermonitoring"
 
 
 def send(name: str, now: float) -> bool:
-    """Tell every watchdog that may watch this user's processes; return whether one has it. Never waits."""
-    import socket  # the record is enough for whoever has no watchdog
+    """Send a validation to every watchdog that may watch this user's processes; return whether one received it.
 
-    heard = False
+    Never waits.
+    """
+    import socket  # loaded late, as scrapers load this module
+
+    is_received = False
     content = f"{name} {now:.2f}\n".encode()
     for path in _known():
         try:
@@ -34,12 +36,12 @@ def send(name: str, now: float) -> bool:
                 sender.sendto(content, str(path))
         except OSError:  # there is none, it has just ended, or it is flooded
             continue
-        heard = True
-    return heard
+        is_received = True
+    return is_received
 
 
 def own() -> Path | None:
-    """Return where a watchdog of this user has its socket; None for nowhere."""
+    """Return the path of the socket of this user's watchdog; None for none."""
     chosen = os.environ.get(VARIABLE)
     if chosen is not None:
         return Path(chosen) if chosen else None
@@ -65,29 +67,29 @@ def _personal() -> Path:
 
 
 log = logging.getLogger(__name__)
-_said: set[str] = set()
-_SUFFIX = os.urandom(6).hex()  # that nobody can take beforehand; one for this program, so that its records stay one
+_logged_errors: set[str] = set()
+_SUFFIX = os.urandom(6).hex()  # nobody can take it in advance; one for the program, so that its records stay one
 
 
 def validate_process(pid: int) -> bool:
-    """Record that the process is alive and well now. Never raises and never waits; False if it could not.
+    """Record that the process works now. Never raises and never waits; return False if it failed.
 
-    A watchdog hears it in two ways, of which either suffices: from the record, and through its socket.
+    The watchdog gets the validation in two ways, of which either suffices: by the record, and through its socket.
     """
     try:
-        process = processes.look(pid)
+        process = processes.find(pid)
         if process is None or process.is_dead:
-            _say(f"process {pid} cannot be validated: there is no such process")
+            _warn_once(f"process {pid} cannot be validated: there is no such process")
             return False
         name, now = process.identity, uptime()
-        heard = send(name, now)
+        is_received = send(name, now)
         try:
             _record(name, now)
         except OSError:
-            if not heard:
+            if not is_received:
                 raise
-    except Exception as error:  # noqa: BLE001 - a scraper must not fail for want of its watchdog
-        _say(f"process {pid} cannot be validated: {error}", about=str(error))
+    except Exception as error:  # noqa: BLE001 - a scraper must not fail because of its watchdog
+        _warn_once(f"process {pid} cannot be validated: {error}", about=str(error))
         return False
     return True
 
@@ -110,19 +112,19 @@ def _content(now: float) -> bytes:
 
 
 def _write(descriptor: int, name: str, content: bytes) -> None:
-    beside = directory.write_beside(descriptor, name, content)
+    temporary = directory.write_temporary(descriptor, name, content)
     try:
-        _rename(descriptor, beside, name)
+        _rename(descriptor, temporary, name)
     except BaseException:
-        os.unlink(beside, dir_fd=descriptor)
+        os.unlink(temporary, dir_fd=descriptor)
         raise
 
 
-def _rename(descriptor: int, beside: str, name: str) -> None:
+def _rename(descriptor: int, temporary: str, name: str) -> None:
     try:
-        os.rename(beside, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-    except (PermissionError, IsADirectoryError):  # another user planted something there: theirs to keep
-        os.rename(beside, f"{name}.{_SUFFIX}", src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+    except (PermissionError, IsADirectoryError):  # another user planted something there: leave it alone
+        os.rename(temporary, f"{name}.{_SUFFIX}", src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
 
 def _refresh(descriptor: int, name: str, now: float) -> bool:
@@ -136,9 +138,9 @@ def _refresh(descriptor: int, name: str, now: float) -> bool:
     return False
 
 
-def _say(message: str, about: str | None = None) -> None:
-    """Once for each thing that is wrong: a scraper validates at every page."""
+def _warn_once(message: str, about: str | None = None) -> None:
+    """Log each error once: a scraper validates at every page."""
     about = about or message
-    if about not in _said:
-        _said.add(about)
+    if about not in _logged_errors:
+        _logged_errors.add(about)
         log.warning("%s", message)

@@ -1,8 +1,8 @@
 """The validation records of browsers that do not share the watchdog's /tmp, pids or time.
 
-A program in a container, or in a unit with PrivateTmp=, writes the record where it sees the directory, by the pid
-and the start that it sees. The kernel tells all three, so that the watchdog finds the record there. Whatever is
-mounted in there is another user's choice: only local file systems are entered, and no link is followed.
+A program in a container, or in a unit with PrivateTmp=, writes the record where it sees the directory, with the pid
+and the start that it sees. The kernel shows all three to the watchdog, which reads the record there. Another user
+chooses what is mounted in there: only local file systems are entered, and no link is followed.
 """
 
 import errno
@@ -13,71 +13,73 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from watchdog import namespaces
-from watchdog.browser import Family
+from watchdog.browser import Browser
 from watchdog.clock import TICKS
 from watchdog.processes import Process
 from watchdog.validation import directory
-from watchdog.validation.records import Found
+from watchdog.validation.records import RecordSummary
 
-Read = Callable[[int, list[Process], int, float], Found]  # of a directory: records.newest
+Read = Callable[[int, list[Process], int, float], RecordSummary]  # of a directory: records.newest
 log = logging.getLogger(__name__)
 
-# None of these waits for a server, or for a program of a user, when a name is looked up.
+# To look up a name in these never waits for a server or for a user's program.
 _LOCAL = {
     "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "squashfs", "tmpfs",
     "xfs", "zfs",
 }  # fmt: skip
-_hidden: deque[tuple[int, int]] = deque(maxlen=1000)  # (pid, start) of those of which it was said
+_logged_browsers: deque[tuple[int, int]] = deque(maxlen=1000)  # (pid, start) of browsers for which this was logged
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def tell_own() -> None:
-    """Say so, if the watchdog itself is in a container."""
+def log_container() -> None:
+    """Log that the watchdog itself runs in a container, if it does."""
     if namespaces.is_container():
         log.info("the watchdog runs in a container: browsers outside of it are not watched")
 
 
-def newest(read: Read, shared: int, members: list[Process], family: Family, now: float) -> Found:
-    """Return what is read in the watchdog's directory (`shared`) and where the browser's own side writes records.
+def newest(read: Read, shared: int, members: list[Process], browser: Browser, now: float) -> RecordSummary:
+    """Return the newest record in the watchdog's directory (`shared`) or where the browser's container has it.
 
-    Where there may be records that cannot be seen, the browser is excused, and that is said once. Raise OSError.
+    If there may be records that cannot be read, excuse the browser and log that once. Raise OSError.
     """
-    found, hidden = [read(shared, members, family.uid, now)], ""
-    if os.geteuid() in (0, family.uid):
-        inside, hidden = _inside(read, shared, members, family, now)
+    found, hidden = [read(shared, members, browser.uid, now)], ""
+    if os.geteuid() in (0, browser.uid):
+        inside, hidden = _inside(read, shared, members, browser, now)
         found += inside
-    times = [each.validated for each in found if each.validated is not None]
-    if hidden and not times and family.validated is None:
-        family.excused = now
-        _say_hidden(family, hidden)
-    return Found(max(times, default=None), [line for each in found for line in each.troubles])
+    times = [each.validated_at for each in found if each.validated_at is not None]
+    if hidden and not times and browser.validated_at is None:
+        browser.excused_until = now
+        _log_hidden(browser, hidden)
+    return RecordSummary(max(times, default=None), [line for each in found for line in each.errors])
 
 
-def _inside(read: Read, shared: int, members: list[Process], family: Family, now: float) -> tuple[list[Found], str]:
-    """Return what is read by the browser's own view, and why there may be records that cannot be seen."""
-    inner, ahead = _as_seen_by(family.main, members)
+def _inside(
+    read: Read, shared: int, members: list[Process], browser: Browser, now: float
+) -> tuple[list[RecordSummary], str]:
+    """Return the records in the browser's own view, and why there may be others that cannot be read."""
+    inner, ahead = _as_seen_by(browser.main, members)
     places = [shared] if inner != members else []
-    descriptor, hidden = _directory(family.main.pid)
+    descriptor, hidden = _directory(browser.main.pid)
     if descriptor is not None:
         places.append(descriptor)
     try:
-        found = [read(each, inner, family.uid, now + ahead) for each in places]
+        found = [read(each, inner, browser.uid, now + ahead) for each in places]
     finally:
         if descriptor is not None:
             os.close(descriptor)
     return [_earlier(each, ahead) for each in found], hidden
 
 
-def _earlier(found: Found, seconds: float) -> Found:
-    return found if found.validated is None else found._replace(validated=found.validated - seconds)
+def _earlier(found: RecordSummary, seconds: float) -> RecordSummary:
+    return found if found.validated_at is None else found._replace(validated_at=found.validated_at - seconds)
 
 
-def _say_hidden(family: Family, why: str) -> None:
-    if family.main[:2] not in _hidden:
-        _hidden.append(family.main[:2])
+def _log_hidden(browser: Browser, why: str) -> None:
+    if browser.main[:2] not in _logged_browsers:
+        _logged_browsers.append(browser.main[:2])
         log.error(
-            "validations of %s, process %d, cannot be seen, so only its memory is judged: it has a view of its own of "
-            "the directory of records (a container, PrivateTmp=): %s", family.main.name, family.main.pid, why,
+            "validations of %s, process %d, cannot be read, so only its memory limit applies: it has a directory of "
+            "records of its own (container, PrivateTmp=): %s", browser.main.name, browser.main.pid, why,
         )  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def _as_seen_by(main: Process, members: list[Process]) -> tuple[list[Process], f
 
 
 def _directory(pid: int) -> tuple[int | None, str]:
-    """Return a descriptor of the process's own directory of records, or why it cannot be seen.
+    """Return a descriptor of the process's own directory of records, or why it cannot be read.
 
     Neither, if it is the watchdog's, or if there is none: then nothing was ever validated in there.
     """
@@ -125,7 +127,7 @@ def _enter(parent: int, name: str, flags: int, kinds: dict[int, str]) -> int:
     try:
         kind = kinds.get(_mount_of(parent))
         if kind not in _LOCAL:
-            raise OSError(f"it is on a file system of type {kind}, which could keep the watchdog waiting")
+            raise OSError(f"it is on a file system of type {kind}, which could block the watchdog")
         return os.open(name, flags, dir_fd=parent)
     finally:
         os.close(parent)

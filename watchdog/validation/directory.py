@@ -1,7 +1,7 @@
 """The directory of validation records: shared by users who need not trust each other, in a place like /tmp.
 
-It is safe when it belongs to root or to the user who asks, and lets nobody else remove what is not theirs.
-Root takes it over if another user made it first; anyone else refuses to believe what is in it.
+It is safe if it belongs to root or to this user, and nobody can remove the files of others in it. Root takes it over
+if another user made it first; other users ignore its content.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "WATCHDOG_VALIDATED_DIR"
-DEFAULT = "/tmp/watchdog-validated"  # noqa: S108 - hostile ground, and treated as such
+DEFAULT = "/tmp/watchdog-validated"  # noqa: S108 - untrusted, and treated as such
 _SHARED, _PRIVATE = 0o1777, 0o700
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,7 +26,7 @@ def location() -> Path:
 
 
 def open_to_write() -> int:
-    """Return a descriptor of the directory, made if it is missing. Raise OSError that says what is wrong."""
+    """Return a descriptor of the directory, made if it is missing. Raise OSError with the reason."""
     path = location()
     try:
         return _open(path)
@@ -37,7 +37,7 @@ def open_to_write() -> int:
 
 @contextlib.contextmanager
 def opened() -> Iterator[int]:
-    """Give the same, once it is certain that no other user can plant or remove records. Raise OSError."""
+    """Yield a descriptor of the directory if no other user can plant or remove records. Raise OSError."""
     path = location()
     descriptor = _open(path)
     try:
@@ -50,7 +50,7 @@ def opened() -> Iterator[int]:
 def repair() -> bool:
     """Make the directory if it is missing, and safe as far as this user can; return whether records may be lost.
 
-    They may be where it was missing, or another user could have removed them. Raise OSError.
+    They may be if it was missing, or if another user could have removed them. Raise OSError.
     """
     path = location()
     made = not path.is_dir()
@@ -61,11 +61,11 @@ def repair() -> bool:
         os.close(descriptor)
 
 
-def write_beside(descriptor: int, name: str, content: bytes) -> str:
-    """Write a new file, for a record of this name that is not in its place yet; return its name. Raise OSError."""
-    beside = f".{name}.{os.urandom(6).hex()}"
+def write_temporary(descriptor: int, name: str, content: bytes) -> str:
+    """Write a temporary file for a record of this name; return its name. Raise OSError."""
+    temporary = f".{name}.{os.urandom(6).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(beside, flags, 0o600, dir_fd=descriptor)
+    file = os.open(temporary, flags, 0o600, dir_fd=descriptor)
     try:
         try:
             if os.write(file, content) < len(content):  # never flushed to the disk: that could wait
@@ -73,9 +73,9 @@ def write_beside(descriptor: int, name: str, content: bytes) -> str:
         finally:
             os.close(file)
     except BaseException:
-        os.unlink(beside, dir_fd=descriptor)
+        os.unlink(temporary, dir_fd=descriptor)
         raise
-    return beside
+    return temporary
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,7 +92,7 @@ def _open(path: Path) -> int:
 
 
 def _make(path: Path) -> None:
-    """Private; shared where root makes it, or where others can make one, and would be kept out of this one."""
+    """Make it private; shared if root makes it, or if others could make one and would be kept out of this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.mkdir(mode=_PRIVATE)

@@ -1,4 +1,4 @@
-"""Receives validations through the socket, in a thread of its own. Senders are bounded in size and rate."""
+"""Receiver of validations through the socket, in a thread. Senders are bounded in size and rate."""
 
 import contextlib
 import json
@@ -18,24 +18,24 @@ from watchdog.clock import uptime
 from watchdog.processes import Process
 
 _LARGEST_DATAGRAM = 64  # bytes of a datagram
-_MOST_DATAGRAMS = 500  # datagrams in a second; the kernel refuses what comes beyond them and does not fit its queue
-_ANYBODY = 0o666  # may send; what is believed is another matter
+_MOST_DATAGRAMS = 500  # a second; the kernel refuses what does not fit its queue then
+_ANYBODY = 0o666  # may send; whose validations count is decided by the sender's uid
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of the sender
 
 
 class Receiver:
-    """Listens until it is closed."""
+    """Receives datagrams until it is closed."""
 
-    def __init__(self, path: Path, hear: Callable[[bytes, int], None]) -> None:
+    def __init__(self, path: Path, handle: Callable[[bytes, int], None]) -> None:
         """Pass each datagram and its sender's uid on. Raise OSError if the socket cannot be made or is not safe."""
-        self._path, self._hear = path, hear
-        self._socket, self._closed = _bound(path), False
+        self._path, self._handle = path, handle
+        self._socket, self._is_closed = _bind(path), False
         self._inode = path.stat().st_ino
         threading.Thread(target=self._receive, name="validations", daemon=True).start()
 
     def close(self) -> None:
         """Remove the socket, unless another watchdog has put its own in its place."""
-        self._closed = True
+        self._is_closed = True
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
@@ -43,27 +43,27 @@ class Receiver:
             self._socket.shutdown(socket.SHUT_RD)  # which wakes the thread
 
     def _receive(self) -> None:
-        count, begun = 0, time.monotonic()
-        while not self._closed:
-            with contextlib.suppress(OSError):  # short of memory or descriptors: the next may go well
-                self._hear(*_next(self._socket))
+        count, since = 0, time.monotonic()
+        while not self._is_closed:
+            with contextlib.suppress(OSError):  # short of memory or descriptors: the next may succeed
+                self._handle(*_next(self._socket))
             count += 1
             if count >= _MOST_DATAGRAMS:
-                time.sleep(max(0.0, begun + 1 - time.monotonic()))
-                count, begun = 0, time.monotonic()
+                time.sleep(max(0.0, since + 1 - time.monotonic()))
+                count, since = 0, time.monotonic()
 
 
 def _next(receiver: socket.socket) -> tuple[bytes, int]:
-    """Return the next datagram, and the uid of its sender as the kernel tells it. Raise OSError."""
+    """Return the next datagram, and the uid of its sender, given by the kernel. Raise OSError."""
     room = socket.CMSG_SPACE(_CREDENTIALS.size)  # for nothing else: descriptors that come with it are closed
     message, more, *_ = receiver.recvmsg(_LARGEST_DATAGRAM, room, socket.MSG_CMSG_CLOEXEC)
     for level, kind, content in more:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             return message, _CREDENTIALS.unpack(content[: _CREDENTIALS.size])[1]
-    raise OSError("a datagram of nobody, or the end")
+    raise OSError("a datagram without sender, or the end")
 
 
-def _bound(path: Path) -> socket.socket:
+def _bind(path: Path) -> socket.socket:
     _make(path.parent)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -83,7 +83,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 def _make(directory: Path) -> None:
-    """Root's is open to senders of all users, whatever the umask; a user's own need not be."""
+    """Make the directory; root's is open to senders of all users, whatever the umask."""
     try:
         directory.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -99,7 +99,7 @@ def _check(directory: int, path: Path) -> None:
 
 
 def _remove_abandoned(place: str, path: Path) -> None:
-    """Remove the socket of a watchdog that was killed. Raise OSError where one still listens."""
+    """Remove the socket of a watchdog that was killed. Raise OSError if one still listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
         try:
             trial.connect(place)
@@ -108,7 +108,7 @@ def _remove_abandoned(place: str, path: Path) -> None:
         except ConnectionRefusedError:
             os.unlink(place)  # noqa: PTH108 - through the descriptor
             return
-    raise OSError(f"another watchdog listens at {path}")
+    raise OSError(f"another watchdog listens on {path}")
 
 
 _FILE = "validations.json"
@@ -120,34 +120,34 @@ Key = tuple[int, int]  # (pid, start)
 
 
 class Validations:
-    """Bounded, whoever sends: only a living process's own user, or root, can have it remembered."""
+    """The last validation of each process. Bounded: only a living process's own user, or root, can validate it."""
 
     def __init__(self) -> None:
         self._times: dict[Key, float] = {}
-        self._saved: dict[str, float] = {}
+        self._last_saved: dict[str, float] = {}
         self._lock = threading.Lock()  # the socket is read by a thread of its own
 
-    def hear(self, message: bytes, uid: int) -> None:
-        """Take in a datagram of this user; one that is not to be believed is dropped."""
+    def receive(self, message: bytes, uid: int) -> None:
+        """Note the validation in a datagram of this user; ignore an invalid one."""
         match = _MESSAGE.fullmatch(message)
         if match is None:
             return
         pid, start, time, now = int(match[1]), int(match[2]), float(match[3]), uptime()
-        process = processes.look(pid)
+        process = processes.find(pid)
         if process is None or process.start != start or process.is_dead or uid not in (0, processes.user(pid)):
             return
-        if process.started - _SLACK <= time <= now + _SLACK:
+        if process.started_at - _SLACK <= time <= now + _SLACK:
             self.note(process, min(time, now))
 
     def note(self, process: Process, time: float) -> None:
-        """Keep the newest validation (uptime) of a process."""
+        """Note a validation (uptime) of a process, if it is the newest."""
         key = process.pid, process.start
         with self._lock:
             if key in self._times or len(self._times) < _MOST:
                 self._times[key] = max(time, self._times.get(key, time))
 
     def newest(self, members: Iterable[Process]) -> float | None:
-        """Return when any of these was last validated (uptime), as far as is known here."""
+        """Return when any of these was last validated (uptime); None if unknown."""
         with self._lock:
             known = [self._times[key] for each in members if (key := (each.pid, each.start)) in self._times]
         return max(known, default=None)
@@ -164,14 +164,14 @@ class Validations:
         """Write all to the state directory, for the next watchdog. Raise OSError."""
         with self._lock:
             content = {f"{pid}-{start}": round(time, 2) for (pid, start), time in self._times.items()}
-        if content != self._saved:
+        if content != self._last_saved:
             write_whole(state / _FILE, json.dumps(content), durable=False)
-            self._saved = content
+            self._last_saved = content
 
     def load(self, state: Path) -> bool:
-        """Take in what an earlier watchdog knew of processes that still live, and return whether it knew any.
+        """Load the validations of living processes that an earlier watchdog saved; return whether there are any.
 
-        Rubbish is passed over.
+        Invalid content is ignored.
         """
         try:
             content = json.loads(read_regular(state / _FILE, _LARGEST))
@@ -179,5 +179,5 @@ class Validations:
         except (OSError, ValueError, AttributeError, RecursionError):
             return False
         for line in lines:
-            self.hear(line, 0)
+            self.receive(line, 0)
         return bool(self._times)

@@ -1,4 +1,4 @@
-"""Reads the validation records, and decides which may be removed."""
+"""Validation records: how they are read, and which may be removed."""
 
 import contextlib
 import math
@@ -14,16 +14,16 @@ from watchdog import namespaces, processes
 from watchdog.processes import Process
 
 _FOREIGN = 86_400.0  # seconds for which a record of unknown or other namespaces is kept
-_MARK = " in "  # between what a record says of its writer and the namespaces
+_MARK = " in "  # between the writer and the namespaces in a record
 
 
 def mark() -> str:
-    """What a record says of the namespaces in which it is written."""
+    """Return the end of a record written here: the namespaces of this process."""
     return _MARK + namespaces.own()
 
 
 def is_over(descriptor: int, name: str) -> bool:
-    """Whether a record whose process is not seen may go. Raises OSError."""
+    """Return whether a record without a visible process may be removed. Raise OSError."""
     status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
         return True  # no record
@@ -48,32 +48,36 @@ _LARGEST = 4096  # bytes
 _SLACK = 1.0  # seconds by which a record may lie outside the process's life
 _UPTIME = 315_000_000  # seconds, ten years: a file's time of modification below it is an uptime, not a date
 _MOST_LISTED = 500_000  # names in the directory, where anybody may make files: half a second
-_MOST_TIDIED = 5_000  # names that are looked at to remove the records of the dead
+_MOST_TIDIED = 5_000  # names that are read to remove the records of dead processes
 
 
-class Found(NamedTuple):
-    """The newest valid record, and what is wrong with others that claim to be of the same process."""
+class RecordSummary(NamedTuple):
+    """The newest valid record of a browser, and the errors of invalid ones."""
 
-    validated: float | None  # uptime
-    troubles: list[str]
+    validated_at: float | None  # uptime
+    errors: list[str]
 
 
-class _Reading(NamedTuple):
-    uid: int  # whose records are believed, beside root's
+class _ReadOptions(NamedTuple):
+    uid: int  # whose records count, in addition to root's
     now: float  # uptime
-    refresh: bool = False  # make them young
+    refresh: bool = False  # set the times of the files
 
 
-def newest(descriptor: int, members: Iterable[Process], uid: int, now: float, *, refresh: bool = False) -> Found:
+def newest(
+    descriptor: int, members: Iterable[Process], uid: int, now: float, *, refresh: bool = False
+) -> RecordSummary:
     """Return when a browser was last validated, by the record of any of its processes, opened by its name.
 
-    With `refresh` the records are made young, so that nothing that removes old files takes them. Raise OSError.
+    With `refresh` the files get new times, so that no cleaner of old files removes them. Raise OSError.
     """
-    return _newest(descriptor, [(member.identity, member) for member in members], _Reading(uid, now, refresh=refresh))
+    return _newest(
+        descriptor, [(member.identity, member) for member in members], _ReadOptions(uid, now, refresh=refresh)
+    )
 
 
-def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: float) -> Found:
-    """Return the same by records under other names: a name that another user has taken has a suffix in its stead.
+def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: float) -> RecordSummary:
+    """Return the same from records with a suffix, which are written if another user has taken the name.
 
     Raise OSError, also for more files than can be listed.
     """
@@ -81,17 +85,17 @@ def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: fl
     names = []
     for count, name in enumerate(_names(descriptor)):
         if count >= _MOST_LISTED:
-            raise OSError(f"it holds more than {_MOST_LISTED} files; whoever made them should remove them")
+            raise OSError(f"it holds more than {_MOST_LISTED} files: remove those that are no records")
         plain, _, suffix = name.partition(".")
         if suffix and plain in named and _NAME.fullmatch(name):
             names.append((name, named[plain]))
-    return _newest(descriptor, names, _Reading(uid, now))
+    return _newest(descriptor, names, _ReadOptions(uid, now))
 
 
 def remove_dead(descriptor: int, needed: Collection[tuple[int, int]]) -> None:
-    """Remove records of processes that are no more, as far as this user may, but for those needed. Raise OSError.
+    """Remove records of dead processes, as far as this user may, except those in `needed`. Raise OSError.
 
-    Of a directory that others have filled only a part is looked at.
+    Of a directory that others have filled only a part is read.
     """
     for name in list(islice(_names(descriptor), _MOST_TIDIED)):
         match = _NAME.fullmatch(name.removeprefix("."))
@@ -109,21 +113,21 @@ def _names(descriptor: int) -> Iterator[str]:
             yield entry.name
 
 
-def _newest(descriptor: int, named: Iterable[tuple[str, Process]], reading: _Reading) -> Found:
+def _newest(descriptor: int, named: Iterable[tuple[str, Process]], reading: _ReadOptions) -> RecordSummary:
     times: list[float] = []
-    troubles: list[str] = []
+    errors: list[str] = []
     for name, member in named:
         try:
             times.append(_validated(descriptor, name, member, reading))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            troubles.append(f"validation record {name} is not believed: {error}")
-    return Found(max(times, default=None), troubles)
+            errors.append(f"invalid validation record {name} ignored: {error}")
+    return RecordSummary(max(times, default=None), errors)
 
 
-def _validated(descriptor: int, name: str, member: Process, reading: _Reading) -> float:
-    """The record's time. Raises OSError, or ValueError for one that is not to be believed."""
+def _validated(descriptor: int, name: str, member: Process, reading: _ReadOptions) -> float:
+    """Return the record's time. Raise OSError, or ValueError for an invalid record."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     file = os.open(name, flags, dir_fd=descriptor)
     try:
@@ -138,20 +142,20 @@ def _validated(descriptor: int, name: str, member: Process, reading: _Reading) -
     if not math.isfinite(value):
         raise ValueError("holds no time")
     if value > reading.now + _SLACK:
-        raise ValueError("is of the future")
-    if value < member.started - _SLACK:
+        raise ValueError("is in the future")
+    if value < member.started_at - _SLACK:
         raise ValueError("is older than the process")
     return value
 
 
 def _make_young(file: int, status: os.stat_result) -> None:
-    """Set the time of the last change (and, by reading, of access). That of modification may be a validation."""
+    """Set the time of the last change (and, by reading, of access). The time of modification may be a validation."""
     with contextlib.suppress(OSError):
         os.fchmod(file, stat.S_IMODE(status.st_mode))
 
 
 def _times(text: bytes, modified: float, now: float) -> Iterator[float]:
-    """The time that the file holds, and the one that was set when it could not be written. Raises ValueError."""
+    """Yield the time in the file, and the time that was set when it could not be written. Raise ValueError."""
     if text.strip():
         yield float(text.split(None, 1)[0])
     if modified <= min(now + _SLACK, _UPTIME):
@@ -164,6 +168,6 @@ def _check(status: os.stat_result, uid: int) -> None:
     if status.st_uid not in (0, uid):
         raise ValueError(f"belongs to user {status.st_uid}, the process to user {uid}")
     if status.st_size > _LARGEST:
-        raise ValueError(f"is {status.st_size} bytes long")
+        raise ValueError(f"is {status.st_size} bytes long, maximum {_LARGEST}")
     if status.st_nlink != 1:
         raise ValueError("is a hard link")

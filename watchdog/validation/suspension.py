@@ -1,4 +1,4 @@
-"""Whether a record can be made: free space, free inodes, and a file that is written and removed again."""
+"""Suspension of the time limits while no validation record can be made, or records were lost."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ from watchdog.validation import directory, records
 
 
 def check(descriptor: int) -> None:
-    """Ask the file system, at almost no cost. Raise OSError if no user but root can make a file there."""
+    """Ask the file system, at almost no cost. Raise OSError if nobody but root can make a file there."""
     status = os.fstatvfs(descriptor)
     if status.f_flag & os.ST_RDONLY:
         raise _error(errno.EROFS)
@@ -20,9 +20,9 @@ def check(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, f"no inodes left: {directory.location()}")
 
 
-def try_out(descriptor: int) -> None:
-    """Write a file as a record is written, and remove it: quotas and remounts show only so. Raise OSError."""
-    os.unlink(directory.write_beside(descriptor, processes.own_identity(), b"0.00\n"), dir_fd=descriptor)
+def try_to_write(descriptor: int) -> None:
+    """Write a file as a record is written, and remove it: only so quotas and remounts show. Raise OSError."""
+    os.unlink(directory.write_temporary(descriptor, processes.own_identity(), b"0.00\n"), dir_fd=descriptor)
 
 
 def _error(number: int) -> OSError:
@@ -33,28 +33,33 @@ log = logging.getLogger(__name__)
 
 
 class Sentinel:
-    """Nobody can take its name beforehand, and it is removed like a record once this process has ended."""
+    """A file among the records, whose absence shows that records were removed.
+
+    Nobody can take its name in advance, and it is removed like a record once this process has ended.
+    """
 
     def __init__(self) -> None:
         self._name = ""
 
-    def lay(self) -> None:
-        """Make it, if it is not there. Raise OSError."""
+    def create(self) -> None:
+        """Create it if it is missing. Raise OSError."""
         if self._name:
             return
         content = f"0.00\nthe watchdog's own{records.mark()}\n".encode()
         with directory.opened() as descriptor:
-            self._name = directory.write_beside(descriptor, processes.own_identity(), content)
+            self._name = directory.write_temporary(descriptor, processes.own_identity(), content)
 
     def is_lost(self) -> bool:
-        """Return whether it was removed since it was laid. Raise OSError."""
+        """Return whether it was removed since it was created. Raise OSError."""
         if not self._name:
             return False
         try:
             with directory.opened() as descriptor:
                 os.stat(self._name, dir_fd=descriptor, follow_symlinks=False)
         except FileNotFoundError:
-            log.warning("validation records were removed from %s: validations are awaited anew", directory.location())
+            log.warning(
+                "validation records were removed from %s: the time limits count from now on", directory.location()
+            )
             self._name = ""
             return True
         return False
@@ -67,58 +72,58 @@ class Suspension:
     """Tests the directory of records. All times are seconds of uptime."""
 
     def __init__(self, *, repair: bool, first: bool = True) -> None:
-        """With `repair` the directory is made, or made safe, and files are written to test it.
+        """With `repair` make the directory, or make it safe, and write files to test it.
 
-        Where no watchdog before this `first` one knew of validations, a missing directory has lost none.
+        A missing directory has lost no records if no watchdog before this `first` one knew of validations.
         """
         self._repair = repair
-        self.reason = ""  # why the limits are suspended now; empty if they are in force
-        self._tested = float("-inf")
+        self.reason = ""  # why the time limits are suspended now; empty if they are in force
+        self._tested_at = float("-inf")
         self._sentinel = Sentinel()
-        self.excused = 0.0  # until then the absence of a validation means nothing
+        self.excused_until = 0.0  # until then a missing validation means nothing
         if repair and first:
-            with contextlib.suppress(OSError):  # the test will say it
+            with contextlib.suppress(OSError):  # the test will report it
                 os.close(directory.open_to_write())
 
     def test(self, now: float, *, thoroughly: bool = False) -> None:
-        """Test what the file system tells, now and then; thoroughly: by writing a file, and at once."""
-        if not thoroughly and now - self._tested < _TEST_EVERY:
+        """Ask the file system, at most twice a second; thoroughly: at once, and by writing a file."""
+        if not thoroughly and now - self._tested_at < _TEST_EVERY:
             return
-        self._tested = now
+        self._tested_at = now
         try:
             if self._repair and (directory.repair() or self._sentinel.is_lost()):
-                self.excused = now
+                self.excused_until = now
             self._try(thoroughly=self._repair and (thoroughly or bool(self.reason)))
         except OSError as error:
             self._suspend(str(error), now)
         else:
             self._resume()
 
-    def lay_sentinel(self) -> None:
+    def create_sentinel(self) -> None:
         """Notice from now on that records are removed."""
         if self._repair and not self.reason:
             try:
-                self._sentinel.lay()
+                self._sentinel.create()
             except OSError as error:
-                log.debug("the directory of records was tested, and yet cannot be written to: %s", error)
+                log.debug("the directory of records passed its test, but cannot be written to: %s", error)
 
     def _try(self, *, thoroughly: bool) -> None:
         try:
             with directory.opened() as descriptor:
                 check(descriptor)
                 if thoroughly:
-                    try_out(descriptor)
+                    try_to_write(descriptor)
         except FileNotFoundError:
             if self._repair:
                 raise
-            # Whoever only reads does not make it, and the first record would.
+            # A reader does not make it, and the first record would.
 
     def _suspend(self, reason: str, now: float) -> None:
         if not self.reason:
-            log.error("validations cannot be recorded, so only memory is judged: %s", reason)
-        self.reason, self.excused = reason, now
+            log.error("validations cannot be recorded, so only memory limits apply: %s", reason)
+        self.reason, self.excused_until = reason, now
 
     def _resume(self) -> None:
         if self.reason:
-            log.info("validations can be recorded again: the limits are in force, and their time begins anew")
+            log.info("validations can be recorded again: the time limits apply, and count from now on")
         self.reason = ""

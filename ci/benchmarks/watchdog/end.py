@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "ci/benchmarks"), str(ROOT / "tests/watchdog")]
 
-from kennel import Kennel, Watching, family  # noqa: E402 - found by the line above
+from kennel import Kennel, Watching, process_tree  # noqa: E402 - found by the line above
 from measuring import table  # noqa: E402 - the same
 
 GRACE = 0.5  # seconds
@@ -53,7 +53,7 @@ def late(start: Start, *, stopped: bool) -> float:
         try:
             process = start(kennel)
             process.stdout.readline()
-            pids = [pid for pid in family(process.pid) if Path(f"/proc/{pid}/comm").read_text() != "timeout\n"]
+            pids = [pid for pid in process_tree(process.pid) if Path(f"/proc/{pid}/comm").read_text() != "timeout\n"]
             ends = [os.pidfd_open(pid) for pid in pids]
             for pid in pids if stopped else ():
                 os.kill(pid, signal.SIGSTOP)

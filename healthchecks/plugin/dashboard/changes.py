@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Change, Past, RunRecord
 from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
-from servermonitoring import watchdog_state
 from servermonitoring.values import in_words
+from servermonitoring.watchdog_state import kills
 
 _MISSING = 2.5  # intervals without a run, after which runs are missing
 _MIN_RUNS = 5  # to know which are missing
@@ -94,19 +94,13 @@ def _list_of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator
 
 def _list_kills(snapshot: Snapshot, since: float) -> Iterator[ListedChange]:
     """Yield the kills of the watchdog; those that cannot be read are left out."""
-    until = snapshot.now + snapshot.duration + 60
-    for each in watchdog_state.raw_kills(snapshot.state_directory, _MAX_READ) if snapshot.state_directory else ():
-        time = _time_of(each)
-        if time is not None and since <= time <= until:
-            name, message = (str(each.get(key, ""))[:_MAX_TEXT] for key in ("name", "message"))
-            yield ListedChange(time, "unknown", "watchdog kill", (), f"{name}: {message}" if name else message, None)
-
-
-def _time_of(kill: dict[str, Any]) -> float | None:
-    try:
-        return float(kill["time"])
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
+    if snapshot.state_directory:
+        until = snapshot.now + snapshot.duration + 60
+        found = kills(snapshot.state_directory, since, until, _MAX_READ)
+        for each in sorted(found, key=lambda kill: kill.time):
+            name, message = each.name[:_MAX_TEXT], each.message[:_MAX_TEXT]
+            text = f"{name}: {message}" if name else message
+            yield ListedChange(each.time, "unknown", "watchdog kill", (), text, None)
 
 
 def is_eventful(snapshot: Snapshot) -> bool:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from servermonitoring.watchdog_state import Heartbeat, Kill, record_kill, write_heartbeat
 from tests import ROOT
 from tests.servers.prometheus import NodeExporter, Prometheus
 from tests.servers.server import program, until
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
+KILL = Kill(1.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
 CHECKS = """
     import pytest
     from healthchecks import Target, probe
@@ -127,7 +129,7 @@ def test_kills_of_the_watchdog_are_counted(metered):
     state.mkdir(parents=True)
     assert "watchdog_kills_total" not in str(metered(first="well"))
     (state / "watchdog.json").write_text('{"pid": 1, "time": 1700000000.5, "poll_interval": 40, "started": 1}')
-    memory, silent = (json.dumps({"rule": "firefox", "reason": reason}) + "\n" for reason in ("memory", "silent"))
+    memory, silent = (json.dumps(KILL._replace(reason=reason)._asdict()) + "\n" for reason in ("memory", "silent"))
     (state / "kills.jsonl").write_text(f"{memory}{silent}half a li\n[]\n{memory}")
     found = metered(first="well")
     assert found['watchdog_kills_total{rule="firefox",reason="memory"}'] == 2
@@ -250,8 +252,8 @@ def test_rules_and_dashboard_use_metrics_that_exist(metered):
     """Every name in them is one that is written."""
     state = metered.suite.state
     state.mkdir(parents=True)
-    (state / "watchdog.json").write_text('{"time": 1}')
-    (state / "kills.jsonl").write_text('{"rule": "firefox", "reason": "memory"}\n')
+    write_heartbeat(state, Heartbeat(1, 1.0, 30.0, 1.0))
+    record_kill(state, KILL)
     written = {key.partition("{")[0] for key in metered(first="bad")}
     queries = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
     text = "\n".join([RULES.read_text(), DASHBOARD.read_text(), *queries])

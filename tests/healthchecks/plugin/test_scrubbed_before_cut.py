@@ -11,7 +11,7 @@ from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import LARGEST, clean
 from healthchecks.sql_reports.evaluation import _NAME, _rows
 from servermonitoring.scrubbing import remember
-from watchdog.browser import Family
+from watchdog.browser import Browser
 
 SECRET = "kaleidoscope-of-1967-and-more"
 
@@ -32,9 +32,9 @@ def log(text):
 
 
 def command(text):
-    family = object.__new__(Family)
-    family.arguments = [text]
-    return family.command
+    browser = object.__new__(Browser)
+    browser.arguments = [text]
+    return browser.command
 
 
 def row(text):

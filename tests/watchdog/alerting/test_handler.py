@@ -14,15 +14,16 @@ from tests.servers.server import ROOT
 from tests.watchdog.kennel import wait_for
 from watchdog import settings
 from watchdog.alerting import throttle
-from watchdog.alerting.handler import Alerts
-from watchdog.settings import Addressee
+from watchdog.alerting.handler import AlertHandler
+from watchdog.settings import AlertDestination
 
 HUNG = "validated_within = 1\ngrace = 0.3"
-KILL = Kill(time.time(), "firefox", "memory", "uses 1.3 GB of 1.2 GB allowed", 12, "firefox-esr", 0, 5, 61.0, 2.0, "c")
+MESSAGE = "1.3 GB of memory used, maximum 1.2 GB"
+KILL = Kill(time.time(), "firefox", "memory", MESSAGE, 12, "firefox-esr", 0, 5, 61.0, 2.0, "c")
 
 
 @pytest.fixture
-def addressed(watching, monkeypatch):
+def start_with_dsn(watching, monkeypatch):
     """The watchdog with this DSN."""
     monkeypatch.delenv("SENTRY_DSN", raising=False)
 
@@ -32,14 +33,14 @@ def addressed(watching, monkeypatch):
     return start
 
 
-def test_a_kill_is_an_issue(kennel, addressed, bugsink):
+def test_a_kill_is_an_issue(kennel, start_with_dsn, bugsink):
     """It reads well in the list, can be searched for, and says what there is to know."""
     process = kennel.stand_in("import time; time.sleep(600)", "--proxy=http://me:hunter22@proxy")
-    watch = addressed(bugsink.dsn)
+    watch = start_with_dsn(bugsink.dsn)
     watch.said("alerts go to Sentry at 127.0.0.1")
     process.wait(60)
     (event,) = wait_for(bugsink.events)
-    assert event.message.startswith("watchdog[firefox]: killed firefox: never validated in the 1")
+    assert event.message.startswith("watchdog[firefox]: killed firefox: never validated, started 1")
     assert {"rule": "firefox", "reason": "never validated", "process": "firefox"}.items() <= event.tags.items()
     assert {"host", "user"} <= event.tags.keys()
     assert event.data["fingerprint"] == ["watchdog", "firefox", "never validated"]
@@ -52,9 +53,9 @@ def test_a_kill_is_an_issue(kennel, addressed, bugsink):
     assert len(bugsink.issues()) == 1
 
 
-def test_what_sentry_missed_comes_with_the_next_watchdog(kennel, addressed, bugsink):
+def test_what_sentry_missed_comes_with_the_next_watchdog(kennel, start_with_dsn, bugsink):
     bugsink.stop()
-    watch = addressed(bugsink.dsn)
+    watch = start_with_dsn(bugsink.dsn)
     kennel.stand_in().wait(60)
     watch.said("WARNING Sentry: 1 waiting; Sentry cannot be reached: connection refused")
     watch.process.terminate()
@@ -65,9 +66,9 @@ def test_what_sentry_missed_comes_with_the_next_watchdog(kennel, addressed, bugs
     wait_for(bugsink.events)
 
 
-def test_the_end_does_not_wait_long_for_a_silent_sentry(kennel, addressed, bad):
-    """SIGTERM, and nobody answers: it ends, and what is left is in the spool."""
-    watch = addressed(f"http://0123456789abcdef@127.0.0.1:{bad.port('hole')}/1")
+def test_the_end_does_not_wait_long_for_a_silent_sentry(kennel, start_with_dsn, bad):
+    """SIGTERM, and nobody responds: it ends, and what is left is in the spool."""
+    watch = start_with_dsn(f"http://0123456789abcdef@127.0.0.1:{bad.port('hole')}/1")
     kennel.stand_in().wait(60)
     watch.said("killed firefox")
     wait_for(lambda: list((watch.state / "spool/watchdog").glob("*-*")))
@@ -77,10 +78,10 @@ def test_the_end_does_not_wait_long_for_a_silent_sentry(kennel, addressed, bad):
     assert watch.text().rstrip().endswith("stopped")
 
 
-def test_what_comes_just_before_the_end_is_sent(kennel, addressed, bugsink):
-    """SIGTERM ends the browser's grace and the watchdog at once; the kill is told all the same."""
+def test_what_comes_just_before_the_end_is_sent(kennel, start_with_dsn, bugsink):
+    """SIGTERM ends the browser's grace and the watchdog at once; the kill is sent all the same."""
     kennel.stand_in("import signal, time; signal.signal(15, 1); time.sleep(600)")
-    watch = addressed(bugsink.dsn, "validated_within = 1\ngrace = 1.5")
+    watch = start_with_dsn(bugsink.dsn, "validated_within = 1\ngrace = 1.5")
     watch.said("killed firefox")
     watch.process.terminate()
     assert watch.process.wait(60) == 0
@@ -97,17 +98,17 @@ def test_once(kennel, bugsink, watching, monkeypatch):
     assert len(bugsink.events()) == 1
 
 
-def test_a_wrong_dsn_is_told_and_the_watching_goes_on(kennel, addressed):
-    watch = addressed("https://0123456789abcdef0123456789abcdef@sentry.example.com/")
+def test_a_wrong_dsn_is_logged_and_the_watchdog_goes_on(kennel, start_with_dsn):
+    watch = start_with_dsn("https://0123456789abcdef0123456789abcdef@sentry.example.com/")
     watch.said("ERROR alerts are not sent: the DSN does not end with the number of a project")
     kennel.stand_in().wait(60)
     watch.said("killed firefox")
     assert "0123456789abcdef" not in watch.text()
 
 
-def test_a_missing_variable_in_the_configuration_is_told_and_the_watching_goes_on(kennel, addressed, monkeypatch):
+def test_a_missing_variable_is_logged_and_the_watchdog_goes_on(kennel, start_with_dsn, monkeypatch):
     monkeypatch.delenv("NO_SUCH", raising=False)
-    watch = addressed("")
+    watch = start_with_dsn("")
     watch.environment.pop("WATCHDOG_SENTRY_DSN")
     watch.process.terminate()
     watch.process.wait(60)
@@ -117,9 +118,9 @@ def test_a_missing_variable_in_the_configuration_is_told_and_the_watching_goes_o
     kennel.stand_in().wait(60)
 
 
-def test_sighup_reads_the_dsn_anew(kennel, addressed, kent, bugsink, tmp_path):
+def test_sighup_reloads_the_dsn(kennel, start_with_dsn, kent, bugsink, tmp_path):
     (tmp_path / "dsn").write_text(kent.dsn)
-    watch = addressed("")
+    watch = start_with_dsn("")
     watch.said("alerts are not sent: no DSN")
     watch.environment.pop("WATCHDOG_SENTRY_DSN")
     watch.process.terminate()
@@ -137,8 +138,8 @@ def test_sighup_reads_the_dsn_anew(kennel, addressed, kent, bugsink, tmp_path):
     assert len(kent.events()) == 1
 
 
-def test_errors_are_told_too(addressed, bugsink):
-    watch = addressed(bugsink.dsn)
+def test_errors_are_sent_too(start_with_dsn, bugsink):
+    watch = start_with_dsn(bugsink.dsn)
     watch.said("matches no process")
     watch.config.write_text("[watchdog.firefox]\nproces = 1\n")
     watch.process.send_signal(signal.SIGHUP)
@@ -154,8 +155,8 @@ def test_without_the_sdk_it_says_what_to_install(tmp_path):
     command = [tmp_path / "venv/bin/python", "-c", code, "watch", "--once"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SENTRY_DSN": "http://0123456789abcdef@127.0.0.1:1/1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    told = "ERROR alerts are not sent: sentry-sdk is not installed: pip install 'servermonitoring[sentry]'"
-    assert told in done.stderr
+    error = "ERROR alerts are not sent: sentry-sdk is not installed: pip install 'servermonitoring[sentry]'"
+    assert error in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -173,65 +174,65 @@ def test_the_dsn_in_force(monkeypatch, variables, configured, dsn):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert settings.addressee({"dsn": configured}).dsn == dsn
+    assert settings.alert_destination({"dsn": configured}).dsn == dsn
 
 
 @pytest.fixture
 def alerts(kent, tmp_path):
-    alerts = Alerts(Addressee(kent.dsn), tmp_path / "spool")
+    alerts = AlertHandler(AlertDestination(kent.dsn), tmp_path / "spool")
     alerts.start()
     yield alerts
     logging.getLogger("watchdog").removeHandler(alerts)
 
 
 def test_a_storm_of_kills_is_summed_up(alerts, kent):
-    """The first are told one by one, the others in one event."""
+    """The first are sent one by one, the others in one event."""
     for _ in range(throttle.MOST + 7):
         logging.getLogger("watchdog").error("killed", extra={"kill": KILL})
     alerts.finish(20)
     messages = [event["message"] for event in kent.events()]
-    assert messages.count("watchdog[firefox]: killed firefox-esr: uses 1.3 GB of 1.2 GB allowed") == throttle.MOST
+    assert messages.count(f"watchdog[firefox]: killed firefox-esr: {MESSAGE}") == throttle.MOST
     assert set(messages) - {messages[0]} == {
-        "watchdog: 7 times killed firefox-esr (firefox: memory), in 10 min, beside those told one by one"
+        "watchdog: 7 times killed firefox-esr (firefox: memory) within 10 min, in addition to those sent one by one"
     }
 
 
-def test_the_same_error_is_told_once_an_hour(alerts, kent):
+def test_the_same_error_is_sent_once_an_hour(alerts, kent):
     for number in range(3):
-        logging.getLogger("watchdog.daemon").error("a look failed: %d", number)
+        logging.getLogger("watchdog.daemon").error("a scan failed: %d", number)
     logging.getLogger("watchdog.daemon").warning("no error")
     alerts.finish(20)
-    assert [event["message"] for event in kent.events()] == ["watchdog: a look failed: 0"]
+    assert [event["message"] for event in kent.events()] == ["watchdog: a scan failed: 0"]
 
 
 def test_an_exception_brings_its_traceback(alerts, kent):
     try:
         int("password=hunter22")
     except ValueError:
-        logging.getLogger("watchdog.daemon").exception("a look failed")
+        logging.getLogger("watchdog.daemon").exception("a scan failed")
     alerts.finish(20)
     (event,) = kent.events()
-    assert event["message"] == "watchdog: a look failed: invalid literal for int() with base 10: 'password=[Filtered]'"
+    assert event["message"] == "watchdog: a scan failed: invalid literal for int() with base 10: 'password=[Filtered]'"
     assert "test_handler.py" in event["contexts"]["error"]["traceback"]
     assert "hunter22" not in str(event)
 
 
 def test_a_storm_ends_when_a_window_was_quiet():
-    brewing = throttle.Storm()
-    assert [brewing.admits("a", now) for now in range(25)] == [True] * throttle.MOST + [False] * 5
-    assert brewing.summary(100) == ""
-    assert brewing.due(100) == 520
-    assert brewing.summary(620) == "5 times a"
-    assert brewing.due(700) is None
-    assert brewing.admits("a", 700)
+    limiter = throttle.AlertThrottle()
+    assert [limiter.admits("a", now) for now in range(25)] == [True] * throttle.MOST + [False] * 5
+    assert limiter.summary(100) == ""
+    assert limiter.due(100) == 520
+    assert limiter.summary(620) == "5 times a"
+    assert limiter.due(700) is None
+    assert limiter.admits("a", 700)
 
 
 def test_a_storm_that_goes_on_is_only_summed_up():
-    brewing = throttle.Storm()
-    admitted = [brewing.admits("a", now) for now in range(0, 700, 10)]
+    limiter = throttle.AlertThrottle()
+    admitted = [limiter.admits("a", now) for now in range(0, 700, 10)]
     assert sum(admitted) == throttle.MOST
-    assert brewing.summary(800) == "50 times a"
-    assert not brewing.admits("b", 801)
-    assert brewing.summary(1399) == ""
-    assert brewing.summary(1400) == "once b"
-    assert brewing.admits("b", 1401)
+    assert limiter.summary(800) == "50 times a"
+    assert not limiter.admits("b", 801)
+    assert limiter.summary(1399) == ""
+    assert limiter.summary(1400) == "once b"
+    assert limiter.admits("b", 1401)

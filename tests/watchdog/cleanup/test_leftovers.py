@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, PREFERENCES, WATCHDOG, as_user, family, living, needed, wait_for
+from tests.watchdog.kennel import (
+    CHROMIUM_OPTIONS,
+    PREFERENCES,
+    WATCHDOG,
+    as_user,
+    living,
+    needed,
+    process_tree,
+    wait_for,
+)
 from watchdog import processes
 from watchdog.cleanup import in_use, leftovers
 
@@ -105,7 +114,7 @@ def test_used_ones_stay(tmp_path, kennel):
 def test_directory_of_a_health_check(tmp_path, kennel):
     """The run is named in it by pid and start time; the browser itself may not have started yet."""
     run = kennel.start([needed("sleep"), "600"])
-    start = processes.look(run.pid).start
+    start = processes.find(run.pid).start
     namespace = Path("/proc/self/ns/pid").stat().st_ino
     owners = {
         "servermonitoring-browser-00000000000a": f"{run.pid}.{start}.{namespace}",
@@ -141,8 +150,8 @@ def test_firefox_lock(tmp_path, kennel):
     from watchdog.cleanup import in_use
 
     parent = os.open(tmp_path, os.O_RDONLY)
-    assert in_use.locked(parent, "rust_mozprofile1")
-    assert not in_use.locked(parent, "rust_mozprofile2")
+    assert in_use.is_locked(parent, "rust_mozprofile1")
+    assert not in_use.is_locked(parent, "rust_mozprofile2")
     os.close(parent)
     assert fcntl.LOCK_EX
 
@@ -187,7 +196,7 @@ CRASHING = textwrap.dedent("""
 
 def profiles_of(driver):
     """The profile directories in the command lines of a driver's browser."""
-    return {path for pid in family(driver) for path in leftovers.named_in(processes.arguments(pid))}
+    return {path for pid in process_tree(driver) for path in leftovers.named_in(processes.arguments(pid))}
 
 
 def test_crashed_chromium_and_a_living_one(shared, kennel):
@@ -202,7 +211,7 @@ def test_crashed_chromium_and_a_living_one(shared, kennel):
     ]  # fmt: skip
     crashed, alive = [int(program.stdout.readline()) for program in programs]
     left, kept = profiles_of(crashed), profiles_of(alive)
-    killed = family(crashed)
+    killed = process_tree(crashed)
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not living(killed))
@@ -241,7 +250,7 @@ def test_crashed_firefox_of_marionette(kennel):
     pid, profile = program.stdout.readline().split()
     clean(directory)
     assert Path(profile).is_dir()  # it lives
-    pids = family(int(pid))
+    pids = process_tree(int(pid))
     program.kill()
     program.wait()
     for each in pids:

@@ -11,14 +11,14 @@ from pathlib import PurePath
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import as_user, family, is_named, needed, records, wait_for
+from tests.watchdog.kennel import as_user, is_named, needed, process_tree, records, wait_for
 from watchdog import namespaces
 from watchdog.clock import uptime
 from watchdog.rules import Rule
 from watchdog.validation import directory
 from watchdog.validation import records as retention
-from watchdog.validation.last_validation import Believer
-from watchdog.watcher import Watch
+from watchdog.validation.tracker import ValidationTracker
+from watchdog.watcher import Watcher
 
 # Starts a browser, and validates it as its own side sees it.
 DRIVER = """
@@ -72,7 +72,7 @@ def contained(kennel):
             stdout=subprocess.PIPE, stderr=None, text=True,
         )  # fmt: skip
         assert driver.stdout.readline() == {"validates": "True\n", "silent": "silent\n"}[conduct]
-        (pid,) = wait_for(lambda: {pid for pid in family(driver.pid) if is_named(pid, "firefox")})
+        (pid,) = wait_for(lambda: {pid for pid in process_tree(driver.pid) if is_named(pid, "firefox")})
         return pid
 
     return start
@@ -81,8 +81,8 @@ def contained(kennel):
 def watch(kennel, **limits):
     """The watchdog after one scan, with a limit that any browser is past."""
     time.sleep(0.1)
-    watch = Watch([Rule(command=str(kennel.home), validated_within=0.01, grace=0.01, **limits)], None)
-    watch.look()
+    watch = Watcher([Rule(command=str(kennel.home), validated_within=0.01, grace=0.01, **limits)], None)
+    watch.scan()
     return watch
 
 
@@ -94,37 +94,37 @@ def watch(kennel, **limits):
 )
 def test_validated_inside(kennel, contained, container):
     pid = contained(*CONTAINERS[container])
-    looks = watch(kennel)
-    assert looks.killings == []
-    assert abs(looks.families.by_main[pid].validated - uptime()) < 60
+    watcher = watch(kennel)
+    assert watcher.terminations == []
+    assert abs(watcher.browsers.by_main[pid].validated_at - uptime()) < 60
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @reliability("Watchdog", fault="a browser in a container hangs", promise="it is killed from outside")
 def test_silent_inside(kennel, contained, container):
     pid = contained(*CONTAINERS[container], "silent")
-    looks = watch(kennel)
-    looks.finish()
-    wait_for(lambda: not family(pid))
+    watcher = watch(kennel)
+    watcher.finish()
+    wait_for(lambda: not process_tree(pid))
 
 
 @reliability(
     "Watchdog",
-    fault="the directory of records of a container is a file system that never answers",
-    promise="the watchdog waits for nothing, says so, and judges the browser by its memory",
+    fault="the directory of records of a container is a file system that never responds",
+    promise="the watchdog waits for nothing, logs it, and applies only the memory limit",
 )
 def test_a_directory_that_never_answers(kennel, contained, caplog):
-    """FUSE with nobody behind it: whoever looks up a name in it waits for ever."""
+    """FUSE with nobody behind it: to look up a name in it takes for ever."""
     (kennel.home / "fuse.py").write_text(FUSE)
     fuse = f'set -- {sys.executable} {kennel.home}/fuse.py "$WATCHDOG_VALIDATED_DIR" "$@"'
     mounted = ["unshare", "-m", sys.executable, kennel.home / "fuse.py", records(kennel.home), "true"]
     if subprocess.run(mounted, check=False, capture_output=True).returncode:
-        pytest.skip("missing: FUSE (to mount a file system that never answers)")
+        pytest.skip("missing: FUSE (to mount a file system that never responds)")
     pid = contained(["-m"], fuse, "silent")
     with caplog.at_level(logging.INFO):
-        looks = watch(kennel)
-    assert looks.killings == []
-    assert f"validations of firefox, process {pid}, cannot be seen, so only its memory is judged" in caplog.text
+        watcher = watch(kennel)
+    assert watcher.terminations == []
+    assert f"validations of firefox, process {pid}, cannot be read, so only its memory limit applies" in caplog.text
     assert "file system of type fuse" in caplog.text
 
 
@@ -133,15 +133,15 @@ def test_a_link_inside_is_not_followed(kennel, contained, caplog, monkeypatch):
     monkeypatch.setenv(directory.VARIABLE, str(kennel.home / "tmp" / "validated"))
     (kennel.home / "tmp").mkdir()
     pid = contained(["-m"], 'mount -t tmpfs tmpfs "$HOME/tmp" && ln -s / "$HOME/tmp/validated"', "silent")
-    looks = watch(kennel)
-    assert looks.killings == []
-    assert f"validations of firefox, process {pid}, cannot be seen" in caplog.text
+    watcher = watch(kennel)
+    assert watcher.terminations == []
+    assert f"validations of firefox, process {pid}, cannot be read, so only its memory limit applies" in caplog.text
     assert "Not a directory" in caplog.text
 
 
 @reliability(
     "Watchdog",
-    fault="a directory of records is shared with a container, or two watchdogs tidy it",
+    fault="a directory of records is shared with a container, or two watchdogs clean it up",
     promise="no watchdog removes records of processes that it cannot see",
 )
 def test_records_of_another_container_stay(kennel, contained):
@@ -150,7 +150,7 @@ def test_records_of_another_container_stay(kennel, contained):
     of_a_shell, of_ours = (records(kennel.home) / name for name in ("999998-1", "999999-1"))
     of_a_shell.write_text("1\n")
     of_ours.write_text(f"1\nvalidated by process 1{retention.mark()}\n")
-    Believer(repair=True).tidy()
+    ValidationTracker(repair=True).clean_up()
     assert set(records(kennel.home).iterdir()) == {inside, of_a_shell}
 
 
@@ -160,7 +160,7 @@ def test_records_that_nobody_renewed_for_a_day_go(kennel, monkeypatch):
         (records(kennel.home) / name).write_text("1\n")
     tomorrow = time.time() + 90_000
     monkeypatch.setattr(time, "time", lambda: tomorrow)
-    Believer(repair=True).tidy()
+    ValidationTracker(repair=True).clean_up()
     assert list(records(kennel.home).iterdir()) == []
 
 
@@ -182,9 +182,9 @@ def test_a_users_own_watchdog_and_container(shared, monkeypatch):
             wait_for(lambda: browser.poll() is not None or is_named(browser.pid, "firefox"))
             if browser.poll() is not None:
                 return "missing"
-            looks = Watch([Rule(command=str(shared), validated_within=0.01, grace=0.01)], None)
-            looks.look()
-            return abs(looks.families.by_main[browser.pid].validated - uptime()) < 60
+            watcher = Watcher([Rule(command=str(shared), validated_within=0.01, grace=0.01)], None)
+            watcher.scan()
+            return abs(watcher.browsers.by_main[browser.pid].validated_at - uptime()) < 60
         finally:
             browser.kill()
 
@@ -210,7 +210,7 @@ def test_more_mounts_than_can_be_read(kennel, contained, caplog, monkeypatch):
     """Then the directory of records may be any of them."""
     monkeypatch.setattr(namespaces, "_MOST_READ", 100)
     contained(["-m"], OWN_DIRECTORY, "silent")
-    assert watch(kennel).killings == []
+    assert watch(kennel).terminations == []
     assert "mountinfo is longer than 100 bytes" in caplog.text
 
 

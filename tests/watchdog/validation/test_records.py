@@ -14,14 +14,14 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, as_user, needed, wait_for
 from watchdog import processes, validation
-from watchdog.browser import Family
-from watchdog.browsers import Families
+from watchdog.browser import Browser
+from watchdog.browsers import Browsers
 from watchdog.clock import uptime
-from watchdog.process_table import Table
+from watchdog.process_table import ProcessTable
 from watchdog.rules import Rule
 from watchdog.validation import directory, records, validate_process
-from watchdog.validation.last_validation import Believer
 from watchdog.validation.receiver import Receiver, Validations
+from watchdog.validation.tracker import ValidationTracker
 
 OWNER, ENEMY = 65534, 54321  # two users that are not root
 HUNG = "validated_within = 1\nrevalidated_every = 1\ngrace = 0.3"
@@ -45,9 +45,9 @@ def exhaust(disk):
             (disk / f"{number}").touch()
 
 
-def family_of(process, rule=None):
-    main = processes.look(process.pid)
-    return Family(main, rule or Rule(), processes.user(process.pid), [], {main.pid: main})
+def browser_of(process, rule=None):
+    main = processes.find(process.pid)
+    return Browser(main, rule or Rule(), processes.user(process.pid), [], {main.pid: main})
 
 
 def status(watch):
@@ -76,11 +76,11 @@ def test_records_that_cannot_be_made(kennel, watching, tiny_disk, how):
     damage(tiny_disk)
     process = kennel.stand_in()
     watch = watching(HUNG, env={"WATCHDOG_VALIDATED_DIR": str(place)})
-    watch.said("ERROR validations cannot be recorded, so only memory is judged")
+    watch.said("ERROR validations cannot be recorded, so only memory limits apply")
     watch.said("watching firefox")
     time.sleep(2)  # past its time
     assert process.poll() is None, watch.text()
-    wait_for(lambda: "VALIDATIONS CANNOT BE RECORDED, so only memory is judged" in status(watch))
+    wait_for(lambda: "VALIDATIONS CANNOT BE RECORDED, so only memory limits apply" in status(watch))
     repair(tiny_disk)
     watch.said("validations can be recorded again")
     process.wait(60)
@@ -98,11 +98,11 @@ def test_existing_record_is_refreshed_in_place(kennel, tiny_disk, monkeypatch):
     assert validate_process(process.pid)
     fill(tiny_disk)
     time.sleep(0.5)
-    asked = uptime()
+    since = uptime()
     assert validate_process(process.pid)
-    family = family_of(process)
-    Believer(repair=True).ask(family, uptime())
-    assert family.validated >= asked - 0.02  # the uptime has two digits
+    browser = browser_of(process)
+    ValidationTracker(repair=True).update(browser, uptime())
+    assert browser.validated_at >= since - 0.02  # the uptime has two digits
 
 
 @reliability(
@@ -113,26 +113,26 @@ def test_existing_record_is_refreshed_in_place(kennel, tiny_disk, monkeypatch):
 def test_validations_through_the_socket(kennel, watching, monkeypatch):
     watch = watching("validated_within = 4\nrevalidated_every = 300\ngrace = 0.3")
     wait_for((kennel.home / "validation.socket").is_socket)
-    heard, hung = kennel.stand_in(), kennel.stand_in()
+    received, hung = kennel.stand_in(), kennel.stand_in()
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv(directory.VARIABLE, str(kennel.home / "elsewhere"))
-        assert validate_process(heard.pid)
+        assert validate_process(received.pid)
     assert list((kennel.home / "validated").glob("[!.]*")) == []
     hung.wait(60)
     kept = watch.state / "validations.json"
-    wait_for(lambda: kept.exists() and str(heard.pid) in kept.read_text())
+    wait_for(lambda: kept.exists() and str(received.pid) in kept.read_text())
     watch.process.kill()
     watch.process.wait()
     watch.start()
     again = kennel.stand_in()
     again.wait(60)  # by then the first one's time would be up, too
-    assert heard.poll() is None, watch.text()
+    assert received.poll() is None, watch.text()
 
 
 @reliability(
     "Watchdog",
     fault="another user speaks to the socket: forged, oversized, with descriptors",
-    promise="the kernel names the sender; only the browser's own user and root are believed",
+    promise="the kernel names the sender; only validations of the browser's own user and root count",
 )
 @root_only
 def test_hostile_senders(kennel, shared, monkeypatch):
@@ -143,9 +143,9 @@ def test_hostile_senders(kennel, shared, monkeypatch):
     program = shared / "firefox"
     shutil.copy(needed("sleep"), program)
     process = kennel.start([program, "600"], user=OWNER, group=OWNER, extra_groups=[])
-    main = processes.look(process.pid)
+    main = processes.find(process.pid)
     known = Validations()
-    receiver = Receiver(path, known.hear)
+    receiver = Receiver(path, known.receive)
     before = len(list(Path("/proc/self/fd").iterdir()))
 
     def attack():
@@ -157,10 +157,10 @@ def test_hostile_senders(kennel, shared, monkeypatch):
             socket.send_fds(sender, [each or b"x"], [0, 1, 2])
 
     as_user(ENEMY, attack)
-    assert as_user(ENEMY, lambda: validate_process(process.pid)) == "True"  # sent, and not believed
+    assert as_user(ENEMY, lambda: validate_process(process.pid)) == "True"  # sent, and ignored
     other = kennel.start([needed("sleep"), "600"])
-    assert validate_process(other.pid)  # datagrams keep their order: now those before are heard
-    wait_for(lambda: known.newest([processes.look(other.pid)]))
+    assert validate_process(other.pid)  # datagrams keep their order: now those before were received
+    wait_for(lambda: known.newest([processes.find(other.pid)]))
     assert known.newest([main]) is None
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert as_user(OWNER, lambda: validate_process(process.pid)) == "True"
@@ -171,13 +171,13 @@ def test_hostile_senders(kennel, shared, monkeypatch):
 
 def test_flooded_socket(kennel, monkeypatch):
     """The sender never waits, and the receiver reads at a bounded rate."""
-    heard = []
+    received = []
     path = kennel.home / "validation.socket"
     monkeypatch.setattr("watchdog.validation.receiver._MOST_DATAGRAMS", 5)
-    receiver = Receiver(path, lambda message, _: heard.append(message))
+    receiver = Receiver(path, lambda message, _: received.append(message))
     begun = time.monotonic()
     sent = [validation.send("1-1", 1.0) for _ in range(2000)]
-    assert len(heard) <= 5 * (time.monotonic() - begun + 1) + 5
+    assert len(received) <= 5 * (time.monotonic() - begun + 1) + 5
     assert sent.count(False) > 0
     receiver.close()
 
@@ -191,7 +191,7 @@ def test_unsafe_place_for_the_socket(shared):
 def test_a_second_watchdog_does_not_take_the_socket(kennel):
     path = kennel.home / "validation.socket"
     first = Receiver(path, lambda *_: None)
-    with pytest.raises(OSError, match="another watchdog listens"):
+    with pytest.raises(OSError, match="another watchdog listens on"):
         Receiver(path, lambda *_: None)
     first.close()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abandoned:
@@ -202,7 +202,7 @@ def test_a_second_watchdog_does_not_take_the_socket(kennel):
 @reliability(
     "Watchdog",
     fault="the directory of records is removed (rm -r, tmpfiles)",
-    promise="it is made anew at once, and who was validated lives a period longer",
+    promise="it is made again at once, and who was validated lives a period longer",
 )
 def test_removed_directory(kennel, watching):
     place = kennel.home / "validated"
@@ -231,11 +231,11 @@ def test_two_users_before_the_watchdog(kennel, shared, monkeypatch):
     for user in (OWNER, ENEMY):
         process = kennel.start([program, "600"], user=user, group=user, extra_groups=[])
         assert as_user(user, lambda pid=process.pid: validate_process(pid)) == "True"
-    believer, validated = Believer(repair=True), []
+    tracker, validated = ValidationTracker(repair=True), []
     for process in kennel.started:
-        family = family_of(process)
-        believer.ask(family, uptime())
-        validated.append(family.validated)
+        browser = browser_of(process)
+        tracker.update(browser, uptime())
+        validated.append(browser.validated_at)
     assert None not in validated
 
 
@@ -255,25 +255,29 @@ def test_a_private_place_stays_private(kennel, monkeypatch):
 )
 def test_newest_validation_ever_seen(kennel):
     main = kennel.stand_in("import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)")
-    table, families, believer = Table(), Families([Rule(command=str(kennel.home))]), Believer(repair=True)
+    table, browsers, tracker = (
+        ProcessTable(),
+        Browsers([Rule(command=str(kennel.home))]),
+        ValidationTracker(repair=True),
+    )
 
     def found():
-        families.update(table, table.refresh(uptime()), uptime())
-        family = families.by_main.get(main.pid)
-        return family if family and len(family.members) > 1 else None
+        browsers.update(table, table.refresh(uptime()), uptime())
+        browser = browsers.by_main.get(main.pid)
+        return browser if browser and len(browser.members) > 1 else None
 
-    family = wait_for(found)
-    child = next(pid for pid in family.members if pid != main.pid)
+    browser = wait_for(found)
+    child = next(pid for pid in browser.members if pid != main.pid)
     assert validate_process(child)
     os.kill(child, signal.SIGKILL)
-    wait_for(lambda: family.drop_the_dead() or child not in family.members)
-    believer.tidy([family])
-    validated = family.validated
+    wait_for(lambda: browser.drop_dead() or child not in browser.members)
+    tracker.clean_up([browser])
+    validated = browser.validated_at
     assert abs(validated - uptime()) < 60
     for record in directory.location().iterdir():
         record.unlink()
-    believer.ask(family, uptime())
-    assert family.validated == validated
+    tracker.update(browser, uptime())
+    assert browser.validated_at == validated
 
 
 @reliability(
@@ -304,11 +308,11 @@ def test_records_of_the_living_are_kept_young(kennel):
     (record,) = directory.location().iterdir()
     changed = record.stat().st_ctime_ns
     time.sleep(0.05)  # more than the kernel's clock for files ticks
-    believer, family = Believer(repair=True), family_of(process)
-    believer.tidy([family])
+    tracker, browser = ValidationTracker(repair=True), browser_of(process)
+    tracker.clean_up([browser])
     assert record.stat().st_ctime_ns > changed
     young = record.stat().st_ctime_ns
-    believer.tidy([family])
+    tracker.clean_up([browser])
     assert record.stat().st_ctime_ns == young, "no more than once an hour"
 
 
@@ -321,15 +325,18 @@ def test_records_of_the_living_are_kept_young(kennel):
 def test_crowded_directory(kennel, monkeypatch, caplog):
     monkeypatch.setattr(records, "_MOST_LISTED", 10)
     process = kennel.stand_in()
-    believer, family = Believer(repair=True), family_of(process, Rule(validated_within=0.01, revalidated_every=0.01))
+    tracker, browser = (
+        ValidationTracker(repair=True),
+        browser_of(process, Rule(validated_within=0.01, revalidated_every=0.01)),
+    )
     validate_process(process.pid)
     for number in range(20):
         (directory.location() / f"{number}-{number}").touch()
-    believer.ask(family, uptime())
-    assert abs(family.validated - uptime()) < 60
-    wait_for(lambda: uptime() > family.validated + 0.05)
-    believer.ask(family, uptime())
-    assert family.excused > 0  # there could be a newer one under another name
+    tracker.update(browser, uptime())
+    assert abs(browser.validated_at - uptime()) < 60
+    wait_for(lambda: uptime() > browser.validated_at + 0.05)
+    tracker.update(browser, uptime())
+    assert browser.excused_until > 0  # there could be a newer one under another name
     assert "it holds more than 10 files" in caplog.text
 
 
@@ -338,16 +345,16 @@ def test_a_planted_name_is_avoided_by_one_file(shared, monkeypatch, kennel):
     if os.geteuid() != 0:
         pytest.skip("missing: root (to act as a second user)")
     monkeypatch.setenv(directory.VARIABLE, str(shared / "validated"))
-    Believer(repair=True).tidy()
+    ValidationTracker(repair=True).clean_up()
     program = shared / "firefox"
     shutil.copy(needed("sleep"), program)
     process = kennel.start([program, "600"], user=OWNER, group=OWNER, extra_groups=[])
-    main = processes.look(process.pid)
+    main = processes.find(process.pid)
     planted = Path(directory.location() / f"{main.pid}-{main.start}")
     as_user(ENEMY, planted.mkdir)
     as_user(OWNER, lambda: [validate_process(process.pid) for _ in range(5)])
     assert len(list(directory.location().iterdir())) == 2
     planted.rmdir()
-    family = family_of(process, Rule(validated_within=0.01))
-    Believer(repair=True).ask(family, uptime())
-    assert abs(family.validated - uptime()) < 60
+    browser = browser_of(process, Rule(validated_within=0.01))
+    ValidationTracker(repair=True).update(browser, uptime())
+    assert abs(browser.validated_at - uptime()) < 60

@@ -105,4 +105,4 @@ def test_a_dsn_that_is_no_text_is_not_told(tmp_path):
     """The watchdog goes on without it, and says why no alerts are sent."""
     path = tmp_path / "servermonitoring.toml"
     path.write_text(f"[sentry]\ndsn = ['https://{TOKEN}@sentry.example.com/1']\n")
-    assert settings.load(str(path)).addressee.problem == "[sentry] dsn is not a text"
+    assert settings.load(str(path)).alerts.problem == "[sentry] dsn is not a string"

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.watchdog_state import Kill
 from tests import ROOT
 from tests.reliability import reliability
 from watchdog import settings
@@ -139,7 +140,8 @@ def test_huge_list_of_kills_is_read_by_its_end(shop, state):
     with (state / "kills.jsonl").open("wb") as file:
         file.truncate(1 << 40)
         file.seek(0, os.SEEK_END)
-        file.write(b'\n{"rule": "firefox", "reason": "memory"}\n')
+        kill = Kill(1.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
+        file.write(f"\n{json.dumps(kill._asdict())}\n".encode())
     assert 'watchdog_kills_total{rule="firefox",reason="memory"} 1.0' in metrics(shop)
 
 

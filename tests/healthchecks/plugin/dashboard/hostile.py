@@ -46,7 +46,9 @@ def test_broken():
 
 
 def hostile_page(folder: Path) -> Path:
-    kill = {"time": time.time() - 60, "rule": HOSTILE, "message": HOSTILE, "name": HOSTILE}
+    texts = dict.fromkeys(("rule", "reason", "message", "name", "command"), HOSTILE)
+    numbers = {"time": time.time() - 60, "pid": 1, "user": 0, "memory": 1, "age": 1.0, "validated": None}
+    kill = {**texts, **numbers}
     scene = Scene(days=0, kills=(kill,))
     scene.lay_out(folder)
     with (folder / "state" / "kills.jsonl").open("a") as file:

@@ -1,5 +1,5 @@
-"""What a look costs: a steady look at 100, 1,000 and 5,000 processes beside psutil.process_iter; the CPU of
-`watchdog watch` and of monit over a minute at 1,000; memory, and its growth over 1,000 looks.
+"""The cost of a scan: a steady scan of 100, 1,000 and 5,000 processes, compared with psutil.process_iter; the CPU of
+`watchdog watch` and of monit over a minute at 1,000; memory, and its growth over 1,000 scans.
 """
 
 import os
@@ -16,7 +16,7 @@ import psutil
 
 from watchdog.clock import uptime
 from watchdog.rules import DEFAULT
-from watchdog.watcher import Watch
+from watchdog.watcher import Watcher
 
 COUNTS = (100, 1000, 5000)
 SLEEPERS = """
@@ -56,15 +56,15 @@ def milliseconds(work, times: int = 20) -> float:  # noqa: ANN001 - a callable
     return statistics.median(taken)
 
 
-def steady_look(watch: Watch) -> float:
-    """As in the daemon with a busy machine: something new was started before each look."""
+def steady_scan(watcher: Watcher) -> float:
+    """As in the daemon with a busy machine: something new was started before each scan."""
     subprocess.run(["true"], check=True)
     begun = time.perf_counter()
-    watch.look()
+    watcher.scan()
     return (time.perf_counter() - begun) * 1000
 
 
-def looks() -> None:
+def scans() -> None:
     os.environ["WATCHDOG_VALIDATED_DIR"] = tempfile.mkdtemp()
     for count in COUNTS:
         crowd = Crowd(count)
@@ -78,14 +78,14 @@ def looks() -> None:
 
 
 def compare(count: int) -> None:
-    watch, attributes = Watch([DEFAULT], None), ["name", "cmdline", "create_time", "memory_info"]
-    watch.look()
-    ours = statistics.median(steady_look(watch) for _ in range(20))
-    quiet = milliseconds(watch.look)
-    glance = milliseconds(lambda: watch.table.stale(uptime()))
+    watcher, attributes = Watcher([DEFAULT], None), ["name", "cmdline", "create_time", "memory_info"]
+    watcher.scan()
+    ours = statistics.median(steady_scan(watcher) for _ in range(20))
+    quiet = milliseconds(watcher.scan)
+    check = milliseconds(lambda: watcher.table.is_stale(uptime()))
     theirs = milliseconds(lambda: list(psutil.process_iter(attributes)), 5)
     print(
-        f"{count:5} processes: look {ours:.2f} ms, with nothing new {quiet:.2f}, glance {glance:.3f}; "
+        f"{count:5} processes: scan {ours:.2f} ms, with nothing new {quiet:.2f}, check {check:.3f}; "
         f"psutil.process_iter {theirs:.1f} ms, {theirs / ours:.0f} times as long",
         flush=True,
     )
@@ -131,19 +131,19 @@ def cpu(process: subprocess.Popen[bytes]) -> float:
     return float(times.user + times.system)
 
 
-def thousand_looks() -> None:
+def thousand_scans() -> None:
     """In a process of its own, as psutil is in this one."""
     code = (
         "import watchdog.cli, watchdog.daemon, watchdog.processes as p, os\n"
-        "from watchdog.watcher import Watch\nfrom watchdog.rules import DEFAULT\n"
-        "watch = Watch([DEFAULT], None); rss = lambda: p.resident(os.getpid())[0] / 1e6\n"
-        "[watch.look() for _ in range(100)]; before = rss()\n"
-        "[watch.look() for _ in range(1000)]; "
-        "print(f'RSS {rss():.1f} MB, {rss() - before:+.2f} MB in 1,000 looks')"
+        "from watchdog.watcher import Watcher\nfrom watchdog.rules import DEFAULT\n"
+        "watcher = Watcher([DEFAULT], None); rss = lambda: p.resident(os.getpid())[0] / 1e6\n"
+        "[watcher.scan() for _ in range(100)]; before = rss()\n"
+        "[watcher.scan() for _ in range(1000)]; "
+        "print(f'RSS {rss():.1f} MB, {rss() - before:+.2f} MB in 1,000 scans')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 if __name__ == "__main__":
-    looks()
-    thousand_looks()
+    scans()
+    thousand_scans()
