@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Timer
 
-    from healthchecks.plugin.alerting.dispatcher import Telling
+    from healthchecks.plugin.alerting.dispatcher import Dispatcher
     from healthchecks.plugin.history import Course, Memory
     from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
@@ -52,7 +52,7 @@ class Run:
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.memory: Memory | None = None
         self.page: Page | None = None
-        self.telling: Telling | None = None
+        self.dispatcher: Dispatcher | None = None
         self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else

@@ -34,7 +34,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
         run.memory = _remember(run)
         run.courses = run.memory.courses
     with _sink(run, "alerts"):
-        _tell(run, run.results.values())
+        _alert(run, run.results.values())
     with _sink(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
     with _sink(run, "page"):
@@ -51,9 +51,9 @@ def conclude(run: Run) -> None:
         return
     run.is_concluded = True
     with _sink(run, "alerts"):
-        _tell(run, [*suite_errors.results(run), *collection_errors.over(run)])
-        if run.telling:
-            run.telling.deliver(_exit_status(run))
+        _alert(run, [*suite_errors.results(run), *collection_errors.over(run)])
+        if run.dispatcher:
+            run.dispatcher.deliver(_exit_status(run))
     if run.interruption.signal and not run.interrupted:
         run.interrupted = True
         run.notices.append(f"{run.interruption.signal} came when all checks had a result")
@@ -127,9 +127,9 @@ def _keep(run: Run, finished: history.FinishedRun) -> str:
         return "this run is not in it"
 
 
-def _tell(run: Run, results: Iterable[Result]) -> None:
-    if run.telling:
-        run.telling.tell(results)
+def _alert(run: Run, results: Iterable[Result]) -> None:
+    if run.dispatcher:
+        run.dispatcher.dispatch(results, run.memory.pasts if run.memory else ())
 
 
 def _publish(run: Run) -> None:

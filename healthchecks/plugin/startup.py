@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import check_folders, collection, collection_errors, logs, names, options
-from healthchecks.plugin.alerting.channels import wire
+from healthchecks.plugin.alerting.channels import AlertInputs, connect
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
@@ -64,7 +64,7 @@ def prepare(session: pytest.Session) -> None:
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
-        run.alerts = wire(run)
+        _connect(run)
 
 
 def begin(session: pytest.Session, run: Run) -> None:
@@ -80,13 +80,26 @@ def begin(session: pytest.Session, run: Run) -> None:
     run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
-    if run.telling:
-        run.telling.begin()
+    if run.dispatcher:
+        run.dispatcher.begin()
     collection_errors.record(session, run)
     _begin_page(session, run)
     _begin_hooks(config, run)
     _start_probes(session, run)
     run.interruption.check()
+
+
+def _connect(run: Run) -> None:
+    """Set up where this run's alerts go."""
+    settings = run.configuration.settings
+    inputs = AlertInputs(settings, run.host, run.directory, run.started, of_reports=run.of_reports, part=run.part)
+    on_error = partial(run.trouble, "alerts")
+    connections = connect(inputs, on_error)
+    run.alerts = str(connections)
+    if connections.channels:
+        from healthchecks.plugin.alerting.dispatcher import Dispatcher
+
+        run.dispatcher = Dispatcher(inputs, connections, on_error)
 
 
 def _only_shows(config: pytest.Config) -> bool:
