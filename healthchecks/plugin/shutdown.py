@@ -31,7 +31,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.end_checks()
     _note_cut(run, exitstatus)
     with _sink(run, "history"):
-        run.memory = _remember(run)
+        run.memory = _record(run)
         run.courses = run.memory.courses
     with _sink(run, "alerts"):
         _alert(run, run.results.values())
@@ -104,27 +104,27 @@ def _sink(run: Run, name: str) -> Iterator[None]:
         run.trouble(name, f"{name}: {describe(error)}")
 
 
-def _remember(run: Run) -> history.Memory:
+def _record(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
-        bounded(lambda: history.look(path), _PATIENCE)
-        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE_AT_WORK)
+        bounded(lambda: history.check_readable(path), _PATIENCE)
+        memory = bounded(lambda: history.record(run.directory, days, finished), _PATIENCE_AT_WORK)
     except TimeoutError as error:
-        memory = history.Memory(troubles=[f"history {path}: {error}", _keep(run, finished)])
+        memory = history.Memory(errors=[f"history {path}: {error}", _postpone(run, finished)])
     run.notices += memory.notices
-    if memory.troubles:
-        run.trouble("history", "; ".join(memory.troubles))
+    if memory.errors:
+        run.trouble("history", "; ".join(memory.errors))
     return memory
 
 
-def _keep(run: Run, finished: history.FinishedRun) -> str:
+def _postpone(run: Run, finished: history.FinishedRun) -> str:
     try:
-        return bounded(lambda: history.keep(run.directory, finished), 1.0)
+        return bounded(lambda: history.postpone(run.directory, finished), 1.0)
     except TimeoutError:
-        return "this run is not in it"
+        return "the results of this run will be missing from it"
 
 
 def _alert(run: Run, results: Iterable[Result]) -> None:

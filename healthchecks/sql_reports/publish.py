@@ -54,7 +54,10 @@ def _remember(
         except sqlite3.Error as error:
             if not history.is_damaged(error):
                 raise
-        run.trouble("history", f"the history was damaged: put aside as {history.renew(path)}, begun anew")
+        run.trouble(
+            "history",
+            f"the history was damaged: renamed to {history.renew(path)}; a new one has what could be read of it",
+        )
         return _kept(run, states)
     except (OSError, sqlite3.Error) as error:
         run.trouble("reports", f"the reports' tables and numbers are not kept: {error}")
