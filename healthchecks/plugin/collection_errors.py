@@ -63,7 +63,7 @@ def _record(result: Result, run: Run) -> None:
     """Under a name of its own, where two files have the same."""
     if result.key in run.results:
         result = replace(result, check=result.label)
-    run.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
+    run.results.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
 
 
 def _file_name(path: Path) -> str:

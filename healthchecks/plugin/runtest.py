@@ -149,7 +149,7 @@ def _judged(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..
 
 def stop_if_blocked(target: "Target | None", run: Run) -> None:
     """Raises Blocked where something that the target needs is not well."""
-    if target and (behind := run.behind(target.needs)):
+    if target and (behind := run.results.find_blocking(target.needs)):
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
 
@@ -170,13 +170,13 @@ ATTACHED = pytest.StashKey[list[Attachment]]()
 def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
     """As pytest's own protocol, but a failure with retries left is not reported; the test comes once more."""
     target = collection.target_of(item)
-    if target is None or run.retries[item] >= target.retries:
+    if target is None or run.results.retries[item] >= target.retries:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     failed = [report for report in reports if report.failed]
     if failed:
-        run.first_failures.setdefault(item, _message(failed[0]))
+        run.results.first_failures.setdefault(item, _message(failed[0]))
         _defer(item, run)
     else:
         for report in reports:
@@ -191,7 +191,7 @@ def _message(report: pytest.TestReport) -> str:
 
 
 def _defer(item: pytest.Item, run: Run) -> None:
-    run.retries[item] += 1
+    run.results.retries[item] += 1
     item.stash[JOBS] = []
     target = collection.target_of(item)
     for probe in collection.probes_of(item):
