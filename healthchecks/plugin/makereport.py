@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import Verdict, describe, explained, is_broken, printable, verdict
@@ -29,7 +28,7 @@ _LOG = pytest.StashKey[list[LogLine]]()
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
     """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
     error = call.excinfo.value if call.excinfo and call.when == "call" else None
-    if call.excinfo and error and not isinstance(error, Skipped) and not is_broken(error):
+    if call.excinfo and error and not isinstance(error, pytest.skip.Exception) and not is_broken(error):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 

@@ -7,7 +7,6 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass of it is told from a plain skip
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
@@ -73,7 +72,7 @@ def _line(count: int, seconds: float) -> str:
     return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
 
 
-class Blocked(Skipped):
+class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]
     """Something that this check needs is not well."""
 
 
@@ -84,7 +83,7 @@ def judge(item: pytest.Function, run: Run) -> None:
     jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
-    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
+    arguments = {name: item.funcargs[name] for name in collection.fixture_info(item).argnames}
     attached = item.stash[ATTACHED] = list[Attachment]()
     call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
     if item.config.getoption("usepdb", default=False):

@@ -131,8 +131,7 @@ class Fixtures:
     def abandon(self, error: Exception) -> None:
         """Fail the fixtures of a module or session for every test that asks for them: one timeout is enough."""
         for fixture in self._under_way:
-            fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
-            fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+            _fail_fixture(fixture, error)
         self._under_way = []
 
 
@@ -176,7 +175,7 @@ class Phases(SetupState):
         """Replace pytest's state by a copy that the abandoned thread cannot change."""
         copy = Phases(self._session, self._stage, self._fixtures)
         copy.stack, copy._check, copy._directory = dict(self.stack), self._check, self._directory
-        self._session._setupstate = copy  # noqa: SLF001 - pytest has no public way
+        _set_state(self._session, copy)
         return copy
 
 
@@ -184,4 +183,14 @@ def bound_phases(session: pytest.Session, stage: Stage) -> None:
     """Run setup and teardown of this session's checks on the stage from now on."""
     fixtures = Fixtures()
     session.config.pluginmanager.register(fixtures)
-    session._setupstate = Phases(session, stage, fixtures)  # noqa: SLF001 - pytest has no public way
+    _set_state(session, Phases(session, stage, fixtures))
+
+
+def _fail_fixture(fixture: pytest.FixtureDef[Any], error: Exception) -> None:
+    """Let a fixture of a module or session fail for all tests that ask for it, without its finalizers."""
+    fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
+    fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+
+
+def _set_state(session: pytest.Session, state: SetupState) -> None:
+    session._setupstate = state  # noqa: SLF001 - pytest has no public way
