@@ -28,14 +28,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
     ("healthchecks.plugin.result", ("servermonitoring.*",)),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
-    # until the dispatcher takes its settings instead of the run
-    ("healthchecks.plugin.alerting.channels", ("healthchecks.plugin.*", "servermonitoring.*")),
-    ("healthchecks.plugin.alerting.dispatcher", ("healthchecks.plugin.*", "servermonitoring.*")),
-    (
-        "healthchecks.plugin.alerting.sentry",
-        (*RECORDS, *ALERTING, "healthchecks.plugin.configuration.settings", "servermonitoring.*"),
-    ),
-    ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, "servermonitoring.*")),
+    ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, SETTINGS, "servermonitoring.*")),
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.status_json", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.metrics", (*RECORDS, "servermonitoring.*")),
@@ -56,11 +49,7 @@ INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("healthchecks.*", None, set()),
 ]
 WITHOUT_PYTEST = (
-    "healthchecks.plugin.alerting.alert",
-    "healthchecks.plugin.alerting.decision",
-    "healthchecks.plugin.alerting.policy",
-    "healthchecks.plugin.alerting.sentry",
-    "healthchecks.plugin.alerting.webhook",
+    "healthchecks.plugin.alerting.*",
     "healthchecks.plugin.dashboard.*",
     "healthchecks.plugin.history.*",
     "healthchecks.plugin.metrics",

@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
+    config.pluginmanager.register(check_files.FailedFiles(), check_files.FAILED)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,19 @@ import pytest
 
 from healthchecks.plugin import collection
 
+FAILED = "healthchecks-failed-files"  # name of the plugin FailedFiles
 _MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
+
+
+class FailedFiles:
+    """A plugin that has pytest's reports of the files that could not be collected."""
+
+    def __init__(self) -> None:
+        self.reports: list[pytest.CollectReport] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.reports.append(report)
 
 
 def are_broken(session: pytest.Session) -> bool:

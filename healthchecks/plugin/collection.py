@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.mark import ParameterSet
 from _pytest.reports import CollectErrorRepr
 
 from healthchecks.plugin import names
@@ -103,7 +102,7 @@ def parametrize(metafunc: pytest.Metafunc, configuration: "Configuration") -> No
         metafunc.parametrize(name, targets or [_stand_in(kind, configuration.name)])
 
 
-def _stand_in(kind: "type[Target]", file: str) -> ParameterSet:
+def _stand_in(kind: "type[Target]", file: str) -> Any:
     table = kind.kind() if kind.single else f"{kind.kind()}.NAME"
     marks = [getattr(pytest.mark, MARKER), pytest.mark.skip(reason=f"no [{table}] in {file}")]
     return pytest.param(None, id="none", marks=marks)
@@ -163,9 +162,14 @@ def probes_of(item: pytest.Item) -> "Iterator[Probe]":
     if isinstance(item, CheckItem):
         yield item.probe
     if isinstance(item, pytest.Function):
-        for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way
+        for fixtures in fixture_info(item).name2fixturedefs.values():
             if probe := probe_of(fixtures[-1].func):
                 yield probe
+
+
+def fixture_info(item: pytest.Function) -> Any:
+    """Return pytest's names of the test's arguments, and the fixtures that it asks for."""
+    return item._fixtureinfo  # noqa: SLF001 - pytest has no public way
 
 
 def give_names(items: Iterable[pytest.Item]) -> None:

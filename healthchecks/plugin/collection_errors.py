@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from healthchecks.plugin import collection
+from healthchecks.plugin.check_files import FAILED, FailedFiles
 from healthchecks.plugin.check_folders import MISSING
 from healthchecks.plugin.makereport import is_beside_checks, result_of_file
 from healthchecks.plugin.result import Result, Status
@@ -18,8 +18,8 @@ _NAMED = 3  # tests that a hint names
 
 def broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
     """Return pytest's reports of the files that could not be collected."""
-    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    return list(reporter.stats.get("error", ())) if reporter else []
+    plugin: FailedFiles | None = session.config.pluginmanager.get_plugin(FAILED)
+    return list(plugin.reports) if plugin else []
 
 
 def record(session: pytest.Session, run: Run) -> None:
@@ -63,7 +63,7 @@ def _record(result: Result, run: Run) -> None:
     """Under a name of its own, where two files have the same."""
     if result.key in run.results:
         result = replace(result, check=result.label)
-    run.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
+    run.results.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
 
 
 def _file_name(path: Path) -> str:

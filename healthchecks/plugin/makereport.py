@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import Verdict, describe, explained, is_broken, printable, verdict
@@ -29,7 +28,7 @@ _LOG = pytest.StashKey[list[LogLine]]()
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
     """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
     error = call.excinfo.value if call.excinfo and call.when == "call" else None
-    if call.excinfo and error and not isinstance(error, Skipped) and not is_broken(error):
+    if call.excinfo and error and not isinstance(error, pytest.skip.Exception) and not is_broken(error):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 
@@ -44,7 +43,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.outcome, report.sections, report.user_properties = "failed", [], []
         judged = Verdict(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
         report.longrepr = judged.message
-        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
+        vars(report)["keep"] = partial(run.results.record, _result(item, report, judged, run))
 
 
 def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
@@ -59,7 +58,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if judged.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
-    if judged.status.is_well and (saved := run.saved_by_retry(item)):
+    if judged.status.is_well and (saved := run.results.describe_retries(item)):
         judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
         report.sections.append(("Retries", saved))
     _scrub(report, judged)
@@ -67,9 +66,9 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and judged.status.is_failure else ""
         result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
-        vars(report)["keep"] = partial(run.record, result)
+        vars(report)["keep"] = partial(run.results.record, result)
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
-            run.record(result)
+            run.results.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 

@@ -1,7 +1,7 @@
-"""One run of the suite: what is in force, what is under way, what came of it."""
+"""One run of the suite: its inputs, its lock and pool, its results, its suite errors."""
 
 import socket
-from collections import Counter
+from collections import Counter, UserDict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,16 +23,48 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Timer
 
-    from healthchecks.plugin.alerting.dispatcher import Telling
+    from healthchecks.plugin.alerting.dispatcher import Dispatcher
     from healthchecks.plugin.history import Course, Memory
     from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
 
-_LONGEST = 2_000  # characters of what is told of the suite itself
+_LONGEST = 2_000  # characters of a suite error
+
+
+class Results(UserDict[tuple[str, str], Result]):
+    """The results of a run by (check, target), which targets block others, and the retries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.retries: Counter[pytest.Item] = Counter()
+        self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
+        self._blocking: dict[object, str] = {}  # reference → label of targets that others cannot build on
+
+    def record(self, result: Result) -> None:
+        """Store the result of a check; a later failure of the same check (in its teardown) replaces it.
+
+        A failed service is not hidden by a teardown that fails as well: the message has both.
+        """
+        before = self.get(result.key)
+        if before is not None and before.status is Status.FAILED and result.status is Status.ERROR:
+            result = replace(before, message=f"{before.message}; {result.message}", details=result.details)
+        if before is None or result.status.is_failure or not before.status.is_failure:
+            self[result.key] = result
+        if result.status.is_failure or result.status is Status.BLOCKED:
+            self._blocking[result.extras.get("reference")] = result.label
+
+    def find_blocking(self, needs: tuple[str, ...]) -> str:
+        """Return the first needed target that did not pass, as website[home]; empty if all did or were not selected."""
+        return next((self._blocking[need] for need in needs if need in self._blocking), "")
+
+    def describe_retries(self, item: pytest.Item) -> str:
+        """Return the message of a check that passes after retries; empty if it passed at once."""
+        tries = self.retries[item] + 1
+        return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
 
 
 class Run:
-    """Made when collection has found health checks; the hooks work on it."""
+    """One run with health checks. Created when collection has found some; the hooks work on it."""
 
     def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
         self.configuration, self.session = configuration, session
@@ -44,32 +76,29 @@ class Run:
         self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = InstanceLock(self.directory)
-        self.results: dict[tuple[str, str], Result] = {}
-        self._bad: dict[object, str] = {}  # reference → label of targets that others cannot build on
+        self.results = Results()
         self.notices: list[str] = []
-        self.shown_notices = self.said_notices = 0  # how many the page and the terminal have
-        self.troubles: dict[str, str] = {}  # part of the suite → what is wrong with it
+        self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
+        self.suite_errors: dict[str, str] = {}  # part of the suite → message
         self.courses: Mapping[tuple[str, str], Course] = {}
         self.memory: Memory | None = None
         self.page: Page | None = None
-        self.telling: Telling | None = None
-        self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
+        self.dispatcher: Dispatcher | None = None
+        self.alerts = "none are sent (--monitoring-no-alerts)"  # for the header
         self.log: Collector | None = None
-        self.of_reports = False  # and of nothing else
+        self.of_reports = False  # and of no other checks
         self.part = ""  # why this is not a run of all checks; empty if it is
-        self.faultless: set[tuple[str, str]] = set()  # what is no fault of an author's file any more, if it was one
-        self.folders: set[Path] = set()  # where checks are
+        self.faultless: set[tuple[str, str]] = set()  # keys of collection errors that may be over
+        self.folders: set[Path] = set()  # of files with checks
         self.has_begun = self.is_concluded = False
         self.items: list[pytest.Item] = []  # the checks of this run
         self.interrupted = False
         self.late_timer: Timer | None = None
-        self.retries: Counter[pytest.Item] = Counter()
-        self.first_failures: dict[pytest.Item, str] = {}  # messages of checks that are tried again
 
-    def lock_out_others(self) -> None:
-        """Raises AlreadyRunningError; a state directory that cannot be used is told, and the run goes on without it.
+    def take_lock(self) -> None:
+        """Take the run lock. Raise AlreadyRunningError; a state directory that cannot be used is a suite error only.
 
-        Runs of reports have a lock of their own: a database that makes them wait must not keep the checks from it.
+        Runs of reports have a lock of their own: a slow database must not delay the checks.
         """
         if self.of_reports:
             self.lock = InstanceLock(self.directory, "reports.lock")
@@ -77,47 +106,29 @@ class Run:
             state_directory.directory(self.configuration.state_directory)
             self.lock.take()
         except OSError as error:
-            self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
+            self.add_suite_error("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def end_checks(self) -> None:
-        """No more probes or tests run, and what is still under way is cleaned up: the end of the run begins."""
+        """Stop probes and tests, and clean up what is still running."""
         if self.late_timer is not None:
             self.late_timer.cancel()
         lift(last=True)
         self.pool.close()
         self.stage.close()
 
-    def record(self, result: Result) -> None:
-        """Keep what came of a check; a later failure of the same check (in its teardown) wins.
-
-        But that the service is bad is not hidden by a teardown that fails as well: it is said, too.
-        """
-        before = self.results.get(result.key)
-        if before is not None and before.status is Status.FAILED and result.status is Status.ERROR:
-            result = replace(before, message=f"{before.message}; {result.message}", details=result.details)
-        if before is None or result.status.is_failure or not before.status.is_failure:
-            self.results[result.key] = result
-        if result.status.is_failure or result.status is Status.BLOCKED:
-            self._bad[result.extras.get("reference")] = result.label
-
     @property
     def is_whole(self) -> bool:
-        """Whether all checks were selected, and judged."""
+        """Whether all checks were selected, and have a result."""
         return not self.part and not self.interrupted
 
-    def saved_by_retry(self, item: pytest.Item) -> str:
-        """Return what there is to say of a check that passes now; empty if it did at once."""
-        tries = self.retries[item] + 1
-        return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
-
-    def trouble(self, name: str, text: str) -> None:
-        """What went wrong in the suite itself: shown at the end, and told like a failing check."""
-        text = clean(text, _LONGEST)
-        self.notices.append(text)
-        self.troubles.setdefault(name, text)
+    def add_suite_error(self, part: str, message: str) -> None:
+        """Record a fault of the suite itself: it is shown at the end, and alerted like a failing check."""
+        message = clean(message, _LONGEST)
+        self.notices.append(message)
+        self.suite_errors.setdefault(part, message)
 
     def without_result(self) -> list[pytest.Item]:
-        """The checks of which nothing is known, since the run was cut off."""
+        """Return the checks without a result, since the run was cut off."""
         return [
             each
             for each in self.items
@@ -125,13 +136,9 @@ class Run:
         ]
 
     def in_maintenance(self, *references: str) -> bool:
-        """Whether one of these names of a check's target is in a window that is open."""
+        """Return whether one of these names of a check's target is in an open maintenance window."""
         windows, now = self.configuration.settings.maintenance.values(), datetime.now(UTC)
         return any(window.covers(each, now) for window in windows for each in references)
-
-    def behind(self, needs: tuple[str, ...]) -> str:
-        """The first needed target that is not well, as website[home]; empty if all are, or were not selected."""
-        return next((self._bad[need] for need in needs if need in self._bad), "")
 
 
 RUN = pytest.StashKey[Run]()
@@ -139,7 +146,7 @@ CONFIGURATION = pytest.StashKey[Configuration]()
 
 
 def configuration_of(config: pytest.Config) -> Configuration:
-    """The configuration, read when the first health check asks for it."""
+    """Return the configuration; the first health check reads it."""
     if CONFIGURATION not in config.stash:
         config.stash[CONFIGURATION] = Configuration(config.getoption("monitoring_config"))
         if config.getoption("debug"):

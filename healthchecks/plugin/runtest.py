@@ -7,7 +7,6 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass of it is told from a plain skip
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
@@ -73,7 +72,7 @@ def _line(count: int, seconds: float) -> str:
     return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
 
 
-class Blocked(Skipped):
+class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]
     """Something that this check needs is not well."""
 
 
@@ -84,7 +83,7 @@ def judge(item: pytest.Function, run: Run) -> None:
     jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
-    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
+    arguments = {name: item.funcargs[name] for name in collection.fixture_info(item).argnames}
     attached = item.stash[ATTACHED] = list[Attachment]()
     call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
     if item.config.getoption("usepdb", default=False):
@@ -149,7 +148,7 @@ def _judged(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..
 
 def stop_if_blocked(target: "Target | None", run: Run) -> None:
     """Raises Blocked where something that the target needs is not well."""
-    if target and (behind := run.behind(target.needs)):
+    if target and (behind := run.results.find_blocking(target.needs)):
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
 
@@ -170,13 +169,13 @@ ATTACHED = pytest.StashKey[list[Attachment]]()
 def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
     """As pytest's own protocol, but a failure with retries left is not reported; the test comes once more."""
     target = collection.target_of(item)
-    if target is None or run.retries[item] >= target.retries:
+    if target is None or run.results.retries[item] >= target.retries:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     failed = [report for report in reports if report.failed]
     if failed:
-        run.first_failures.setdefault(item, _message(failed[0]))
+        run.results.first_failures.setdefault(item, _message(failed[0]))
         _defer(item, run)
     else:
         for report in reports:
@@ -191,7 +190,7 @@ def _message(report: pytest.TestReport) -> str:
 
 
 def _defer(item: pytest.Item, run: Run) -> None:
-    run.retries[item] += 1
+    run.results.retries[item] += 1
     item.stash[JOBS] = []
     target = collection.target_of(item)
     for probe in collection.probes_of(item):

@@ -1,4 +1,4 @@
-"""The end of a run: every output gets the results, then suite errors are alerted, and the process ends in time."""
+"""The end of a run: results go to every output, suite errors are alerted, and the process ends in time."""
 
 import contextlib
 import os
@@ -26,46 +26,46 @@ _PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought t
 
 
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
-    """Hand the results to the sinks, in order; one that fails is told, and harms no other."""
+    """Write the results to every output, in order; one that fails is a suite error, and harms no other."""
     run.interruption.is_ending = True
     run.end_checks()
     _note_cut(run, exitstatus)
-    with _sink(run, "history"):
-        run.memory = _remember(run)
+    with _output(run, "history"):
+        run.memory = _record(run)
         run.courses = run.memory.courses
-    with _sink(run, "alerts"):
-        _tell(run, run.results.values())
-    with _sink(run, "reports"):
+    with _output(run, "alerts"):
+        _alert(run, run.results.values())
+    with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
-    with _sink(run, "page"):
+    with _output(run, "page"):
         if run.page:
             run.page.end(run.session)
         _publish(run)
-    with _sink(run, "metrics"):
+    with _output(run, "metrics"):
         _export(run)
 
 
 def conclude(run: Run) -> None:
-    """Once the hooks of others had their turn: tell what is wrong with the suite, and wait for what is delivered."""
+    """After the hooks of others: alert suite errors, deliver all alerts, announce the end of the run."""
     if run.is_concluded:
         return
     run.is_concluded = True
-    with _sink(run, "alerts"):
-        _tell(run, [*suite_errors.results(run), *collection_errors.over(run)])
-        if run.telling:
-            run.telling.deliver(_exit_status(run))
+    with _output(run, "alerts"):
+        _alert(run, [*suite_errors.results(run), *collection_errors.over(run)])
+        if run.dispatcher:
+            run.dispatcher.deliver(_exit_status(run))
     if run.interruption.signal and not run.interrupted:
         run.interrupted = True
         run.notices.append(f"{run.interruption.signal} came when all checks had a result")
     if len(run.notices) > run.shown_notices:
-        with _sink(run, "page"):
+        with _output(run, "page"):
             _publish(run)
     run.lock.release()
-    completion.announce(_exit_status(run), run.troubles)
+    completion.announce(_exit_status(run), run.suite_errors)
 
 
 def settle(run: Run) -> int:
-    """When pytest has nothing left to call: say what nobody has seen yet, set the exit status and return it."""
+    """When pytest has nothing left to call: print the notices not shown yet, set and return the exit status."""
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         for notice in run.notices[run.said_notices :]:
             sys.stderr.write(f"healthchecks: {notice}\n")
@@ -74,7 +74,7 @@ def settle(run: Run) -> int:
 
 
 def _note_cut(run: Run, exitstatus: int | pytest.ExitCode) -> None:
-    """Whatever ended the run, a signal or -x: page and status.json say so while there are checks without a result."""
+    """Mark a run that a signal, -x or an error has ended early, for page, status.json and terminal."""
     left = len(run.without_result())
     has_ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not run.interruption.signal
     run.interrupted = left > 0 or not has_ended
@@ -85,51 +85,51 @@ def _note_cut(run: Run, exitstatus: int | pytest.ExitCode) -> None:
 
 
 def _exit_status(run: Run) -> int:
-    """pytest's, but never one that says all is well when a hook failed, or a signal ended the run."""
+    """Return pytest's exit status, but no success when a hook failed, or a signal ended the run."""
     status = int(run.session.exitstatus)
     if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         if run.interruption.signal:
             return pytest.ExitCode.INTERRUPTED
-        if suite_errors.PYTEST in run.troubles:
+        if suite_errors.PYTEST in run.suite_errors:
             return pytest.ExitCode.INTERNAL_ERROR
     return status
 
 
 @contextlib.contextmanager
-def _sink(run: Run, name: str) -> Iterator[None]:
-    """Whatever breaks in a sink is a trouble of its own, and no end of the others."""
+def _output(run: Run, name: str) -> Iterator[None]:
+    """Make any exception in an output a suite error, so that the others are written."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
-        run.trouble(name, f"{name}: {describe(error)}")
+        run.add_suite_error(name, f"{name}: {describe(error)}")
 
 
-def _remember(run: Run) -> history.Memory:
+def _record(run: Run) -> history.Memory:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
-        bounded(lambda: history.look(path), _PATIENCE)
-        memory = bounded(lambda: history.remember(run.directory, days, finished), _PATIENCE_AT_WORK)
+        bounded(lambda: history.check_readable(path), _PATIENCE)
+        memory = bounded(lambda: history.record(run.directory, days, finished), _PATIENCE_AT_WORK)
     except TimeoutError as error:
-        memory = history.Memory(troubles=[f"history {path}: {error}", _keep(run, finished)])
+        memory = history.Memory(errors=[f"history {path}: {error}", _postpone(run, finished)])
     run.notices += memory.notices
-    if memory.troubles:
-        run.trouble("history", "; ".join(memory.troubles))
+    if memory.errors:
+        run.add_suite_error("history", "; ".join(memory.errors))
     return memory
 
 
-def _keep(run: Run, finished: history.FinishedRun) -> str:
+def _postpone(run: Run, finished: history.FinishedRun) -> str:
     try:
-        return bounded(lambda: history.keep(run.directory, finished), 1.0)
+        return bounded(lambda: history.postpone(run.directory, finished), 1.0)
     except TimeoutError:
-        return "this run is not in it"
+        return "the results of this run will be missing from it"
 
 
-def _tell(run: Run, results: Iterable[Result]) -> None:
-    if run.telling:
-        run.telling.tell(results)
+def _alert(run: Run, results: Iterable[Result]) -> None:
+    if run.dispatcher:
+        run.dispatcher.dispatch(results, run.memory.pasts if run.memory else ())
 
 
 def _publish(run: Run) -> None:
@@ -158,15 +158,15 @@ def _publish(run: Run) -> None:
 
 @contextlib.contextmanager
 def _written(run: Run, failure: str) -> Iterator[None]:
-    """A file that cannot be written costs no other one."""
+    """Make any exception while a file is written a suite error, so that the other files are written."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - also what nobody thought of
-        run.trouble("page", f"{failure}: {error if isinstance(error, OSError) else describe(error)}")
+        run.add_suite_error("page", f"{failure}: {error if isinstance(error, OSError) else describe(error)}")
 
 
 def _export(run: Run) -> None:
-    """For Prometheus, where that is asked for."""
+    """Write the metrics for Prometheus, if they are configured."""
     if (textfile := run.configuration.settings.metrics.textfile) is None:
         return
     kinds = run.configuration.kinds()
@@ -174,7 +174,7 @@ def _export(run: Run) -> None:
     try:
         metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.courses, configured)
     except OSError as error:
-        run.trouble("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")
+        run.add_suite_error("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")
 
 
 _PROGRAMS = ("pytest", "py.test", "__main__.py")
@@ -185,22 +185,22 @@ _LATE = 10.0  # seconds after the run's timeout
 
 
 def leave(exitstatus: int) -> None:
-    """From the end of the run: have the process end with this status although threads of checks still run.
+    """Let the process end with this status although threads of checks still run.
 
-    Python waits for every thread that is no daemon, and for the workers of a ThreadPoolExecutor in any case. Does
-    nothing where pytest is only a part of another program.
+    Python waits for every thread that is no daemon, and for the workers of a ThreadPoolExecutor in any case. Do
+    nothing if pytest is only a part of another program.
     """
     if PurePath(sys.argv[0]).name in _PROGRAMS and any(map(_is_foreign, threading.enumerate())):
         threads.start(_leave, exitstatus, name="healthchecks-leave")
 
 
 def _is_foreign(thread: threading.Thread) -> bool:
-    """Our own are daemons: they end with the process."""
+    """Return whether a thread is not one of our own, which are daemons and end with the process."""
     return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "probe "))
 
 
 def _leave(exitstatus: int) -> None:
-    time.sleep(_GRACE)  # where nothing holds the exit this thread is gone by then
+    time.sleep(_GRACE)  # if nothing holds the exit, the process has ended by then
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -208,14 +208,14 @@ def _leave(exitstatus: int) -> None:
 
 
 def interrupt_when_late(run: "Run") -> threading.Timer:
-    """Interrupt the run, as SIGTERM does, when something that has no limit of its own makes it late.
+    """Interrupt the run, as SIGTERM does, when something without a timeout of its own makes it late.
 
-    That is a hook or a plugin of others: checks are bounded on the stage. Gives the timer, to be cancelled when all
-    have been judged.
+    That is a hook or a plugin of others: checks run under their timeouts on the stage. Return the timer, to be
+    cancelled when all checks have run.
     """
 
     def interrupt() -> None:
-        run.trouble("pytest", f"the run was still under way {_LATE:g} s after its timeout, and was interrupted")
+        run.add_suite_error("pytest", f"the run was interrupted: it had not ended {_LATE:g} s after its timeout")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     timer = threading.Timer(run.pool.ends_at - time.monotonic() + _LATE, interrupt)

@@ -1,4 +1,4 @@
-"""Signals of a run: the first one ends it in order, further ones change nothing while that lasts."""
+"""Signals of a run: the first one ends it in order, further ones change nothing until that is done."""
 
 import atexit
 import contextlib
@@ -13,28 +13,28 @@ from typing import Any
 import pytest
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE = 10.0  # seconds to end in order; a signal that comes later ends the process at once
+_GRACE = 10.0  # seconds to end in order; a later signal ends the process at once
 
 
 class Interruption:
     """Owns SIGINT, SIGTERM and SIGHUP from the start of a run to its end; a plugin of that run.
 
     An exception raised by a signal handler can hit any line, also one that renames a file or holds a lock that other
-    threads need. So KeyboardInterrupt is raised only in the phases of a test and in hooks of others, which may last;
-    elsewhere the handler leaves a note, which is read before the next phase. Our own end of a run is bounded.
+    threads need. So KeyboardInterrupt is raised only in the phases of a test and in hooks of others, which may be slow;
+    elsewhere the handler sets `signal`, which is checked before the next phase. Our own end of a run has timeouts.
     """
 
     def __init__(self) -> None:
         self.signal = ""  # the name of the first one
-        self.is_ending = False  # the results are stored: nothing is left to be cut off
-        self._came = 0.0  # of the monotonic clock
+        self.is_ending = False  # all checks have ended: nothing is left to be cut off
+        self._came = 0.0  # monotonic
         self._raises = False
         self._before: dict[int, Any] = {}
         self._is_over = False
         self._process = os.getpid()
 
     def own(self) -> None:
-        """Take over the signals, but for those that are ignored, as by nohup or in the background of a shell."""
+        """Handle the signals, except those that are ignored, as by nohup or in the background of a shell."""
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -56,13 +56,13 @@ class Interruption:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Raise nothing meanwhile: for a wait that calls `check` itself."""
+        """Let signals raise nothing meanwhile: for a wait that calls `check` itself."""
         with self._set(raises=False):
             yield
 
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt meanwhile: for code that is not ours."""
+        """Let signals raise KeyboardInterrupt meanwhile: for code that is not ours."""
         with self._set(raises=True):
             yield
 
@@ -112,6 +112,6 @@ def _end_at_once(number: int, handler: Any) -> None:
 
 
 def _ignore(numbers: Iterable[int]) -> None:
-    """In the last moments of an interrupted run the interpreter would restore what kills it, with another status."""
+    """Ignore signals while the interpreter ends: it would restore their default, and end with another status."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""Where tests run: one after another in a thread of their own, so that none can hold the run.
+"""The stage: a thread in which tests run one after another, so that none can hold up the run.
 
-A phase of a check (setup, call, teardown) that does not end in time is left to itself with its thread, and the next
-one gets a new thread. All phases of one check run in the same thread, since clients such as sqlite3 and
-greenlets are bound to the thread that made them.
+A phase of a check (setup, call, teardown) that does not end in time is abandoned with its thread, and the next one
+gets a new thread. All phases of one check run in the same thread, since clients such as sqlite3 and greenlets are
+bound to the thread that made them.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of 
 
 
 class AbandonedError(CheckError):
-    """A phase did not end in time: its thread goes on, and nobody waits for it."""
+    """A phase did not end in time: its thread goes on, and the run does not wait for it."""
 
 
 class _Worker:
-    """A thread that does one job after another until it is retired."""
+    """A thread that runs one job after another until it is retired."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="healthchecks-stage", daemon=True).start()
 
     def do(self, job: Job | None) -> None:
-        """Hand it a job; None retires it."""
+        """Run a job; None retires the thread."""
         self._jobs.put(job)
 
     def _work(self) -> None:
@@ -50,7 +50,7 @@ class _Worker:
 
 
 class Stage:
-    """`ends_at`: when the run's timeout expires, monotonic."""
+    """The thread, and the time left. `ends_at`: when the run's timeout expires, monotonic."""
 
     def __init__(self, ends_at: float, interruption: Interruption) -> None:
         self._ends_at, self._interruption = ends_at, interruption
@@ -84,7 +84,7 @@ class Stage:
         return job.result()
 
     def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
-        """Both at once, for a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
+        """Begin and finish a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
         job = self.begin(name, call, timeout)
         try:
             return self.finish(job)
@@ -95,14 +95,14 @@ class Stage:
             raise
 
     def close(self) -> None:
-        """Clean up after a phase for which an interrupted run waits no longer."""
+        """Clean up after a phase for which an interrupted run no longer waits."""
         if self._job is not None and self._job.end(None, NotProbed("the run was ended before it was over")):
             self._abandon()
             if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
                 cleaning.join(_PATIENCE)
 
     def waiting(self, job: Job) -> tuple[int, float]:
-        """One job, and for how many seconds at most."""
+        """Return how many jobs are waited for, and for how many seconds at most."""
         return 1, max(0.0, (job.ends_at or 0.0) - time.monotonic())
 
     def _abandon(self) -> None:
@@ -114,7 +114,7 @@ class Stage:
 
 
 class Fixtures:
-    """The fixtures that are being set up, told by pytest: a plugin of the run."""
+    """The fixtures that are being set up: a plugin of the run."""
 
     def __init__(self) -> None:
         self._under_way: list[pytest.FixtureDef[Any]] = []
@@ -129,15 +129,14 @@ class Fixtures:
                 self._under_way.remove(fixturedef)
 
     def abandon(self, error: Exception) -> None:
-        """Those of a module or session have failed for every test that asks for them: one timeout is enough."""
+        """Fail the fixtures of a module or session for every test that asks for them: one timeout is enough."""
         for fixture in self._under_way:
-            fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
-            fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+            _fail_fixture(fixture, error)
         self._under_way = []
 
 
 class Phases(SetupState):
-    """Made for a run that holds checks; other tests of the same run are set up as ever."""
+    """pytest's SetupState with timeouts for checks; other tests of the same run are set up as usual."""
 
     def __init__(self, session: pytest.Session, stage: Stage, fixtures: Fixtures) -> None:
         super().__init__()
@@ -146,7 +145,7 @@ class Phases(SetupState):
         self._check: pytest.Item | None = None
 
     def setup(self, item: pytest.Item) -> None:
-        """Raise AbandonedError where that does not end within the check's timeout."""
+        """Set up. Raise AbandonedError if that does not end within the check's timeout."""
         self._check = item if collection.is_check(item) and not item.config.getoption("usepdb", default=False) else None
         try:
             self._run("setup", partial(super().setup, item))
@@ -156,7 +155,7 @@ class Phases(SetupState):
             raise
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
-        """Tear down all; raise AbandonedError where that does not end within the check's timeout."""
+        """Tear down all. Raise AbandonedError if that does not end within the check's timeout."""
         try:
             self._run("teardown", partial(super().teardown_exact, nextitem))
         except AbandonedError:
@@ -173,15 +172,25 @@ class Phases(SetupState):
             self._stage.run(phase, call, collection.timeout_of(self._check))
 
     def _copy(self) -> "Phases":
-        """The state without what the abandoned thread is at, as pytest's from now on."""
+        """Replace pytest's state by a copy that the abandoned thread cannot change."""
         copy = Phases(self._session, self._stage, self._fixtures)
         copy.stack, copy._check, copy._directory = dict(self.stack), self._check, self._directory
-        self._session._setupstate = copy  # noqa: SLF001 - pytest has no public way
+        _set_state(self._session, copy)
         return copy
 
 
 def bound_phases(session: pytest.Session, stage: Stage) -> None:
-    """From now on setup and teardown of this session's checks are on the stage."""
+    """Run setup and teardown of this session's checks on the stage from now on."""
     fixtures = Fixtures()
     session.config.pluginmanager.register(fixtures)
-    session._setupstate = Phases(session, stage, fixtures)  # noqa: SLF001 - pytest has no public way
+    _set_state(session, Phases(session, stage, fixtures))
+
+
+def _fail_fixture(fixture: pytest.FixtureDef[Any], error: Exception) -> None:
+    """Let a fixture of a module or session fail for all tests that ask for it, without its finalizers."""
+    fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
+    fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+
+
+def _set_state(session: pytest.Session, state: SetupState) -> None:
+    session._setupstate = state  # noqa: SLF001 - pytest has no public way

@@ -1,4 +1,4 @@
-"""From collected tests to a run: the configuration is checked, then every probe is started at once."""
+"""The start of a run: the configuration is checked, then every probe is started at once."""
 
 import gc
 import itertools
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import check_folders, collection, collection_errors, logs, names, options
-from healthchecks.plugin.alerting.channels import wire
+from healthchecks.plugin.alerting.channels import AlertInputs, connect
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
@@ -37,9 +37,9 @@ def leave_worker(config: pytest.Config) -> None:
 
 
 def prepare(session: pytest.Session) -> None:
-    """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
+    """Create the run. Raise pytest.UsageError for what cannot run; nothing is contacted or written yet."""
     refuse_optimized()
-    gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
+    gc.freeze()  # these objects stay: pytest collects garbage twice when it ends
     config = session.config
     _refuse_plugins(config)
     configuration = configuration_of(config)
@@ -64,11 +64,11 @@ def prepare(session: pytest.Session) -> None:
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
-        run.alerts = wire(run)
+        _connect(run)
 
 
 def begin(session: pytest.Session, run: Run) -> None:
-    """Start every probe, once no plugin can refuse the run any more. Exit with 6 if another run is alive."""
+    """Start every probe, when no plugin can refuse the run any more. Exit with 6 if another run is alive."""
     config = session.config
     run.interruption.own()
     config.add_cleanup(run.interruption.release)
@@ -80,8 +80,8 @@ def begin(session: pytest.Session, run: Run) -> None:
     run.late_timer = interrupt_when_late(run)
     run.log = logs.divert(config)
     bound_phases(session, run.stage)
-    if run.telling:
-        run.telling.begin()
+    if run.dispatcher:
+        run.dispatcher.begin()
     collection_errors.record(session, run)
     _begin_page(session, run)
     _begin_hooks(config, run)
@@ -89,13 +89,29 @@ def begin(session: pytest.Session, run: Run) -> None:
     run.interruption.check()
 
 
+def _connect(run: Run) -> None:
+    """Set up where this run's alerts go."""
+    settings = run.configuration.settings
+    inputs = AlertInputs(settings, run.host, run.directory, run.started, of_reports=run.of_reports, part=run.part)
+    on_error = partial(run.add_suite_error, "alerts")
+    connections = connect(inputs, on_error)
+    run.alerts = str(connections)
+    if connections.channels:
+        from healthchecks.plugin.alerting.dispatcher import Dispatcher
+
+        run.dispatcher = Dispatcher(inputs, connections, on_error)
+
+
 def _only_shows(config: pytest.Config) -> bool:
-    """Whether pytest is asked what it would run: no target is contacted then."""
+    """Return whether pytest only shows what it would run: no target is contacted then."""
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
 def _refuse_plugins(config: pytest.Config) -> None:
-    """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
+    """Raise pytest.UsageError if a plugin that health checks need is switched off, or one would end the process.
+
+    pytest-html makes the page, `skipping` skips kinds without targets, the terminal lists failures.
+    """
     missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
     if not hasattr(config.hook, "pytest_html_report_title"):
         missing.append("html")
@@ -114,9 +130,9 @@ def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
-    """Everything that is wrong with the configuration and with checks that have settings of their own, at once.
+    """Raise pytest.UsageError with all errors of the configuration and of checks with settings of their own.
 
-    Gives back notices of what could not be looked at.
+    Return notices of tables that no file in this run could check.
     """
     wrong, notices = [], []
     try:
@@ -125,15 +141,15 @@ def _refuse_mistakes(session: pytest.Session, configuration: Configuration, else
         wrong.append(str(error))
     own = [item for item in session.items if isinstance(item, collection.CheckItem)]
     wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
-    _look_up_needs(session, configuration)
+    _check_needs(session, configuration)
     wrong += itertools.chain.from_iterable(session.config.hook.pytest_healthcheck_problems(session=session))
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
     return notices
 
 
-def _look_up_needs(session: pytest.Session, configuration: Configuration) -> None:
-    """Those that a mark names; those of the configuration's targets are looked up with it."""
+def _check_needs(session: pytest.Session, configuration: Configuration) -> None:
+    """Check the `needs` of marks; the configuration checks those of its targets."""
     for item in session.items:
         marker = item.get_closest_marker(collection.MARKER)
         target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
@@ -142,7 +158,7 @@ def _look_up_needs(session: pytest.Session, configuration: Configuration) -> Non
 
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
-    """Patterns of maintenance that match nothing, perhaps by a slip: only a whole run knows."""
+    """Return notices about maintenance patterns that match nothing, perhaps mistyped: only a whole run knows."""
     if run.part or run.of_reports:
         return []
     known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
@@ -156,13 +172,13 @@ def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
 
 def _lock(run: Run) -> None:
     try:
-        run.lock_out_others()
+        run.take_lock()
     except AlreadyRunningError as error:
         pytest.exit(str(error), returncode=EXIT_STATUS)
 
 
 def _set_options(session: pytest.Session) -> None:
-    """One broken file silences no other; a plain bad verdict needs no traceback, and is listed once."""
+    """Let one broken file hide no other, and list a failed check once, without its traceback."""
     option: Any = session.config.option
     option.continue_on_collection_errors = True
     if all(collection.is_check(item) for item in session.items):
@@ -179,7 +195,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
         environment = dict(line.split(": ", 1) for line in format_header(run))
         page.begin(session, {"host": run.host, **environment}, collection_errors.broken_files(session))
     except OSError as error:
-        run.trouble("page", f"no page: {error}")
+        run.add_suite_error("page", f"no page: {error}")
         return
     run.page = page
 
@@ -187,11 +203,11 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
 def _begin_hooks(config: pytest.Config, run: Run) -> None:
     for plugin in (InternalErrors(run), WarningText(), run.interruption):
         config.pluginmanager.register(plugin)
-    contain(config, run.interruption, partial(run.trouble, PYTEST))
+    contain(config, run.interruption, partial(run.add_suite_error, PYTEST))
 
 
 def _start_probes(session: pytest.Session, run: Run) -> None:
-    """Everything that a selected test needs, now; what is skipped is never contacted."""
+    """Start each probe that a selected test needs; a skipped test contacts nothing."""
     for item in session.items:
         skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
         if collection.is_check(item) and not skipped and collection.PROBLEM not in item.stash:

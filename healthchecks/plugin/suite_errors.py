@@ -1,4 +1,4 @@
-"""Errors of the suite itself and of hooks: recorded, shown and alerted like failing checks, and no end of the run."""
+"""Suite errors: faults of the suite itself and of hooks, recorded, shown and alerted like failing checks."""
 
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
@@ -23,10 +23,10 @@ _PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 
 def results(run: Run) -> Iterator[Result]:
-    """One for each part of the suite: broken, or well again."""
-    judged = (*_PARTS, "reports") if run.of_reports else _PARTS  # only its own runs can say that a part is well
-    for part in {*judged, *run.troubles}:
-        text = scrub(run.troubles.get(part, ""))
+    """Return a result for each part of the suite that this run used: error or ok."""
+    parts = (*_PARTS, "reports") if run.of_reports else _PARTS
+    for part in {*parts, *run.suite_errors}:
+        text = scrub(run.suite_errors.get(part, ""))
         yield Result(
             check=CHECK,
             target=part,
@@ -41,7 +41,7 @@ def results(run: Run) -> Iterator[Result]:
 
 
 class InternalErrors:
-    """A plugin of one run: whatever ends pytest itself is told, too."""
+    """A plugin of one run: an internal error of pytest becomes a suite error."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -49,7 +49,7 @@ class InternalErrors:
     @pytest.hookimpl(tryfirst=True)  # before the terminal prints it
     def pytest_internalerror(self, excrepr: "TerminalRepr", excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
         scrub_repr(excrepr)
-        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")
+        self._run.add_suite_error(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")
 
 
 _HOOKS = (
@@ -57,27 +57,27 @@ _HOOKS = (
     "pytest_runtest_logfinish", "pytest_report_teststatus", "pytest_exception_interact", "pytest_warning_recorded",
     "pytest_keyboard_interrupt", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure",
 )  # fmt: skip
-_OF_THE_PAGE = "pytest_html_"
+_HTML_HOOKS = "pytest_html_"
 _OURS = ("healthchecks.", "runner")
 _ON_PURPOSE = (GeneratorExit, pytest.exit.Exception, pytest.UsageError)
 Note = Callable[[str], None]
 
 
 def contain(config: pytest.Config, interruption: Interruption, note: Note) -> None:
-    """Have `note` called with what a hook raises from now on, instead of ending the run by it.
+    """From now on, call `note` with what a hook raises, instead of ending the run.
 
-    Signals interrupt hooks of others, but not our own, nor pytest's way from one hook to the next.
+    Signals interrupt hooks of others, but not our own and not pytest's way from one hook to the next.
     """
     for name, hook in vars(config.hook).items():
-        if name in _HOOKS or name.startswith(_OF_THE_PAGE):
+        if name in _HOOKS or name.startswith(_HTML_HOOKS):
             for each in hook.get_hookimpls():
-                hook_of_it = _Contained(name, _owner(each), interruption, note)
-                call = hook_of_it.wrap if each.wrapper or each.hookwrapper else hook_of_it.call
+                guard = _HookGuard(name, _owner(each), interruption, note)
+                call = guard.wrap if each.wrapper or each.hookwrapper else guard.call
                 each.function = partial(call, each.function)
 
 
-class _Contained:
-    """One hook of one plugin. Its fault is noted the first time: it may fail anew for each test."""
+class _HookGuard:
+    """One hook of one plugin. Only its first fault is noted: it may fail for each test."""
 
     def __init__(self, name: str, owner: str, interruption: Interruption, note: Note) -> None:
         self._name, self._interruption, self._note = f"{name} of {owner}", interruption, note
@@ -85,7 +85,7 @@ class _Contained:
         self._is_noted = False
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """What the function returns, None where it raises."""
+        """Return what the function returns, None if it raises."""
         try:
             with self._guard():
                 return function(*arguments)
@@ -101,7 +101,7 @@ class _Contained:
         return None
 
     def wrap(self, function: Callable[..., Any], *arguments: object) -> Generator[None, Any, Any]:
-        """A wrapper, of the new kind or the old: what it adds is lost when it raises, not what it wraps."""
+        """Run a hook wrapper, of the new kind or the old: when it raises, only what it adds is lost."""
         generator = function(*arguments)
         if self.call(_first_part, generator) is None:
             return (yield)
@@ -123,7 +123,7 @@ def _first_part(generator: Generator[None, Any, Any]) -> bool:
 
 
 def _second_part(generator: Generator[None, Any, Any], value: object, inner: BaseException | None) -> Any:
-    """What the wrapper returns, None where it raises only what was raised inside of it."""
+    """Return what the wrapper returns, None if it only raises again what was raised inside of it."""
     try:
         if inner is None:
             generator.send(value)
@@ -139,7 +139,7 @@ def _second_part(generator: Generator[None, Any, Any], value: object, inner: Bas
 
 
 def _owner(implementation: Any) -> str:
-    """A conftest.py by its path, a plugin by its module."""
+    """Return the path of a conftest.py, the module of a plugin."""
     plugin, name = implementation.plugin, implementation.plugin_name
     module: str = getattr(plugin, "__name__", type(plugin).__module__)
     return name if name.endswith("conftest.py") else module.removeprefix("_pytest.")

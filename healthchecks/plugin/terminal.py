@@ -38,7 +38,7 @@ def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
     _print_details(run, terminal)
     cut = "Cut off before all checks ran. " if run.interrupted else ""
     terminal.write_line(cut + make_headline(results), bold=True)
-    for line in [format_skipped(results), *run.notices, *(run.telling.summary() if run.telling else ())]:
+    for line in [format_skipped(results), *run.notices, *(run.dispatcher.summary() if run.dispatcher else ())]:
         if line:
             terminal.write_line(line)
     run.said_notices = len(run.notices)

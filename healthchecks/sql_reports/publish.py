@@ -32,13 +32,15 @@ def finish(run: Run, untitled: Sequence[Path]) -> None:
         states, numbers = _remember(run, results)
         run.notices.append(f"reports: {_publish(run, states, numbers, page.NAME)}")
     except OSError as error:
-        run.trouble("reports", f"the page of the reports could not be written, the old one is still there: {error}")
+        run.add_suite_error(
+            "reports", f"the page of the reports could not be written, the old one is still there: {error}"
+        )
 
 
 def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Course], name: str) -> Path:
     """The page, after the files that it links to; one of these that fails costs no other."""
     if failed := page.write_tables(run.page_directory, states, name):
-        run.trouble("reports", f"not all tables could be written as CSV: {failed[0]}")
+        run.add_suite_error("reports", f"not all tables could be written as CSV: {failed[0]}")
     return page.write(run.page_directory, states, numbers, run.host, name)
 
 
@@ -54,10 +56,13 @@ def _remember(
         except sqlite3.Error as error:
             if not history.is_damaged(error):
                 raise
-        run.trouble("history", f"the history was damaged: put aside as {history.renew(path)}, begun anew")
+        run.add_suite_error(
+            "history",
+            f"the history was damaged: renamed to {history.renew(path)}; a new one has what could be read of it",
+        )
         return _kept(run, states)
     except (OSError, sqlite3.Error) as error:
-        run.trouble("reports", f"the reports' tables and numbers are not kept: {error}")
+        run.add_suite_error("reports", f"the reports' tables and numbers are not kept: {error}")
         return states, {}
 
 

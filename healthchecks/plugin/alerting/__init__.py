@@ -1,5 +1,5 @@
-"""Who is told what, and when: of every failure once, of nothing twice, and of a storm in one message.
+"""Alerts: each failure is sent once, then as reminders; many failures at once are sent as one summary.
 
-`policy` decides for one check, `storm` for a whole run, `deciding` makes alerts of it; `alert_state` is what was
-alerted, `state_file` the file it is kept in.
+`policy` decides for one check and for a whole run, `decision` makes alerts of it; `state` is what was alerted, `store`
+the file it is kept in; `dispatcher` hands the alerts of a run to the `channels`.
 """

@@ -1,4 +1,4 @@
-"""What an outlet (Sentry, the webhook) is asked to tell: one event about one check."""
+"""One event about one check, as it is handed to a channel: Sentry, the webhook."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ _NAMESPACE = uuid.UUID("6f2a0a57-6c0f-4f0c-9a76-7a4d2f2f6f0e")
 
 
 @dataclass(frozen=True)
-class Past:
-    """One earlier run of a check."""
+class EarlierResult:
+    """A check's result in an earlier run."""
 
     time: datetime
     status: str
@@ -31,26 +31,27 @@ class Alert:
     label: str
     message: str
     level: str
-    """"error" or, of a message of its own, what that says."""
+    """"error" or, of a message of its own, the level it was given."""
     time: datetime
     since: datetime
     failures: int
-    """Runs in a row, this one included."""
+    """Failing runs in a row, this one included."""
     suppressed: int
-    """Failures that were not told since the last event."""
+    """Failures since the last event for which none was sent."""
     host: str
     result: Result | None = None
-    past: Sequence[Past] = ()
+    earlier: Sequence[EarlierResult] = ()
+    """Newest first."""
     data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """How it reads in a list: website[home]: answers 502 instead of 200."""
+        """The event in a list: website[home]: answers 502 instead of 200."""
         return f"{self.label}: {self.message}"
 
     @property
     def fingerprint(self) -> list[str]:
-        """What belongs to one issue: the check of a target, wherever it runs, unless it is about the machine itself.
+        """What makes one issue: the check and its target, wherever it runs; with the host if it is about the machine.
 
         A message of its own is an issue of its own.
         """
@@ -60,10 +61,10 @@ class Alert:
 
 
 LOG = "log"
-"""The topic of log.error(): told in the issue of its check."""
+"""The topic of log.error(), which belongs to the issue of its check."""
 
 
 def event_id(*parts: object) -> str:
-    """A UUID in hex, as Sentry wants it, made of what tells this event from all others."""
+    """Return a UUID in hex, as Sentry wants it, made of what distinguishes this event from all others."""
     text = "\0".join(map(str, parts)).encode(errors="backslashreplace")  # a name of anything may hold anything
     return uuid.uuid5(_NAMESPACE, text.decode()).hex

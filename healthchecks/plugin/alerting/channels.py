@@ -1,50 +1,57 @@
-"""Channels from the settings: Sentry, the webhook, check-ins; and one line of where alerts go."""
+"""Where alerts go, from the settings: Sentry, the webhook; and what else a run sends: check-ins, resolved issues."""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
-from healthchecks.plugin.run import Run
 from servermonitoring.delivery.entries import Tally
 from servermonitoring.sentry import dsn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from healthchecks.plugin.alerting.alert import Alert
+    from healthchecks.plugin.configuration.settings import Settings
     from servermonitoring.delivery.entries import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
     from servermonitoring.sentry.client import Sentry
 
+OnError = Callable[[str], None]
+"""Called with what is wrong; the run goes on."""
 
-class Errand(Protocol):
+
+class Task(Protocol):
+    """What is sent at the start and at the end of a run."""
+
     def begin(self) -> None:
-        """At the start of a run. Waits for nothing."""
+        """Start, without waiting for anything."""
 
     def end(self, exitstatus: int, ends_at: float) -> None:
-        """In a thread of its own; what is not done at `ends_at` (monotonic) is left undone."""
+        """Finish, in a thread of its own; what is not done at `ends_at` (monotonic) is left undone."""
 
     def summary(self) -> str:
-        """A line for the terminal; empty if there is nothing to say."""
+        """Return a line for the terminal; empty if there is nothing to say."""
 
 
-class Outlet:
-    """Where alerts go: a service with a spool, and how an alert is put into it."""
+class Channel:
+    """A service with a spool, and the function that puts an alert into it."""
 
     def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], SpoolEntry | None]") -> None:
         self.name, self.put = name, put
         self._service = service
 
     def has_sent(self, copy: "SpoolEntry") -> bool:
-        """Whether what could only be kept in memory was delivered, or written to the disk since."""
+        """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
         return self._service.spool.has_left_memory(copy)
 
     def begin(self) -> None:
-        """What waits from earlier runs is delivered while the probes of this one run."""
+        """Start to send what waits from earlier runs, while the probes of this one run."""
         self._service.start()
 
-    def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - whatever came of the run
+    def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - sent whatever the run's status
         self._service.finish(ends_at - time.monotonic())
 
     def summary(self) -> str:
@@ -55,39 +62,60 @@ class Outlet:
         return f"{self.name}: {replace(tally, error=error)}"
 
 
+@dataclass(frozen=True)
+class AlertInputs:
+    """What alerting needs to know of the run."""
+
+    settings: "Settings"
+    host: str
+    directory: "Path"
+    """The state directory."""
+    started: datetime
+    of_reports: bool = False
+    part: str = ""
+    """Why this is not a run of all checks; empty if it is."""
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What the settings ask for."""
+
+    channels: "list[Channel]" = field(default_factory=list)
+    tasks: "list[Task]" = field(default_factory=list)
+    """Check-ins and resolutions."""
+    names: "list[str]" = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+
+
 VARIABLE = dsn.HEALTHCHECKS
 
 
-def wire(run: Run) -> str:
-    """Set up what this run tells; gives what the header says of it. What is wrong is told, and the run goes on."""
-    outlets: list[Outlet] = []
-    errands: list[Errand] = []
-    names: list[str] = []
-    for connect in (_sentry, _webhook):
+def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
+    """Return the channels and tasks of a run. A wrong setting calls `on_error` and costs no other channel."""
+    connections = Connections()
+    for add in (_add_sentry, _add_webhook):
         try:
-            names += connect(run, outlets, errands)
+            add(inputs, connections)
         except ValueError as error:
-            run.trouble("alerts", f"alerts: {error}")
-    if outlets:
-        from healthchecks.plugin.alerting.dispatcher import Telling
-
-        run.telling = Telling(run, outlets, errands)
-    return ", ".join(names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+            on_error(f"alerts: {error}")
+    return connections
 
 
-def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[str]:
-    settings = run.configuration.settings.sentry
+def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
+    settings = inputs.settings.sentry
     text = dsn.in_force(VARIABLE, settings.dsn.reveal() if settings.dsn else "")
     if not text:
-        return []
+        return
     from healthchecks.plugin.alerting.sentry import Resolver
     from servermonitoring.sentry.client import Sentry
     from servermonitoring.sentry.envelope import Attachment, Origin
 
-    origin = Origin(host=run.host)
+    origin = Origin(host=inputs.host)
     if settings.environment:
         origin = replace(origin, environment=settings.environment)
-    sentry = Sentry(text, run.directory / "spool" / "sentry", origin)
+    sentry = Sentry(text, inputs.directory / "spool" / "sentry", origin)
 
     def put(alert: "Alert") -> "SpoolEntry | None":
         from healthchecks.plugin.alerting.sentry import attachments, event
@@ -95,29 +123,30 @@ def _sentry(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[
         files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
-    outlets.append(Outlet("Sentry", sentry, put))
-    monitor = settings.check_in and (settings.check_in.reports if run.of_reports else settings.check_in)
-    if monitor and not run.part:
-        errands.append(CheckIn(sentry, monitor))
+    connections.channels.append(Channel("Sentry", sentry, put))
+    connections.names.append(f"Sentry at {sentry.dsn.host} ({origin.environment})")
+    monitor = settings.check_in and (settings.check_in.reports if inputs.of_reports else settings.check_in)
+    if monitor and inputs.part:
+        connections.names.append(f"no check-in, since this is a part of the checks ({inputs.part})")
+    elif monitor:
+        connections.tasks.append(CheckIn(sentry, monitor))
     if settings.token:
         resolver = Resolver(settings.url, settings.token, settings.organization, settings.project)
-        errands.append(Resolutions(resolver, run.directory))
-    told = [f"Sentry at {sentry.dsn.host} ({origin.environment})"]
-    return [*told, f"no check-in, since this is a part of the checks ({run.part})"] if monitor and run.part else told
+        connections.tasks.append(Resolutions(resolver, inputs.directory))
 
 
-def _webhook(run: Run, outlets: "list[Outlet]", errands: "list[Errand]") -> list[str]:  # noqa: ARG001 - as _sentry
-    url = run.configuration.settings.alerts.webhook
+def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
+    url = inputs.settings.alerts.webhook
     if not url:
-        return []
+        return
     from servermonitoring.delivery.webhook import Webhook
 
-    webhook = Webhook(url.reveal(), run.directory / "spool" / "webhook")
+    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook")
 
     def put(alert: "Alert") -> "SpoolEntry | None":
         from healthchecks.plugin.alerting.webhook import document
 
         return webhook.post(document(alert), "/".join(alert.fingerprint))
 
-    outlets.append(Outlet("webhook", webhook, put))
-    return ["webhook"]
+    connections.channels.append(Channel("webhook", webhook, put))
+    connections.names.append("webhook")

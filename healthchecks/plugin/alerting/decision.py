@@ -1,173 +1,168 @@
-"""What a run has to send: from its results and what is remembered to alerts, and to what is remembered then."""
+"""What a run has to send and what to store then: from its results and the stored incidents."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from healthchecks.plugin.alerting.alert import Alert, Past, event_id
+from healthchecks.plugin.alerting.alert import Alert, EarlierResult, event_id
 from healthchecks.plugin.alerting.findings import Finding, findings
-from healthchecks.plugin.alerting.policy import Action, Key, Memory, Plan, decide, kept_back, plan
+from healthchecks.plugin.alerting.policy import Action, Incident, Key, Plan, decide, keep_due, plan
 from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.result import Result
 
-STORM = ("suite", "alerts", "storm")
-DAYS_LIMIT = ("suite", "alerts", "limit of the day")
-_NAMED = 10  # checks that a summary names
+SUMMARY = ("suite", "alerts", "storm")
+DAILY_LIMIT = ("suite", "alerts", "limit of the day")
+_MOST_NAMES = 10  # checks that a summary names
 
 
 @dataclass(frozen=True)
-class Limits:
+class AlertLimits:
     """[alerts]: events in a run and in 24 hours, 0 for no limit."""
 
     max_per_run: int = 20
     max_per_day: int = 200
 
 
-@dataclass
-class Told:
-    """What became of what fails, for the run's summary."""
-
-    sent: int = 0
-    summarized: int = 0
-    kept_back: int = 0
-    actions: Counter[Action] = field(default_factory=Counter)
-
-
 @dataclass(frozen=True)
-class _Due:
-    """A finding with what is to be done about it, and what is remembered then."""
+class _Decision:
+    """A finding, the action for it, and what to store then."""
 
     finding: Finding
     action: Action
-    before: Memory | None
-    memory: Memory | None
+    before: Incident | None
+    incident: Incident | None
 
 
 @dataclass(frozen=True)
-class Round:
-    """What to send, then what to remember. Nothing of it has happened yet."""
+class AlertRound:
+    """What to send, then what to store. Nothing of it has happened yet."""
 
     alerts: Sequence[Alert]
-    changed: Mapping[Key, Memory | None]
-    unsent: Mapping[str, Mapping[Key, Memory]]
-    """What is remembered instead if the alert of this id never leaves the process."""
-    told: Told
-    recovered: Mapping[str, float]
-    """The last events of checks that are well again, with when."""
+    changes: Mapping[Key, Incident | None]
+    """What to store of each key; None: nothing any more."""
+    if_lost: Mapping[str, Mapping[Key, Incident]]
+    """What to store instead if the alert of this id never leaves the process."""
+    actions: Counter[Action]
+    """How often each action was decided."""
+    over_daily_limit: int
+    """Events that the daily limit suppressed."""
+    to_resolve: Mapping[str, float]
+    """The last events of checks that recovered, with when."""
 
-    def remembered(self, lost: Collection[str]) -> tuple[Mapping[Key, Memory | None], Sequence[Key]]:
-        """What to remember, and the keys of what was sent, when the alerts of these ids did not leave."""
-        instead = {key: memory for event in lost for key, memory in self.unsent.get(event, {}).items()}
-        return {**self.changed, **instead}, [alert.key for alert in self.alerts if alert.id not in lost]
+    def to_store(self, lost: Collection[str]) -> tuple[Mapping[Key, Incident | None], Sequence[Key]]:
+        """Return the changes, and the keys of what was sent, when the alerts of these ids did not leave."""
+        instead = {key: incident for event in lost for key, incident in self.if_lost.get(event, {}).items()}
+        return {**self.changes, **instead}, [alert.key for alert in self.alerts if alert.id not in lost]
 
 
-Pasts = Mapping[tuple[str, str], Sequence[Past]]
-"""The last runs of each check before this one, newest first."""
+EarlierResults = Mapping[tuple[str, str], Sequence[EarlierResult]]
+"""The last results of each check before this run, newest first."""
 
 
-class Alerting:
+class Decider:
     """Decides for all checks of a run by the policy. `state` None: it cannot be read, so all that fails is alerted."""
 
     def __init__(
-        self, limits: Limits, host: str, state: AlertState | None, now: datetime, pasts: Pasts = MappingProxyType({})
+        self,
+        limits: AlertLimits,
+        host: str,
+        state: AlertState | None,
+        now: datetime,
+        earlier: EarlierResults = MappingProxyType({}),
     ) -> None:
-        self.limits, self.host, self.now, self.pasts = limits, host, now, pasts
+        self.limits, self.host, self.now, self.earlier = limits, host, now, earlier
         self.is_known, self.state = state is not None, state or AlertState()
 
-    def decide(self, results: Iterable[Result]) -> Round:
-        known = self.state.memories
-        dues = {each.key: self._decide(each, known.get(each.key)) for each in findings(results, known)}
+    def decide(self, results: Iterable[Result]) -> AlertRound:
+        known = self.state.incidents
+        decisions = {each.key: self._decide(each, known.get(each.key)) for each in findings(results, known)}
         sent_today = self.state.sent_today(self.now.timestamp())
-        waiting = [(key, due.action) for key, due in dues.items() if due.action.is_sent]
-        chosen = plan(waiting, sent_today, max_per_run=self.limits.max_per_run, max_per_day=self.limits.max_per_day)
-        alerts = self._alerts(chosen, dues, sent_today)
+        due = [(key, each.action) for key, each in decisions.items() if each.action.is_sent]
+        chosen = plan(due, sent_today, max_per_run=self.limits.max_per_run, max_per_day=self.limits.max_per_day)
+        alerts = self._alerts(chosen, decisions, sent_today)
         events = {alert.key: alert.id for alert in alerts}
-        told_by = {events[key]: [key] for key in chosen.sent} | {events.get(STORM, ""): chosen.summarized}
-        changed = {key: _remember(due, key in chosen.kept_back, events) for key, due in dues.items()}
-        return Round(
+        keys_of = {events[key]: [key] for key in chosen.to_send} | {events.get(SUMMARY, ""): chosen.to_summarize}
+        after = {key: _to_store(each, key in chosen.to_suppress, events) for key, each in decisions.items()}
+        return AlertRound(
             alerts,
-            {key: memory for key, memory in changed.items() if memory != known.get(key)},
-            {event: _unsent(dues[key] for key in keys) for event, keys in told_by.items()},
-            _told(chosen, dues.values()),
-            {due.before.event: self.now.timestamp() for due in dues.values() if _is_to_resolve(due) and due.before},
+            {key: incident for key, incident in after.items() if incident != known.get(key)},
+            {event: _still_due(decisions[key] for key in keys) for event, keys in keys_of.items()},
+            Counter(each.action for each in decisions.values()),
+            len(chosen.to_suppress),
+            {
+                each.before.event: self.now.timestamp()
+                for each in decisions.values()
+                if each.action is Action.RECOVERED and each.before and each.before.event
+            },
         )
 
-    def _decide(self, finding: Finding, before: Memory | None) -> _Due:
+    def _decide(self, finding: Finding, before: Incident | None) -> _Decision:
         observation, episode = finding.observation, self.state.episode
         if not self.is_known:
             observation, episode = replace(observation, failure_threshold=1), f"unknown {self.now:%Y-%m-%d %H}"
-        action, memory = decide(before, observation, self.now.timestamp(), episode)
-        return _Due(finding, action, before, memory)
+        action, incident = decide(before, observation, self.now.timestamp(), episode)
+        return _Decision(finding, action, before, incident)
 
-    def _alerts(self, chosen: Plan, dues: Mapping[Key, _Due], sent_today: Sequence[Key]) -> list[Alert]:
-        alerts = [self._alert(dues[key]) for key in chosen.sent]
-        if chosen.summarized:
-            alerts.append(self._summary([dues[key] for key in chosen.summarized]))
-        if chosen.kept_back and DAYS_LIMIT not in sent_today:
+    def _alerts(self, chosen: Plan, decisions: Mapping[Key, _Decision], sent_today: Sequence[Key]) -> list[Alert]:
+        alerts = [self._alert(decisions[key]) for key in chosen.to_send]
+        if chosen.to_summarize:
+            alerts.append(self._summary([decisions[key] for key in chosen.to_summarize]))
+        if chosen.to_suppress and DAILY_LIMIT not in sent_today:
             alerts.append(self._limit_reached())
         return alerts
 
-    def _alert(self, due: _Due) -> Alert:
-        finding, memory = due.finding, due.memory or Memory(self.now.timestamp(), "")
+    def _alert(self, decision: _Decision) -> Alert:
+        finding, incident = decision.finding, decision.incident or Incident(self.now.timestamp(), "")
         return Alert(
-            id=self._id(due),
+            id=self._id(decision),
             key=finding.key,
-            action=due.action,
+            action=decision.action,
             label=finding.result.label,
             message=finding.message,
             level=finding.level,
             time=self.now,
-            since=datetime.fromtimestamp(memory.since, UTC),
-            failures=memory.failures,
-            suppressed=due.before.suppressed if due.before else 0,
+            since=datetime.fromtimestamp(incident.since, UTC),
+            failures=incident.failures,
+            suppressed=decision.before.suppressed if decision.before else 0,
             host=self.host,
             result=finding.result,
-            past=self.pasts.get(finding.key[:2], ()),
+            earlier=self.earlier.get(finding.key[:2], ()),
             data=finding.data,
         )
 
-    def _id(self, due: _Due) -> str:
-        memory = due.memory or Memory(self.now.timestamp(), "")
-        which = {Action.REMINDER: memory.reminders, Action.CHANGED: due.finding.observation.kind}.get(due.action, "")
-        return event_id(self.host, *due.finding.key, due.action, memory.episode, which)
+    def _id(self, decision: _Decision) -> str:
+        incident, kind = decision.incident or Incident(self.now.timestamp(), ""), decision.finding.observation.kind
+        which = {Action.REMINDER: incident.reminders, Action.CHANGED: kind}.get(decision.action, "")
+        return event_id(self.host, *decision.finding.key, decision.action, incident.episode, which)
 
-    def _summary(self, dues: Sequence[_Due]) -> Alert:
-        names = [due.finding.result.label for due in dues]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        message = f"{len(names)} more checks are failing: {', '.join(names[:_NAMED])}{more}"
-        return self._own(STORM, message, *(self._id(due) for due in dues))
+    def _summary(self, decisions: Sequence[_Decision]) -> Alert:
+        names = [each.finding.result.label for each in decisions]
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        message = f"{len(names)} more checks are failing: {', '.join(names[:_MOST_NAMES])}{more}"
+        return self._own(SUMMARY, message, *(self._id(each) for each in decisions))
 
     def _limit_reached(self) -> Alert:
         message = (
-            f"{self.limits.max_per_day} events within 24 hours: until there are fewer, only the first alert of a check "
-            "is sent; see the page"
+            f"{self.limits.max_per_day} events within 24 hours ([alerts] max_per_day): until there are fewer, "
+            "only the first alert of each check is sent; the page shows all that fails"
         )
-        return self._own(DAYS_LIMIT, message, int(self.now.timestamp()))
+        return self._own(DAILY_LIMIT, message, int(self.now.timestamp()))
 
-    def _own(self, key: Key, message: str, *told_apart_by: object) -> Alert:
-        event = event_id(self.host, *key, *told_apart_by)
+    def _own(self, key: Key, message: str, *distinguished_by: object) -> Alert:
+        event = event_id(self.host, *key, *distinguished_by)
         return Alert(event, key, Action.ALERT, "suite[alerts]", message, "error", self.now, self.now, 1, 0, self.host)
 
 
-def _remember(due: _Due, is_kept_back: bool, events: Mapping[Key, str]) -> Memory | None:
-    if due.memory is None:
+def _to_store(decision: _Decision, is_suppressed: bool, events: Mapping[Key, str]) -> Incident | None:
+    if decision.incident is None:
         return None
-    if is_kept_back:
-        return kept_back(due.before, due.memory)
-    event = events.get(due.finding.key)
-    return replace(due.memory, event=event) if event else due.memory
+    if is_suppressed:
+        return keep_due(decision.before, decision.incident)
+    event = events.get(decision.finding.key)
+    return replace(decision.incident, event=event) if event else decision.incident
 
 
-def _unsent(dues: Iterable[_Due]) -> dict[Key, Memory]:
-    return {due.finding.key: kept_back(due.before, due.memory) for due in dues if due.memory}
-
-
-def _is_to_resolve(due: _Due) -> bool:
-    return due.action is Action.RECOVERED and due.before is not None and due.before.event != ""
-
-
-def _told(chosen: Plan, dues: Iterable[_Due]) -> Told:
-    actions = Counter(due.action for due in dues)
-    return Told(len(chosen.sent), len(chosen.summarized), len(chosen.kept_back), actions)
+def _still_due(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
+    return {each.finding.key: keep_due(each.before, each.incident) for each in decisions if each.incident}

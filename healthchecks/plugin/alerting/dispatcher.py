@@ -1,15 +1,16 @@
-"""Alerts of one run, from the first check-in to the last event delivered: what is decided, where it goes."""
+"""Alerts of one run, from the first check-in to the last event delivered."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin.alerting.alert import Past
-from healthchecks.plugin.alerting.decision import Alerting, Limits, Round
-from healthchecks.plugin.alerting.policy import Action, Key, Memory
+from healthchecks.plugin.alerting.alert import EarlierResult
+from healthchecks.plugin.alerting.decision import AlertLimits, AlertRound, Decider, EarlierResults
+from healthchecks.plugin.alerting.policy import Action, Incident, Key
 from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import NAME, Reading, StateFile
 from healthchecks.plugin.result import Result
@@ -18,22 +19,22 @@ from servermonitoring.delivery import SECONDS_AT_END
 from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.alerting.channels import Errand, Outlet
-    from healthchecks.plugin.run import Run
+    from healthchecks.plugin.alerting.channels import AlertInputs, Channel, Connections, OnError
+    from healthchecks.plugin.history import Past
     from servermonitoring.delivery.entries import SpoolEntry
 
 
 _LATELY = 86400.0  # seconds
 
 
-def handed_over_before(count: int, directory: Path) -> str:
-    """Return what the summary says of checks whose alert went out in an earlier run; `directory` is the state's."""
+def sent_before(count: int, directory: Path) -> str:
+    """Return the summary's text about checks that were alerted in an earlier run; `directory` is the state's."""
     refused = [each for each in directory.glob("spool/*/refused/*") if _age(each) < _LATELY]
     if not refused:
-        return f"{count} told before"
+        return f"{count} alerted before"
     folders = ", ".join(sorted({str(each.parent) for each in refused}))
     were = f"{len(refused)} {'were' if len(refused) > 1 else 'was'}"
-    return f"{count} handed over before, but of the last day {were} refused: see {folders}"
+    return f"{count} alerted before, of which {were} refused within the last day: see {folders}"
 
 
 def _age(path: Path) -> float:
@@ -43,58 +44,73 @@ def _age(path: Path) -> float:
         return _LATELY
 
 
-_PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not answer
-_PAST = 10  # runs of a check that its alert shows
-_SUPPRESSED = {
-    Action.MUTE: "{} in maintenance",
-    Action.WAIT: "{} not yet failing often enough in a row",
-    Action.RECOVERING: "{} recovering, not yet passing often enough in a row",
+_PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not respond
+_MOST_EARLIER = 10  # results of a check that its alert shows
+_NOT_SENT = {
+    Action.MUTED: "{} in maintenance",
+    Action.DEFERRED: "{} below failure_threshold",
+    Action.RECOVERING: "{} recovering, below success_threshold",
 }
 
 
-class Telling:
-    """Without outlets nothing is decided nor remembered."""
+class Dispatcher:
+    """Hands alerts to the channels. Without channels nothing is decided or stored."""
 
-    def __init__(self, run: "Run", outlets: "Sequence[Outlet]" = (), errands: "Sequence[Errand]" = ()) -> None:
-        self.outlets, self._errands = outlets, [*outlets, *errands]
-        self._run, self._settings = run, run.configuration.settings
-        self._file = StateFile(run.directory)
-        self._rounds: list[Round] = []
-        self._in_memory: dict[str, list[tuple[Outlet, SpoolEntry]]] = {}  # id of an alert → its copies
+    def __init__(self, inputs: "AlertInputs", connections: "Connections", on_error: "OnError") -> None:
+        self.channels: Sequence[Channel] = connections.channels
+        self._tasks = [*connections.channels, *connections.tasks]
+        self._inputs, self._on_error = inputs, on_error
+        self._file = StateFile(inputs.directory)
+        self._rounds: list[AlertRound] = []
+        self._in_memory: dict[str, list[tuple[Channel, SpoolEntry]]] = {}  # id of an alert → its copies
 
     def begin(self) -> None:
-        for errand in self._errands:
-            errand.begin()
+        for task in self._tasks:
+            task.begin()
 
-    def tell(self, results: Iterable[Result]) -> None:
-        """Hand what is due to the outlets, and remember it: in this order, since twice is better than never."""
-        if not self.outlets:
+    def dispatch(self, results: Iterable[Result], pasts: "Iterable[Past]" = ()) -> None:
+        """Put due alerts into the spools, then store them as sent: in this order, since twice is better than never."""
+        if not self.channels:
             return
         now, reading = datetime.now(UTC), self._read()
-        decided = self._alerting(reading.state, now).decide(results)
-        waiting = self._hand_over(decided)
-        if decided.changed or not reading.is_whole:
-            self._remember(*decided.remembered(waiting), now, decided.recovered)
+        alerts = self._inputs.settings.alerts
+        limits = AlertLimits(alerts.max_per_run, alerts.max_per_day)
+        decided = Decider(limits, self._inputs.host, reading.state, now, self._earlier(pasts)).decide(results)
+        waiting = self._put(decided)
+        if decided.changes or not reading.is_whole:
+            self._store(*decided.to_store(waiting), now, decided.to_resolve)
         self._rounds.append(decided)
 
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within SECONDS_AT_END; the rest waits for the next run."""
         ends_at = time.monotonic() + SECONDS_AT_END
         started = []
-        for errand in self._errands:
-            if thread := threads.start(errand.end, exitstatus, ends_at, name="healthchecks-deliver"):
+        for task in self._tasks:
+            if thread := threads.start(task.end, exitstatus, ends_at, name="healthchecks-deliver"):
                 started.append(thread)
             else:
-                errand.end(exitstatus, ends_at)
+                task.end(exitstatus, ends_at)
         for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
-        self._remember_what_left()
+        self._store_sent_from_memory()
 
     def summary(self) -> list[str]:
-        """A line for each errand that has something to say, and one of what was not told."""
-        lines = [line for errand in self._errands if (line := errand.summary())]
-        suppressed = ", ".join(self._suppressed())
-        return [*lines, f"alerts not sent: {suppressed}"] if suppressed else lines
+        """Return a line for each channel and task that has something to say, and one of alerts not sent."""
+        lines = [line for task in self._tasks if (line := task.summary())]
+        not_sent = ", ".join(self._not_sent())
+        return [*lines, f"alerts not sent: {not_sent}"] if not_sent else lines
+
+    def _earlier(self, pasts: "Iterable[Past]") -> EarlierResults:
+        """Return what each alert shows of its check's earlier runs, without this one."""
+        started = int(self._inputs.started.timestamp())
+        return {
+            each.key: [
+                EarlierResult(point.moment, point.status, point.seconds)
+                for point in each.recent
+                if point.time < started
+            ][: -_MOST_EARLIER - 1 : -1]
+            for each in pasts
+        }
 
     def _read(self) -> Reading:
         try:
@@ -102,58 +118,50 @@ class Telling:
         except TimeoutError as error:
             reading = Reading(None, f"{NAME}: {error}", is_whole=False)
         if reading.error:
-            then = "" if reading.state else "; all that fails is alerted"
-            self._run.trouble("alerts", f"what was alerted cannot be read: {reading.error}{then}")
+            then = "" if reading.state else "; every failure is alerted"
+            self._on_error(f"the state of the alerts cannot be read: {reading.error}{then}")
         return reading
 
-    def _alerting(self, state: AlertState | None, now: datetime) -> Alerting:
-        limits = Limits(self._settings.alerts.max_per_run, self._settings.alerts.max_per_day)
-        return Alerting(limits, self._run.host, state, now, self._pasts())
-
-    def _pasts(self) -> dict[tuple[str, str], list[Past]]:
-        started = int(self._run.started.timestamp())
-        return {
-            each.key: [
-                Past(point.moment, point.status, point.seconds) for point in each.recent if point.time < started
-            ][: -_PAST - 1 : -1]
-            for each in (self._run.memory.pasts if self._run.memory else ())
-        }
-
-    def _hand_over(self, decided: Round) -> list[str]:
-        """Give back the ids of those that no outlet could write to its spool: they may yet be sent from memory."""
+    def _put(self, decided: AlertRound) -> list[str]:
+        """Return the ids of alerts that no channel could write to its spool: they may yet be sent from memory."""
         waiting = []
         for alert in decided.alerts:
-            copies = [(outlet, outlet.put(alert)) for outlet in self.outlets]
+            copies = [(channel, channel.put(alert)) for channel in self.channels]
             if not any(copy and copy.content is None for _, copy in copies):
-                self._in_memory[alert.id] = [(outlet, copy) for outlet, copy in copies if copy]
+                self._in_memory[alert.id] = [(channel, copy) for channel, copy in copies if copy]
                 waiting.append(alert.id)
         return waiting
 
-    def _remember_what_left(self) -> None:
-        """Of what could not be written, what was sent from memory: the rest is due again in the next run."""
+    def _store_sent_from_memory(self) -> None:
+        """Store as sent what was sent from memory; the rest of it is due again in the next run."""
         left = {event for event, copies in self._in_memory.items() if any(each.has_sent(copy) for each, copy in copies)}
         for decided in self._rounds:
             if sent := [alert.key for alert in decided.alerts if alert.id in left]:
-                keys = {key for event in left for key in decided.unsent.get(event, ())}
-                self._remember({key: decided.changed[key] for key in keys}, sent, datetime.now(UTC), {})
+                keys = {key for event in left for key in decided.if_lost.get(event, ())}
+                self._store({key: decided.changes[key] for key in keys}, sent, datetime.now(UTC), {})
 
-    def _remember(
-        self, changed: Mapping[Key, Memory | None], sent: Sequence[Key], now: datetime, recovered: Mapping[str, float]
+    def _store(
+        self,
+        changes: Mapping[Key, Incident | None],
+        sent: Sequence[Key],
+        now: datetime,
+        to_resolve: Mapping[str, float],
     ) -> None:
         def change(state: AlertState) -> None:
-            state.resolutions |= recovered if self._settings.sentry.token else {}
-            state.change(changed, sent, now.timestamp())
+            state.resolutions |= to_resolve if self._inputs.settings.sentry.token else {}
+            state.change(changes, sent, now.timestamp())
 
         try:
             bounded(partial(self._file.change, change), _PATIENCE)
         except OSError as error:
-            self._run.trouble("alerts", f"what was alerted cannot be kept, so it is alerted again: {error}")
+            self._on_error(f"the state of the alerts cannot be stored, so the next run repeats alerts: {error}")
 
-    def _suppressed(self) -> Iterator[str]:
-        if count := sum(each.told.actions[Action.QUIET] for each in self._rounds):
-            yield handed_over_before(count, self._run.directory)
-        for action, text in _SUPPRESSED.items():
-            if count := sum(each.told.actions[action] for each in self._rounds):
+    def _not_sent(self) -> Iterator[str]:
+        actions: Counter[Action] = sum((each.actions for each in self._rounds), Counter())
+        if count := actions[Action.SUPPRESSED]:
+            yield sent_before(count, self._inputs.directory)
+        for action, text in _NOT_SENT.items():
+            if count := actions[action]:
                 yield text.format(count)
-        if count := sum(each.told.kept_back for each in self._rounds):
-            yield f"{count} kept back by the limit of the day"
+        if count := sum(each.over_daily_limit for each in self._rounds):
+            yield f"{count} over the daily limit (max_per_day)"

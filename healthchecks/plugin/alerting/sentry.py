@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.alerting.alert import Alert, Past
+from healthchecks.plugin.alerting.alert import Alert, EarlierResult
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import StateFile
@@ -33,7 +33,7 @@ _BREADCRUMBS = 50
 
 
 def event(alert: Alert) -> dict[str, Any]:
-    """Sentry's event for this alert.
+    """Return Sentry's event for this alert.
 
     Its form is that of https://develop.sentry.dev/sdk/data-model/event-payloads/.
     """
@@ -63,7 +63,7 @@ def event(alert: Alert) -> dict[str, Any]:
 
 
 def attachments(alert: Alert) -> Sequence[Attachment]:
-    """With the first event only: they say the same the next time, and are large."""
+    """Return the attachments of a first event; later ones have none, since they are large and say the same."""
     return alert.result.attachments if alert.result and alert.action is Action.ALERT and not alert.key[2] else ()
 
 
@@ -80,13 +80,13 @@ def _history(alert: Alert) -> dict[str, Any]:
     return {
         "failing since": iso(alert.since),
         "failures in a row": alert.failures,
-        "not told since the last event": alert.suppressed,
-        "last runs": [_past(each) for each in alert.past],
+        "not sent since the last event": alert.suppressed,
+        "last runs": [_earlier(each) for each in alert.earlier],
     }
 
 
-def _past(past: Past) -> str:
-    return f"{iso(past.time)} {past.status} {past.seconds:.3g} s"
+def _earlier(result: EarlierResult) -> str:
+    return f"{iso(result.time)} {result.status} {result.seconds:.3g} s"
 
 
 def _log(result: Result | None) -> list[LogLine]:
@@ -103,7 +103,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True)
 class Resolver:
-    """`[sentry] token`, `organization` and perhaps `project`, which asks for fewer rights."""
+    """Resolves issues by `[sentry] token`, `organization` and, so that fewer rights are needed, `project`."""
 
     url: str
     token: Secret
@@ -111,7 +111,7 @@ class Resolver:
     project: str = ""
 
     def resolve(self, event: str, timeout: float) -> bool:
-        """Whether there was such an event. Raises requests.RequestException; `timeout` in seconds, for each request."""
+        """Return whether the event exists. Raise requests.RequestException; `timeout`: seconds for each request."""
         import requests
 
         with requests.Session() as session:
@@ -144,11 +144,11 @@ HOST = "{host}"
 
 LONGEST = 50  # characters; Sentry's own limit
 
-_DIGEST = 6  # characters that tell apart two long names of hosts that begin alike
+_DIGEST = 6  # characters that distinguish two long names of hosts that begin alike
 
 
 def monitor_slug(monitor: str, host: str) -> str:
-    """Return the monitor's slug, in which `{host}` is the name of this host, in what a slug may hold."""
+    """Return the monitor's slug, `{host}` replaced by this host's name in the characters that a slug may hold."""
     if HOST not in monitor:
         return monitor
     name = re.sub(r"[^a-z0-9_]+", "-", host.lower()).strip("-") or "host"
@@ -160,7 +160,7 @@ def monitor_slug(monitor: str, host: str) -> str:
     return f"host-{slug}"[:LONGEST] if slug.isdecimal() else slug  # Sentry takes none of digits only
 
 
-_WEEK = 7 * 86400.0  # seconds after which an event that Sentry does not know will not come any more
+_WEEK = 7 * 86400.0  # seconds after which an event that Sentry does not know will not arrive any more
 
 _MINUTE = 60
 
@@ -168,7 +168,7 @@ _SUITE_RAN = (0, 1)  # pytest's statuses: whatever the checks say
 
 
 class CheckIn:
-    """Tells Sentry's cron monitor that the run began, and how it ended; Sentry's tally tells if that went wrong."""
+    """Reports the start and the end of the run to Sentry's cron monitor; Sentry's tally has the failures."""
 
     def __init__(self, sentry: "Sentry", settings: "MonitorSettings") -> None:
         self._sentry, self._settings = sentry, settings
@@ -196,14 +196,14 @@ class CheckIn:
 
 
 class Resolutions:
-    """Resolves the issues of checks that are well again; what cannot be done now is tried by the next run."""
+    """Resolves the issues of checks that recovered; the next run tries again what fails now."""
 
     def __init__(self, resolver: "Resolver", directory: "Path") -> None:
         self._resolver, self._file = resolver, StateFile(directory)
         self._error = ""
 
     def begin(self) -> None:
-        """Nothing to do yet."""
+        """Do nothing: issues are resolved at the end."""
 
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - nothing depends on it
         state = self._file.read().state
@@ -211,9 +211,9 @@ class Resolutions:
         done = [event for event, since in waiting if self._is_done(event, since, ends_at)]
         try:
             if done:
-                self._file.change(partial(_forget, events=done))
+                self._file.change(partial(_drop, events=done))
         except OSError as error:
-            self._error = f"issues are not resolved: {error}"
+            self._error = f"Sentry issues not resolved: {error}"
 
     def summary(self) -> str:
         return self._error
@@ -224,10 +224,10 @@ class Resolutions:
         try:
             return self._resolver.resolve(event, rest) or time.time() - since > _WEEK
         except (OSError, ValueError) as error:  # requests' own are OSErrors
-            self._error = scrub(f"issues are not resolved: {error}")
+            self._error = scrub(f"Sentry issues not resolved: {error}")
             return False
 
 
-def _forget(state: AlertState, events: list[str]) -> None:
+def _drop(state: AlertState, events: list[str]) -> None:
     for event in events:
         state.resolutions.pop(event, None)

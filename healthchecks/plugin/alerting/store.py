@@ -1,4 +1,4 @@
-"""The file of what was alerted, apart from the history, and what an older history knew of it."""
+"""The file of what was alerted, apart from the history, and its migration from an older history."""
 
 import contextlib
 import errno
@@ -21,12 +21,12 @@ from healthchecks.plugin.history.database import connect_unchanged
 from servermonitoring.files import read_regular, write_whole
 
 _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kinds, suppressed, event"
-_FIELDS = ("since", "episode", "failures", "told", "reminders", "kinds", "suppressed", "event")
+_FIELDS = ("since", "episode", "failures", "alerted_at", "reminders", "kinds", "suppressed", "event")
 _MOST = 10_000  # rows of a table
 
 
 def from_history(directory: Path) -> AlertState:
-    """A new state with what the history knows: nothing, where it cannot be read, of which the history tells itself."""
+    """Return a new state with what an older history holds; an empty one if that cannot be read."""
     try:
         with closing(connect_unchanged(directory / HISTORY)) as database:
             if _has_tables(database):
@@ -42,58 +42,58 @@ def _has_tables(database: sqlite3.Connection) -> bool:
 
 
 def _content(database: sqlite3.Connection) -> dict[str, Any]:
-    memories = database.execute(f"SELECT {_COLUMNS} FROM alerts LIMIT {_MOST}")  # noqa: S608 - our own names
-    sent = "SELECT time, name, target, topic FROM alerts_sent ORDER BY time DESC LIMIT ?"
+    incidents = database.execute(f"SELECT {_COLUMNS} FROM alerts LIMIT {_MOST}")  # noqa: S608 - our own names
+    events = "SELECT time, name, target, topic FROM alerts_sent ORDER BY time DESC LIMIT ?"
     return {
         "id": AlertState().id,
         "saves": 0,
-        "memories": [_memory(row) for row in memories],
-        "sent": database.execute(sent, (_MOST,)).fetchall()[::-1],
+        "incidents": [_incident(row) for row in incidents],
+        "events": database.execute(events, (_MOST,)).fetchall()[::-1],
         "resolutions": dict(database.execute("SELECT event, since FROM resolutions")),
     }
 
 
-def _memory(row: tuple[Any, ...]) -> dict[str, Any]:
-    memory = dict(zip(_FIELDS, row[3:], strict=True))
-    seen = memory["since"] if memory["told"] is None else memory["told"]
+def _incident(row: tuple[Any, ...]) -> dict[str, Any]:
+    incident = dict(zip(_FIELDS, row[3:], strict=True))
+    alerted_at = incident["alerted_at"]
     return {
         "key": row[:3],
-        "seen": seen,
-        **memory,
-        "kinds": [each[:LONGEST_KIND] for each in json.loads(memory["kinds"])],
+        "last_seen": incident["since"] if alerted_at is None else alerted_at,
+        **incident,
+        "kinds": [each[:LONGEST_KIND] for each in json.loads(incident["kinds"])],
     }
 
 
 NAME, OLDER = "alerts.json", "alerts.old.json"
-_COMING = "alerts.new.json"  # the next one, until it is whole
+_NEXT = "alerts.new.json"  # until it is complete
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_WAIT = 2.0  # seconds for another run that is writing: one of reports may be alive beside one of checks
-_LOOK_AGAIN = 0.02  # seconds
+_WAIT = 2.0  # seconds for another run that is writing: runs of reports and of checks may overlap
+_POLL = 0.02  # seconds
 _ROOM = 32_768  # bytes of spaces at the end: what fails while the disk is full has to find a place
 _BLOCK = 512  # bytes, of st_blocks
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found."""
+    """The state and what is wrong with its files."""
 
     state: AlertState | None
-    """None if it cannot be read, so that nothing is known."""
+    """None if it cannot be read."""
     error: str = ""
-    """What is wrong, in words."""
+    """What is wrong; empty if nothing is."""
     is_whole: bool = True
-    """Whether the newer file is there and in order."""
+    """Whether the newer file exists and is intact."""
 
 
 class StateFile:
-    """In the state directory."""
+    """alerts.json in the state directory, and the copy before it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._newer, self._older, self._coming = (directory / name for name in (NAME, OLDER, _COMING))
+        self._newer, self._older, self._next = (directory / name for name in (NAME, OLDER, _NEXT))
 
     def read(self) -> Reading:
-        """Raise nothing: whatever is wrong with a file means that it cannot be read."""
+        """Return the newest state that can be read. Raise nothing: whatever is wrong is the reading's error."""
         (newer, why), (older, why_older) = _read(self._newer), _read(self._older)
         if newer:
             is_later = older and older.id == newer.id and older.saves > newer.saves
@@ -106,7 +106,7 @@ class StateFile:
         return Reading(from_history(self._directory), is_whole=False)
 
     def begin(self) -> Reading:
-        """Read it, made where there is none: a run that is killed and repeated must find the same names in it."""
+        """Read the file, create it first if there is none: a killed run that is repeated must find the same names."""
         reading = self.read()
         if reading.is_whole or reading.error:
             return reading
@@ -117,47 +117,47 @@ class StateFile:
         return self.read()
 
     def change(self, change: Callable[[AlertState], None]) -> None:
-        """Change what is there now, whole or not at all. Raise OSError."""
+        """Change the state in the file, completely or not at all. Raise OSError."""
         with self._locked():
             reading = self.read()
             state = reading.state or AlertState()
             change(state)
             state.saves += 1
-            for path in (self._newer, self._older, self._coming):
-                _move_directory(path)
+            for path in (self._newer, self._older, self._next):
+                _move_aside(path)
             content = encoded(state).encode()
             self._write(content.ljust(len(content) + _ROOM), is_whole=reading.is_whole)
 
     def _write(self, content: bytes, *, is_whole: bool) -> None:
         try:
-            write_whole(self._coming, content)
+            write_whole(self._next, content)
         except OSError as error:
             if is_whole and error.errno in _FULL and _overwrite(self._older, content.rstrip()):
                 return
             raise
         if is_whole:
             self._newer.replace(self._older)
-        self._coming.replace(self._newer)
+        self._next.replace(self._newer)
         if not self._older.exists():
             write_whole(self._older, content)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Raise TimeoutError if another run holds the lock for too long."""
+        """Hold the lock. Raise TimeoutError if another run holds it for too long."""
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             end = time.monotonic() + _WAIT
             while not _has_lock(descriptor):
                 if time.monotonic() > end:
                     raise TimeoutError(f"another run has been writing for {_WAIT:g} s")
-                time.sleep(_LOOK_AGAIN)
+                time.sleep(_POLL)
             yield
         finally:
             os.close(descriptor)
 
 
 def _overwrite(path: Path, content: bytes) -> bool:
-    """Write where this file has its place on the disk already; False if that is too small. Raise OSError."""
+    """Write into the blocks that this file has on the disk; return False if they are too few. Raise OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         status = os.fstat(descriptor)
@@ -170,8 +170,8 @@ def _overwrite(path: Path, content: bytes) -> bool:
     return True
 
 
-def _move_directory(path: Path) -> None:
-    """Out of the way: unlike all else, it cannot be replaced by a file."""
+def _move_aside(path: Path) -> None:
+    """Rename a directory: unlike all else, it cannot be replaced by a file."""
     if path.is_dir() and not path.is_symlink():
         path.rename(path.with_name(f"alerts-damaged-{time.time_ns()}"))
 
@@ -185,7 +185,7 @@ def _has_lock(descriptor: int) -> bool:
 
 
 def _read(path: Path) -> tuple[AlertState | None, str]:
-    """What is in it; None and no word if there is no such file."""
+    """Return the state, or what is wrong; neither if there is no such file."""
     try:
         return decoded(read_regular(path, MOST_BYTES)), ""
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the webhook is told: an alert as one JSON document, for those without Sentry."""
+"""An alert as one JSON document, for the webhook."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from servermonitoring.values import iso
 
 
 def document(alert: Alert) -> dict[str, Any]:
-    """As docs/alerts.md shows it; keys are added, never renamed."""
+    """Return the document that docs/alerts.md shows; keys are added, never renamed."""
     check, target, topic = alert.key
     result = alert.result
     status = "logged" if topic else str(result.status) if result else "failed"

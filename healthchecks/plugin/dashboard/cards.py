@@ -154,8 +154,8 @@ def _past_fields(past: Past | None) -> dict[str, Any]:
     percentages, known = [], 0
     for name, days in named:
         uptime = past.uptimes[days]  # a longer period without more runs says nothing
-        percentages.append((name, format_uptime(uptime) if uptime.judged > known else "no data"))
-        known = uptime.judged
+        percentages.append((name, format_uptime(uptime) if uptime.total > known else "no data"))
+        known = uptime.total
     return {"recent": past.recent, "usual": past.usual, "uptimes": percentages}
 
 
@@ -167,4 +167,4 @@ def format_uptime(uptime: Uptime) -> str:
     if share == 1:
         return "100 %"
     digits = 2 if share > _FINE else 1
-    return f"{uptime.well * 100 * 10**digits // uptime.judged / 10**digits:.{digits}f} %"
+    return f"{uptime.passed * 100 * 10**digits // uptime.total / 10**digits:.{digits}f} %"

@@ -1,8 +1,8 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
-from healthchecks.plugin.history.database import NAME, Unusable, connect_beside, is_damaged, look
+from healthchecks.plugin.history.database import NAME, UnusableError, check_readable, connect_beside, is_damaged
 from healthchecks.plugin.history.models import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime, run_name
-from healthchecks.plugin.history.recorder import Memory, keep, remember
+from healthchecks.plugin.history.recorder import Memory, postpone, record
 from healthchecks.plugin.history.repair import renew
 from healthchecks.plugin.history.store import NAMES, WELL, History, opened
 
@@ -18,14 +18,14 @@ __all__ = [
     "Past",
     "Point",
     "RunRecord",
-    "Unusable",
+    "UnusableError",
     "Uptime",
+    "check_readable",
     "connect_beside",
     "is_damaged",
-    "keep",
-    "look",
     "opened",
-    "remember",
+    "postpone",
+    "record",
     "renew",
     "run_name",
 ]

@@ -1,4 +1,4 @@
-"""Runs that could not be stored wait in the state directory, one file each, until the history can be written again."""
+"""The backlog: runs that could not be stored, one file each, until the history can be written again."""
 
 import contextlib
 import errno
@@ -21,11 +21,11 @@ _TEXTS = ("check", "target", "label", "message", "host", "group")
 _LARGEST = 50_000_000  # bytes of one file that is read
 _NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _NO_FILE = (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO)  # but a device, a pipe, a huge one …
-_UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are kept for a person to look at
+_UNREADABLE, _MOST_UNREADABLE = ".unreadable", 100  # files that are left for a person to read
 
 
-def keep(directory: Path, run: FinishedRun) -> None:
-    """Raises OSError where this cannot be kept either."""
+def add(directory: Path, run: FinishedRun) -> None:
+    """Write a run into the backlog, and drop the oldest beyond the limit. Raise OSError."""
     folder = private_directory(directory / DIRECTORY)
     remove_abandoned(folder)
     document = {
@@ -38,30 +38,30 @@ def keep(directory: Path, run: FinishedRun) -> None:
 
 
 def store_all(directory: Path, history: History) -> tuple[int, int]:
-    """Store what waits, oldest first, each once; give back how many, and how many never can be.
+    """Store the backlog, oldest first, each run once; return how many were stored, and how many never can be.
 
     A file is removed when its run is stored; a process that is killed in between leaves it, and the history
-    knows the run's name. A file that is not what `keep` wrote, or holds what no column takes, is renamed for a person
-    to look at, so that it keeps no later one waiting. Raises sqlite3.Error, OSError.
+    knows the run's name. A file that is not what `add` wrote, or has values that no column takes, is renamed for a
+    person to read, so that it delays no later one. Raise sqlite3.Error, OSError.
     """
-    stored = odd = 0
+    stored = refused = 0
     remove_abandoned(directory / DIRECTORY)
     for path in sorted((directory / DIRECTORY).glob("*.json")):
         try:
             stored += history.add(_run(path))
         except OSError as error:
             if error.errno not in _NO_FILE:
-                continue  # another time: such as when no more files can be opened
-            odd += _put_aside(path)
+                continue  # a later run tries again: such as when no more files can be opened
+            refused += _rename(path)
         except (*_NOT_A_RUN, sqlite3.IntegrityError):
-            odd += _put_aside(path)
+            refused += _rename(path)
         else:
             path.unlink(missing_ok=True)
-    return stored, odd
+    return stored, refused
 
 
-def _put_aside(path: Path) -> int:
-    """Rename one file, and give back that it was one."""
+def _rename(path: Path) -> int:
+    """Rename one file for a person to read; return 1."""
     with contextlib.suppress(OSError):
         path.rename(path.with_suffix(_UNREADABLE))
     for old in sorted(path.parent.glob(f"*{_UNREADABLE}"))[:-_MOST_UNREADABLE]:
@@ -71,7 +71,7 @@ def _put_aside(path: Path) -> int:
 
 
 def _run(path: Path) -> FinishedRun:
-    """Raises what a file raises that is not as `keep` wrote it."""
+    """Return the run in a file. Raise whatever a file raises that is not as `add` wrote it."""
     document = json.loads(read_regular(path, _LARGEST))
     return FinishedRun(
         results=[_result(each) for each in document["results"]],
@@ -91,5 +91,5 @@ def _document(result: Result) -> dict[str, Any]:
 def _result(document: dict[str, Any]) -> Result:
     status, started = Status(document.pop("status")), datetime.fromisoformat(document.pop("started"))
     if not all(isinstance(document[name], str) for name in _TEXTS):
-        raise TypeError("a result has a text that is none")
+        raise TypeError("a text of a result is no text")
     return Result(**document, status=status, started=started)

@@ -1,4 +1,4 @@
-"""The file itself: opened, brought to the present schema, looked through now and then."""
+"""The SQLite file: opening, schema, integrity check."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from servermonitoring.files import read_regular
 
 NAME = "history.sqlite"
 VERSION = 2
-_CHECK_EVERY = 86400  # seconds between two looks through the whole file
+_CHECK_EVERY = 86400  # seconds between two integrity checks
 _WAIT = 1  # seconds for another process that is writing
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)  # by a damaged index
@@ -52,29 +52,29 @@ WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDE
 _KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # of status codes
 
 
-class Unusable(sqlite3.Error):
+class UnusableError(sqlite3.Error):
     """A history that cannot be used, and why."""
 
 
-class Damaged(sqlite3.DatabaseError):
-    """A history that holds what nobody stored."""
+class DamagedError(sqlite3.DatabaseError):
+    """A history with values that no run stored."""
 
 
-def look(path: Path) -> None:
-    """Read its beginning, as an SQLite file or not: with a limit of time, this tells a disk that does not answer."""
+def check_readable(path: Path) -> None:
+    """Read the start of the file, whatever it is: under a timeout, this detects a disk that does not respond."""
     with contextlib.suppress(OSError, ValueError):
         read_regular(path, 1, part="start")
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """For reading and writing, in the present schema. Raises OSError, sqlite3.Error."""
+    """Open the history to read and write, in the current schema. Raise OSError, sqlite3.Error."""
     database = connect_beside(path)
     try:
-        _refuse_others(database)
+        _refuse_foreign(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        _bring_up(database)
-        _look_through(database)
+        _migrate(database)
+        _check_integrity(database)
     except BaseException:
         database.close()
         raise
@@ -82,59 +82,67 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_beside(path: Path) -> sqlite3.Connection:
-    """For tables of one's own in the same file. Raises OSError, sqlite3.Error."""
-    _refuse_what_is_no_file(path)
+    """Open the file for other tables in it. Raise OSError, sqlite3.Error."""
+    _refuse_irregular(path)
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
     return sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
 
 
 def connect_unchanged(path: Path) -> sqlite3.Connection:
-    """For reading only, whatever is in it. Raises OSError, sqlite3.Error."""
+    """Open the file to read, whatever its content. Raise OSError, sqlite3.Error."""
     return _connect_to_read(path, "mode=ro")
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Even on a read-only file system, where write-ahead logging cannot be read. Raises OSError, sqlite3.Error."""
+    """Open the history to read, also on a read-only file system, without its write-ahead log.
+
+    Raise OSError, sqlite3.Error.
+    """
     database = _connect_to_read(path, "mode=ro&immutable=1")
     if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         database.close()
-        raise Unusable("it is of another version, and cannot be written")
+        raise UnusableError("it has another version and cannot be written")
     return database
 
 
 def _connect_to_read(path: Path, options: str) -> sqlite3.Connection:
-    _refuse_what_is_no_file(path)
+    _refuse_irregular(path)
     return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=_WAIT, check_same_thread=False)
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
-    """SQLite would wait for the other end of a FIFO, and for a device."""
+def _refuse_irregular(path: Path) -> None:
+    """Raise UnusableError for a FIFO or a device, for which SQLite would wait."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise Unusable("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+        raise UnusableError("it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file")
 
 
 def is_damaged(error: sqlite3.Error | ValueError) -> bool:
-    """Whether it tells of a file that is not as it was written, and not of one that is locked, full or foreign."""
+    """Return whether the error means a damaged file, not one that is locked, full or foreign."""
     code = getattr(error, "sqlite_errorcode", 0)
-    in_words = any(each in str(error) for each in _DAMAGED_SCHEMA)
-    return isinstance(error, (Damaged, UnicodeDecodeError)) or (code & 0xFF) in _DAMAGED or code in _DOUBLED or in_words
+    has_other_schema = any(each in str(error) for each in _DAMAGED_SCHEMA)
+    return (
+        isinstance(error, (DamagedError, UnicodeDecodeError))
+        or (code & 0xFF) in _DAMAGED
+        or code in _DOUBLED
+        or has_other_schema
+    )
 
 
-def _refuse_others(database: sqlite3.Connection) -> None:
-    """Before anything in it is changed."""
+def _refuse_foreign(database: sqlite3.Connection) -> None:
+    """Raise UnusableError before anything in the file of another program or a newer version is changed."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise Unusable(f"it was made by a newer version ({version}) of servermonitoring")
+        raise UnusableError(f"it was made by a newer version ({version}) of servermonitoring")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and not tables & _TABLES and not tables <= _BESIDE:
-        raise Unusable("it is the database of another program")
+        raise UnusableError("it is the database of another program")
 
 
-def _bring_up(database: sqlite3.Connection) -> None:
+def _migrate(database: sqlite3.Connection) -> None:
     if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
     with database:
@@ -149,19 +157,19 @@ def _bring_up(database: sqlite3.Connection) -> None:
 
 
 def recount(database: sqlite3.Connection) -> None:
-    """Set since when each check is as it is from its results, of which there may be many: not for every run."""
+    """Set the streak of each check from its results, of which there may be many: not for every run."""
     for kind, mine in _KINDS.items():
         others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
         database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
 
 
-def _look_through(database: sqlite3.Connection) -> None:
+def _check_integrity(database: sqlite3.Connection) -> None:
     """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
-    row = database.execute("SELECT value FROM facts WHERE name = 'looked through'").fetchone()
+    row = database.execute("SELECT value FROM facts WHERE name = 'integrity checked'").fetchone()
     if row and abs(time.time() - row[0]) < _CHECK_EVERY:
         return
-    trouble = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if trouble != "ok":
-        raise Damaged(trouble)
+    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise DamagedError(found)
     with database:
-        database.execute("INSERT OR REPLACE INTO facts VALUES ('looked through', ?)", (time.time(),))
+        database.execute("INSERT OR REPLACE INTO facts VALUES ('integrity checked', ?)", (time.time(),))

@@ -1,4 +1,4 @@
-"""`--monitoring-export FILE`: all results of the history, for spreadsheets and programs."""
+"""`--monitoring-export FILE`: all results of the history as CSV or JSON lines."""
 
 import csv
 import io
@@ -26,13 +26,13 @@ ORDER BY results.time, check_id
 
 
 def export(directory: Path, target: Path) -> int:
-    """Write every result as a line of CSV or JSON, by the file's suffix; give back how many.
+    """Write every result as a line of CSV or JSON, by the file's suffix; return how many.
 
-    Raises ValueError for another suffix, OSError, sqlite3.Error. The file is a new one that
+    Raise ValueError for another suffix, OSError, sqlite3.Error. The file is a new one that
     takes the place of what has its name, for this user only (mode 0600): a link is replaced, never followed.
     """
     if target.suffix not in FORMATS:
-        raise ValueError(f"{target}: the name ends in neither {' nor '.join(FORMATS)}")
+        raise ValueError(f"{target}: the name must end in {' or '.join(FORMATS)}")
     if not (directory / database.NAME).exists():
         raise FileNotFoundError(f"there is no history yet: {directory / database.NAME}")
     remove_abandoned(target.parent)

@@ -1,4 +1,4 @@
-"""What goes into the history and what comes out of it."""
+"""What is stored in the history, and what is read from it."""
 
 import enum
 import os
@@ -12,7 +12,7 @@ from healthchecks.plugin.result import Result, Status
 
 
 class Kind(enum.StrEnum):
-    """What a result says of the service: changes of this are what people hear of."""
+    """What a result means for the service: a change of it is shown and alerted."""
 
     WELL = "well"
     FAILING = "failing"
@@ -26,21 +26,21 @@ _KINDS = {
 
 
 def kind_of(status: Status) -> Kind | None:
-    """None for a skipped check: it neither changes nor goes on with what was."""
+    """Return the kind; None for a skipped check, which changes nothing and continues nothing."""
     return _KINDS.get(status)
 
 
-PART = "part-"  # what the name of a run begins with that checked a part only
+PART = "part-"  # prefix of the name of a run that ran a part of the checks only
 
 
 def run_name(*, is_part: bool = False) -> str:
-    """Return a name unlike that of any other run, so that it is stored once whatever happens."""
+    """Return a unique name, by which a run is stored once whatever happens."""
     return f"{PART if is_part else ''}{os.getpid()}-{secrets.token_hex(8)}"
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run, as it goes into the history."""
+    """One run, as it is stored."""
 
     results: Sequence[Result]
     started: datetime
@@ -59,7 +59,7 @@ class Course:
 
 
 class Point(NamedTuple):
-    """One result of the past."""
+    """One earlier result."""
 
     time: int  # unix seconds, when its run began
     status: Status
@@ -73,35 +73,35 @@ class Point(NamedTuple):
 
 
 class Uptime(NamedTuple):
-    """Of the runs that judged a check, those that found it well. Maintenance, blocked and skipped do not count."""
+    """How many runs had a result of a check, and in how many it passed. Maintenance, blocked, skipped do not count."""
 
-    well: int
-    judged: int
+    passed: int
+    total: int
 
     @property
     def share(self) -> float | None:
-        """0 to 1; None where nothing was judged."""
-        return self.well / self.judged if self.judged else None
+        """0 to 1; None if there was no result."""
+        return self.passed / self.total if self.total else None
 
 
 class RunRecord(NamedTuple):
-    """One run of the past."""
+    """One earlier run."""
 
     time: int  # unix seconds
     seconds: float
     interrupted: bool
-    is_part: bool = False  # of the checks, chosen by hand
+    is_part: bool = False  # it ran a part of the checks
 
 
 class Change(NamedTuple):
-    """A check became something else."""
+    """A change of a check's kind, or of its maintenance."""
 
     time: int  # unix seconds
     kind: Kind | None  # None: only the maintenance began or ended
-    before: Kind | None  # None: it was never judged before
+    before: Kind | None  # None: it had no result before
     maintenance: bool
     message: str
-    lasted: int | None  # seconds until the next change; None: it is so now
+    lasted: int | None  # seconds until the next change; None: it lasts
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ class Past:
     target: str
     label: str
     group: str
-    reference: str  # as `needs` names it; empty for one that only version 0.1 stored
+    reference: str  # as in `needs`; empty for a check that only version 0.1 stored
     recent: Sequence[Point]  # the last ones, oldest first
     uptimes: Mapping[int, Uptime]  # by days
-    usual: tuple[float, float] | None  # seconds: where the middle eight tenths of the last days lie
+    usual: tuple[float, float] | None  # seconds: the range of the middle eight tenths of the last days
     interval: float | None  # seconds between two results, usually
     changes: Sequence[Change]  # of the last days, oldest first
     course: Course | None

@@ -1,6 +1,7 @@
-"""What the page shows of the past. Every question goes by a range of the primary key (check, time).
+"""Queries for the page. Each uses a range of the primary key (check, time).
 
-Raises sqlite3.Error; ValueError, TypeError, OverflowError and OSError for what no run stored: the file is damaged.
+They raise sqlite3.Error, and ValueError, TypeError, OverflowError or OSError for values that no run stored: the file
+is damaged.
 """
 
 import itertools
@@ -19,9 +20,9 @@ DAY = 86400
 BARS = 60
 UPTIME_DAYS = (1, 7, 30, 90)
 CHANGES_DAYS = 7
-GONE_DAYS = 8  # a check that did not run for so long has left the page: longer than a week, for weekly ones
-_DISTANCES = 20  # between the last results: what is usual is their median
-_ENOUGH = 20  # results, to say what is usual
+GONE_DAYS = 8  # without a run, after which a check leaves the page: longer than a week, for weekly checks
+_DISTANCES = 20  # between the last results: the usual interval is their median
+_ENOUGH = 20  # results for a usual range
 _POINTS = (
     "SELECT time, status, seconds, message, maintenance FROM results WHERE check_id = ? AND time > ? AND time <= ?"
 )
@@ -32,7 +33,7 @@ WHERE check_id = ? AND time > ? AND time <= ? AND status <= 3 AND NOT maintenanc
 
 
 def pasts(database: sqlite3.Connection, now: int) -> list[Past]:
-    """Of all checks that ran in the last days, up to `now`: what a clock that was ahead stored does not count yet."""
+    """Return all checks that ran in the last days, up to `now`: later times are from a clock that was ahead."""
     rows = database.execute(
         "SELECT id, name, target, label, heading, reference, kind, since, streak FROM checks"
         " WHERE seen > ? ORDER BY id",
@@ -42,7 +43,7 @@ def pasts(database: sqlite3.Connection, now: int) -> list[Past]:
 
 
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
-    """Of the last days, oldest first."""
+    """Return the runs of the last days, oldest first."""
     rows = database.execute(
         "SELECT time, seconds, interrupted, name FROM runs WHERE time > ? AND time <= ? ORDER BY time",
         (now - CHANGES_DAYS * DAY, now),
@@ -54,19 +55,19 @@ def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
 
 
 def uptimes(database: sqlite3.Connection, check: int, now: int) -> dict[int, Uptime]:
-    """Over each number of days; each result is counted once, and what is common to two of them added up."""
+    """Return the uptime over each number of days; each result is counted once, shorter times add up to longer ones."""
     found: dict[int, Uptime] = {}
-    total, end = Uptime(0, 0), now
+    sums, end = Uptime(0, 0), now
     for days in UPTIME_DAYS:
         start = now - days * DAY
-        judged, well = database.execute(_COUNT, (check, start, end)).fetchone()
-        total, end = Uptime(total.well + int(well), total.judged + judged), start
-        found[days] = total
+        count, passed = database.execute(_COUNT, (check, start, end)).fetchone()
+        sums, end = Uptime(sums.passed + int(passed), sums.total + count), start
+        found[days] = sums
     return found
 
 
 def changes_in(points: Iterable[Point]) -> list[Change]:
-    """What changed, oldest first: failures, recoveries, what was blocked, maintenance. Skipped ones change nothing."""
+    """Return the changes, oldest first: failures, recoveries, blocked checks, maintenance. A skipped one is none."""
     found: list[Change] = []
     before: Kind | None = None
     maintenance = False
@@ -83,7 +84,7 @@ def changes_in(points: Iterable[Point]) -> list[Change]:
 
 
 def interval_of(times: Sequence[int]) -> float | None:
-    """Seconds between two of them, usually; None for fewer than three."""
+    """Return the usual seconds between two results; None for fewer than three."""
     distances = sorted(after - before for before, after in itertools.pairwise(times[-_DISTANCES - 1 :]))
     return distances[len(distances) // 2] if len(distances) > 1 else None
 
@@ -117,7 +118,7 @@ def _finite(seconds: float) -> float:
 
 
 def usual(seconds: Sequence[float]) -> tuple[float, float] | None:
-    """Where the middle eight tenths lie; None for too few to say."""
+    """Return the range of the middle eight tenths; None for too few results."""
     if len(seconds) < _ENOUGH:
         return None
     ordered = sorted(seconds)
@@ -130,7 +131,7 @@ def _recent(database: sqlite3.Connection, check: int, now: int) -> list[Point]:
 
 
 def _turns(rows: Sequence[_Row]) -> Iterator[Point]:
-    """Those that differ from the one before: some of many thousands, of which points are made for these only."""
+    """Return the results that differ from the one before; of many thousands, only these are made points."""
     before = None
     for row in rows:
         if (row[1], row[4]) != before:
@@ -139,7 +140,7 @@ def _turns(rows: Sequence[_Row]) -> Iterator[Point]:
 
 
 def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:
-    """The last result before this moment: whether the first one after it is a change is told by it."""
+    """Return the last result before `start`, which decides whether the first one after it is a change."""
     rows = database.execute(f"{_POINTS} AND status < 5 ORDER BY time DESC LIMIT 1", (check, 0, start - 1))
     return [point(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The end of a run, as the history sees it: the run is stored or kept for later, and the past is looked up."""
+"""Stores a finished run, or puts it into the backlog, and queries the runs before it."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -13,85 +13,87 @@ from healthchecks.plugin.history.store import History, UnstorableError, opened
 
 @dataclass(frozen=True)
 class Memory:
-    """What the history said; empty where it could not be read."""
+    """What was read from the history; empty if it could not be read."""
 
     pasts: Sequence[Past] = ()
     runs: Sequence[RunRecord] = ()
     courses: Mapping[tuple[str, str], Course] = field(default_factory=dict)
     notices: Sequence[str] = ()
     """What people may want to know."""
-    troubles: Sequence[str] = ()
+    errors: Sequence[str] = ()
     """What went wrong."""
 
 
-def remember(directory: Path, days: int, run: FinishedRun) -> Memory:
-    """Store the run, then look back from it. What is wrong with the history is told and raises nothing."""
+def record(directory: Path, days: int, run: FinishedRun) -> Memory:
+    """Store the run, then query what was before it. An error of the history is in `errors`; none is raised."""
     try:
         return _store(directory, days, run)
     except (OSError, sqlite3.Error, ValueError) as error:
-        troubles = [f"history {directory / database.NAME}: {error}", keep(directory, run)]
-    return _read_only(directory, run, troubles)
+        errors = [f"history {directory / database.NAME}: {error}", postpone(directory, run)]
+    return _read_only(directory, run, errors)
 
 
-def keep(directory: Path, run: FinishedRun) -> str:
-    """Put a run that could not be stored where the next one finds it; say what came of it."""
+def postpone(directory: Path, run: FinishedRun) -> str:
+    """Put a run that could not be stored into the backlog; return a sentence that says so."""
     try:
-        backlog.keep(directory, run)
+        backlog.add(directory, run)
     except OSError as error:
-        return f"the results of this run are lost to the history: {error}"
-    return "the results of this run are kept, and stored when that is possible again"
+        return f"the results of this run will be missing from the history: {error}"
+    return f"the results of this run wait in {directory / backlog.DIRECTORY}, to be stored by a later run"
 
 
 def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
-    """A damaged file is put aside; if what was saved of it is damaged, too, so is the new one."""
+    """Store the run. A damaged file is renamed and replaced, twice if what was salvaged is damaged, too."""
     renew = partial(repair.renew, directory / database.NAME, without=run.name)
-    aside: list[str] = []
+    renamed: list[str] = []
     for salvage in (True, False):
         try:
-            return _into_opened(directory, days, run, aside)
+            return _into_opened(directory, days, run, renamed)
         except (sqlite3.Error, ValueError) as error:
             if not database.is_damaged(error):
                 raise
-        aside.append(str(renew(salvage=salvage)))
-    return _into_opened(directory, days, run, aside)
+        renamed.append(str(renew(salvage=salvage)))
+    return _into_opened(directory, days, run, renamed)
 
 
-def _into_opened(directory: Path, days: int, run: FinishedRun, aside: Sequence[str]) -> Memory:
+def _into_opened(directory: Path, days: int, run: FinishedRun, renamed: Sequence[str]) -> Memory:
     with opened(directory, days) as history:
         memory = _into(history, directory, run)
-    told = [f"the history was damaged: put aside as {' and '.join(aside)}, begun anew with what could be read of it"]
-    return replace(memory, troubles=[*memory.troubles, *(told if aside else [])])
+    if not renamed:
+        return memory
+    error = f"the history was damaged: renamed to {' and '.join(renamed)}; a new one has what could be read of it"
+    return replace(memory, errors=[*memory.errors, error])
 
 
 def _into(history: History, directory: Path, run: FinishedRun) -> Memory:
-    late, odd = backlog.store_all(directory, history)
-    troubles = (
-        [f"{odd} of the runs that had to wait cannot be stored: see {directory / backlog.DIRECTORY}"] if odd else []
-    )
+    late, refused = backlog.store_all(directory, history)
+    errors = []
+    if refused:
+        errors.append(f"{refused} of the runs that had to wait cannot be stored: see {directory / backlog.DIRECTORY}")
     try:
         history.add(run)
     except UnstorableError as error:
-        troubles.append(f"the results of this run cannot be stored: {error}")
+        errors.append(f"the results of this run cannot be stored: {error}")
     try:
-        memory = _look_back(history.connection, run, history.courses(run.results))
+        memory = _query(history.connection, run, history.courses(run.results))
     except (ValueError, TypeError, OverflowError, OSError) as error:  # of datetime.fromtimestamp
-        raise database.Damaged(f"it holds what nobody stored: {error}") from error
+        raise database.DamagedError(f"it has values that no run stored: {error}") from error
     notices = [f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else []
-    return replace(memory, notices=notices, troubles=troubles)
+    return replace(memory, notices=notices, errors=errors)
 
 
-def _read_only(directory: Path, run: FinishedRun, troubles: Sequence[str]) -> Memory:
-    """What was stored before can be shown all the same."""
+def _read_only(directory: Path, run: FinishedRun, errors: Sequence[str]) -> Memory:
+    """Query what was stored before, which can be shown all the same."""
     try:
         connection = database.connect_read_only(directory / database.NAME)
         try:
-            return replace(_look_back(connection, run, {}), troubles=troubles)
+            return replace(_query(connection, run, {}), errors=errors)
         finally:
             connection.close()
     except (OSError, sqlite3.Error, ValueError, TypeError, OverflowError):
-        return Memory(troubles=troubles)
+        return Memory(errors=errors)
 
 
-def _look_back(connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course]) -> Memory:
+def _query(connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course]) -> Memory:
     now = int(run.started.timestamp()) + 60  # a run may have been given the next free second
     return Memory(queries.pasts(connection, now), queries.runs(connection, now), courses)

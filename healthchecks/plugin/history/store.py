@@ -1,4 +1,4 @@
-"""One run goes in, whole or not at all; what alerts and page ask for comes out."""
+"""Stores runs, each completely or not at all, and reads streaks and recent results."""
 
 import contextlib
 import math
@@ -15,7 +15,7 @@ NAMES = tuple(Status)  # the status of each code; stored as their place here: ap
 WELL = tuple(code for code, status in enumerate(NAMES) if status.is_well)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
-_FORGOTTEN_AT_ONCE = 3  # runs: so a clock that is years ahead for a while cannot wipe out the history
+_MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
 _UPSERT = """
 INSERT INTO checks (name, target, label, heading, reference, seen, kind, since, streak)
 VALUES (:name, :target, :label, :heading, :reference, :time, :kind, iif(:kind IS NULL, NULL, :time), :kind IS NOT NULL)
@@ -33,22 +33,18 @@ class UnstorableError(ValueError):
 
 
 class History:
-    """Opened for one run. Raises sqlite3.Error and OSError from every method: the caller tells of it."""
+    """The history, open for one run. Every method may raise sqlite3.Error and OSError."""
 
     def __init__(self, directory: Path, days: int) -> None:
         self.path = directory / database.NAME
         self.days = days
         self.connection = database.connect(self.path)
-        """For tables of others in the same file, such as the state of the alerts."""
-
-    def store(self, results: Iterable[Result], started: datetime, seconds: float, *, interrupted: bool) -> None:
-        """Keep these results as a run."""
-        self.add(FinishedRun([*results], started, seconds, interrupted))
+        """For queries."""
 
     def add(self, run: FinishedRun) -> bool:
-        """Keep one run, and drop what is older than `days`; False for one that was stored before.
+        """Store one run, and drop what is older than `days`; return False for one that was stored before.
 
-        Raises UnstorableError, too.
+        Raise UnstorableError, too.
         """
         try:
             with self.connection:
@@ -73,23 +69,23 @@ class History:
             "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?, ?, ?, ?, ?, ?)",
             [self._row(each, moment) for each in run.results],
         )
-        self._forget(moment - int(timedelta(days=self.days).total_seconds()))
+        self._drop_old(moment - int(timedelta(days=self.days).total_seconds()))
         return True
 
     def course(self, key: tuple[str, str]) -> Course | None:
-        """Since when a check has been as it was last seen, in how many runs in a row; None if never judged."""
+        """Return since when, and in how many runs in a row, a check has its last kind; None if it had no result."""
         row = self.connection.execute(
             "SELECT since, streak, kind FROM checks WHERE name = ? AND target = ? AND kind IS NOT NULL", key
         ).fetchone()
         return Course(datetime.fromtimestamp(row[0], UTC), row[1], Kind(row[2])) if row else None
 
     def courses(self, results: Iterable[Result]) -> Mapping[tuple[str, str], Course]:
-        """The same for each of these checks; those that were skipped have none."""
-        judged = (each for each in results if each.status is not Status.SKIPPED)
-        return {each.key: course for each in judged if (course := self.course(each.key))}
+        """Return the same for each of these checks; those that were skipped have none."""
+        found = (each for each in results if each.status is not Status.SKIPPED)
+        return {each.key: course for each in found if (course := self.course(each.key))}
 
     def recent(self, key: tuple[str, str], count: int) -> list[Point]:
-        """The last results of a check, newest first; before `store` those before this run."""
+        """Return the last results of a check, newest first; before `add` those before this run."""
         rows = self.connection.execute(
             "SELECT time, status, seconds, message, maintenance FROM results"
             " WHERE check_id = (SELECT id FROM checks WHERE name = ? AND target = ?) ORDER BY time DESC LIMIT ?",
@@ -101,7 +97,7 @@ class History:
         self.connection.close()
 
     def _moment(self, started: datetime) -> int:
-        """The run's second; the next free one if another run began in it."""
+        """Return the run's second; the next free one if another run began in it."""
         moment = int(started.timestamp())
         while self.connection.execute("SELECT 1 FROM runs WHERE time = ?", (moment,)).fetchone():
             moment += 1
@@ -115,9 +111,9 @@ class History:
         check = int(self.connection.execute(_UPSERT, facts).fetchone()[0])
         return check, moment, _CODES[result.status], result.seconds, result.message, result.maintenance
 
-    def _forget(self, oldest: int) -> None:
+    def _drop_old(self, oldest: int) -> None:
         old = self.connection.execute(
-            "SELECT time FROM runs WHERE time < ? ORDER BY time LIMIT ?", (oldest, _FORGOTTEN_AT_ONCE)
+            "SELECT time FROM runs WHERE time < ? ORDER BY time LIMIT ?", (oldest, _MOST_DROPPED)
         ).fetchall()
         for moment in old:
             self.connection.execute(
@@ -132,9 +128,9 @@ class History:
 
 
 def point(time: int, status: int, seconds: float, message: str, maintenance: int) -> Point:
-    """From a row; a status that only a newer version knows is as good as none.
+    """Return the result in a row; a status that only a newer version knows becomes SKIPPED.
 
-    Raises ValueError and TypeError for what nobody stored: SQLite gives whatever a damaged page holds.
+    Raise ValueError and TypeError for values that no run stored: SQLite returns whatever a damaged page has.
     """
     if not (isinstance(message, str) and isinstance(time, int) and math.isfinite(seconds)):
         raise TypeError(f"{str(message)[:40]!r} at {str(time)[:40]} is no result")
@@ -144,7 +140,7 @@ def point(time: int, status: int, seconds: float, message: str, maintenance: int
 
 @contextlib.contextmanager
 def opened(directory: Path, days: int) -> Iterator[History]:
-    """The history, closed again at the end."""
+    """Open the history, and close it at the end."""
     history = History(directory, days)
     try:
         yield history

@@ -192,13 +192,13 @@ def test_history_since(jobs):
 
 
 def test_damaged_history(jobs):
-    """A damaged history is put aside under another name and begun anew, and the run says so."""
+    """A damaged history is renamed and replaced by a new one, and the run says so."""
     jobs.configure("[job.a]\n")
     jobs.run()
     (jobs.state / "history.sqlite").write_bytes(b"not a database " * 500)
     outcome = jobs.run()
     assert outcome.status == 0
-    assert "the history was damaged: put aside as" in outcome.output
+    assert "the history was damaged: renamed to" in outcome.output
     assert len(list(jobs.state.glob("history-damaged-*.sqlite"))) == 1
     with sqlite3.connect(jobs.state / "history.sqlite") as database:
         assert database.execute("SELECT count(*) FROM results").fetchone() == (1,)

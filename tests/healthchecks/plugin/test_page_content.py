@@ -224,7 +224,7 @@ def test_a_history_that_cannot_be_opened_takes_nothing_from_the_page(jobs):
     (jobs.state / "history.sqlite").mkdir()
     outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")
     assert outcome.status == 1
-    assert "the results of this run are kept, and stored when that is possible again" in outcome.output
+    assert f"the results of this run wait in {jobs.state}/unstored, to be stored by a later run" in outcome.output
     assert headline(jobs) == "1 of 2 checks failed"
     assert "history.sqlite: " in document(jobs).find(".//footer").text_content()
     (jobs.state / "history.sqlite").rmdir()

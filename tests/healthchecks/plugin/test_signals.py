@@ -35,8 +35,8 @@ SENDER = """
 
     import pytest
     from healthchecks.plugin import shutdown, startup
-    from healthchecks.plugin.alerting import dispatcher
-    from healthchecks.plugin.run import Run
+    from healthchecks.plugin.alerting.dispatcher import Dispatcher
+    from healthchecks.plugin.run import Results
 
     def send():
         for _ in range(2):
@@ -57,13 +57,13 @@ SENDER = """
 # When the signal comes: by which line of conftest.py, and how many of the two checks have a result then.
 MOMENTS = {
     "while the run is prepared": ("send_before(startup, '_begin_page')", 0),
-    "while a result is recorded": ("send_before(Run, 'record')", 1),
+    "while a result is recorded": ("send_before(Results, 'record')", 1),
     "between two tests": ("def pytest_runtest_logfinish(nodeid): 'bad' in nodeid and send()", 1),
-    "while alerts are decided": ("send_before(dispatcher.Telling, 'tell')", 2),
-    "while the history is written": ("send_before(shutdown, '_remember')", 2),
+    "while alerts are dispatched": ("send_before(Dispatcher, 'dispatch')", 2),
+    "while the history is written": ("send_before(shutdown, '_record')", 2),
     "while the page is written": ("send_before(shutdown, '_publish')", 2),
     "in a hook of the user at the end": ("def pytest_sessionfinish(): send()", 2),
-    "while alerts are delivered": ("send_before(dispatcher.Telling, 'deliver')", 2),
+    "while alerts are delivered": ("send_before(Dispatcher, 'deliver')", 2),
 }
 
 

@@ -50,12 +50,12 @@ class Shops(Suite):
 
 
 def age_alerts(state_directory, age):
-    """As if all that was alerted had been so much earlier."""
+    """Move all that was alerted this far into the past."""
 
     def change(state):
         seconds = age.total_seconds()
-        for key, memory in state.memories.items():
-            told = memory.told and memory.told - seconds
-            state.memories[key] = replace(memory, told=told, since=memory.since - seconds)
+        for key, incident in state.incidents.items():
+            alerted_at = incident.alerted_at and incident.alerted_at - seconds
+            state.incidents[key] = replace(incident, alerted_at=alerted_at, since=incident.since - seconds)
 
     StateFile(state_directory).change(change)

@@ -1,4 +1,4 @@
-"""What was alerted is in a file of its own: whatever becomes of that, alerting goes on."""
+"""The state of the alerts is a file of its own: whatever happens to it, alerting goes on."""
 
 import contextlib
 import json
@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthchecks.plugin.alerting import state as alert_state
-from healthchecks.plugin.alerting.decision import Alerting, Limits
-from healthchecks.plugin.alerting.policy import Action, Memory
+from healthchecks.plugin.alerting.decision import AlertLimits, Decider
+from healthchecks.plugin.alerting.policy import Action, Incident
 from healthchecks.plugin.alerting.state import AlertState, decoded, encoded, state_of
 from healthchecks.plugin.alerting.store import NAME, OLDER, StateFile
 from healthchecks.plugin.result import Status
@@ -35,14 +35,14 @@ def actions(decided):
 
 
 def of_earlier_version(directory: Path) -> None:
-    """A history with alerts in it, as the code before this one wrote it."""
+    """A history with alerts in it, as an earlier version wrote it."""
     with closing(sqlite3.connect(directory / "history.sqlite")) as database:
         database.executescript((Path(__file__).parent / "history_with_alerts.sql").read_text())
 
 
 @reliability("Alerts", fault="the suite is upgraded", promise="nobody is alerted twice of what was alerted before")
-def test_what_was_alerted_is_taken_over_from_the_history(tmp_path):
-    """a: alerted and reminded; b: in its 8th failure of 20; c: a message of its own; d: well, its issue unresolved."""
+def test_what_was_alerted_is_migrated_from_the_history(tmp_path):
+    """a: alerted and reminded; b: in its 8th failure of 20; c: a message of its own; d: passing, issue unresolved."""
     of_earlier_version(tmp_path)
     runs = Runs(tmp_path)
     runs.now = START + timedelta(minutes=90)
@@ -50,20 +50,20 @@ def test_what_was_alerted_is_taken_over_from_the_history(tmp_path):
     failing = result("a"), result("b", failure_threshold=20), result("c", Status.OK, "", log=[message])
     assert runs.run(*failing) == []
     state = StateFile(tmp_path).read().state
-    assert state.memories["website_access", "b", ""].failures == 9
+    assert state.incidents["website_access", "b", ""].failures == 9
     assert list(state.resolutions) == ["c0d477709bda58dd8ddb6df930df240c"]
-    assert len(state.sent) == 5
+    assert len(state.events) == 5
     (tmp_path / "history.sqlite").unlink()
     assert runs.run(*failing) == []
     assert [alert.key[1] for alert in runs.run(*failing, result("d"))] == ["d"]
 
 
-def test_it_is_private_and_the_one_before_it_is_kept(runs, tmp_path):
+def test_it_is_private_and_has_a_copy_of_the_one_before(runs, tmp_path):
     for _ in range(3):
         runs.run(result())
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, OLDER]
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    assert [decoded((tmp_path / name).read_bytes()).memories[KEY].failures for name in (NAME, OLDER)] == [3, 2]
+    assert [decoded((tmp_path / name).read_bytes()).incidents[KEY].failures for name in (NAME, OLDER)] == [3, 2]
 
 
 @reliability("Alerts", fault="the disk is full", promise="what was alerted before and meanwhile is not alerted again")
@@ -79,11 +79,11 @@ def test_a_full_disk_repeats_no_alert(small_disk):
     (small_disk / "fill").unlink()
     assert runs.run(result(), *(result(f"new{number}") for number in range(20))) == []
     assert {path.name for path in small_disk.iterdir()} == {NAME, OLDER}
-    assert StateFile(small_disk).read().state.memories["website_access", "new7", ""].failures == 4
+    assert StateFile(small_disk).read().state.incidents["website_access", "new7", ""].failures == 4
 
 
 def survives(directory: Path, content: bytes, *, copy: bytes | None) -> None:
-    """With this content in its place: the copy is used, else all is alerted; said in words either way."""
+    """With this content in its place: the copy is used, else all is alerted; either way there is an error."""
     (directory / NAME).write_bytes(content)
     (directory / OLDER).unlink(missing_ok=True)
     if copy is not None:
@@ -92,7 +92,7 @@ def survives(directory: Path, content: bytes, *, copy: bytes | None) -> None:
     assert reading.error
     assert (reading.state is None) == (copy is None)
     now = START + timedelta(minutes=30)
-    alerts = Alerting(Limits(), "web1", reading.state, now).decide([result(), result("new")]).alerts
+    alerts = Decider(AlertLimits(), "web1", reading.state, now).decide([result(), result("new")]).alerts
     assert actions(alerts) == [
         *([] if copy else [("home", Action.ALERT)]),
         ("new", Action.ALERT),
@@ -127,25 +127,25 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = ("key", "seen", "since", "episode", "failures", "told", "reminders", "kinds", "suppressed", "event")
+FIELDS = ("key", "last_seen", "since", "episode", "failures", "alerted_at", "reminders", "kinds", "suppressed", "event")
 
 
 @given(
-    field=st.sampled_from([*FIELDS, "id", "saves", "sent", "resolutions", "memories"]),
+    field=st.sampled_from([*FIELDS, "id", "saves", "events", "resolutions", "incidents"]),
     value=JSON | st.floats(allow_nan=True) | st.integers(10**20, 10**400),
 )
 def test_values_of_any_type_under_a_right_checksum_are_refused_or_harmless(tmp_path_factory, field, value):
     """As another program, or a fault of a later version, could write them."""
-    state = AlertState(memories={KEY: Memory(START.timestamp(), "x", 1, 0, START.timestamp())}, seen={KEY: 1.0})
+    state = AlertState(incidents={KEY: Incident(START.timestamp(), "x", 1, 0, START.timestamp())}, last_seen={KEY: 1.0})
     document = json.loads(encoded(state))
-    (document["state"]["memories"][0] if field in FIELDS else document["state"])[field] = value
+    (document["state"]["incidents"][0] if field in FIELDS else document["state"])[field] = value
     document["sha256"] = alert_state._digest(document["state"])
     directory = tmp_path_factory.mktemp("state")
     (directory / NAME).write_text(json.dumps(document))
     read = StateFile(directory).read().state
-    decided = Alerting(Limits(), "web1", read, START + timedelta(minutes=30)).decide([result(), result("new")])
+    decided = Decider(AlertLimits(), "web1", read, START + timedelta(minutes=30)).decide([result(), result("new")])
     assert ("new", Action.ALERT) in actions(decided.alerts)
-    assert not read or read.memories.get(KEY) or field in {"key", "memories"}
+    assert not read or read.incidents.get(KEY) or field in {"key", "incidents"}
 
 
 def as_directory(path):
@@ -205,7 +205,7 @@ def test_a_run_that_is_killed_between_its_two_files_leaves_the_older_one(runs, t
 @reliability(
     "Alerts", fault="the clock is five years ahead for one run", promise="reminders go on by the true time afterwards"
 )
-def test_a_clock_that_was_years_ahead_silences_no_reminder(runs):
+def test_a_clock_that_was_years_ahead_suppresses_no_reminder(runs):
     runs.run(result(), result("other", Status.OK, ""))
     runs.now += timedelta(days=5 * 365)
     runs.run(result(), result("other"))
@@ -216,7 +216,7 @@ def test_a_clock_that_was_years_ahead_silences_no_reminder(runs):
 
 
 def test_a_clock_that_was_years_ahead_does_not_use_up_the_day(tmp_path):
-    runs = Runs(tmp_path, Limits(max_per_day=3))
+    runs = Runs(tmp_path, AlertLimits(max_per_day=3))
     runs.now += timedelta(days=5 * 365)
     runs.run(result("a"), result("b"), result("c"))
     runs.now = START
@@ -233,8 +233,8 @@ def test_an_alert_that_never_left_is_due_again(runs):
     assert runs.run(result("a"), result("b")) == []
 
 
-def test_all_that_a_lost_summary_told_of_is_due_again(tmp_path):
-    runs = Runs(tmp_path, Limits(max_per_run=1))
+def test_all_that_a_lost_summary_named_is_due_again(tmp_path):
+    runs = Runs(tmp_path, AlertLimits(max_per_run=1))
     assert [alert.key[1] for alert in runs.run(result("a"), result("b"), result("c"), lost=["alerts"])] == [
         "a",
         "alerts",
@@ -245,36 +245,36 @@ def test_all_that_a_lost_summary_told_of_is_due_again(tmp_path):
 
 
 def test_two_at_once_lose_nothing_of_each_other(tmp_path):
-    """A run of reports may be alive beside one of checks."""
+    """Runs of reports and of checks may overlap."""
 
-    def remember(number):
-        memory = {("report", str(number), ""): Memory(START.timestamp(), "")}
-        StateFile(tmp_path).change(lambda state: state.change(memory, [], START.timestamp()))
+    def store(number):
+        incident = {("report", str(number), ""): Incident(START.timestamp(), "")}
+        StateFile(tmp_path).change(lambda state: state.change(incident, [], START.timestamp()))
 
-    threads = [threading.Thread(target=remember, args=[number]) for number in range(8)]
+    threads = [threading.Thread(target=store, args=[number]) for number in range(8)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert len(StateFile(tmp_path).read().state.memories) == 8
+    assert len(StateFile(tmp_path).read().state.incidents) == 8
 
 
 def test_it_does_not_grow_for_ever(monkeypatch):
     state, now = AlertState(), START.timestamp()
     for number in range(12):
         keys = [("check", f"{number}-{each}", "") for each in range(1000)]
-        state.change({key: Memory(now, "") for key in keys}, keys, now + number)
-    assert (len(state.memories), len(state.sent)) == (10_000, 10_000)
+        state.change({key: Incident(now, "") for key in keys}, keys, now + number)
+    assert (len(state.incidents), len(state.events)) == (10_000, 10_000)
     monkeypatch.setattr(alert_state, "MOST_BYTES", 1_000_000)
     kept = decoded(encoded(state).encode())
-    assert 0 < len(kept.memories) < 10_000
-    assert ("check", "11-999", "") in kept.memories, "what was seen last stays"
+    assert 0 < len(kept.incidents) < 10_000
+    assert ("check", "11-999", "") in kept.incidents, "what was seen last stays"
     state.change({}, [], now + 500 * 86400)
-    assert (state.memories, state.sent) == ({}, [])
+    assert (state.incidents, state.events) == ({}, [])
 
 
 def test_what_is_written_is_what_is_read():
-    memory = Memory(1.5, "a/1", 3, 1, 2.5, 1, frozenset({"failed \udcff", "ü"}), 2, "id")
-    state = AlertState(memories={KEY: memory}, seen={KEY: 3.0}, sent=[(2.5, KEY)], resolutions={"id": 4.0})
+    incident = Incident(1.5, "a/1", 3, 1, 2.5, 1, frozenset({"failed \udcff", "ü"}), 2, "id")
+    state = AlertState(incidents={KEY: incident}, last_seen={KEY: 3.0}, events=[(2.5, KEY)], resolutions={"id": 4.0})
     assert decoded(encoded(state).encode()) == state
     assert state_of(json.loads(encoded(state))["state"]) == state

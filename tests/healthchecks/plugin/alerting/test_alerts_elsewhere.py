@@ -25,18 +25,18 @@ def shops(tmp_path):
 @reliability(
     "Alerts",
     fault="the receiver refused the alert of a check that goes on failing",
-    promise="the next run does not say that it was told before, but where the refused alert is",
+    promise="the next run says that the alert was refused, and where it is",
 )
-def test_what_was_refused_was_not_told(shops, website):
+def test_a_refused_alert_is_named_by_the_next_run(shops, website):
     shops.configure(f'[shop.a]\n[alerts]\nwebhook = "{website.url("/status/400")}"\n')
     shops.say(a="closed")
     assert "webhook: 1 refused" in shops.run().output
     output = shops.run().output
     folder = shops.state / "spool" / "webhook" / "refused"
-    assert f"alerts not sent: 1 handed over before, but of the last day 1 was refused: see {folder}" in output
+    assert f"alerts not sent: 1 alerted before, of which 1 was refused within the last day: see {folder}" in output
     for each in folder.iterdir():
         os.utime(each, (0, 0))
-    assert "alerts not sent: 1 told before" in shops.run().output
+    assert "alerts not sent: 1 alerted before" in shops.run().output
 
 
 def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink):
@@ -54,12 +54,12 @@ def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink
     assert [action for action, _ in actions] == ["alert", "reminder", "reminder"]
     assert [history["failures in a row"] for _, history in actions] == [1, 7, 37]
     assert {history["failing since"] for _, history in actions} == {"2026-11-24T04:00:00Z"}
-    assert actions[2][1]["not told since the last event"] == 29
+    assert actions[2][1]["not sent since the last event"] == 29
     assert len(actions[2][1]["last runs"]) == 10
 
 
 @pytest.mark.parametrize("project", ["", "project = 'web'"])
-def test_with_a_token_the_issue_of_a_check_that_is_well_again_is_resolved(shops, bugsink, project):
+def test_with_a_token_the_issue_of_a_check_that_recovered_is_resolved(shops, bugsink, project):
     shops.alert(bugsink.dsn).say(a="closed")
     with SentryApi(bugsink) as api:
         settings = f"[sentry]\ntoken = '{TOKEN}'\norganization = 'shop'\nurl = '{api.url}'\n{project}\n"
@@ -86,7 +86,7 @@ def test_what_cannot_be_resolved_now_is_resolved_by_a_later_run(shops, bugsink):
     shops.say(a="well")
     outcome = shops.run()
     assert outcome.status == 0
-    assert "issues are not resolved: " in outcome.output
+    assert "Sentry issues not resolved: " in outcome.output
     with SentryApi(bugsink) as api:
         shops.configure(f"{settings}url = '{api.url}'")
         shops.run()
@@ -104,8 +104,8 @@ def test_the_webhook_is_sent_what_the_documentation_shows(shops, website):
     (request,) = website.requests
     document = json.loads(request.body)
     assert request.headers["content-type"] == "application/json"
-    told = {key: document[key] for key in ("action", "title", "check", "target", "label", "message", "status", "level")}
-    assert told == {
+    sent = {key: document[key] for key in ("action", "title", "check", "target", "label", "message", "status", "level")}
+    assert sent == {
         "action": "alert", "title": "shop[a]: closed", "check": "shop_words", "target": "a", "label": "shop[a]",
         "message": "closed", "status": "failed", "level": "error",
     }  # fmt: skip

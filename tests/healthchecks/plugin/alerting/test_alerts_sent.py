@@ -1,4 +1,4 @@
-"""Runs of the suite, and what a real Bugsink and a real kent make of what they are sent."""
+"""Runs of the suite, and what a real Bugsink and a real kent receive."""
 
 import socket
 import subprocess
@@ -38,11 +38,11 @@ def test_a_failing_check_is_one_issue_with_tags_to_search_for(shops, bugsink):
     assert event.data["contexts"]["check"]["error"] == "AssertionError"
 
 
-def test_the_same_failure_is_not_told_again_and_another_check_is_another_issue(shops, bugsink):
+def test_the_same_failure_is_not_sent_again_and_another_check_is_another_issue(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run()
     outcome = shops.run()
-    assert "alerts not sent: 1 told before" in outcome.output
+    assert "alerts not sent: 1 alerted before" in outcome.output
     shops.say(b="closed")
     shops.run()
     assert [(issue.title, issue.events) for issue in bugsink.issues()] == [
@@ -51,7 +51,7 @@ def test_the_same_failure_is_not_told_again_and_another_check_is_another_issue(s
     ]
 
 
-def test_recovery_says_nothing_and_a_new_failure_reopens_the_issue(shops, bugsink):
+def test_recovery_is_no_event_and_a_new_failure_reopens_the_issue(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run()
     bugsink.resolve(bugsink.issues()[0])
@@ -70,10 +70,10 @@ def test_recovery_says_nothing_and_a_new_failure_reopens_the_issue(shops, bugsin
 )
 def test_a_failure_has_recovered_after_so_many_passing_runs(tmp_path, bugsink):
     shops = Shops(tmp_path, "a", more="success_threshold = 2").alert(bugsink.dsn)
-    recovering = "alerts not sent: 1 recovering, not yet passing often enough in a row"
+    recovering = "alerts not sent: 1 recovering, below success_threshold"
     shops.say(a="closed")
     assert "Sentry: 1 sent" in shops.run().output
-    for words, said in [("well", recovering), ("closed", "alerts not sent: 1 told before"), ("well", recovering)]:
+    for words, said in [("well", recovering), ("closed", "alerts not sent: 1 alerted before"), ("well", recovering)]:
         shops.say(a=words)
         assert said in shops.run().output
     assert "alerts not sent" not in shops.run().output
@@ -83,7 +83,7 @@ def test_a_failure_has_recovered_after_so_many_passing_runs(tmp_path, bugsink):
     assert bugsink.issues()[0].events == 2
 
 
-def test_another_host_is_told_apart_by_its_tag(tmp_path, bugsink):
+def test_another_host_has_another_tag(tmp_path, bugsink):
     program("unshare")
     for host in ("web1", "web2"):
         (tmp_path / host).mkdir()
@@ -119,7 +119,7 @@ def test_200_failures_are_twenty_and_a_summary(tmp_path, bugsink):
     assert sum(title.startswith("suite[alerts]: 180 more checks are failing: shop[t") for title in titles) == 1
 
 
-def test_without_a_storm_limit_200_failures_are_200_events_once(tmp_path, bugsink):
+def test_without_a_limit_of_a_run_200_failures_are_200_events_once(tmp_path, bugsink):
     names = [f"t{number}" for number in range(200)]
     shops = Shops(tmp_path, *names).alert(bugsink.dsn)
     shops.configure("[alerts]\nmax_per_run = 0\n" + "".join(f"[shop.{name}]\n" for name in names))
@@ -156,7 +156,7 @@ def test_a_silent_sentry_holds_up_the_run_for_five_seconds_at_most(shops, hole):
     assert "1 waiting" in outcome.output
 
 
-def test_a_run_by_hand_tells_nobody_and_remembers_nothing(shops, bugsink):
+def test_a_run_by_hand_sends_and_stores_nothing(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     outcome = shops.run("--monitoring-no-alerts", "test_mine.py")
     assert "alerts: none are sent (--monitoring-no-alerts)" in outcome.output
@@ -172,14 +172,14 @@ def test_a_run_by_hand_tells_nobody_and_remembers_nothing(shops, bugsink):
         ("https://0123456789abcdef0123456789abcdef@sentry.example.com/", "does not end with the number of a project"),
     ],
 )
-def test_a_wrong_dsn_is_told_and_the_run_goes_on(shops, dsn, words):
+def test_a_wrong_dsn_is_shown_and_the_run_goes_on(shops, dsn, words):
     outcome = shops.alert(dsn).run()
     assert outcome.status == 0
     assert words in outcome.output
     assert "0123456789abcdef" not in outcome.output
 
 
-def test_without_a_dsn_the_run_says_that_nobody_is_told(shops):
+def test_without_a_dsn_the_run_says_that_no_alerts_are_sent(shops):
     assert "alerts: none are sent" in shops.run().output
     assert not list(shops.state.rglob("*spool*"))
 
@@ -197,7 +197,7 @@ def test_logged_errors_and_messages_of_their_own_reach_sentry(shops, bugsink):
     assert [issue.events for issue in bugsink.issues() if "[a]" in issue.title] == [2]  # in the issue of its check
 
 
-def test_a_file_that_cannot_be_collected_is_told(shops, bugsink):
+def test_a_file_that_cannot_be_collected_is_alerted(shops, bugsink):
     shops.alert(bugsink.dsn).write("test_broken.py", "import no_such_module_anywhere\n")
     shops.run("test_mine.py", "test_broken.py")
     assert [issue.title for issue in bugsink.issues()] == [
@@ -205,7 +205,7 @@ def test_a_file_that_cannot_be_collected_is_told(shops, bugsink):
     ]
 
 
-def test_a_sink_that_breaks_is_told_until_it_works_again(shops, bugsink):
+def test_an_output_that_fails_is_alerted_once(shops, bugsink):
     shops.alert(bugsink.dsn)
     (shops.folder / "reports").write_text("a file where a directory should be")
     shops.run()
@@ -213,7 +213,7 @@ def test_a_sink_that_breaks_is_told_until_it_works_again(shops, bugsink):
     assert [(issue.title.partition(":")[0], issue.events) for issue in bugsink.issues()] == [("suite[page]", 1)]
 
 
-def test_a_hook_that_fails_is_told(shops, bugsink):
+def test_a_hook_that_fails_is_alerted(shops, bugsink):
     shops.alert(bugsink.dsn).write(
         "conftest.py", "def pytest_runtest_logfinish(nodeid):\n    raise RuntimeError('hook is broken')\n"
     )
@@ -224,7 +224,7 @@ def test_a_hook_that_fails_is_told(shops, bugsink):
     ]
 
 
-def test_a_damaged_history_tells_that_it_was_damaged_and_nothing_twice(shops, bugsink):
+def test_a_damaged_history_is_alerted_and_nothing_twice(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run()
     (shops.state / "history.sqlite").write_bytes(b"no database" * 1000)
@@ -317,7 +317,7 @@ def test_the_requests_of_checks_carry_nothing_of_sentry(run_suite, website, kent
 @reliability(
     "Alerts",
     fault="the spool cannot be written, and Sentry is away",
-    promise="the alert is not remembered as sent: the next run sends it",
+    promise="the alert is not stored as sent: the next run sends it",
 )
 def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
@@ -326,8 +326,8 @@ def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsin
     bugsink.stop()
     outcome = shops.run()
     bugsink.start()
-    assert "Sentry: 1 sent" in shops.run().output  # from memory, which is remembered
-    assert "alerts not sent: 1 told before" in shops.run().output
+    assert "Sentry: 1 sent" in shops.run().output  # from memory, and stored as sent
+    assert "alerts not sent: 1 alerted before" in shops.run().output
     assert [(issue.title, issue.events) for issue in bugsink.issues()] == [("shop[a]: closed", 1)]
     assert bugsink.events()[0].data["contexts"]["history"]["failures in a row"] == 2
     assert "1 waiting" in outcome.output
@@ -354,20 +354,20 @@ def test_an_answer_that_is_not_sentrys_is_said_and_the_alert_arrives_later(shops
 
 @reliability(
     "Alerts",
-    fault="the file of what was alerted is damaged",
+    fault="the state of the alerts is damaged",
     promise="alerting goes on, with its older copy or without, and one suite error says so",
 )
 @pytest.mark.parametrize(("names", "events"), [(["alerts.json"], 1), (["alerts.json", "alerts.old.json"], 2)])
-def test_a_damaged_file_of_what_was_alerted_is_told_once(shops, bugsink, names, events):
+def test_a_damaged_state_of_the_alerts_is_alerted_once(shops, bugsink, names, events):
     shops.alert(bugsink.dsn).say(a="closed")
     for _ in range(2):
         shops.run()
     for name in names:
         (shops.state / name).write_bytes(b"{" + bytes(500))
     outcome = shops.run()
-    assert "what was alerted cannot be read: alerts.json is damaged: " in outcome.output
+    assert "the state of the alerts cannot be read: alerts.json is damaged: " in outcome.output
     shops.say(b="closed")
     for _ in range(2):
         shops.run()
-    told = {issue.title.partition(":")[0]: issue.events for issue in bugsink.issues()}
-    assert told == {"shop[a]": events, "suite[alerts]": 1, "shop[b]": 1}
+    events_of = {issue.title.partition(":")[0]: issue.events for issue in bugsink.issues()}
+    assert events_of == {"shop[a]": events, "suite[alerts]": 1, "shop[b]": 1}

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import FinishedRun, backlog, database, remember
+from healthchecks.plugin.history import FinishedRun, backlog, database, record
 from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.result import Result, Status
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
+POSTPONED = "the results of this run wait in {}/unstored, to be stored by a later run"
 OLD_SCHEMA = """
 CREATE TABLE checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL, UNIQUE (name, target));
 CREATE TABLE runs (time INTEGER PRIMARY KEY, seconds REAL NOT NULL, interrupted INTEGER NOT NULL);
@@ -53,23 +54,23 @@ def rows(directory, table="results"):
     ],
 )
 def test_the_course_is_since_when_and_how_often_in_a_row(tmp_path, states, since, runs, kind):
-    """A skipped run neither counts nor breaks the row; what is blocked is apart from what fails."""
+    """A skipped run does not count and does not break the row; what is blocked is apart from what fails."""
     for number, state in enumerate(states):
-        remember(tmp_path, 400, run(number, Status(state)))
+        record(tmp_path, 400, run(number, Status(state)))
     with history.opened(tmp_path, 400) as opened:
         assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=since), runs, kind)
         assert opened.course(("job", "unheard of")) is None
 
 
 def test_a_check_only_skipped_has_no_course(tmp_path):
-    remember(tmp_path, 400, run(0, Status.SKIPPED))
+    record(tmp_path, 400, run(0, Status.SKIPPED))
     with history.opened(tmp_path, 400) as opened:
         assert opened.course(("job", "c0")) is None
 
 
 def test_the_last_results_come_newest_first(tmp_path):
     for minute, state in enumerate([Status.OK, Status.FAILED, Status.SLOW]):
-        remember(tmp_path, 400, run(minute, state))
+        record(tmp_path, 400, run(minute, state))
     with history.opened(tmp_path, 400) as opened:
         recent = opened.recent(("job", "c0"), 2)
     assert [(each.status, each.moment) for each in recent] == [
@@ -91,8 +92,8 @@ def test_a_history_of_version_0_1_is_taken_over(tmp_path):
     with history.opened(tmp_path, 400) as opened:
         assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=1), 2, Kind.FAILING)
         assert opened.course(("alone", "")).runs == 4
-    memory = remember(tmp_path, 400, run(4, Status.FAILED))
-    assert memory.troubles == []
+    memory = record(tmp_path, 400, run(4, Status.FAILED))
+    assert memory.errors == []
     assert memory.courses["job", "c0"].runs == 3
     past, alone = memory.pasts
     assert (past.label, alone.label) == ("job[c0]", "alone")
@@ -100,11 +101,11 @@ def test_a_history_of_version_0_1_is_taken_over(tmp_path):
 
 
 def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
-    remember(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(0, Status.OK))
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as newer:
         newer.execute("PRAGMA user_version = 99")
-    memory = remember(tmp_path, 400, run(1, Status.OK))
-    assert "made by a newer version (99)" in memory.troubles[0]
+    memory = record(tmp_path, 400, run(1, Status.OK))
+    assert "made by a newer version (99)" in memory.errors[0]
     assert len(rows(tmp_path)) == 1
     assert len(list((tmp_path / backlog.DIRECTORY).iterdir())) == 1
 
@@ -112,26 +113,26 @@ def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
 def test_what_is_old_is_forgotten_and_a_wrong_clock_wipes_nothing_out(tmp_path):
     """Runs older than the days kept go, a few at each run: a clock ten years ahead costs three runs, not all."""
     for minute in range(10):
-        remember(tmp_path, 30, run(minute, Status.OK))
-    remember(tmp_path, 30, run(60 * 24 * 3650, Status.OK))
+        record(tmp_path, 30, run(minute, Status.OK))
+    record(tmp_path, 30, run(60 * 24 * 3650, Status.OK))
     assert len(rows(tmp_path)) == 8
     for minute in range(10):
-        remember(tmp_path, 30, run(60 * 24 * 31 + minute, Status.OK))
+        record(tmp_path, 30, run(60 * 24 * 31 + minute, Status.OK))
     assert len([row for row in rows(tmp_path) if row[1] < START.timestamp() + 3600]) == 0
 
 
 def test_two_runs_of_one_second_are_two(tmp_path):
-    remember(tmp_path, 400, run(0, Status.OK))
-    remember(tmp_path, 400, run(0, Status.FAILED))
+    record(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(0, Status.FAILED))
     assert len(rows(tmp_path)) == 2
 
 
 def test_a_run_is_stored_once_whoever_tries(tmp_path):
     """A process that is killed between storing and removing the file leaves the file."""
     waiting = run(0, Status.FAILED)
-    remember(tmp_path, 400, waiting)
-    backlog.keep(tmp_path, waiting)
-    memory = remember(tmp_path, 400, run(1, Status.FAILED))
+    record(tmp_path, 400, waiting)
+    backlog.add(tmp_path, waiting)
+    memory = record(tmp_path, 400, run(1, Status.FAILED))
     assert memory.notices == []
     assert len(rows(tmp_path)) == 2
     assert list((tmp_path / backlog.DIRECTORY).iterdir()) == []
@@ -140,37 +141,37 @@ def test_a_run_is_stored_once_whoever_tries(tmp_path):
 def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
     """What could not be stored is kept in a private file, and stored before the next run, each with its own time."""
     monkeypatch.setattr(database, "_WAIT", 0.1)
-    remember(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(0, Status.OK))
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as other:
         other.execute("BEGIN EXCLUSIVE")
         for minute in (1, 2):
-            memory = remember(tmp_path, 400, run(minute, Status.FAILED))
-            assert "database is locked" in memory.troubles[0]
-            assert memory.troubles[1].startswith("the results of this run are kept")
+            memory = record(tmp_path, 400, run(minute, Status.FAILED))
+            assert "database is locked" in memory.errors[0]
+            assert memory.errors[1] == POSTPONED.format(tmp_path)
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {0o600}
         other.rollback()
-    memory = remember(tmp_path, 400, run(3, Status.FAILED))
+    memory = record(tmp_path, 400, run(3, Status.FAILED))
     assert memory.notices == ["stored 2 earlier runs that had to wait"]
     assert memory.courses["job", "c0"] == history.Course(START + timedelta(minutes=1), 3, Kind.FAILING)
     assert [str(each.status) for each in memory.pasts[0].recent] == ["ok", "failed", "failed", "failed"]
 
 
 def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
-    remember(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(0, Status.OK))
     folder = tmp_path / backlog.DIRECTORY
     folder.mkdir()
     for name, text in {"1": "{", "2": "[]", "3": '{"results": 5}', "4": "[" * 100_000}.items():
         (folder / f"{name}.json").write_text(text)
     (folder / "5.json").symlink_to("/dev/zero")
-    memory = remember(tmp_path, 400, run(1, Status.OK))
+    memory = record(tmp_path, 400, run(1, Status.OK))
     assert memory.notices == []
     assert len(rows(tmp_path)) == 2
     assert {path.suffix for path in folder.iterdir()} == {".unreadable"}
 
 
 def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost(tmp_path):
-    """Inserts succeed on it for years: it is looked through once a day, and this is a new day."""
-    remember(tmp_path, 400, run(0, Status.FAILED))
+    """Inserts succeed on it for years: it is checked once a day, and this is a new day."""
+    record(tmp_path, 400, run(0, Status.FAILED))
     with history.opened(tmp_path, 400) as opened, opened.connection:
         opened.connection.executemany(
             "INSERT INTO results VALUES (1, ?, 2, 0.5, ?, 0)", [(n, "x" * 200) for n in range(2000)]
@@ -182,8 +183,8 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
     with (tmp_path / history.NAME).open("r+b") as file:
         file.seek(4096 * (pages // 2))
         file.write(os.urandom(4096 * 4))
-    memory = remember(tmp_path, 400, run(500, Status.OK))
-    assert "the history was damaged: put aside" in memory.troubles[0]
+    memory = record(tmp_path, 400, run(500, Status.OK))
+    assert "the history was damaged: renamed to" in memory.errors[0]
     assert rows(tmp_path)[-1][:3] == (1, run(500).started.timestamp(), 0)
     assert 500 < len(rows(tmp_path)) < 2000, "what can be read of it is saved"
     assert len(list(tmp_path.glob("history-damaged-*.sqlite"))) == 1
@@ -191,32 +192,32 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
 
 def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
     for minute in range(3):
-        remember(small_disk, 400, run(minute, Status.OK))
+        record(small_disk, 400, run(minute, Status.OK))
     with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
-    memory = remember(small_disk, 400, run(3, *[Status.FAILED] * 100))
-    assert "full" in memory.troubles[0]
-    assert memory.troubles[1].startswith("the results of this run are lost to the history: ")
+    memory = record(small_disk, 400, run(3, *[Status.FAILED] * 100))
+    assert "full" in memory.errors[0]
+    assert memory.errors[1].startswith("the results of this run are lost to the history: ")
     assert len(memory.pasts) == 1
     (small_disk / "fill").unlink()
-    assert remember(small_disk, 400, run(4, Status.OK)).troubles == []
+    assert record(small_disk, 400, run(4, Status.OK)).errors == []
     assert len(rows(small_disk)) == 4
 
 
 def test_a_read_only_disk_is_told_and_the_past_is_still_shown(small_disk):
     for minute in range(3):
-        remember(small_disk, 400, run(minute, Status.OK))
+        record(small_disk, 400, run(minute, Status.OK))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    memory = remember(small_disk, 400, run(3, Status.FAILED))
-    assert memory.troubles[0].startswith(f"history {small_disk / history.NAME}: ")
-    assert "Read-only file system" in memory.troubles[1]
+    memory = record(small_disk, 400, run(3, Status.FAILED))
+    assert memory.errors[0].startswith(f"history {small_disk / history.NAME}: ")
+    assert "Read-only file system" in memory.errors[1]
     assert [str(each.status) for each in memory.pasts[0].recent] == ["ok"] * 3
 
 
 def test_what_a_clock_ahead_of_time_stored_is_not_shown_before_its_time(tmp_path):
-    remember(tmp_path, 400, run(0, Status.OK))
-    remember(tmp_path, 400, run(60 * 24, Status.FAILED))
-    memory = remember(tmp_path, 400, run(10, Status.OK))
+    record(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(60 * 24, Status.FAILED))
+    memory = record(tmp_path, 400, run(10, Status.OK))
     assert [str(each.status) for each in memory.pasts[0].recent] == ["ok", "ok"]
     assert len(memory.runs) == 2

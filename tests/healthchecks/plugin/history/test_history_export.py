@@ -99,7 +99,7 @@ def test_nothing_is_checked_meanwhile(checked):
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("all.xlsx", "the name ends in neither .csv nor .jsonl"),
+        ("all.xlsx", "the name must end in .csv or .jsonl"),
         ("nowhere/all.csv", "No such file or directory"),
     ],
 )

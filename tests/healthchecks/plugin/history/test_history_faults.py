@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import backlog, remember
+from healthchecks.plugin.history import backlog, record
 from healthchecks.plugin.result import Status
 from tests import ROOT
 from tests.healthchecks.plugin.alerting.shops import Shops
-from tests.healthchecks.plugin.history.test_history import rows, run
+from tests.healthchecks.plugin.history.test_history import POSTPONED, rows, run
 from tests.reliability import reliability
 
 
@@ -55,20 +55,20 @@ UNUSABLE = {
     as_newer: "it was made by a newer version (99) of servermonitoring",
     as_foreign: "it is the database of another program",
     as_directory: "it is a directory",
-    as_fifo: "it is no regular file",
-    as_device: "it is no regular file",
+    as_fifo: "it is not a regular file",
+    as_device: "it is not a regular file",
 }
 
 
 @pytest.mark.parametrize("spoil", UNUSABLE, ids=lambda spoil: spoil.__name__)
 def test_what_cannot_be_used_is_left_as_it_is_and_the_run_is_kept(tmp_path, spoil):
     path = tmp_path / history.NAME
-    remember(tmp_path, 400, run(0, Status.OK))
+    record(tmp_path, 400, run(0, Status.OK))
     spoil(path)
     before = path.lstat()
-    memory = remember(tmp_path, 400, run(1, Status.FAILED))
-    assert memory.troubles[0] == f"history {path}: {UNUSABLE[spoil]}"
-    assert memory.troubles[1].startswith("the results of this run are kept")
+    memory = record(tmp_path, 400, run(1, Status.FAILED))
+    assert memory.errors[0] == f"history {path}: {UNUSABLE[spoil]}"
+    assert memory.errors[1] == POSTPONED.format(tmp_path)
     assert (path.lstat().st_ino, path.lstat().st_mtime) == (before.st_ino, before.st_mtime)
 
 
@@ -110,7 +110,7 @@ def test_nobody_is_alerted_twice_without_a_history(receiver, spoil):
 @reliability(
     "History",
     fault="the history is damaged in all but its header, also where the last release kept what was alerted",
-    promise="nobody is alerted twice of what fails; the file is put aside, and the next run is normal",
+    promise="nobody is alerted twice of what fails; the file is replaced, and the next run is normal",
 )
 def test_damage_in_the_middle_repeats_no_alert(receiver):
     receiver.shops.run()
@@ -120,14 +120,14 @@ def test_damage_in_the_middle_repeats_no_alert(receiver):
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
-    assert "the history was damaged: put aside as" in receiver.shops.run().output
+    assert "the history was damaged: renamed to" in receiver.shops.run().output
     assert "damaged" not in receiver.shops.run().output
     assert receiver.titles() == ["shop[a]", "suite[history]"]
 
 
 @reliability(
     "Alerts",
-    fault="one bit is flipped in what an earlier release remembers of alerts, in its history",
+    fault="one bit is flipped in what an earlier release stored of alerts, in its history",
     promise="what fails is alerted",
 )
 def test_a_flipped_bit_in_the_alerts_of_an_earlier_release(receiver):
@@ -173,7 +173,7 @@ def test_a_locked_history_is_waited_for_once(receiver):
         other.execute("BEGIN EXCLUSIVE")
         outcome = receiver.shops.run()
         other.rollback()
-    assert "database is locked; the results of this run are kept" in outcome.output
+    assert f"database is locked; {POSTPONED.format(receiver.shops.state)}" in outcome.output
     assert (receiver.shops.folder / "waited.txt").read_text().splitlines() == ["database is locked"]
     assert (receiver.shops.folder / "opened.txt").read_text().splitlines() == ["opened"] * 2
     (receiver.shops.folder / "opened.txt").unlink()
@@ -208,14 +208,14 @@ def test_a_read_only_history(receiver, read_only):
     read_only()
     for _ in range(2):
         outcome = receiver.shops.run()
-        assert "the results of this run are kept" in outcome.output
+        assert POSTPONED.format(receiver.shops.state) in outcome.output
     assert receiver.titles() == ["shop[a]", "suite[history]"]
 
 
 def filled(directory: Path) -> bytes:
-    """A history of some pages, with the tables of reports beside it."""
+    """A history of some pages, with the tables of reports in it."""
     for minute in range(40):
-        remember(directory, 400, run(minute, *[Status.OK if minute % 7 else Status.FAILED] * 12, name=str(minute)))
+        record(directory, 400, run(minute, *[Status.OK if minute % 7 else Status.FAILED] * 12, name=str(minute)))
     with contextlib.closing(sqlite3.connect(directory / history.NAME)) as connection:
         connection.executescript(
             "CREATE TABLE reports (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT)"
@@ -234,7 +234,7 @@ def is_in_order(directory: Path, minute: int) -> bool:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damage_anywhere_is_repaired_when_it_is_found(tmp_path, seed):
-    """Single bits, runs of rubbish, and a file that ends early; on a day on which it is looked through."""
+    """Single bits, runs of rubbish, and a file that ends early; on a day of the integrity check."""
     whole, chance = filled(tmp_path), random.Random(seed)
     for _ in range(30):
         damaged = bytearray(whole)
@@ -250,14 +250,14 @@ def test_damage_anywhere_is_repaired_when_it_is_found(tmp_path, seed):
         with unreadable, contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as one:
             one.execute("DELETE FROM facts")
             one.commit()
-        memory = remember(tmp_path, 400, run(50, *[Status.OK] * 12))
-        unusable = [each for each in memory.troubles if "it was made by" in each or "another program" in each]
-        assert unusable or is_in_order(tmp_path, 50), memory.troubles
+        memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+        unusable = [each for each in memory.errors if "it was made by" in each or "another program" in each]
+        assert unusable or is_in_order(tmp_path, 50), memory.errors
         for each in tmp_path.glob("history-damaged-*"):
             each.unlink()
 
 
-def test_a_page_of_the_checks_that_cannot_be_read_is_found_without_a_look_through(tmp_path):
+def test_a_page_of_the_checks_that_cannot_be_read_is_found_without_an_integrity_check(tmp_path):
     """It is read by every run."""
     filled(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as connection:
@@ -265,15 +265,15 @@ def test_a_page_of_the_checks_that_cannot_be_read_is_found_without_a_look_throug
     with (tmp_path / history.NAME).open("r+b") as file:
         file.seek(4096 * (page - 1))
         file.write(b"\xff" * 4096)
-    memory = remember(tmp_path, 400, run(50, *[Status.OK] * 12))
-    assert "the history was damaged: put aside as" in memory.troubles[0]
+    memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+    assert "the history was damaged: renamed to" in memory.errors[0]
     assert is_in_order(tmp_path, 50)
 
 
 @reliability(
     "History",
-    fault="the history holds values, columns or tables that nobody made, as a flipped bit leaves them",
-    promise="the run that finds them puts the file aside and is stored; the next run is normal",
+    fault="the history holds values, columns or tables that no run stored, as a flipped bit leaves them",
+    promise="the run that finds them replaces the file and is stored; the next run is normal",
 )
 @pytest.mark.parametrize(
     "change",
@@ -291,51 +291,51 @@ def test_a_page_of_the_checks_that_cannot_be_read_is_found_without_a_look_throug
         "DROP TABLE runs",
     ],
 )
-def test_values_that_nobody_stored_are_damage(tmp_path, change):
+def test_values_that_no_run_stored_are_damage(tmp_path, change):
     """As a flipped bit leaves them: SQLite itself sees nothing wrong."""
     for minute in range(3):
-        remember(tmp_path, 400, run(minute, *[Status.OK] * 13))
+        record(tmp_path, 400, run(minute, *[Status.OK] * 13))
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as connection, connection:
         connection.execute(change)
-    memory = remember(tmp_path, 400, run(50, *[Status.OK] * 12))
-    assert "the history was damaged: put aside as" in memory.troubles[0]
+    memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+    assert "the history was damaged: renamed to" in memory.errors[0]
     assert is_in_order(tmp_path, 50)
-    assert remember(tmp_path, 400, run(51, *[Status.OK] * 12)).troubles == []
+    assert record(tmp_path, 400, run(51, *[Status.OK] * 12)).errors == []
 
 
 @reliability(
     "History",
     fault="a result that no column takes waits to be stored",
-    promise="it is set aside and said; later ones are stored",
+    promise="it is renamed and reported; later ones are stored",
 )
-def test_what_can_never_be_stored_keeps_no_later_one_waiting(tmp_path):
+def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
     for name, broken in {"1": {"message": 5}, "2": {"seconds": 10**400}, "3": {"status": "gone"}}.items():
-        backlog.keep(tmp_path, run(0, Status.OK, name=name))
+        backlog.add(tmp_path, run(0, Status.OK, name=name))
         (path,) = (each for each in (tmp_path / backlog.DIRECTORY).iterdir() if each.name.endswith(f"-{name}.json"))
         document = json.loads(path.read_text())
         document["results"][0] |= broken
         path.write_text(json.dumps(document))
-    backlog.keep(tmp_path, run(1, Status.FAILED))
-    memory = remember(tmp_path, 400, run(2, Status.FAILED))
-    assert memory.troubles == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
+    backlog.add(tmp_path, run(1, Status.FAILED))
+    memory = record(tmp_path, 400, run(2, Status.FAILED))
+    assert memory.errors == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
     assert memory.notices == ["stored 1 earlier run that had to wait"]
     assert len(rows(tmp_path)) == 2
     assert {path.suffix for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {".unreadable"}
-    assert remember(tmp_path, 400, run(3, Status.FAILED)).troubles == []
+    assert record(tmp_path, 400, run(3, Status.FAILED)).errors == []
 
 
 @pytest.mark.parametrize("odd", [{"seconds": float("nan")}, {"seconds": 10**400}, {"name": "\ud800"}], ids=str)
-def test_a_run_that_can_never_be_stored_is_told_and_keeps_no_later_one_waiting(tmp_path, odd):
-    memory = remember(tmp_path, 400, replace(run(0, Status.OK), **odd))
-    assert memory.troubles[0].startswith("the results of this run cannot be stored: ")
+def test_a_run_that_can_never_be_stored_is_reported_and_delays_no_later_one(tmp_path, odd):
+    memory = record(tmp_path, 400, replace(run(0, Status.OK), **odd))
+    assert memory.errors[0].startswith("the results of this run cannot be stored: ")
     assert not (tmp_path / backlog.DIRECTORY).exists()
-    assert remember(tmp_path, 400, run(1, Status.OK)).troubles == []
+    assert record(tmp_path, 400, run(1, Status.OK)).errors == []
 
 
 @reliability(
     "History",
     fault="the pages of the reports are damaged, which runs of checks never read",
-    promise="the run of reports that finds it puts the file aside, and keeps the rest",
+    promise="the run of reports that finds it replaces the file, and keeps the rest",
 )
 def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
     shops = receiver.shops
@@ -349,12 +349,12 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
     with path.open("r+b") as file:
         file.seek(4096 * (page - 1))
         file.write(b"\xff" * 4096)
-    assert "the history was damaged: put aside as" in shops.run("numbers.sql", "--monitoring-no-alerts").output
+    assert "the history was damaged: renamed to" in shops.run("numbers.sql", "--monitoring-no-alerts").output
     assert "damaged" not in shops.run("numbers.sql", "--monitoring-no-alerts").output
     assert len(rows(shops.state, "runs")) == 3
 
 
-@pytest.mark.parametrize(("patience", "hanging"), [("_PATIENCE", "look"), ("_PATIENCE_AT_WORK", "remember")])
+@pytest.mark.parametrize(("patience", "hanging"), [("_PATIENCE", "check_readable"), ("_PATIENCE_AT_WORK", "record")])
 def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, hanging):
     """A disk that never answers; stood in for by a wait, since a frozen one would keep the process for good."""
     suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_well():\n    pass\n")
@@ -370,7 +370,7 @@ def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, ha
     )
     outcome = suite.run("test_mine.py", "--monitoring-no-alerts")
     assert outcome.status == 0, outcome.output
-    assert "history.sqlite: no answer within 0.2 s; the results of this run are kept, and stored when" in outcome.output
+    assert f"history.sqlite: no answer within 0.2 s; {POSTPONED.format(suite.state)}" in outcome.output
     assert "1 check is ok" in (suite.page / "index.html").read_text()
     (suite.folder / "conftest.py").unlink()
     assert "stored 1 earlier run that had to wait" in suite.run("test_mine.py", "--monitoring-no-alerts").output

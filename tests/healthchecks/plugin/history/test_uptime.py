@@ -1,4 +1,4 @@
-"""Uptime: as a slow, obvious count has it, on any history."""
+"""Uptime equals a slow, obvious count, on any history."""
 
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 def histories():
-    """Runs with gaps, and steps of the clock to both sides; each judged in any way."""
+    """Runs with gaps, and steps of the clock to both sides; each with any result."""
     steps = st.one_of(
         st.integers(60, 1200),
         st.integers(3600, 40 * 86400),
@@ -62,14 +62,14 @@ def test_uptime_is_what_a_slow_count_says(steps, later):
 
 
 @pytest.mark.parametrize(
-    ("well", "judged", "words"),
+    ("passed", "total", "words"),
     [
         (0, 0, "no data"), (1, 1, "100 %"), (0, 1, "0.0 %"), (1, 2, "50.0 %"), (9999, 10000, "99.99 %"),
         (99999, 100000, "99.99 %"), (2, 3, "66.6 %"), (949, 1000, "94.90 %"),
     ],
 )  # fmt: skip
-def test_uptime_in_words_is_cut_and_never_flatters(well, judged, words):
-    assert format_uptime(Uptime(well, judged)) == words
+def test_uptime_in_words_is_cut_and_never_flatters(passed, total, words):
+    assert format_uptime(Uptime(passed, total)) == words
 
 
 def points(text):
@@ -97,7 +97,7 @@ def points(text):
     ],
 )
 def test_changes_are_what_people_want_to_hear_of(text, changes):
-    """When a check began to fail, to be blocked, to be well again; maintenance by itself where nothing else changed."""
+    """When a check began to fail, was blocked, recovered; maintenance by itself where nothing else changed."""
     found = changes_in(points(text))
     assert [
         (each.time // 3600, each.kind and str(each.kind), each.lasted and each.lasted // 3600) for each in found
