@@ -231,3 +231,16 @@ def test_the_examples_of_pipelines_name_options_that_exist():
         options = re.findall(r" (--[\w-]+)", line.split(" -- ")[0])
         assert len(options) == 4
         assert [option for option in options if option not in known] == []
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_paths_for_contributors_exist(document):
+    """Whoever looks for the place of a change finds it by the tables."""
+    text = re.sub(r"^    .*$", "", (ROOT / document).read_text(), flags=re.MULTILINE)
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.*-]*)`", text)) | set(
+        re.findall(r"`(\w[\w.]*\.(?:py|md|toml|yaml))`", text)
+    )
+    missing = [name for name in named if "KIND" not in name and not any(ROOT.glob(name.rstrip("/")))]
+    known = {path.name for path in (ROOT / "healthchecks/plugin").rglob("*.py")}
+    assert named
+    assert [name for name in missing if name not in known] == []

@@ -14,7 +14,7 @@ from tests.deployment.root import ROOT, Machine, machine
 from tests.servers.server import until
 
 GUIDE = (ROOT / "README.md").read_text()
-CHAPTER = GUIDE.split("## On a server in ten minutes")[1].split("\n## ")[0]
+CHAPTER = GUIDE.split("## Install")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"```sh\n(.*?)```", CHAPTER, re.DOTALL)
 PASSWORD = "a good one for the test"
 PAGE = "http://127.0.0.1:8377"
