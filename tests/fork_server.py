@@ -118,15 +118,15 @@ def start_pytest(
             stderr=subprocess.STDOUT,
         )  # fmt: skip
     reading, writing = os.pipe() if stdout == subprocess.PIPE else (None, _descriptor(stdout))
-    told, telling = os.pipe()
+    status, report = os.pipe()
     request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
     try:
-        socket.send_fds(_server(), [json.dumps(request).encode()], [writing, telling])
+        socket.send_fds(_server(), [json.dumps(request).encode()], [writing, report])
     finally:
-        os.close(telling)
+        os.close(report)
         if reading is not None:
             os.close(writing)
-    return Run(arguments, told, None if reading is None else os.fdopen(reading, encoding="utf-8"))
+    return Run(arguments, status, None if reading is None else os.fdopen(reading, encoding="utf-8"))
 
 
 def _descriptor(stdout: Stream) -> int:
@@ -161,7 +161,7 @@ def _server() -> socket.socket:
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork a child for each request and tell its exit status; in the child, return the request."""
-    running: dict[int, int] = {}  # pid → where its exit status is told
+    running: dict[int, int] = {}  # pid → where its exit status is written
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

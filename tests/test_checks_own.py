@@ -105,5 +105,5 @@ def test_the_table_of_what_happens(suite):  # noqa: F811 - the fixture
     found = suite.run().checks
     rows = re.findall(r"^\| (.*?) \| (failed|error|skipped) \|$", TEXT, re.MULTILINE)
     names = {name: status for row, status in rows for name in re.findall(r"`([\w.]+)[`(]", row)}
-    told = {key: each["status"] for key, each in found.items()}
-    assert {f"raises[{name}]": names[name] for name in re.findall(r'"([\w.]+)": ', RAISED)} == told
+    statuses = {key: each["status"] for key, each in found.items()}
+    assert {f"raises[{name}]": names[name] for name in re.findall(r'"([\w.]+)": ', RAISED)} == statuses

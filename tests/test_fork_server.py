@@ -10,7 +10,7 @@ import pytest
 from tests.fork_server import Run, start_pytest
 
 OPTIONS = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-TELLS = """
+PRINTS = """
 import os, signal, sys, threading, warnings, random, logging, pytest
 
 def test_tells():
@@ -47,7 +47,7 @@ def environment():
 
 def test_equals_a_usual_start(tmp_path, environment):
     """Modules of this project, paths, streams, signals, environment and descriptors are those of a usual start."""
-    (tmp_path / "test_tells.py").write_text(TELLS)
+    (tmp_path / "test_prints.py").write_text(PRINTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path), "NEW": "1"}
     both = [start_pytest([*OPTIONS, "-s"], tmp_path, environment, forked=forked) for forked in (True, False)]

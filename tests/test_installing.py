@@ -1,4 +1,4 @@
-"""Installed as users do: alone, with the suite, beside PyPI's package of the same import name `watchdog`."""
+"""Installed as users do: alone, with the suite, together with PyPI's package of the same import name `watchdog`."""
 
 import json
 import os

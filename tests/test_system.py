@@ -93,7 +93,7 @@ def test_website_stops(everything, website):
 
 
 def test_wrong_passwords(everything, postgresql):
-    """A wrong password is told in the server's words, with role and address, for each kind of its own."""
+    """A wrong password is reported in the server's words, with role and address, for each kind of its own."""
     words = everything((json.dumps(PASSWORD), '"mistaken"'))[0]
     assert list(words) == ["website_login[members]"]
     from urllib.parse import quote

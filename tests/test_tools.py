@@ -1,4 +1,4 @@
-"""What the tests need beside Python: installed where that is possible, named and counted where it is not."""
+"""What the tests need in addition to Python: installed where that is possible, named and counted where it is not."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Runs a command and tells what it cost, its whole family included."""
+"""Runs a command and measures its cost, all its processes included."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Faults of single files of an author, each told as one error: what cannot be collected, and tests beside checks."""
+"""Errors of single files of an author, one for each: files that cannot be collected, and failing plain tests."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ def record(session: pytest.Session, run: Run) -> None:
         _record(result_of_file(report, run), run)
     for path in session.config.stash.get(MISSING, ()):
         _record(_of_missing(path, run), run)
-        session.testsfailed += 1  # pytest's exit status tells of it
+        session.testsfailed += 1  # so that pytest's exit status shows it
 
 
 def folders(items: Iterable[pytest.Item]) -> set[Path]:
@@ -37,7 +37,7 @@ def folders(items: Iterable[pytest.Item]) -> set[Path]:
 
 
 def hints(session: pytest.Session, run: Run) -> list[str]:
-    """Return a line about tests beside the checks that lack what would make them one."""
+    """Return a line about plain tests in folders of checks, which lack the mark."""
     tests = {item.nodeid.partition("[")[0]: item for item in session.items if is_beside_checks(item, run)}
     if not tests:
         return []

@@ -1,4 +1,4 @@
-"""Names of checks: what tells two tests apart in history, alerts and on the page."""
+"""Names of checks, by which history, alerts and page distinguish them."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, cast

@@ -72,7 +72,7 @@ def missing_part(session: pytest.Session, configuration: "Configuration", broken
     """Return why this run is not whole; empty if it is.
 
     Files that together have every table of the configuration are as good as a folder. `broken`: kinds whose file
-    could not be collected, of which an error tells.
+    could not be collected, which is an error of its own.
     """
     chosen = part(session)
     if chosen not in ("", _FILES):

@@ -14,7 +14,7 @@ _CACHE = ("lfplugin", "nfplugin", "stepwiseplugin")  # which write at the end of
 
 
 def refuse_optimized() -> None:
-    """Raise pytest.UsageError where Python was told to leave asserts out: every check would pass."""
+    """Raise pytest.UsageError if Python leaves out asserts (-O): every check would pass."""
     if not __debug__:
         raise pytest.UsageError(
             "Python was started with -O (or $PYTHONOPTIMIZE), without which checks assert nothing: start it without"

@@ -16,7 +16,7 @@ _ROOM = 34  # percent of a bar chart's width for names
 
 @dataclass(frozen=True)
 class Curve:
-    """`path` is of an SVG; the texts stand beside it."""
+    """`path` is that of an SVG; the texts are next to it."""
 
     path: str
     lowest: str
@@ -93,7 +93,7 @@ def _numbers(table: Table, column: str) -> Iterable[tuple[str, float]]:
 
 
 def _short(value: float) -> str:
-    """1234567 as 1.23 M: beside a drawing, where the table has the whole number."""
+    """Return 1234567 as 1.23 M, for a chart; the table has the whole number."""
     for limit, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(value) >= limit:
             return f"{value / limit * (10 if unit == ' k' else 1):.3g}{unit}"

@@ -61,7 +61,7 @@ class Shown:
 
 
 def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> Path:
-    """Write the page beside and rename it. Raises OSError."""
+    """Write the page to a new file that replaces the old one. Raise OSError."""
     publish.publish(directory / name, html(states, numbers, host, name))
     return directory / name
 

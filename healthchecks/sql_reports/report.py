@@ -107,7 +107,7 @@ class Report(Target):
     _access: Any = PrivateAttr(default=None)
 
     def without_chart(self, problem: str) -> "Report":
-        """The same report, whose chart is wrong: that is told once its expectation has been judged."""
+        """Return the report without its chart; the problem is reported after its expectation has been evaluated."""
         self._chart_problem = problem
         return self
 

@@ -1,4 +1,4 @@
-"""What is kept of reports, in tables of their own beside the history's: each one's last state, and its numbers."""
+"""Stores reports in tables of their own in the history's file: the last state of each, and its numbers."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ class State:
 
 
 class Store:
-    """Raises sqlite3.Error and OSError from every method: the caller tells of it."""
+    """Every method raises sqlite3.Error and OSError; the caller reports it."""
 
     def __init__(self, directory: Path) -> None:
         self._database = history.connect_beside(directory / history.NAME)

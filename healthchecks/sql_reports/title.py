@@ -21,5 +21,5 @@ def has_title(path: Path) -> bool:
 
 
 def leading_comments(lines: Iterable[str]) -> list[str]:
-    """Return the lines before the first that is neither a comment nor blank."""
+    """Return the lines before the first that is not blank and not a comment."""
     return list(takewhile(lambda line: not line.strip() or line.startswith("--"), lines))

@@ -12,5 +12,5 @@
 
 One server of each kind serves all tests of a run; before each test it is brought back to a well state. A test
 that needs one of its own writes `with Website() as website:`. Where a program is missing, the test is skipped
-with the reason "missing: PROGRAM", and the end of the run tells what that cost.
+with the reason "missing: PROGRAM", and the end of the run says what that cost.
 """

@@ -1,4 +1,4 @@
-"""Stands in front of another server, hands everything on, and misbehaves when it is told to."""
+"""Stands in front of another server, hands everything on, and misbehaves on request."""
 
 import contextlib
 import gzip

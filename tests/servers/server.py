@@ -87,7 +87,7 @@ def give_to(user: str, path: Path) -> None:
 
 
 def until(condition: Callable[[], Any], seconds: float = 180, *, what: str = "condition") -> Any:
-    """Wait for what no event tells; gives back the first true value, raises TimeoutError."""
+    """Poll a condition that no event announces; return the first true value. Raise TimeoutError."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""The PostgreSQL of the tests is a real one, and breaks when told to."""
+"""The PostgreSQL of the tests is a real one, and breaks on request."""
 
 import contextlib
 import threading

@@ -27,7 +27,7 @@ TLS = ("good", "expired", "expiring", "self_signed", "other_host")
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as the website's own log tells it."""
+    """One request, from the website's own log."""
 
     method: str
     path: str
@@ -85,6 +85,6 @@ class Website(PythonServer):
         return [json.dumps(ports), str(self.directory)]
 
     def _write_overrides(self) -> None:
-        beside = self._answers.with_suffix(".new")
-        beside.write_text(json.dumps(self._overrides))
-        beside.replace(self._answers)
+        partial = self._answers.with_suffix(".new")
+        partial.write_text(json.dumps(self._overrides))
+        partial.replace(self._answers)

@@ -1,6 +1,6 @@
 """How long after its grace a browser that does not end by itself is gone with all its processes.
 
-A stand-in of four processes that are deaf to SIGTERM: running, and stopped whole (SIGSTOP). The watchdog beside
+A stand-in of four processes that are deaf to SIGTERM: running, and stopped whole (SIGSTOP). The watchdog and
 coreutils' `timeout --kill-after`, which ends it at a fixed time, and knows the processes of one group only.
 """
 
@@ -57,11 +57,11 @@ def late(start: Start, *, stopped: bool) -> float:
             ends = [os.pidfd_open(pid) for pid in pids]
             for pid in pids if stopped else ():
                 os.kill(pid, signal.SIGSTOP)
-            told = float(process.stdout.readline())
+            started = float(process.stdout.readline())
             for each in ends:
                 select.select([each], [], [])
                 os.close(each)
-            return time.monotonic() - told - GRACE
+            return time.monotonic() - started - GRACE
         finally:
             kennel.end()
 

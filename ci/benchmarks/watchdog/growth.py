@@ -1,7 +1,7 @@
-"""How far above its limit a growing browser gets: the watchdog beside monit and superlance's memmon.
+"""How far above its limit a growing browser gets: the watchdog, monit and superlance's memmon.
 
 The same grower for all: a process called `firefox` that allocates and touches 1 MiB pieces at a steady rate,
-and tells its own peak by the last size that it wrote to a shared page. Once more with most of the limit in swap
+and reports its own peak by the last size that it wrote to a shared page. Once more with most of the limit in swap
 before it begins to grow, where the machine has swap.
 """
 
@@ -109,7 +109,7 @@ def monit(home: Path, rate: float) -> float:
 
 
 def memmon(home: Path, rate: float) -> float:
-    """Supervisord starts the grower itself, as it has to; its end is told by a signal to the pid it gives."""
+    """Supervisord starts the grower itself, as it has to; its end is sent as a signal to the pid it gives."""
     grower, configuration = Grower(home, rate), home / "supervisord.conf"
     script = home / "grow.sh"
     script.write_text(f"#!/bin/sh\nexec {grower.command[0]} {home}/grower.py {rate} {grower.peak} 0\n")
