@@ -53,7 +53,7 @@ def test_a_website_made_slower_is_found(regression, website, tmp_path):
 
 
 def test_an_environment_that_comes_up_is_waited_for(regression, website, tmp_path):
-    """It is down at first, and well a little later; the result is told as JUnit XML."""
+    """It is down at first, and up a little later; the result is written as JUnit XML."""
     website.forget()
     website.answer("/", "not yet", status=503)
 

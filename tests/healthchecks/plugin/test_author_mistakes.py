@@ -166,15 +166,15 @@ MISTYPED = {
     fault="a test asks for a target without a probe, or for a mistyped name",
     promise="it is one error in summary, status.json, page and alerts, of one line that names what is meant",
 )
-@pytest.mark.parametrize(("head", "told"), MISTYPED.values(), ids=MISTYPED)
-def test_mistyped(suite, head, told):
+@pytest.mark.parametrize(("head", "reported"), MISTYPED.values(), ids=MISTYPED)
+def test_mistyped(suite, head, reported):
     body = "\n".join(f"    {line}" for line in f"{head}\n    pass".splitlines())
     suite.write("test_mine.py", f"    import pytest\n{GOOD}\n{body}\n")
     suite.configure("[backup.weekly]\n")
     outcome = suite.run()
     (name,) = (key for key in outcome.checks if key.startswith("x["))
-    assert told in error(outcome, name)
-    assert told in (suite.page / "index.html").read_text().replace("&#34;", '"')
+    assert reported in error(outcome, name)
+    assert reported in (suite.page / "index.html").read_text().replace("&#34;", '"')
     assert "pluggy/" not in outcome.output
     assert len(outcome.output.splitlines()) < 40
 
@@ -192,7 +192,7 @@ def test_probe_that_is_not_imported(authors):
 
 @reliability(
     "Authors",
-    fault="a test beside checks lacks its mark",
+    fault="a plain test in a folder of checks lacks the mark",
     promise="the run gives a hint; what fails there is shown and alerted",
 )
 def test_forgotten_mark(authors):
@@ -233,7 +233,7 @@ REFUSED = {
     fault="a key or a probe is one that cannot work",
     promise="the file is one error that says why; no check passes by it",
 )
-@pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED)
-def test_refused(authors, text, told):
+@pytest.mark.parametrize(("text", "reported"), REFUSED.values(), ids=REFUSED)
+def test_refused(authors, text, reported):
     authors.write("mine/test_backup.py", text)
-    assert told in error(authors.run(*DISK, "mine"), "backup[]")
+    assert reported in error(authors.run(*DISK, "mine"), "backup[]")

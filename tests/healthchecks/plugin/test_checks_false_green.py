@@ -15,7 +15,7 @@ TARGET = """
 
 
 @pytest.fixture
-def told(suite):
+def reported(suite):
     """Runs these checks; gives (status, message) of each."""
 
     def run(checks, *arguments):
@@ -30,8 +30,8 @@ def told(suite):
 @reliability(
     "Checks", fault="a check is an async function", promise="it is awaited, and fails or passes by what it finds"
 )
-def test_async_checks_are_run(told):
-    status, checks = told(
+def test_async_checks_are_run(reported):
+    status, checks = reported(
         """
     @pytest.mark.healthcheck
     async def test_plain():
@@ -77,8 +77,8 @@ def test_async_checks_are_run(told):
 @reliability(
     "Checks", fault="a probe is an async function", promise="it is awaited in its own thread, under its timeout"
 )
-def test_async_probes_are_run(told):
-    status, checks = told(
+def test_async_probes_are_run(reported):
+    status, checks = reported(
         """
     @probe
     async def word(job: Job) -> str:
@@ -136,8 +136,8 @@ def test_async_timeout(suite):
 @reliability(
     "Checks", fault="a check returns False instead of asserting", promise="it is an error that says to use assert"
 )
-def test_returned_values_are_errors(told):
-    status, checks = told(
+def test_returned_values_are_errors(reported):
+    status, checks = reported(
         """
     def test_target(job: Job):
         return False
@@ -157,8 +157,8 @@ def test_returned_values_are_errors(told):
 
 
 @reliability("Checks", fault="a probe yields, so that nothing in it runs", promise="its checks are errors that say so")
-def test_generators_are_errors(told):
-    status, checks = told(
+def test_generators_are_errors(reported):
+    status, checks = reported(
         """
     @probe
     def word(job: Job):

@@ -198,8 +198,8 @@ def in_history(suite):
 def test_all_outputs_agree(cases, website):
     outcome = cases.run("test_mine.py", "--junitxml=junit.xml", "-v")
     assert outcome.status == 1
-    told = {each["check"]: (each["status"], each["message"]) for each in outcome.document["checks"]}
-    assert told == EXPECTED
+    reported = {each["check"]: (each["status"], each["message"]) for each in outcome.document["checks"]}
+    assert reported == EXPECTED
     assert in_history(cases) == EXPECTED
     assert by_pytest(cases) == BAD
     alerted = {json.loads(request.body)["check"]: json.loads(request.body)["status"] for request in website.requests}

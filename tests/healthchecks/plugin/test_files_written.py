@@ -65,7 +65,7 @@ def test_export_to_a_planted_name(checked, plant, suffix):
 @reliability(
     "Files",
     fault="the disk is full when the history is exported",
-    promise="the older export is still whole, and nothing is left beside it",
+    promise="the older export is still whole, and nothing else is left there",
 )
 def test_export_on_a_full_disk(checked):
     target = checked.folder / "all.csv"

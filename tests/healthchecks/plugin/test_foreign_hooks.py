@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tests.healthchecks.plugin.told import alert, alerts, in_history
+from tests.healthchecks.plugin.received import alert, alerts, in_history
 from tests.reliability import reliability
 
 CHECKS = """
@@ -72,9 +72,9 @@ def assert_all_is_told(shop, website, outcome, fault):
     page = (shop.page / "index.html").read_text()
     assert "1 of 2 checks failed" in page
     assert page.count("test_mine.py::test_") >= 2, "the table of the last run lacks rows"
-    told = alerts(website)
-    assert [each["label"] for each in told] == ["bad", "suite[pytest]"], outcome.output
-    assert fault in told[1]["message"]
+    reported = alerts(website)
+    assert [each["label"] for each in reported] == ["bad", "suite[pytest]"], outcome.output
+    assert fault in reported[1]["message"]
     assert fault in outcome.output
     assert in_history(shop) == ["bad", "well"]
 
@@ -150,7 +150,7 @@ def test_log_file_on_a_full_disk(shop):
 
 @reliability(
     "Plugins and options",
-    fault="a hook fails after everything was told (pytest_unconfigure)",
+    fault="a hook fails after everything was alerted (pytest_unconfigure)",
     promise="it is said on stderr, so that cron mails it, and the status is 3",
 )
 def test_hook_that_fails_at_the_very_end(shop):

@@ -71,7 +71,7 @@ def test_retry_leaves_a_trace(jobs):
 
 
 def test_retries_run_out(jobs):
-    """After the last retry it is a failure, told once."""
+    """After the last retry it is a failure, reported once."""
     jobs.configure("[job.bad]\nretries = 1\nsucceed_at = 9\n[job.silent]\nretries = 2\nsilent = true\n")
     outcome = jobs.run()
     assert outcome.status == 1
@@ -93,8 +93,8 @@ def test_needs(jobs):
         succeed_at = 9
     """)
     outcome = jobs.run()
-    told = {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
-    assert told == {
+    reported = {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
+    assert reported == {
         "job[parent]": ("failed", "attempt 1 is too early"),
         "job[child]": ("blocked", "behind job[parent]"),
         "job[grandchild]": ("blocked", "behind job[child]"),
@@ -205,7 +205,7 @@ def test_damaged_history(jobs):
 
 
 def test_page_that_cannot_be_written(jobs):
-    """Where the page cannot be written the old one stays, and verdict and history are unharmed."""
+    """Where the page cannot be written the old one stays, and results and history are unharmed."""
     jobs.configure('[job.a]\n[dashboard]\ndirectory = "/proc/nowhere"\n')
     outcome = jobs.run()
     assert outcome.status == 0
@@ -215,7 +215,7 @@ def test_page_that_cannot_be_written(jobs):
 
 
 def test_nothing_is_left_beside_the_page(jobs):
-    """Written beside and renamed: nothing else stays in the folder."""
+    """Written to a new file and renamed: nothing else stays in the folder."""
     jobs.configure("[job.a]\n")
     jobs.run()
     assert sorted(path.name for path in jobs.page.iterdir()) == ["badges", "index.html", "status.json"]

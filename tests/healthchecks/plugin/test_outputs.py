@@ -23,7 +23,7 @@ CHECKS = """
         return [*found, f"pin={found[-1]}"]
 
     def tell(values, record_property, record_xml_attribute, record_testsuite_property):
-        for value in values[:-2] + values[-1:]:  # the PIN, too, but beside its name only
+        for value in values[:-2] + values[-1:]:  # the PIN, too, but only next to its name
             print("printed", value)
             print("to stderr", value, file=sys.stderr)
             record_property(f"name {value}", f"property {value}")
@@ -137,7 +137,7 @@ def test_error_at_import(quiet):
 
 @pytest.mark.parametrize("hook", ["pytest_runtest_logreport(report)", "pytest_runtest_protocol(item)"])
 def test_hook_of_a_user_that_raises(suite, hook):
-    """Whoever tells of it, pytest or this suite, tells it without the secret."""
+    """Whoever reports it, pytest or this suite, reports it without the secret."""
     suite.configure(CONFIGURATION)
     suite.write("test_mine.py", CHECKS)
     suite.write("conftest.py", f"def {hook}:\n    raise RuntimeError('it is ' + 'kaleidoscope' + '-1967')\n")

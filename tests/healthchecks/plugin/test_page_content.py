@@ -83,7 +83,7 @@ def test_status_json_keeps_the_others_apart(jobs):
 
 
 def test_a_check_that_has_not_run_for_two_intervals_is_stale(jobs):
-    """Neither ok nor failed: grey, with the time of its last result; the headline does not count it."""
+    """Not ok and not failed: grey, with the time of its last result; the headline does not count it."""
     jobs.configure('[dashboard]\ninterval = "10m"\n[job.a]\n[job.b]\nfails = "disk on fire"\n')
     jobs.run()
     age_history(jobs, 1500)

@@ -29,7 +29,7 @@ PARTS = {
 @reliability(
     "Alerts",
     fault="a part of the checks is run by hand while cron is dead",
-    promise="it does not check in, and says why: Sentry tells that the checks are not run",
+    promise="it does not check in, and says why: Sentry reports that the checks do not run",
 )
 @pytest.mark.parametrize(("arguments", "why"), PARTS.values(), ids=PARTS)
 def test_no_check_in(shops, kent, arguments, why):
@@ -56,7 +56,7 @@ def test_own_checks_that_are_left_out_are_missing(shops, kent):
 
 
 def test_a_broken_file_is_no_missing_part(shops, kent):
-    """The run is whole; of the file an error tells."""
+    """The run is whole; the file is an error."""
     shops.write("test_mine.py", "import nothing_of_that_name\nclass Shop(Target): pass\n")
     shops.alert(kent.dsn).run(".")
     assert [each["status"] for each in kent.check_ins()] == ["in_progress", "ok"]

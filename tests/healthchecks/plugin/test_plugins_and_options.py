@@ -61,7 +61,7 @@ def facts(outcome):
 
 @reliability(
     "Plugins and options",
-    fault="-n of pytest-xdist in any spelling, with checks that no text of a file tells of",
+    fault="-n of pytest-xdist in any spelling, with checks that the text of no file mentions",
     promise="the run is refused in one line instead of hanging; nothing is contacted",
 )
 @pytest.mark.parametrize(

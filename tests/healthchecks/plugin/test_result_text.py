@@ -19,9 +19,15 @@ SECRET = "k7Qz-19xw-Lm4v-Pp82-Rt55"
 
 
 def result(**fields):
-    told = {"check": "access", "target": "home", "label": "website[home]", "status": Status.FAILED, "message": "bad"}
+    reported = {
+        "check": "access",
+        "target": "home",
+        "label": "website[home]",
+        "status": Status.FAILED,
+        "message": "bad",
+    }
     rest = {"seconds": 0.1, "started": datetime.now(UTC), "host": "web1"}
-    return Result(**{**told, **rest, **fields})
+    return Result(**{**reported, **rest, **fields})
 
 
 def texts(value):

@@ -159,7 +159,7 @@ def test_interrupted(ports, hole, greeter, number):
 
 
 def test_progress_is_for_terminals(ports, hole):
-    """On a terminal a line tells how many are awaited and for how long; nobody finds it on the page, nor under cron."""
+    """On a terminal a line says how many are awaited and for how long; it is not on the page and not under cron."""
     ports.configure(table(hole.port, timeout=2))
     terminal, other = pty.openpty()
     process = ports.start("test_mine.py", stdout=other)
@@ -201,7 +201,7 @@ def test_xdist_is_refused(ports, greeter):
 
 
 def test_broken_file_silences_no_other(ports, greeter):
-    """A check file that cannot be imported is told as broken; the others run all the same."""
+    """A check file that cannot be imported is an error; the others run all the same."""
     ports.configure(table(greeter.port))
     ports.write("test_broken.py", "import does_not_exist\n")
     outcome = ports.run("test_mine.py", "test_broken.py")
@@ -243,8 +243,8 @@ def test_plain_test_under_the_timeout(suite):
         """,
     )
     outcome = suite.run()
-    told = {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
-    assert told == {
+    reported = {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
+    assert reported == {
         "hangs[]": ("failed", "no answer within 1 s"),
         "works[]": ("ok", ""),
         "fails[]": ("failed", "the numbers differ"),

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from tests.healthchecks.plugin.told import alert, alerts, in_history
+from tests.healthchecks.plugin.received import alert, alerts, in_history
 from tests.reliability import reliability
 
 CHECKS = """

@@ -1,4 +1,4 @@
-"""What the environment sets around a run: odd time zones and an ASCII locale cost neither page nor badges."""
+"""What the environment sets around a run: odd time zones and an ASCII locale do not break page and badges."""
 
 import pytest
 

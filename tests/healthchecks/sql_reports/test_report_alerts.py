@@ -1,4 +1,4 @@
-"""An unmet expectation is told like any failing check: once, on both pages, until it is met again."""
+"""An unmet expectation is alerted like any failing check: once, on both pages, until it is met again."""
 
 import lxml.html
 import pytest

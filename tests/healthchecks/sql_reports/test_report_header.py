@@ -31,7 +31,7 @@ GOOD = """\
 -- param: empty = ''
 
 -- title: not in the middle
-select 1 where %(since)s = %(name)s and %(quoted)s = %(empty)s or 5 % 2 = 1 -- description: nor here
+select 1 where %(since)s = %(name)s and %(quoted)s = %(empty)s or 5 % 2 = 1 -- description: not here
 """
 
 

@@ -61,7 +61,7 @@ def mood(postgresql):
 
 @pytest.mark.usefixtures("mood")
 def test_every_type_is_readable(reports):
-    """As the server writes it; NULL told from empty text."""
+    """As the server writes it; NULL is distinct from empty text."""
     reports.report(
         "types",
         "\nunion all ".join(f"select {number} as n, ({each})::text as text" for number, each in enumerate(TYPES)),
@@ -126,7 +126,7 @@ def test_no_cell_begins_with_a_formula(start):
 
 
 def test_page_that_cannot_be_written(reports):
-    """The old one stays, the run tells, and the verdicts are the same."""
+    """The old one stays, the run reports it, and the results are the same."""
     reports.report("one", "select 1")
     (reports.folder / "html" / "database.html").mkdir(parents=True)
     outcome = reports.run()

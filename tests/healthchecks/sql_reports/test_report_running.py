@@ -104,7 +104,7 @@ def test_several_databases(reports, postgresql):
 
 
 def test_expectation_unmet_and_met_again(reports, postgresql):
-    """A failure like any other's: exit status, words, history; and well again. The number of each run is kept."""
+    """A failure like any other's: exit status, words, history; and recovery. The number of each run is kept."""
     postgresql.execute("create table orders (id int)")
     postgresql.execute("grant select on orders to public")
     path = reports.report("shop/orders", "select id from orders", expect="rows == 0")
@@ -192,7 +192,7 @@ def test_verdicts(reports):
 
 
 def test_parameters(reports):
-    """Bound as values, whatever they hold; replaced from the command line; a wrong name is told."""
+    """Bound as values, whatever they hold; replaced from the command line; a wrong name is reported."""
     query = "select interval %(since)s, %(name)s, 5 % 2"
     path = reports.report("one", query, param="since = '1 day'\n-- param: name = 'x'")
     reports.run().assert_well("report[one]")
@@ -251,10 +251,10 @@ def test_part_of_the_reports(reports):
 def test_retries(reports, postgresql, owned):
     """A failure with retries left is asked again."""
     reports.role = owned
-    told = "cannot execute nextval() in a read-only transaction"
-    before = postgresql.log.count(told)
-    assert told in reports.broken("flaky", "select nextval('shop.numbers')", retries="2")
-    assert postgresql.log.count(told) - before == 3
+    reported = "cannot execute nextval() in a read-only transaction"
+    before = postgresql.log.count(reported)
+    assert reported in reports.broken("flaky", "select nextval('shop.numbers')", retries="2")
+    assert postgresql.log.count(reported) - before == 3
 
 
 def test_xdist_is_refused(reports):

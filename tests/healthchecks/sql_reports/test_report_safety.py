@@ -89,8 +89,8 @@ def test_nothing_changes(as_owner, postgresql, tmp_path):
     outcome = as_owner.run()
     assert state_of(postgresql) == before
     assert not (tmp_path / "touched").exists()
-    told = {name: outcome.checks[f"report[{name}]"]["message"] for name in ATTACKS}
-    wrong = {name: told[name] for name, (_, words) in ATTACKS.items() if words not in told[name]}
+    reported = {name: outcome.checks[f"report[{name}]"]["message"] for name in ATTACKS}
+    wrong = {name: reported[name] for name, (_, words) in ATTACKS.items() if words not in reported[name]}
     assert wrong == {}
     assert {outcome.checks[f"report[{name}]"]["status"] for name in ATTACKS} == {"error"}
 
@@ -128,7 +128,7 @@ def test_a_cursor_named_like_ours(as_owner):
 )
 @pytest.mark.usefixtures("owned")
 def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
-    """Is told by the right itself; nothing, of one that can only read."""
+    """The warning names the right; there is none for a role that can only read."""
     role = Role("asking", "asks")
     postgresql.execute(f"create role {role.name} login password '{role.password}' {rights}")
     try:
@@ -139,7 +139,7 @@ def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
 
 
 def test_lock_that_is_never_released(reports, owned):
-    """Told as what it is before the timeout; the other reports are unharmed."""
+    """Reported as what it is before the timeout; the other reports are unharmed."""
     with contextlib.closing(reports.postgresql.connect(owned)) as holder, holder.cursor() as cursor:
         cursor.execute("begin; lock table shop.orders")
         reports.role = owned

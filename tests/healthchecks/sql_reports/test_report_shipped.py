@@ -41,7 +41,7 @@ def test_on_an_empty_database(reports, postgresql):
 
 
 def test_without_rights(reports):
-    """A role that may only connect is told which right is missing, by the reports that need it."""
+    """A role that may only connect learns from the reports which right is missing."""
     reports.role = MONITOR
     outcome = reports.run(str(SHIPPED))
     failing = {name for name, status in statuses(outcome).items() if status != "ok"}

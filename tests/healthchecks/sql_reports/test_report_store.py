@@ -1,4 +1,4 @@
-"""What is kept of reports beside the history."""
+"""What is stored of reports in the history."""
 
 import sqlite3
 import time

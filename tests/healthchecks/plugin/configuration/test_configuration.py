@@ -81,8 +81,8 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), WRONG.values(), ids=WRONG)
-def test_wrong(suite, text, told):
+@pytest.mark.parametrize(("text", "reported"), WRONG.values(), ids=WRONG)
+def test_wrong(suite, text, reported):
     """The error names file, table, key, value and what to write instead."""
     suite.write("test_mine.py", CHECKS)
     suite.write("pytest-empty", "")
@@ -90,13 +90,13 @@ def test_wrong(suite, text, told):
     outcome = suite.run()
     assert outcome.status == 4, outcome.output
     assert f"configuration {path.name} is wrong:" in outcome.output
-    assert told in outcome.output
+    assert reported in outcome.output
     assert "Traceback" not in outcome.output
     assert not (suite.folder / "contacted").exists()
 
 
 def test_all_errors_at_once(suite):
-    """All that is wrong is told in one run."""
+    """All errors are reported in one run."""
     suite.write("test_mine.py", CHECKS)
     suite.configure("\n".join(f"[shop.n{number}]\nstatus = 'x{number}'" for number in range(3)) + "\n[nothing.a]\n")
     output = suite.run(".").output  # the whole folder: in a part of it the table may be of another file
@@ -117,14 +117,14 @@ def test_secret_values_are_not_repeated(suite):
 
 
 def test_not_utf8(suite):
-    """A file in another encoding is told as such."""
+    """A file in another encoding is reported as such."""
     suite.write("test_mine.py", CHECKS)
     suite.configure(GOOD).write_bytes("[shop.a]\nurl = 'ü'".encode("latin-1"))
     assert "is not UTF-8 (line 2)" in suite.run().output
 
 
 def test_unreadable(suite):
-    """A directory, and a file that does not exist, are told with the system's reason."""
+    """A directory, and a file that does not exist, are reported with the system's reason."""
     suite.write("test_mine.py", CHECKS)
     outcome = suite.run("test_mine.py", "--monitoring-config", str(suite.folder))
     assert (outcome.status, "cannot be read: is a directory, not a file" in outcome.output) == (4, True)
@@ -164,15 +164,15 @@ MARKERS = {
 
 
 @reliability("Authors", fault="a setting of a marked test is misspelt", promise="it is one error; other checks run")
-@pytest.mark.parametrize(("settings", "told"), MARKERS.items(), ids=MARKERS)
-def test_wrong_marker(suite, settings, told):
+@pytest.mark.parametrize(("settings", "reported"), MARKERS.items(), ids=MARKERS)
+def test_wrong_marker(suite, settings, reported):
     marked = f"    @pytest.mark.healthcheck({settings})\n    def test_x():\n        pass\n"
     suite.write("test_mine.py", f"{CHECKS}\n    import pytest\n{marked}")
     suite.configure(GOOD)
     outcome = suite.run()
     assert (outcome.status, outcome.checks["shop[good]"]["status"]) == (1, "ok")
     assert outcome.checks["x[]"]["status"] == "error"
-    assert outcome.checks["x[]"]["message"] == f"@pytest.mark.healthcheck: {told}"
+    assert outcome.checks["x[]"]["message"] == f"@pytest.mark.healthcheck: {reported}"
     assert "Traceback" not in outcome.output
 
 

@@ -145,13 +145,13 @@ OUT_OF_BOUNDS = {
     fault="curly quotes, no closing quote or bracket, a table twice",
     promise="the error says what to write, and in which line",
 )
-@pytest.mark.parametrize(("text", "told"), OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
-def test_out_of_bounds(suite, text, told):
+@pytest.mark.parametrize(("text", "reported"), OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
+def test_out_of_bounds(suite, text, reported):
     suite.write("test_mine.py", CHECKS)
     suite.configure(f"{text}\n")
     outcome = suite.run()
     assert outcome.status == 4, outcome.output[-3000:]
-    assert told in outcome.output
+    assert reported in outcome.output
     assert "INTERNALERROR" not in outcome.output
     assert "Traceback" not in outcome.output
 

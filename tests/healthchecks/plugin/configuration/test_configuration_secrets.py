@@ -1,4 +1,4 @@
-"""What is wrong with the configuration is told without the secrets that are in it."""
+"""Errors of the configuration are reported without the secrets that are in it."""
 
 import pytest
 
@@ -55,18 +55,18 @@ MISPLACED = {
     fault="a secret stands in the wrong place of the configuration",
     promise="the error names the place and what to write, and not the secret",
 )
-@pytest.mark.parametrize(("text", "told"), MISPLACED.values(), ids=MISPLACED)
-def test_secret_in_the_wrong_place(suite, text, told):
+@pytest.mark.parametrize(("text", "reported"), MISPLACED.values(), ids=MISPLACED)
+def test_secret_in_the_wrong_place(suite, text, reported):
     suite.write("test_mine.py", CHECKS)
     suite.configure(f"{text}\n")
     outcome = suite.run()
     assert outcome.status == 4, outcome.output
-    assert told in outcome.output
+    assert reported in outcome.output
     assert not any(secret in outcome.output for secret in (SECRET, TOKEN))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("[shop.a]\nport = 'many'", "[shop.a] port: 'many': input should be a valid integer"),
         ("[shop.a]\nsize = '150%'", "[shop.a] size: '150%' is more than all"),
@@ -74,15 +74,15 @@ def test_secret_in_the_wrong_place(suite, text, told):
         ("shop = 5", "[shop]: 5 is not a table: write [shop]"),
     ],
 )
-def test_other_values_are_repeated(suite, text, told):
+def test_other_values_are_repeated(suite, text, reported):
     """Who made the mistake finds it by its value."""
     suite.write("test_mine.py", CHECKS)
     suite.configure(f"{text}\n")
-    assert told in suite.run().output
+    assert reported in suite.run().output
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (f"[watchdog.firefox]\ntoken = '{SECRET}'", "[watchdog.firefox] token: unknown key"),
         (f"[watchdog.firefox]\nmax_memory = '{TOKEN}'", "[watchdog.firefox] max_memory: the value is not a size"),
@@ -92,12 +92,12 @@ def test_other_values_are_repeated(suite, text, told):
         (f"[state]\ndirectory = ['{TOKEN}']", "[state] directory: it is not a path"),
     ],
 )
-def test_the_watchdog_says_none_either(tmp_path, text, told):
+def test_the_watchdog_says_none_either(tmp_path, text, reported):
     path = tmp_path / "servermonitoring.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as raised:
         settings.load(str(path))
-    assert told in str(raised.value)
+    assert reported in str(raised.value)
     assert not any(secret in str(raised.value) for secret in (SECRET, TOKEN))
 
 

@@ -1,4 +1,4 @@
-"""Pipes, devices and directories where a file should be: told in words, and nothing waits for them."""
+"""Pipes, devices and directories where a file should be: reported in words, and nothing waits for them."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def beat(state):
 @reliability(
     "Configuration",
     fault="the watchdog's list of kills is a pipe",
-    promise="neither `watchdog status` nor a run with [metrics] waits for it",
+    promise="`watchdog status` and a run with [metrics] do not wait for it",
 )
 def test_kills_are_a_pipe(shop, state):
     beat(state)
@@ -121,7 +121,7 @@ def test_kills_are_a_pipe(shop, state):
 @reliability(
     "Configuration",
     fault="the watchdog's heartbeat is a pipe",
-    promise="neither `watchdog status` nor a run with [metrics] waits for it",
+    promise="`watchdog status` and a run with [metrics] do not wait for it",
 )
 def test_heartbeat_is_a_pipe(shop, state):
     os.mkfifo(state / "watchdog.json")

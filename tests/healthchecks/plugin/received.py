@@ -1,4 +1,4 @@
-"""What a run has told besides its page: alerts that the website got as their webhook, and rows of the history."""
+"""What others received from a run: alerts that the website got as a webhook, and rows of the history."""
 
 import json
 import sqlite3
