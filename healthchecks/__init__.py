@@ -1,53 +1,53 @@
 """What a writer of checks imports; everything is loaded when first asked for, so that the import is free.
 
 A check is a plain pytest test. It may ask for a *target*, one table of the configuration, and for a
-*measurement* of that target, which was started before the first test ran.
+*probe* of that target, which was started before the first test ran.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.fields import Duration, Share, Size
-    from healthchecks.plugin.inside import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.configuration.fields import Duration, Percentage, Size
+    from healthchecks.plugin.configuration.target import Target
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.measurement import measurement
-    from healthchecks.plugin.result import Broken, NoAnswer, Unhealthy
-    from healthchecks.plugin.target import Target
+    from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.probes.fixture import probe
+    from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
 
 __all__ = [
-    "Broken",
+    "CheckError",
     "Duration",
-    "NoAnswer",
+    "Percentage",
+    "ProbeTimeout",
     "Secret",
-    "Share",
     "Size",
     "Target",
     "Unhealthy",
     "attach",
     "capture_message",
-    "measurement",
     "on_timeout",
     "phase",
+    "probe",
     "remaining",
 ]
 
 _HOMES = {
-    "Broken": "healthchecks.plugin.result",
-    "Duration": "healthchecks.plugin.fields",
-    "NoAnswer": "healthchecks.plugin.result",
+    "CheckError": "healthchecks.plugin.result",
+    "Duration": "healthchecks.plugin.configuration.fields",
+    "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",
-    "Share": "healthchecks.plugin.fields",
-    "Size": "healthchecks.plugin.fields",
-    "Target": "healthchecks.plugin.target",
+    "Percentage": "healthchecks.plugin.configuration.fields",
+    "Size": "healthchecks.plugin.configuration.fields",
+    "Target": "healthchecks.plugin.configuration.target",
     "Unhealthy": "healthchecks.plugin.result",
-    "attach": "healthchecks.plugin.inside",
+    "attach": "healthchecks.plugin.probes.context",
     "capture_message": "healthchecks.plugin.logs",
-    "measurement": "healthchecks.plugin.measurement",
-    "on_timeout": "healthchecks.plugin.inside",
-    "phase": "healthchecks.plugin.inside",
-    "remaining": "healthchecks.plugin.inside",
+    "probe": "healthchecks.plugin.probes.fixture",
+    "on_timeout": "healthchecks.plugin.probes.context",
+    "phase": "healthchecks.plugin.probes.context",
+    "remaining": "healthchecks.plugin.probes.context",
 }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from servermonitoring.delivery.entries import REASON, REFUSED, listing, names
 from servermonitoring.files import read_regular
-from servermonitoring.spool_listing import REASON, REFUSED, listing, names
 from servermonitoring.values import in_words
 
 _LONGEST = 3600.0  # seconds; several runs in a row could not deliver

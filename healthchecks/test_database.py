@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from healthchecks import Duration, Secret, Share, Target, measurement
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.keys import certificates
-from healthchecks.clients.postgresql import Access, parse, session
-from healthchecks.clients.postgresql_figures import Figures, figures_of
-from servermonitoring.values import in_words
+from healthchecks import Duration, Percentage, Secret, Target, probe
+from healthchecks.clients.http.options import certificates
+from healthchecks.clients.http.urls import Host
+from healthchecks.clients.postgresql.connection import Access, parse, session
+from healthchecks.clients.postgresql.statistics import Figures, figures_of
+from servermonitoring.values import in_words, percent, percent_limit
 
 _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootcert")
 
@@ -31,11 +31,11 @@ class Database(Target):
     """File of the authority that verify-ca and verify-full trust."""
     dsn: Secret | None = None
     """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
-    connections_used: Share = 0.9
+    max_connections_used: Percentage = 0.9
     """Most connections that may be in use, of those that are not reserved for superusers."""
-    replication_lag: Duration | None = Field(default=None, le=366 * 86400)
+    max_replication_lag: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
-    oldest_transaction: Duration | None = Field(default=None, le=366 * 86400)
+    max_transaction_age: Duration | None = Field(default=None, le=366 * 86400)
     """Longest time that a transaction may be open. Needs the role pg_monitor."""
 
     @field_validator("sslrootcert")
@@ -73,7 +73,7 @@ class Database(Target):
         return Access(options={key: value for key, value in options.items() if value})
 
 
-@measurement
+@probe
 def figures(database: Database) -> Figures:
     with session(database.access()) as cursor:
         cursor.execute("select 1")
@@ -82,24 +82,24 @@ def figures(database: Database) -> Figures:
 
 def test_database_access(database: Database, figures: Figures) -> None:
     share = figures.connections / figures.most_connections
-    assert share <= database.connections_used, (
-        f"{figures.connections} of {figures.most_connections} connections are used ({share:.1%}), "
-        f"at most {database.connections_used:.1%}"
+    assert share <= database.max_connections_used, (
+        f"{figures.connections} of {figures.most_connections} connections used ({percent(share)}), "
+        f"maximum {percent_limit(database.max_connections_used)}"
     )
-    if database.oldest_transaction is not None:
-        assert figures.sees_all, _unseen("oldest_transaction", figures)
-        assert figures.oldest_transaction <= database.oldest_transaction, (
-            f"a transaction of {figures.oldest_by} is open for {in_words(figures.oldest_transaction)}, "
-            f"at most {in_words(database.oldest_transaction)}"
+    if database.max_transaction_age is not None:
+        assert figures.sees_all, _unseen("max_transaction_age", figures)
+        assert figures.oldest_transaction <= database.max_transaction_age, (
+            f"transaction of {figures.oldest_by} open for {in_words(figures.oldest_transaction)}, "
+            f"maximum {in_words(database.max_transaction_age)}"
         )
-    if database.replication_lag is not None:
-        assert figures.sees_all, _unseen("replication_lag", figures)
+    if database.max_replication_lag is not None:
+        assert figures.sees_all, _unseen("max_replication_lag", figures)
         assert figures.lags, "no standby is connected"
         standby, lag = max(figures.lags.items(), key=lambda each: each[1])
-        assert lag <= database.replication_lag, (
-            f"{standby} is {in_words(lag)} behind, at most {in_words(database.replication_lag)}"
+        assert lag <= database.max_replication_lag, (
+            f"{standby} is {in_words(lag)} behind, maximum {in_words(database.max_replication_lag)}"
         )
 
 
 def _unseen(key: str, figures: Figures) -> str:
-    return f'{key} cannot be judged: the role "{figures.role}" needs pg_monitor'
+    return f'{key} cannot be checked: the role "{figures.role}" needs pg_monitor'

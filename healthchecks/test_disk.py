@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import Broken, Share, Target, Unhealthy, measurement
-from servermonitoring.values import size_in_words
+from healthchecks import CheckError, Percentage, Target, Unhealthy, probe
+from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
     "ext2",
@@ -35,9 +35,9 @@ class Disk(Target):
     """A directory on the file system."""
     mounted: bool = False
     """Whether the path itself has to be a mount point; else the file system below it is judged."""
-    used: Share = 0.9
+    max_used: Percentage = 0.9
     """Most space that may be used, of what users other than root may use."""
-    inodes: Share = 0.9
+    max_inodes_used: Percentage = 0.9
     """Most inodes that may be used, where the file system counts them."""
     writable: bool = True
     """Whether it has to be mounted read-write."""
@@ -59,12 +59,12 @@ class Usage:
     mounted: bool
 
 
-@measurement
+@probe
 def usage(disk: Disk) -> Usage:
     try:
         if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
             # Not looked at with the configuration: a file system that hangs would hold up the start of the run.
-            raise Broken(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
+            raise CheckError(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None
@@ -81,11 +81,13 @@ def usage(disk: Disk) -> Usage:
 
 
 def test_disk_space(disk: Disk, usage: Usage) -> None:
-    free = f"{size_in_words(usage.free)} of {size_in_words(usage.total)} free"
+    free = f"{part_in_words(usage.free, usage.total)} free"
     assert usage.mounted, f"{disk.path} is not a mount point: nothing is mounted there"
-    assert usage.used <= disk.used, f"{disk.path} is {usage.used:.1%} full, at most {disk.used:.1%} ({free})"
-    assert usage.inodes <= disk.inodes, (
-        f"{disk.path} has {usage.inodes:.1%} of its inodes used, at most {disk.inodes:.1%}"
+    assert usage.used <= disk.max_used, (
+        f"{percent(usage.used)} of space used on {disk.path} ({free}), maximum {percent_limit(disk.max_used)}"
+    )
+    assert usage.inodes <= disk.max_inodes_used, (
+        f"{percent(usage.inodes)} of inodes used on {disk.path}, maximum {percent_limit(disk.max_inodes_used)}"
     )
     assert not (disk.writable and usage.read_only), f"{disk.path} is mounted read-only"
 

@@ -6,19 +6,19 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from healthchecks import Share, Target, measurement
-from servermonitoring.values import size_in_words
+from healthchecks import Percentage, Target, probe
+from servermonitoring.values import part_in_words, percent, percent_limit
 
 
 class Host(Target):
     single: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
-    available: Share = 0.05
+    min_memory_available: Percentage = 0.05
     """Least memory that must be available, of all: what programs can get without swapping."""
-    swap: Share = 0.9
+    max_swap_used: Percentage = 0.9
     """Most swap space that may be used, where there is any."""
-    load: float = Field(default=4.0, gt=0, le=10_000)
+    max_load_per_core: float = Field(default=4.0, gt=0, le=10_000)
     """Highest load for each core, averaged over 15 minutes."""
 
     @classmethod
@@ -37,7 +37,7 @@ class Vitals:
     load: float
 
 
-@measurement
+@probe
 def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whatever the limits
     import psutil
 
@@ -47,16 +47,22 @@ def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whate
 
 
 def test_host_memory(host: Host, vitals: Vitals) -> None:
-    sizes = f"{size_in_words(vitals.available)} of {size_in_words(vitals.memory)}"
+    sizes = part_in_words(vitals.available, vitals.memory)
     share = vitals.available / vitals.memory
-    assert share >= host.available, f"{share:.1%} of the memory is available ({sizes}), at least {host.available:.1%}"
+    assert share >= host.min_memory_available, (
+        f"{percent(share)} of memory available ({sizes}), minimum {percent_limit(host.min_memory_available)}"
+    )
 
 
 def test_host_swap(host: Host, vitals: Vitals) -> None:
     share = vitals.swap_used / vitals.swap if vitals.swap else 0.0
-    sizes = f"{size_in_words(vitals.swap_used)} of {size_in_words(vitals.swap)}"
-    assert share <= host.swap, f"{share:.1%} of the swap space is used ({sizes}), at most {host.swap:.1%}"
+    sizes = part_in_words(vitals.swap_used, vitals.swap)
+    assert share <= host.max_swap_used, (
+        f"{percent(share)} of swap used ({sizes}), maximum {percent_limit(host.max_swap_used)}"
+    )
 
 
 def test_host_load(host: Host, vitals: Vitals) -> None:
-    assert vitals.load <= host.load, f"load of {vitals.load:.1f} for each core over 15 min, at most {host.load:g}"
+    assert vitals.load <= host.max_load_per_core, (
+        f"load of {vitals.load:.1f} per core over 15 min, maximum {host.max_load_per_core:g}"
+    )

@@ -5,12 +5,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Target, Unhealthy, measurement
-from healthchecks.clients import forms
-from healthchecks.clients.addresses import Url
-from healthchecks.clients.evidence import kept_on_failure
-from healthchecks.clients.http import Answer, Client, Question
-from healthchecks.clients.keys import SecretByName, Texts, WebKeys
+from healthchecks import Target, Unhealthy, probe
+from healthchecks.clients.http import forms
+from healthchecks.clients.http.client import Answer, Client, Question
+from healthchecks.clients.http.evidence import kept_on_failure
+from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
+from healthchecks.clients.http.urls import Url
 
 _FIRST_ERROR = 400
 
@@ -26,15 +26,15 @@ class Login(WebKeys, Target):
     """Page to open when logged in; else what the login itself leads to is judged."""
     contains: Texts = ()
     """Text, or texts, that only those see who are logged in."""
-    lacks: Texts = ()
+    not_contains: Texts = ()
     """Text, or texts, that must not be there."""
 
     @model_validator(mode="after")
     def _success_is_told(self) -> Self:
-        if not self.contains and not self.lacks:
-            raise ValueError("contains or lacks is needed: a failed login, too, answers 200")
-        if not self.redirects:
-            raise ValueError("redirects = 0 has no meaning here: a login leads on by a redirect")
+        if not self.contains and not self.not_contains:
+            raise ValueError("contains or not_contains is needed: a failed login, too, answers 200")
+        if not self.max_redirects:
+            raise ValueError("max_redirects = 0 has no meaning here: a login leads on by a redirect")
         return self
 
 
@@ -46,7 +46,7 @@ class Arrival:
     asked_again: bool
 
 
-@measurement
+@probe
 def arrival(login: Login) -> Arrival:
     with Client(login) as client:
         page = client.ask(Question(login.url))
@@ -77,5 +77,5 @@ def _judge(login: Login, arrival: Arrival) -> None:
     assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"
     for text in login.contains:
         assert text in page.text, f'logged in, but "{text}" is not on {here}'
-    for text in login.lacks:
+    for text in login.not_contains:
         assert text not in page.text, f'logged in, but "{text}" is on {here}'

@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from healthchecks import Secret, Target, measurement
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.amqp import Access, Broker, session
-from healthchecks.clients.keys import Authorities
+from healthchecks import Secret, Target, probe
+from healthchecks.clients.http.options import Authorities
+from healthchecks.clients.http.urls import Host
+from healthchecks.clients.rabbitmq import Access, Broker, session
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -71,7 +71,7 @@ class Exchange:
     levels: Mapping[str, Level | None]
 
 
-@measurement
+@probe
 def exchange(rabbitmq: Rabbitmq) -> Exchange:
     with session(rabbitmq.access()) as broker:
         levels = {name: _level(broker, name) for name in rabbitmq.queues}
@@ -95,7 +95,11 @@ def _wrong(name: str, limits: Queue, exchange: Exchange) -> str:
     if level is None:
         return f"queue {name} does not exist"
     if limits.max_messages is not None and level.messages > limits.max_messages:
-        return f"{level.messages} messages wait in queue {name}, at most {limits.max_messages}"
+        return f"{_counted(level.messages, 'message')} waiting in queue {name}, maximum {limits.max_messages}"
     if level.consumers < limits.min_consumers:
-        return f"queue {name} has {level.consumers} consumers, at least {limits.min_consumers}"
+        return f"{_counted(level.consumers, 'consumer')} on queue {name}, minimum {limits.min_consumers}"
     return ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from healthchecks import NoAnswer, Target, Unhealthy, measurement, remaining
-from healthchecks.clients.addresses import Host
-from healthchecks.clients.connection import connect
-from healthchecks.clients.excerpt import first_bytes
-from healthchecks.clients.progress import Progress, Step
+from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
+from healthchecks.clients.connection import Progress, Step, connect, first_bytes
+from healthchecks.clients.http.urls import Host
 
 
 class Tcp(Target):
@@ -28,14 +26,14 @@ class Greeting:
     where: str
 
 
-@measurement
+@probe
 def greeting(tcp: Tcp) -> Greeting:
     progress = Progress(tcp.host, tcp.port)
     with connect(progress, Step.GREETING) as connection:
         try:
             return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
         except TimeoutError:
-            raise NoAnswer from None
+            raise ProbeTimeout from None
         except OSError:
             raise Unhealthy(progress.closed) from None
 

@@ -57,13 +57,12 @@ def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
     assert life.silent <= life.overdue, f"no sign of life of the watchdog for {in_words(round(life.silent))}"
     count = len(life.killed)
     assert count <= watchdog.max_kills_per_hour, (
-        f"the watchdog killed {count} browsers within an hour, at most {watchdog.max_kills_per_hour}; "
-        f"last: {life.killed[-1]}"
+        f"{count} browsers killed within an hour, maximum {watchdog.max_kills_per_hour}; last: {life.killed[-1]}"
     )
 
 
 def _life(directory: Path) -> Life:
-    from watchdog.state import heartbeat, kills
+    from servermonitoring.watchdog_state import heartbeat, kills
 
     beat, now = heartbeat(directory), time.time()
     if beat is None:

@@ -4,12 +4,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Duration, Secret, Target, measurement
-from healthchecks.clients.addresses import Url, is_at, shown
-from healthchecks.clients.evidence import kept_on_failure
-from healthchecks.clients.http import Answer, Client, Question
-from healthchecks.clients.keys import SecretByName, Statuses, Texts, WebKeys
-from healthchecks.clients.values import unlike
+from healthchecks import Duration, Secret, Target, probe
+from healthchecks.clients.http.client import Answer, Client, Question
+from healthchecks.clients.http.evidence import kept_on_failure
+from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
+from healthchecks.clients.http.urls import Url, is_at, shown
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
@@ -31,23 +31,23 @@ class Website(WebKeys, Target):
     """Status that must come: 200, a class of them such as "2xx", or a list: [200, "3xx"]."""
     contains: Texts = ()
     """Text, or texts, that must be in the body."""
-    lacks: Texts = ()
+    not_contains: Texts = ()
     """Text, or texts, that must not be in the body."""
     values: dict[str, Any] = Field(default_factory=dict, alias="json")
     """Values that the body, as JSON, must hold, by their dotted paths: "workers.0.state"."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Headers that must come, each with text that must be in it."""
-    ends_at: Url | None = None
+    final_url: Url | None = None
     """URL where the redirects must lead."""
-    time: Duration | None = Field(default=None, gt=0, le=86400)
+    max_response_time: Duration | None = Field(default=None, gt=0, le=86400)
     """Seconds above which it fails; `slow` only marks it."""
-    certificate_days: float = Field(default=14, ge=0, le=3660)
+    min_certificate_days: float = Field(default=14, ge=0, le=3660)
     """Fewest days that the certificate must still be valid; with `verify = false` only where it is given."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
-        secured = "https:" in f"{self.url} {self.ends_at}".lower()
-        if not secured and (found := self.explicit("verify", "ca", "certificate_days")):
+        secured = "https:" in f"{self.url} {self.final_url}".lower()
+        if not secured and (found := self.explicit("verify", "ca", "min_certificate_days")):
             raise ValueError(f"{found[0]} has no meaning for a URL that is not https")
         if self.password and not self.user:
             raise ValueError("password needs user")
@@ -55,12 +55,12 @@ class Website(WebKeys, Target):
         ways = [bool(self.user), bool(self.token), bool(given), "@" in self.url.split("/")[2]]
         if sum(ways) > 1:
             raise ValueError("more than one way to log in: give user and password, or token, or the header")
-        if self.method == "HEAD" and (found := self.explicit("contains", "lacks", "values")):
+        if self.method == "HEAD" and (found := self.explicit("contains", "not_contains", "values")):
             raise ValueError(f"{'json' if found[0] == 'values' else found[0]} needs a body, and HEAD brings none")
         return self
 
 
-@measurement
+@probe
 def response(website: Website) -> Answer:
     headers = website.dict_of(website.request_headers)
     if website.token:
@@ -83,18 +83,18 @@ def _judge(website: Website, response: Answer) -> None:
     assert {found, f"{found[0]}xx"}.intersection(website.status), (
         f"answers {response.words} instead of {' or '.join(website.status)} at {here}"
     )
-    assert not website.ends_at or is_at(response.url, website.ends_at), (
-        f"ends at {shown(response.url)} instead of {shown(website.ends_at or '')}"
+    assert not website.final_url or is_at(response.url, website.final_url), (
+        f"final URL {shown(response.url)}, expected {shown(website.final_url or '')}"
     )
     _judge_headers(website, response, here)
     for text in website.contains:
         assert text in response.text, f'"{text}" is not on {here}'
-    for text in website.lacks:
+    for text in website.not_contains:
         assert text not in response.text, f'"{text}" is on {here}'
     wrong = unlike(response.text, website.values)
     assert not wrong, f"{wrong} at {here}"
-    assert website.time is None or response.seconds <= website.time, (
-        f"took {in_words(response.seconds)}, more than {in_words(website.time or 0)}"
+    assert website.max_response_time is None or response.seconds <= website.max_response_time, (
+        f"response took {in_words(response.seconds)}, maximum {in_words(website.max_response_time or 0)}"
     )
     _judge_certificate(website, response)
 
@@ -107,10 +107,10 @@ def _judge_headers(website: Website, response: Answer, here: str) -> None:
 
 
 def _judge_certificate(website: Website, response: Answer) -> None:
-    if (certificate := response.certificate) and (website.verify or website.explicit("certificate_days")):
+    if (certificate := response.certificate) and (website.verify or website.explicit("min_certificate_days")):
         days = certificate.left.total_seconds() / 86_400
         assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"
-        assert days >= website.certificate_days, (
+        assert days >= website.min_certificate_days, (
             f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "
-            f"at least {website.certificate_days:.1f} must be left"
+            f"minimum {website.min_certificate_days:g} days"
         )

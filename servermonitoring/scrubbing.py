@@ -1,12 +1,12 @@
 """Takes secrets out of text before it leaves the process.
 
 Two nets: every secret that the configuration loaded (known_secrets.py), and credentials told by their form
-(credentials.py).
+(known_secrets.py).
 """
 
 import re
 
-from servermonitoring import credentials, known_secrets
+from servermonitoring import known_secrets
 from servermonitoring.known_secrets import remember, remember_passwords_in
 
 __all__ = ["FILTERED", "is_sensitive", "remember", "remember_passwords_in", "scrub", "scrub_and_cut"]
@@ -26,7 +26,7 @@ def is_sensitive(key: str) -> bool:
 
 def scrub(text: str) -> str:
     """The text without secrets."""
-    return credentials.blank(known_secrets.replace(text, FILTERED), FILTERED)
+    return known_secrets.blank(known_secrets.replace(text, FILTERED), FILTERED)
 
 
 def scrub_and_cut(text: str, limit: int, *, keep_end: bool = False) -> str:
@@ -35,7 +35,7 @@ def scrub_and_cut(text: str, limit: int, *, keep_end: bool = False) -> str:
     Scrub first, cut afterwards: half a secret is not recognized as one. Of a text far longer than the limit only
     the part to be kept is scrubbed; the rest is dropped, with all that could be the half of a secret.
     """
-    unsure = _GROWTH * max(credentials.LONGEST, known_secrets.longest())
+    unsure = _GROWTH * max(known_secrets.LONGEST, known_secrets.longest())
     most = 2 * limit + unsure
     clean = scrub(text[-most:] if keep_end else text[:most])
     if len(text) > most:  # what stands at the cut may be half a secret

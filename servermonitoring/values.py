@@ -1,4 +1,4 @@
-"""Durations, sizes and shares as people write them: "90s", "1.2GB", "90%"."""
+"""Durations, sizes and percentages as people write them: "90s", "1.2GB", "90%"."""
 
 import math
 import re
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
+
 
 _NUMBER = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)\s*")
 _TOO_MUCH = 1e30  # of anything
@@ -17,11 +18,12 @@ _BYTES = {
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
+_DECIMAL = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 def duration(value: object) -> float:
     """Seconds of 90, "90s", "3m", "1h" or "2d". Raises ValueError."""
-    number = _measure(value, _SECONDS, "a duration", 'seconds, or "90s", "3m", "1h", "2d"')
+    number = _number(value, _SECONDS, "a duration", 'seconds, or "90s", "3m", "1h", "2d"')
     if number > _LONGEST:
         raise ValueError(f"{value!r} is more than 3660d")
     return number
@@ -29,15 +31,15 @@ def duration(value: object) -> float:
 
 def size(value: object) -> int:
     """Bytes of 1200, "1.2GB" (decimal) or "1.2GiB" (binary). Raises ValueError."""
-    number = round(_measure(value, _BYTES, "a size", 'bytes, or "500MB", "1.2GB", "1.2GiB"'))
+    number = round(_number(value, _BYTES, "a size", 'bytes, or "500MB", "1.2GB", "1.2GiB"'))
     if number > _LARGEST:
         raise ValueError(f"{value!r} is more than 1000TB")
     return number
 
 
-def share(value: object) -> float:
+def percentage(value: object) -> float:
     """A part of one, 0 to 1, of "90%" or 0.9; a bare 1 could mean 1 % as well as all. Raises ValueError."""
-    number = _measure(value, {"": 1.0, "%": 0.01}, "a share", '"90%" or 0.9')
+    number = _number(value, {"": 1.0, "%": 0.01}, "a percentage", '"90%" or 0.9')
     if number == 1 and not (isinstance(value, str) and "%" in value):
         raise ValueError(f'{value!r} may mean 1 % or all: write "1%" or "100%"')
     if number > 1:
@@ -67,6 +69,23 @@ def size_in_words(count: float) -> str:
     return f"{_three_digits(count)} TB"
 
 
+def percent(share: float) -> str:
+    """Return a share for people: "93.8 %"."""
+    return f"{share * 100:.1f} %"
+
+
+def percent_limit(share: float) -> str:
+    """Return a configured share for people, without a needless ".0": "90 %", "99.5 %"."""
+    return percent(share).replace(".0 ", " ")
+
+
+def part_in_words(part: float, whole: float) -> str:
+    """Return two sizes for people, in the unit of the whole where that shows the part: "0.3 of 8.0 GB"."""
+    name, unit = next((each for each in _DECIMAL if whole >= each[1]), ("B", 1))
+    shown = size_in_words(part) if 0 < part < unit / 10 else f"{part / unit:.1f}"
+    return f"{shown} of {whole / unit:.1f} {name}"
+
+
 def _three_digits(number: float) -> str:
     """Never like 1e+03: "0.00012" is 0, "1234.5" stays 1234."""
     if number >= 999.5:  # noqa: PLR2004 - more digits before the point
@@ -74,7 +93,7 @@ def _three_digits(number: float) -> str:
     return f"{number:.3g}" if number >= 0.001 else "0"  # noqa: PLR2004 - a thousandth
 
 
-def _measure(value: object, units: dict[str, float] | dict[str, int], what: str, instead: str) -> float:
+def _number(value: object, units: dict[str, float] | dict[str, int], what: str, instead: str) -> float:
     number: float = math.nan
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
         number = float(match["number"]) * units.get(match["unit"].lower(), math.nan)
@@ -90,3 +109,14 @@ def iso(moment: "datetime") -> str:
     from datetime import UTC
 
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
+
+
+def without_formula(text: str) -> str:
+    """Return the text with an apostrophe before what a spreadsheet would take for a formula.
+
+    Also behind a semicolon or a tab, where a spreadsheet of another country begins a cell.
+    """
+    return _FORMULA.sub(r"\1'", text)

@@ -15,12 +15,12 @@ from tests.suite import run_suite  # noqa: F401 - a fixture
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, or one worker would end long after the others
-    "test_watchdog_soak", "test_watchdog_firefox", "test_alerts_sent", "test_page", "test_installation",
-    "test_bookmarklet", "test_watchdog_families", "test_watchdog_driver", "test_alerts_elsewhere", "test_installing",
+    "test_soak", "test_firefox", "test_alerts_sent", "test_page", "test_installation",
+    "test_bookmarklet", "test_browsers", "test_selenium", "test_alerts_elsewhere", "test_installing",
     "test_rabbitmq", "test_report_running", "test_database", "test_system", "test_scheduled_runs",
-    "test_checks_bounded", "test_regression", "test_checks_harmless", "test_watchdog_killing", "test_family",
-    "test_page_whole", "test_bookmarklet_left_behind", "test_watchdog_identity", "test_watchdog_celery",
-    "test_watchdog_records", "test_watchdog_memory", "test_watchdog_containers", "test_watchdog_stalls",
+    "test_checks_bounded", "test_regression", "test_checks_harmless", "test_termination", "test_process_tree",
+    "test_page_whole", "test_bookmarklet_left_behind", "test_identity", "test_celery",
+    "test_records", "test_memory", "test_containers", "test_stalls",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 

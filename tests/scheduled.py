@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.servers.website import Website
 
-ROOT = Path(__file__).parents[1]
 _LIMIT = 120  # seconds; a command that takes longer hangs
 
 
@@ -28,12 +28,12 @@ class Checkout:
     def __init__(self, folder: Path, website: Website) -> None:
         self.folder, self.website = folder / "checkout", website
         self.environment = {"PATH": os.defpath, "HOME": str(folder), "SERVERMONITORING_CONFIG": f"{folder}/config.toml"}
-        (self.folder / "ci/deploy").mkdir(parents=True)
+        (self.folder / "deploy").mkdir(parents=True)
         (self.folder / ".venv/bin").mkdir(parents=True)
         self.state.mkdir(mode=0o700)
         for name in ("healthchecks", "servermonitoring", "watchdog"):
             (self.folder / name).symlink_to(ROOT / name)
-        for name in ("conftest.py", "pytest.ini", "ci/deploy/scheduled"):
+        for name in ("conftest.py", "pytest.ini", "deploy/scheduled"):
             shutil.copy(ROOT / name, self.folder / name)
         (self.folder / ".venv/bin/python").symlink_to(sys.executable)
         self.pytest(f'exec {sys.executable} -m pytest -p no:hypothesispytest "$@"')
@@ -68,7 +68,7 @@ class Checkout:
         path.chmod(0o755)
 
     def words(self, *arguments: str) -> list[str]:
-        return [str(self.folder / "ci/deploy/scheduled"), *arguments]
+        return [str(self.folder / "deploy/scheduled"), *arguments]
 
     def run(self, *arguments: str, redirect: str = "", cwd: Path | None = None) -> tuple[int, str]:
         """Exit status, and all that cron would mail."""

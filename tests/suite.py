@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.fork_server import Process, start_pytest
 
-ROOT = Path(__file__).parents[1]
-IN_TIME = 45  # seconds for a run with a deadline of a few, however busy the machine; ci/benchmarks/outage measures it
+IN_TIME = 45  # seconds for a run with a timeout of a few, however busy the machine; ci/benchmarks/outage measures it
 _LIMIT = 180  # seconds; a run that takes longer hangs
 
 

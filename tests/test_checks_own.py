@@ -4,14 +4,14 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from tests.plugin.conftest import suite  # noqa: F401 - a fixture
+from tests import ROOT
+from tests.healthchecks.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.reliability import reliability
 
-TEXT = (Path(__file__).parent.parent / "docs" / "checks-own.md").read_text()
+TEXT = (ROOT / "docs" / "checks-own.md").read_text()
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", TEXT, re.DOTALL))
 TOKEN = "token-of-the-test"
 
@@ -39,7 +39,7 @@ def shop():
 
 @pytest.fixture
 def documented(suite, shop):  # noqa: F811 - the fixture
-    """The files of the page, and a second one that asks for the shared measurement."""
+    """The files of the page, and a second one that asks for the shared probe."""
     (suite.folder / "mychecks").mkdir()
     for name, text in FILES.items():
         (suite.folder / name).write_text(text)
@@ -54,7 +54,7 @@ def documented(suite, shop):  # noqa: F811 - the fixture
 
 @reliability(
     "Authors",
-    fault="an author shares a measurement between files, parametrizes, or compares with a setting",
+    fault="an author shares a probe between files, parametrizes, or compares with a setting",
     promise="docs/checks-own.md shows how, by files that run as they stand",
 )
 def test_the_files_run_as_they_stand(documented, shop):
@@ -65,23 +65,23 @@ def test_the_files_run_as_they_stand(documented, shop):
         "version[git]": "ok", "version[tar]": "ok",
     }  # fmt: skip
     assert outcome.checks["orders_waiting[small]"]["message"] == "7 orders wait, at most 2"
-    assert sorted(shop.visits) == ["/", "/small"], "a shared measurement is made once"
+    assert sorted(shop.visits) == ["/", "/small"], "a shared probe is made once"
     assert TOKEN not in outcome.output
 
 
 RAISED = """
     import pytest
-    from healthchecks import Broken, Unhealthy
+    from healthchecks import CheckError, Unhealthy
 
     def broken():
-        raise Broken("why")
+        raise CheckError("why")
 
     def unhealthy():
         raise Unhealthy("why")
 
     CALLS = {
         "Unhealthy": unhealthy, "OSError": lambda: open("/no/such"), "ValueError": lambda: int("x"),
-        "pytest.fail": lambda: pytest.fail("why"), "Broken": broken, "TypeError": lambda: len(5),
+        "pytest.fail": lambda: pytest.fail("why"), "CheckError": broken, "TypeError": lambda: len(5),
         "AttributeError": lambda: (5).nothing, "NameError": lambda: nothing, "LookupError": lambda: {}["x"],
         "ImportError": lambda: __import__("nothing_of_that_name"), "ArithmeticError": lambda: 1 / 0,
         "pytest.skip": lambda: pytest.skip("why"),

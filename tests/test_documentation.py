@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from watchdog.validation import validate_process
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ARCHITECTURE = {"watchdog-architecture.md"}  # its blocks are drawings
 _BLOCK = re.compile(
@@ -148,7 +148,7 @@ def test_commands_are_ones_that_exist(block):
         if words[0] == "sudo":
             words = words[3:] if words[1] == "-u" else words[1:]
         program = words[0].removeprefix("/opt/servermonitoring/")
-        if program.startswith("ci/"):
+        if program.startswith(("ci/", "deploy/")):
             assert (ROOT / program).exists(), command
         known = _help(*_project(program, words))
         if known is None:
@@ -191,16 +191,16 @@ def _project(program: str, words: list[str]) -> tuple[str, str]:
 @functools.cache
 def _help(program: str, subcommand: str) -> str | None:
     """What a program of this project says of its options; None for others."""
-    if program in ("ci/deploy/install", "ci/deploy/uninstall", "ci/regression"):
+    if program in ("deploy/install", "deploy/uninstall", "ci/regression"):
         command = [sys.executable, str(ROOT / program), "--help"]
-    elif program == "ci/deploy/scheduled":
+    elif program == "deploy/scheduled":
         command = [str(ROOT / program), "--help"]
     elif program.endswith("watchdog"):
         command = [sys.executable, "-c", WATCHDOG, *filter(None, [subcommand]), "--help"]
     elif program.endswith("pytest"):
         command = [sys.executable, "-m", "pytest", "--help"]
     else:
-        return "" if program.startswith("ci/") else None
+        return "" if program.startswith(("ci/", "deploy/")) else None
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
@@ -225,7 +225,7 @@ def _anchors(text: str) -> set[str]:
 
 def test_the_examples_of_pipelines_name_options_that_exist():
     known = _help("ci/regression", "") or ""
-    for path in (ROOT / "ci/examples").iterdir():
+    for path in (ROOT / "examples").iterdir():
         text = path.read_text()
         (line,) = re.findall(r"ci/regression\"? .*\n.*", text)
         options = re.findall(r" (--[\w-]+)", line.split(" -- ")[0])

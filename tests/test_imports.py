@@ -11,58 +11,65 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 # Who may import what of ours: the first line that fits counts, a package stands for all that is in it.
 # `healthchecks` alone are its public names.
+RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.history.*")
+ALERTING = ("healthchecks.plugin.alerting.*",)
+SETTINGS = "healthchecks.plugin.configuration.settings"
+REPORTS = "healthchecks.sql_reports.*"
+PAGE = ("healthchecks.plugin.dashboard.*", "healthchecks.plugin.wording")
 RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
-    ("healthchecks.plugin.text", ("servermonitoring.*",)),
-    ("healthchecks.plugin.attachments", ("healthchecks.plugin.text", "servermonitoring.*")),
+    ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
+    ("healthchecks.plugin.result", ("servermonitoring.*",)),
+    ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
+    # until the dispatcher takes its settings instead of the run
+    ("healthchecks.plugin.alerting.channels", ("healthchecks.plugin.*", "servermonitoring.*")),
+    ("healthchecks.plugin.alerting.dispatcher", ("healthchecks.plugin.*", "servermonitoring.*")),
     (
-        "healthchecks.plugin.result",
-        ("healthchecks.plugin.attachments", "healthchecks.plugin.text", "servermonitoring.*"),
+        "healthchecks.plugin.alerting.sentry",
+        (*RECORDS, *ALERTING, "healthchecks.plugin.configuration.settings", "servermonitoring.*"),
     ),
+    ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, "servermonitoring.*")),
+    ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
+    ("healthchecks.plugin.status_json", (*RECORDS, *PAGE, "servermonitoring.*")),
+    ("healthchecks.plugin.metrics", (*RECORDS, "servermonitoring.*")),
+    # until reports are a plugin of their own
     (
-        "healthchecks.plugin.alerting.*",
-        (
-            "healthchecks.plugin.alerting.*",
-            "healthchecks.plugin.sinks.history.*",
-            "healthchecks.plugin.result",
-            "servermonitoring.*",
-        ),
+        "healthchecks.plugin.*",
+        ("healthchecks", "healthchecks.plugin.*", "healthchecks.sql_reports.*", "servermonitoring.*"),
     ),
-    (
-        "healthchecks.plugin.sinks.*",
-        (
-            "healthchecks.plugin.sinks.*",
-            "healthchecks.plugin.alerting.*",
-            "healthchecks.plugin.attachments",
-            "healthchecks.plugin.result",
-            "servermonitoring.*",
-        ),
-    ),
-    (
-        "healthchecks.plugin.sql.*",
-        ("healthchecks", "healthchecks.clients.*", "healthchecks.plugin.*", "servermonitoring.*"),
-    ),
-    ("healthchecks.plugin.*", ("healthchecks", "healthchecks.plugin.*", "servermonitoring.*")),
     ("healthchecks", ("healthchecks.plugin.*", "servermonitoring.*")),
     ("watchdog.*", ("watchdog.*", "servermonitoring.*")),
     ("servermonitoring.*", ("servermonitoring.*",)),
 ]
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
-    ("servermonitoring.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by servermonitoring.sentry
-    ("servermonitoring.posting", set(), {"certifi"}),  # where it is installed
+    ("servermonitoring.sentry.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by sentry.client
+    ("servermonitoring.delivery.connection", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),
 ]
-WITHOUT_PYTEST = ("healthchecks.plugin.alerting.*", "healthchecks.plugin.sinks.*", "healthchecks.plugin.result")
+WITHOUT_PYTEST = (
+    "healthchecks.plugin.alerting.alert",
+    "healthchecks.plugin.alerting.decision",
+    "healthchecks.plugin.alerting.policy",
+    "healthchecks.plugin.alerting.sentry",
+    "healthchecks.plugin.alerting.webhook",
+    "healthchecks.plugin.dashboard.*",
+    "healthchecks.plugin.history.*",
+    "healthchecks.plugin.metrics",
+    "healthchecks.plugin.result",
+    "healthchecks.plugin.status_json",
+    "healthchecks.plugin.wording",
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,9 @@ def test_imports_go_one_way():
 
 def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
     """It takes longer to load than most runs need for all else."""
-    early = [str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sdk" and not each.deferred]
+    early = [
+        str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sentry.sdk" and not each.deferred
+    ]
     assert early == []
 
 
@@ -174,7 +183,7 @@ def test_the_watchdog_loads_nothing_large(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
-    assert "watchdog.watching" in done.stdout.split(), done.stderr
+    assert "watchdog.watcher" in done.stdout.split(), done.stderr
     assert large & set(done.stdout.split()) == set()
 
 
@@ -202,17 +211,17 @@ def test_everything_of_ours_is_looked_at():
         ("healthchecks/plugin/new", "from healthchecks.test_disk import Disk"),
         ("healthchecks/plugin/new", "from healthchecks.clients import http"),
         ("healthchecks/plugin/new", "from tests import suite"),
-        ("healthchecks/plugin/sinks/new", "from healthchecks.plugin import run"),
-        ("healthchecks/plugin/sinks/new", "from ..run import Run"),
-        ("healthchecks/plugin/sinks/new", "import pytest"),
+        ("healthchecks/plugin/history/new", "from healthchecks.plugin import run"),
+        ("healthchecks/plugin/history/new", "from ..run import Run"),
+        ("healthchecks/plugin/history/new", "import pytest"),
         ("healthchecks/clients/new", "from healthchecks.plugin.run import Run"),
-        ("healthchecks/test_new", "from healthchecks.plugin.target import Target"),
-        ("healthchecks/test_new", "from watchdog import state"),
-        ("healthchecks/test_new", "import watchdog.state"),
+        ("healthchecks/test_new", "from healthchecks.plugin.configuration.target import Target"),
+        ("healthchecks/test_new", "from watchdog import status"),
+        ("healthchecks/test_new", "import watchdog.status"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, name, line):
-    for module in ("healthchecks/plugin/run", "healthchecks/plugin/target", "watchdog/state", name):
+    for module in ("healthchecks/plugin/run", "watchdog/status", name):
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(line if module == name else "")

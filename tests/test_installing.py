@@ -17,12 +17,12 @@ from tests.test_packaging import ROOT, wheel  # noqa: F401 - a fixture
 BOTH = "from watchdog.observers import Observer; from watchdog.validation import validate_process; print('both')"
 PSUTIL = f"psutil=={psutil.__version__}"
 CHECK = """
-from healthchecks import Target, measurement
+from healthchecks import Target, probe
 
 class Thing(Target):
     number: int = 1
 
-@measurement
+@probe
 def number(thing: Thing) -> int:
     return thing.number
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from servermonitoring import __version__
+from tests import ROOT
+
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
@@ -60,6 +62,10 @@ def test_the_wheel_needs_psutil_only(wheel):
     assert [re.match(r"[\w-]+", each)[0] for each in needed] == ["psutil"]
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_wheel_has_the_version_of_the_code(wheel):
+    assert Parser().parsestr(read(wheel, "METADATA"))["Version"] == __version__
 
 
 def test_the_wheel_gives_a_command_and_a_plugin_named_like_its_module(wheel):

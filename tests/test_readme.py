@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from tests import ROOT
+
+README = (ROOT / "README.md").read_text()
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", README, re.DOTALL))
 CONFIGURATIONS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 

@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.reliability import AREAS, Promise, as_markdown, reliability
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_the_document_is_what_the_tests_say():

@@ -16,23 +16,23 @@ ALL = "healthchecks"
 def configuration(website, postgresql, rabbitmq, queue, folder):
     broker = {"host": "127.0.0.1", "port": rabbitmq.port, "user": ADMIN.name, "password": ADMIN.password}
     return "\n".join((
-        table("website", "home", url=website.url("/"), contains="Welcome", deadline=4),
-        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, deadline=4),
+        table("website", "home", url=website.url("/"), contains="Welcome", timeout=4),
+        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, timeout=4),
         table("login", "members", url=website.url("/login"), fields={"user": USER, "password": PASSWORD},
-              then=website.url("/members"), contains="Welcome back", deadline=4),
-        table("database", "main", dsn=postgresql.url(ROLE), deadline=4),
-        table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, deadline=8),
-        table("tcp", "port", host="127.0.0.1", port=website.port, deadline=4),
-        table("disk", "work", path=folder, used="100%", inodes="100%"),
-        table("bookmarklet", "log", log=folder / "bookmarklet.log", fresh_within="1h"),
-        "[host]\navailable = 0.0\nload = 1000.0\nswap = '100%'\n",
+              then=website.url("/members"), contains="Welcome back", timeout=4),
+        table("database", "main", dsn=postgresql.url(ROLE), timeout=4),
+        table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, timeout=8),
+        table("tcp", "port", host="127.0.0.1", port=website.port, timeout=4),
+        table("disk", "work", path=folder, max_used="100%", max_inodes_used="100%"),
+        table("job", "nightly", log=folder / "job.log", max_age="1h"),
+        "[host]\nmin_memory_available = 0.0\nmax_load_per_core = 1000.0\nmax_swap_used = '100%'\n",
     ))  # fmt: skip
 
 
 @pytest.fixture
 def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
     """`run()` gives what is not well, by label: its message."""
-    (tmp_path / "bookmarklet.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
+    (tmp_path / "job.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
     with rabbitmq.queue("celery") as queue:
         toml = configuration(website, postgresql, rabbitmq, queue, tmp_path)
 
@@ -61,12 +61,12 @@ def test_all_well(everything):
     kinds = {name.split("[")[0] for name, each in outcome.checks.items() if each["status"] == "ok"}
     assert kinds == {
         "website_access", "website_login", "database_access", "rabbitmq_access", "tcp_access", "disk_space",
-        "bookmarklet_status", "host_memory", "host_swap", "host_load",
+        "job_status", "host_memory", "host_swap", "host_load",
     }  # fmt: skip
 
 
 def test_database_stops(everything, postgresql):
-    """A stopped PostgreSQL fails its own check only, within its deadline; so does a killed one."""
+    """A stopped PostgreSQL fails its own check only, within its timeout; so does a killed one."""
     postgresql.pause()
     bad, _ = everything()
     assert list(bad) == ["database_access[main]"]
@@ -110,7 +110,7 @@ def test_full_queue_and_wrong_text(everything, rabbitmq, website):
         channel.basic_publish("", "celery", b"waits")
     until(lambda: rabbitmq.waiting("celery") == 6, what="six messages")
     channel.connection.close()
-    assert everything()[0] == {"rabbitmq_access[main]": "6 messages wait in queue celery, at most 5"}
+    assert everything()[0] == {"rabbitmq_access[main]": "6 messages waiting in queue celery, maximum 5"}
     website.answer("/", "Oops")
     assert set(everything(('max_messages" = 5', 'max_messages" = 50'))[0]) == {"website_access[home]"}
     website.forget()

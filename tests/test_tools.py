@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 
 def install(tmp_path: Path, listed: str) -> subprocess.CompletedProcess[str]:

@@ -1,21 +1,47 @@
 """`watchdog watch`: looks until it is told to stop."""
 
+import contextlib
 import logging
 import os
 import select
+import signal
+import threading
 import time
 from collections.abc import Callable
 
 from servermonitoring.configuration import ConfigurationError
-from watchdog import background, sd_notify, telling
-from watchdog.outlet import Outlet
-from watchdog.rulebook import Rulebook
-from watchdog.signals import LONGEST_END, Signals
-from watchdog.state import Heartbeat
-from watchdog.watching import Watch
+from servermonitoring.watchdog_state import Heartbeat
+from watchdog import background, messages, sd_notify
+from watchdog.alerting.channel import Outlet
+from watchdog.settings import Rulebook
+from watchdog.watcher import Watch
+
+LONGEST_END = 45.0  # seconds from SIGTERM to the end, whatever hangs
+_HEARD = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+class Signals:
+    """What was asked for. Make it before any thread that is to leave the signals to this one."""
+
+    def __init__(self) -> None:
+        self.stop = self.reload = False
+        self.longest_end = LONGEST_END
+        self.woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while not self.stop:
+            number = signal.sigwait(_HEARD)
+            self.reload |= number == signal.SIGHUP
+            self.stop |= number != signal.SIGHUP
+            with contextlib.suppress(BlockingIOError):  # it is awake
+                os.write(self._wake, b"\0")
+        time.sleep(self.longest_end)
+        os._exit(1)  # something hangs for good
+
 
 log = logging.getLogger(__name__)
-
 _GLANCE = 1.0  # seconds between two glances at whether anything new has started
 _BEAT_EVERY = 10.0  # seconds
 _PATIENCE = 5.0  # seconds for what is under way at the end
@@ -49,7 +75,7 @@ class Daemon:
     def finish(self) -> None:
         """See what was begun to its end."""
         self.watch.finish()
-        background.wait(_PATIENCE)
+        background.wait_for_background(_PATIENCE)
         self.watch.state.finish(_PATIENCE)
         self._outlet.close()
 
@@ -110,4 +136,4 @@ class Daemon:
 def tell_rules(book: Rulebook) -> None:
     """What is in force, at the start and after a change."""
     for rule in book.rules:
-        log.info("rule %s: process %s; %s", rule.name, rule.process, telling.rule_in_words(rule))
+        log.info("rule %s: process %s; %s", rule.name, rule.process, messages.rule_in_words(rule))

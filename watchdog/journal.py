@@ -18,7 +18,7 @@ from typing import Any
 from servermonitoring.files import write_whole
 from watchdog import processes
 from watchdog.background import in_background
-from watchdog.family import Family
+from watchdog.browser import Family
 from watchdog.processes import Process
 from watchdog.rules import Rule
 

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 
-from watchdog.backlog import Backlog
+from watchdog.background import Backlog
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _MOST = 1000  # lines that wait for a reader

@@ -5,7 +5,7 @@ import os
 import pwd
 from typing import NamedTuple
 
-from watchdog import reader
+from watchdog import proc_reader
 from watchdog.clock import TICKS
 
 _LONGEST_COMMAND = 65536
@@ -97,7 +97,7 @@ def arguments(pid: int) -> list[str]:
 
 def is_hidden(pid: int) -> bool:
     """Whether the command line cannot be known now: the kernel does not answer."""
-    return reader.hangs(f"/proc/{pid}/cmdline")
+    return proc_reader.hangs(f"/proc/{pid}/cmdline")
 
 
 def user(pid: int) -> int | None:
@@ -180,4 +180,4 @@ def _living_thread(pid: int) -> int | None:
 
 
 def _read(path: str, most: int) -> bytes:
-    return (reader.read if path.endswith(_MAY_HANG) else reader.read_at_once)(path, most)
+    return (proc_reader.read if path.endswith(_MAY_HANG) else proc_reader.read_at_once)(path, most)

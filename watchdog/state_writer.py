@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servermonitoring.files import private_directory
-from watchdog.backlog import Backlog
-from watchdog.state import Heartbeat, Kill, record_kill, write_heartbeat
+from servermonitoring.watchdog_state import Heartbeat, Kill, record_kill, write_heartbeat
+from watchdog.background import Backlog
 
 log = logging.getLogger(__name__)
 

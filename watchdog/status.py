@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.values import in_words, size_in_words
-from watchdog import telling
-from watchdog.believing import Believer
+from servermonitoring.watchdog_state import Heartbeat, heartbeat
+from watchdog import messages
+from watchdog.browser import Family
+from watchdog.browsers import Families
 from watchdog.clock import uptime
-from watchdog.families import Families
-from watchdog.family import Family
 from watchdog.log_stream import escaped
+from watchdog.policy import due_at, verdict
+from watchdog.process_table import Table
 from watchdog.processes import user_name
 from watchdog.rules import Rule
-from watchdog.state import Heartbeat, heartbeat
-from watchdog.table import Table
-from watchdog.verdict import due_at, verdict
+from watchdog.validation.last_validation import Believer
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "WHAT HAPPENS")
 
@@ -57,7 +57,7 @@ def as_json(rules: list[Rule], state: Path) -> str:
 def _in_a_line(beat: Heartbeat | None) -> str:
     if beat is None:
         return "No watchdog was ever started here: `watchdog watch` starts one."
-    looked = f"looked {telling.ago(time.time() - beat.time)}"
+    looked = f"looked {messages.ago(time.time() - beat.time)}"
     if running(beat):
         suspended = (
             f"\nVALIDATIONS CANNOT BE RECORDED, so only memory is judged: {beat.suspended}" if beat.suspended else ""
@@ -77,7 +77,7 @@ def _table(rules: list[Rule], state: Path) -> str:
 
 def _row(family: Family, now: float) -> tuple[str, ...]:
     limit = family.rule.max_memory
-    validated = "never" if family.validated is None else telling.ago(now - family.validated)
+    validated = "never" if family.validated is None else messages.ago(now - family.validated)
     return (
         str(family.main.pid),
         escaped(family.main.name),

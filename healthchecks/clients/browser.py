@@ -1,7 +1,7 @@
 """A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
 
 Selenium's own time limits do not end a page that is busy for ever, nor a browser or driver that stands still: the
-client has one for each command, and at the deadline all is killed. Chromium downloads nothing; what Firefox
+client has one for each command, and at the timeout all is killed. Chromium downloads nothing; what Firefox
 downloads is bounded, and is removed with all else.
 """
 
@@ -22,16 +22,33 @@ from selenium.webdriver.common.options import ArgOptions
 from selenium.webdriver.firefox.remote_connection import FirefoxRemoteConnection
 from selenium.webdriver.remote.client_config import ClientConfig
 
-from healthchecks import NoAnswer, Unhealthy, attach, on_timeout, phase, remaining
-from healthchecks.clients.addresses import shown
-from healthchecks.clients.browser_failures import in_words as in_words_of_browser
-from healthchecks.clients.processes import Family
+from healthchecks import ProbeTimeout, Unhealthy, attach, on_timeout, phase, remaining
+from healthchecks.clients.http.urls import address, peer, shown
+from healthchecks.clients.process_tree import Family
 from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
-T = TypeVar("T")
+_WORDS = [
+    (r"ERR_CONNECTION_REFUSED|e=connectionFailure", "connection refused at PEER"),
+    (r"ERR_NAME_NOT_RESOLVED|e=dnsNotFound", "cannot resolve HOST"),
+    (r"ERR_ADDRESS_UNREACHABLE|ERR_INTERNET_DISCONNECTED|e=netOffline", "no route to PEER"),
+    (
+        r"ERR_EMPTY_RESPONSE|ERR_CONNECTION_(?:CLOSED|RESET)|e=netReset",
+        "closed the connection without an answer at PEER",
+    ),
+]
 
+
+def describe_load_error(said: str, url: str) -> str:
+    """What is wrong, and where; empty for what is not known."""
+    for pattern, words in _WORDS:
+        if re.search(pattern, said):
+            return words.replace("PEER", peer(url)).replace("HOST", address(url)[0])
+    return ""
+
+
+T = TypeVar("T")
 _DRIVERS = {"chromium": ("chromedriver",), "firefox": ("geckodriver",)}
 _BINARIES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
@@ -141,7 +158,7 @@ class Browser:
             if not self._family.is_running:
                 raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
-                raise NoAnswer("the driver did not come up in time")
+                raise ProbeTimeout("the driver did not come up in time")
             time.sleep(_INTERVAL)  # it tells by its output only
 
     def _options(self) -> ArgOptions:
@@ -175,10 +192,10 @@ class Browser:
         try:
             return command()
         except (TimeoutException, urllib3.exceptions.TimeoutError):
-            raise NoAnswer(f"{what} within {in_words(self._patience)}") from None
+            raise ProbeTimeout(f"{what} within {in_words(self._patience)}") from None
         except WebDriverException as error:
             first = (error.msg or type(error).__name__).strip().splitlines()[0]
-            raise Unhealthy((url and in_words_of_browser(first, url)) or f"{what}: {first}") from None
+            raise Unhealthy((url and describe_load_error(first, url)) or f"{what}: {first}") from None
         except (urllib3.exceptions.HTTPError, OSError):
             raise Unhealthy(f"{what}: the browser's driver is gone") from None
 

@@ -1,18 +1,70 @@
-"""TCP connections, and what is wrong where there is none: one spelling for all kinds of checks."""
+"""TCP connections: how far a client got with a peer, and one spelling of what failed for all kinds of checks."""
 
+import enum
 import errno
 import socket
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from healthchecks import NoAnswer, Unhealthy, on_timeout, remaining
-from healthchecks.clients.progress import Progress, Step
+from healthchecks import ProbeTimeout, Unhealthy, on_timeout, phase, remaining
+from healthchecks.clients.http.urls import peer_of
+from servermonitoring.scrubbing import scrub_and_cut
+
+
+class Step(enum.Enum):
+    """What a client waits for: the message if nothing comes in time, and the one if the connection ends."""
+
+    RESOLVE = "could not resolve HOST", "cannot resolve HOST"
+    CONNECT = "could not connect to PEER", "connection refused at PEER"
+    TLS = "connected to PEER, TLS not agreed", "closed the connection before TLS was agreed on at PEER"
+    ANSWER = "connected to PEER, no answer", "closed the connection without an answer at PEER"
+    GREETING = "connected to PEER, no greeting", "closed the connection without a greeting at PEER"
+    HEADERS = "status STATUS came from PEER, the headers did not end", "breaks off in the middle of the headers at PEER"
+    BODY = "status STATUS came from PEER, the body did not end", "breaks off in the middle of the body at PEER"
+    LOGGED_IN = "logged in to PEER, no answer", "closed the connection after the login at PEER"
+
+
+@dataclass
+class Progress:
+    """`progress.at(Step.TLS)` before each step; the timeout of the check then says where it was."""
+
+    host: str
+    port: int | str
+    step: Step = Step.RESOLVE
+    status: int = 0
+    """Of HTTP, once it came."""
+    via: str = ""
+    """The URL that redirected there."""
+
+    def at(self, step: Step, status: int = 0) -> None:
+        self.step = step
+        self.status = status or self.status
+        phase(self.silent)
+
+    @property
+    def peer(self) -> str:
+        """Host and port for messages, and which URL redirected there."""
+        return peer_of(self.host, self.port) + (f" (redirected from {self.via})" if self.via else "")
+
+    @property
+    def silent(self) -> str:
+        """What did not happen, to be followed by the time: "within 10 s"."""
+        return self._filled(self.step.value[0])
+
+    @property
+    def closed(self) -> str:
+        """What is wrong if the connection ends here, in whichever way."""
+        return self._filled(self.step.value[1])
+
+    def _filled(self, text: str) -> str:
+        return text.replace("STATUS", str(self.status)).replace("PEER", self.peer).replace("HOST", self.host)
+
 
 CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 """How the system names a connection that the other side ended."""
-
 _NO_ROUTE = {
     errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET,
     errno.EINVAL,  # what a blackhole route gives
@@ -22,7 +74,7 @@ _NO_ROUTE = {
 def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, int | bytes]] = ()) -> socket.socket:
     """Return a socket connected to the first address of the host that accepts; it is broken off at the timeout.
 
-    `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or NoAnswer at the timeout.
+    `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or ProbeTimeout at the timeout.
     """
     progress.at(Step.RESOLVE)
     try:
@@ -30,7 +82,7 @@ def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, in
         progress.at(Step.CONNECT)
         connection = _first_of(addresses, options)
     except TimeoutError:
-        raise NoAnswer from None
+        raise ProbeTimeout from None
     except CLOSED:  # accepted, and ended before connect() returned
         progress.at(then)
         raise Unhealthy(progress.closed) from None
@@ -79,3 +131,12 @@ def _first_of(addresses: list[Any], options: Iterable[tuple[int, int, int | byte
         else:
             return connection
     raise failed or OSError(errno.EADDRNOTAVAIL, "No address")
+
+
+_MOST_READ = 1_000  # bytes that are looked at
+
+
+def first_bytes(data: bytes, most: int = 60) -> str:
+    """The first line in quotes, with what cannot be printed as in Python: 'SSH-2.0-OpenSSH_9.2'."""
+    line = data[:_MOST_READ].strip().partition(b"\n")[0].rstrip()
+    return repr(scrub_and_cut(line.decode(errors="replace"), most))

@@ -1,4 +1,4 @@
-"""The newest line of a log that tells of success or failure, and how old it is."""
+"""The newest line of a log that means success or failure, and its age."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def newest(path: Path, ok: str, fail: str) -> Line:
         if failed or re.search(ok, line):
             moment = _time_of(line) or written
             return Line(line.strip(), not failed, (datetime.now(UTC) - moment).total_seconds())
-    raise Unhealthy(f"no line of {path} says how it went (neither {ok} nor {fail})")
+    raise Unhealthy(f"no line of {path} matches ok ({ok}) or fail ({fail})")
 
 
 def _tail(path: Path) -> tuple[str, datetime]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthchecks.plugin import check_files, checks
+from healthchecks.plugin import check_files, collection
 from healthchecks.plugin.options import MARK, add_options, print_and_exit
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 def state_directory(pytestconfig: pytest.Config) -> Path:
     """For checks: `[state] directory`, where the watchdog keeps its state, too."""
     from healthchecks.plugin.run import configuration_of
-    from servermonitoring import state
+    from servermonitoring import state_directory as state
 
     return state.location(configuration_of(pytestconfig).state_directory)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    from healthchecks.plugin import streams, temporary
+    from healthchecks.plugin import streams
 
     streams.secure()
-    temporary.secure(early_config)
+    streams.secure_capture(early_config)
     if "SERVERMONITORING_COMPLETION" in os.environ:
         from servermonitoring import completion
 
@@ -56,7 +56,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     if check_files.are_all_named(session.config):
-        from healthchecks.plugin.own_checks import add
+        from healthchecks.plugin.check_folders import add
 
         add(session.config)
 
@@ -74,27 +74,27 @@ def pytest_make_collect_report(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if checks.asks_for_targets(metafunc):
+    if collection.asks_for_targets(metafunc):
         from healthchecks.plugin.run import configuration_of
 
-        checks.parametrize(metafunc, configuration_of(metafunc.config))
+        collection.parametrize(metafunc, configuration_of(metafunc.config))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Names are given before any test is deselected; the order is what others leave of it."""
-    if any(checks.is_check(item) for item in items):
-        checks.give_names(items)
+    if any(collection.is_check(item) for item in items):
+        collection.give_names(items)
     yield
-    if any(checks.is_check(item) for item in items):
-        items[:] = checks.in_order_of_need(items)
+    if any(collection.is_check(item) for item in items):
+        items[:] = collection.in_order_of_need(items)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
     """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
-    if any(checks.is_check(item) for item in session.items) or check_files.are_broken(session):
-        from healthchecks.plugin.starting import leave_worker, prepare
+    if any(collection.is_check(item) for item in session.items) or check_files.are_broken(session):
+        from healthchecks.plugin.startup import leave_worker, prepare
 
         leave_worker(session.config)
         prepare(session)
@@ -105,13 +105,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """In the controller of pytest-xdist, when a worker has ended."""
-    if refusal := getattr(node, "workeroutput", {}).get(checks.REFUSAL):
+    if refusal := getattr(node, "workeroutput", {}).get(collection.REFUSAL):
         raise pytest.UsageError(refusal)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if run := _prepared(config):
-        from healthchecks.plugin.starting import header
+        from healthchecks.plugin.terminal import header
 
         return header(run)
     return []
@@ -121,7 +121,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """No hook of collection is left that could refuse the run; options that only show something never come here."""
     if run := _prepared(session.config):
-        from healthchecks.plugin.starting import begin
+        from healthchecks.plugin.startup import begin
 
         begin(session, run)
 
@@ -129,7 +129,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     if run := _run_of(item):
-        from healthchecks.plugin.retrying import run_with_retries
+        from healthchecks.plugin.runtest import run_with_retries
 
         return run_with_retries(item, nextitem, run)
     return None
@@ -137,16 +137,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if _run(item.config) is not None and (problem := item.stash.get(checks.PROBLEM, "")):
-        from healthchecks.plugin.result import Broken
+    if _run(item.config) is not None and (problem := item.stash.get(collection.PROBLEM, "")):
+        from healthchecks.plugin.result import CheckError
 
-        raise Broken(problem)
+        raise CheckError(problem)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     if run := _run_of(item):
-        from healthchecks.plugin.judging import prepare
+        from healthchecks.plugin.runtest import prepare
 
         prepare(item, run)
 
@@ -154,7 +154,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if run := _run_of(pyfuncitem):
-        from healthchecks.plugin.judging import judge
+        from healthchecks.plugin.runtest import judge
 
         judge(pyfuncitem, run)
         return True
@@ -182,8 +182,8 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)  # before hooks of the user add cells
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
-    if "healthchecks.plugin.page" in sys.modules:  # loaded for a page of ours, never by other tests
-        from healthchecks.plugin.page import mend_cells
+    if "healthchecks.plugin.html_report" in sys.modules:  # loaded for a page of ours, never by other tests
+        from healthchecks.plugin.html_report import mend_cells
 
         mend_cells(cells, report)
 
@@ -194,8 +194,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     run = _run(session.config)
     if run is None:
         return (yield)
-    from healthchecks.plugin.finishing import conclude, finish
     from healthchecks.plugin.outputs import scrub_outputs
+    from healthchecks.plugin.shutdown import conclude, finish
 
     finish(run, exitstatus)
     try:
@@ -212,7 +212,8 @@ def pytest_terminal_summary(
     """Last, to tell of the faults of others' summaries, too."""
     result = yield
     if run := _run(config):
-        from healthchecks.plugin.finishing import conclude, summarize
+        from healthchecks.plugin.shutdown import conclude
+        from healthchecks.plugin.terminal import summarize
 
         conclude(run)
         summarize(run, terminalreporter)
@@ -222,15 +223,14 @@ def pytest_terminal_summary(
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     if run := _run(config):
-        from healthchecks.plugin.finishing import settle
-        from healthchecks.plugin.leaving import leave
+        from healthchecks.plugin.shutdown import leave, settle
 
         leave(settle(run))
 
 
 def _run_of(item: pytest.Item) -> "Run | None":
     """The run that a check belongs to; None for other tests."""
-    return _run(item.config) if checks.is_check(item) else None
+    return _run(item.config) if collection.is_check(item) else None
 
 
 def _run(config: pytest.Config) -> "Run | None":

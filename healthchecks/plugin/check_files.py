@@ -1,4 +1,4 @@
-"""Which files have to do with health checks, told without loading what an unrelated test run does not need."""
+"""Which files have to do with health checks, found without loading what an unrelated test run does not need."""
 
 import re
 from collections.abc import Generator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from healthchecks.plugin import checks
+from healthchecks.plugin import collection
 
 _MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
 
@@ -15,7 +15,7 @@ def are_broken(session: pytest.Session) -> bool:
     """Whether one of the files that could not be collected has to do with health checks, by its text."""
     if not session.testsfailed:
         return False
-    from healthchecks.plugin.faults import broken_files
+    from healthchecks.plugin.collection_errors import broken_files
 
     files = [session.config.rootpath / report.nodeid for report in broken_files(session)]
     return any(_MENTION.search(file.read_bytes()) for file in files if file.is_file())
@@ -32,12 +32,12 @@ def are_all_named(config: pytest.Config) -> bool:
 
 def report_file(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a database report; note a .sql file among reports that is none, perhaps by a slip."""
-    if checks.is_report(path) or parent.session.isinitpath(path):
-        from healthchecks.plugin.sql.collecting import ReportFile
+    if collection.is_report(path) or parent.session.isinitpath(path):
+        from healthchecks.sql_reports.items import ReportFile
 
         return ReportFile.from_parent(parent, path=path)
-    if checks.REPORTS in path.parent.parts:
-        parent.config.stash.setdefault(checks.UNTITLED, []).append(path)
+    if collection.REPORTS in path.parent.parts:
+        parent.config.stash.setdefault(collection.UNTITLED, []).append(path)
     return None
 
 
@@ -46,10 +46,10 @@ def collect_report(collector: pytest.Collector) -> Generator[None, pytest.Collec
     try:
         report = yield
     except SystemExit as error:
-        if not isinstance(collector, pytest.Module) or not checks.is_mentioned_in(collector.path):
+        if not isinstance(collector, pytest.Module) or not collection.is_mentioned_in(collector.path):
             raise
-        report = checks.report_of_exit(collector, error)
-    if report.failed and checks.is_mentioned_in(collector.path):
+        report = collection.report_of_exit(collector, error)
+    if report.failed and collection.is_mentioned_in(collector.path):
         from healthchecks.plugin.outputs import scrub_collect_report
 
         scrub_collect_report(report, collector.config)

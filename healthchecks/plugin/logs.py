@@ -1,29 +1,28 @@
 """What is logged belongs to its check: kept for alerts, and shown by pytest in the call of the test.
 
-A measuring thread's records are kept with its job, and replayed in the call of the test that waits for it.
+The records of a probe's thread are kept with its job, and replayed in the call of the test that waits for it.
 """
 
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.job import Job, current_job
-from healthchecks.plugin.result import LogLine
-from healthchecks.plugin.text import clean, text_of
+from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:
     import pytest
 
 MESSAGES = "healthchecks.message"  # the logger of capture_message()
 DATA = "healthchecks_data"  # the attribute of its records
-_MOST = 1000  # records of one measurement
+_MOST = 1000  # records of one probe
 _LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
 _EXCEPTIONS = logging.Formatter()
 _KEPT = "healthchecks_kept"
 
 
 class Collector(logging.Handler):
-    """Keeps the records of measuring threads with their jobs, all others for the test that runs."""
+    """Keeps the records of probes' threads with their jobs, all others for the test that runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +45,7 @@ class Collector(logging.Handler):
 
 
 class _HoldBack(logging.Filter):
-    """On pytest's handlers: keeps a measuring thread's records out until they are replayed, and secrets always."""
+    """On pytest's handlers: keeps the records of a probe's thread out until they are replayed, and secrets always."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not _is_of_this_test(current_job()):
@@ -60,7 +59,7 @@ class _HoldBack(logging.Filter):
 
 
 def capture_message(text: str, level: str = "error", **data: Any) -> None:
-    """Tell this to Sentry (or the webhook) from a check or its measurement, whatever the verdict.
+    """Tell this to Sentry (or the webhook) from a check or its probe, whatever the verdict.
 
     Told like a failure: once, then in reminders as long as runs repeat it. `level` is "error", "warning" or
     "info"; `data` is sent with it. It is shown in the log of its test. Raises ValueError for another level.
@@ -86,9 +85,9 @@ def divert(config: "pytest.Config") -> Collector:
 
 
 def replay(job: Job) -> None:
-    """Hand the records of a measurement to the loggers again, now in the main thread."""
+    """Hand the records of a probe to the loggers again, now in the main thread."""
     for record in job.records:
-        with contextlib.suppress(Exception):  # of a handler of the user, which has raised in the measurement already
+        with contextlib.suppress(Exception):  # of a handler of the user, which has raised in the probe already
             logging.getLogger(record.name).handle(record)
 
 

@@ -1,14 +1,172 @@
-"""The report of one phase of a test: a result where it is a check, and no secret in any."""
+"""From pytest's report of a check to its Result; and no secret in either."""
 
 from collections.abc import Generator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
-from healthchecks.plugin import checks
-from healthchecks.plugin.faults import is_beside_checks
+from healthchecks.plugin import collection
+from healthchecks.plugin.outcome import Verdict, describe, explained, is_broken, printable, verdict
 from healthchecks.plugin.outputs import scrub_report
-from healthchecks.plugin.recording import record, spare_traceback
+from healthchecks.plugin.result import CheckError, LogLine, Result, Status, clean, text_of
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.runtest import ATTACHED, JOBS, Blocked
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration.target import Target
+
+
+_FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
+_LONGEST = 100_000  # characters of a traceback or of captured output
+_LOG = pytest.StashKey[list[LogLine]]()
+
+
+def spare_traceback(call: pytest.CallInfo[None]) -> None:
+    """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
+    error = call.excinfo.value if call.excinfo and call.when == "call" else None
+    if call.excinfo and error and not isinstance(error, Skipped) and not is_broken(error):
+        call.excinfo.traceback = call.excinfo.traceback[-1:]
+
+
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
+    """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report.
+
+    Raises nothing: a check that leaves behind what nobody can make a result of is an error, and the others go on.
+    """
+    try:
+        _record(item, call, report, run)
+    except Exception as error:  # noqa: BLE001 - whatever a check may have done to its report
+        report.outcome, report.sections, report.user_properties = "failed", [], []
+        judged = Verdict(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
+        report.longrepr = judged.message
+        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
+
+
+def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
+    jobs = item.stash.get(JOBS, [])
+    _keep_log(item, report.when, run)
+    if report.when == "call" and jobs:
+        report.duration = max(job.seconds for job in jobs)
+    error = explained(call.excinfo.value if call.excinfo else None, item)
+    judged = verdict(report, error, collection.target_of(item))
+    if isinstance(error, Blocked):
+        judged = Verdict(Status.BLOCKED, error.msg or "")
+        report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
+    if judged.status is Status.ERROR and call.excinfo:
+        report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
+    if judged.status.is_well and (saved := run.saved_by_retry(item)):
+        judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
+        report.sections.append(("Retries", saved))
+    _scrub(report, judged)
+    if report.when == "call" or report.outcome != "passed":
+        attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
+        kind = type(error).__name__ if error and judged.status.is_failure else ""
+        result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
+        vars(report)["keep"] = partial(run.record, result)
+        if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
+            run.record(result)
+        vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
+
+
+def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
+    """A file of checks that could not even be collected, as one broken check."""
+    details = clean(report.longrepr, _LONGEST, keep_end=True)
+    last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
+    return Result(
+        check=PurePath(report.nodeid).stem.removeprefix("test_"),
+        target="",
+        label=report.nodeid,
+        status=Status.ERROR,
+        message=last.removeprefix("E").strip(),
+        seconds=0.0,
+        started=run.started,
+        host=run.host,
+        details=details,
+        kind="CollectError",
+    )
+
+
+def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
+    target = collection.target_of(item)
+    check, name = collection.check_name(item), collection.target_name(item)
+    log: list[LogLine] = item.stash.get(_LOG, [])
+    reference = _reference(item, check, target, named=target is not None and target.name == name != "")
+    return Result(
+        check=check,
+        target=name,
+        label=collection.label(item),
+        status=judged.status,
+        message=judged.message,
+        seconds=round(report.duration, 4),
+        started=datetime.now(UTC) - timedelta(seconds=report.duration),
+        host=run.host,
+        group=target.group if target else "",
+        maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
+        details=str(report.longrepr) if judged.status is Status.ERROR else "",
+        failure_threshold=target.failure_threshold if target else 1,
+        success_threshold=target.success_threshold if target else 1,
+        local=target is not None and target.local,
+        log=log,
+        extras={
+            "reference": reference,
+            "nodeid": item.nodeid,
+            **(item.extras() if isinstance(item, collection.CheckItem) else {}),
+        },
+    )
+
+
+def _reference(item: pytest.Item, check: str, target: "Target | None", *, named: bool) -> str:
+    if not collection.is_check(item):
+        return f"{collection.FAULT}{check}"
+    return target.reference if target and (named or target.single) else check
+
+
+def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
+    """What was logged in this phase; a new try of the test begins anew."""
+    if when == "setup":
+        item.stash[_LOG] = []
+    if run.log:
+        item.stash[_LOG].extend(run.log.take())
+
+
+def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    """For the author of a broken check: their own lines, without the way through pytest and this plugin."""
+    own = excinfo.traceback.filter(lambda entry: not any(each in str(entry.path) for each in _FOREIGN))
+    excinfo.traceback = own if len(own) else excinfo.traceback
+    return str(excinfo.getrepr(style="short"))
+
+
+def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
+    if judged.status is Status.FAILED:
+        report.longrepr = judged.message
+    elif report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        report.longrepr = text_of(report.longrepr)
+    scrub_report(report)
+
+
+def _extras(result: Result) -> list[dict[str, object]]:
+    if not result.attachments:
+        return []
+    import base64
+
+    from pytest_html import extras
+
+    return [
+        extras.image(base64.b64encode(each.content).decode(), each.name)
+        if each.is_picture
+        else extras.text(each.content.decode(), each.name)
+        for each in result.attachments
+    ]
+
+
+def is_beside_checks(item: pytest.Item, run: Run) -> bool:
+    """Whether a test that is no check lies in a folder of checks: what fails there is shown and alerted as well."""
+    return not collection.is_check(item) and item.path.parent in run.folders
 
 
 def make_report(
@@ -16,7 +174,7 @@ def make_report(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Around pytest's own. A test beside the checks is recorded only where it fails."""
     beside = is_beside_checks(item, run)
-    if not beside and not checks.is_check(item):
+    if not beside and not collection.is_check(item):
         report = yield
         scrub_report(report)
         return report

@@ -7,7 +7,7 @@ from unittest import TestCase
 import pytest
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.target import Target
+    from healthchecks.plugin.configuration.target import Target
 
 NAME = pytest.StashKey[str]()
 NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name

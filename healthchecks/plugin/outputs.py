@@ -1,13 +1,14 @@
-"""Takes secrets out of what pytest itself writes: reports, warnings, JUnit XML, its debug log, its own errors."""
+"""Removes secrets from what pytest itself writes: reports, warnings, JUnit XML, its debug log."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.junitxml import xml_key
 from _pytest.reports import CollectErrorRepr
 
+from healthchecks.plugin.result import clean, text_of
 from healthchecks.plugin.run import configuration_of
-from healthchecks.plugin.text import clean, text_of
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
@@ -15,22 +16,25 @@ if TYPE_CHECKING:
 
     from _pytest._code.code import TerminalRepr
 
-_LONGEST = 100_000  # characters of a traceback or of captured output
+
+_LONGEST_OUTPUT = 100_000  # characters of a traceback or of captured output
 
 
 def scrub_report(report: Any) -> None:
     """Scrub what a report holds besides its outcome; a traceback that holds no secret keeps its colours."""
-    report.sections = [(name, clean(text, _LONGEST, keep_end=True)) for name, text in report.sections]
+    report.sections = [(name, clean(text, _LONGEST_OUTPUT, keep_end=True)) for name, text in report.sections]
     properties = getattr(report, "user_properties", [])  # a file that cannot be collected has none
-    report.user_properties = [(clean(name, _LONGEST), clean(value, _LONGEST)) for name, value in properties]
+    report.user_properties = [
+        (clean(name, _LONGEST_OUTPUT), clean(value, _LONGEST_OUTPUT)) for name, value in properties
+    ]
     if hasattr(report, "wasxfail"):
-        report.wasxfail = clean(report.wasxfail, _LONGEST)
+        report.wasxfail = clean(report.wasxfail, _LONGEST_OUTPUT)
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
-        report.longrepr = (path, line, clean(reason, _LONGEST))
+        report.longrepr = (path, line, clean(reason, _LONGEST_OUTPUT))
     elif report.longrepr is not None:
         text = text_of(report.longrepr)
-        shown = clean(text, _LONGEST, keep_end=True)
+        shown = clean(text, _LONGEST_OUTPUT, keep_end=True)
         report.longrepr = report.longrepr if shown == text else shown
 
 
@@ -44,7 +48,7 @@ def scrub_collect_report(report: pytest.CollectReport, config: pytest.Config) ->
 
 def scrub_repr(text: "TerminalRepr") -> None:
     """Scrub an error of pytest's own, which others are about to print."""
-    shown = clean(text, _LONGEST, keep_end=True)
+    shown = clean(text, _LONGEST_OUTPUT, keep_end=True)
     text.toterminal = lambda tw: tw.write(shown)  # type: ignore[method-assign]
 
 
@@ -74,3 +78,14 @@ def _fix(reporter: Any, element: "Element") -> None:
         each.text = scrub(each.text) if each.text else each.text
         each.attrib.update({name: scrub(value) for name, value in each.attrib.items()})
     reporter.to_xml = lambda: element
+
+
+_LONGEST_WARNING = 2_000  # characters
+
+
+class WarningText:
+    """A plugin of one run."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        warning_message.message = UserWarning(clean(warning_message.message, _LONGEST_WARNING))

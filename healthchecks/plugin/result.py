@@ -1,16 +1,98 @@
-"""What came of one check: the record that every sink receives."""
+"""The record of one check that every output receives: status, log lines, attachments, metrics."""
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
-from healthchecks.plugin.attachments import Attachment, fitting
-from healthchecks.plugin.text import clean, name_of, valid
-from servermonitoring.scrubbing import FILTERED, is_sensitive
+from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub_and_cut
+from servermonitoring.values import size_in_words
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, as JSON's "\ud800": no UTF-8 can be made of it
+
+
+def text_of(value: object) -> str:
+    """Return str(value), or what can be said of a value that refuses to be a text. Raises nothing."""
+    try:
+        return str.__str__(value if isinstance(value, str) else str(value))
+    except BaseException as error:  # noqa: BLE001 - the value is a check's, and so is what its __str__ does
+        return f"<{type(value).__name__}, whose text cannot be made: {type(error).__name__}>"
+
+
+def valid(text: str) -> str:
+    """Return the text with U+FFFD in place of what is no character."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def clean(value: object, longest: int, *, keep_end: bool = False) -> str:
+    """Return the value as a text of at most `longest` characters that may be stored, shown and sent."""
+    text = text_of(value)
+    return scrub_and_cut(valid(text), longest, keep_end=keep_end) if text else ""
+
+
+def name_of(value: object, longest: int) -> str:
+    """Return the value as a text by which things are known, and which is therefore never scrubbed."""
+    return valid(text_of(value))[:longest]
+
+
+def with_place(error: BaseException) -> str:
+    """Return the kind of an error that has no text, and where it was raised: SystemExit (test_backup.py, line 12)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} ({PurePath(frames[-1].filename).name}, line {frames[-1].lineno})"
+
+
+LARGEST = 2_000_000  # bytes of one attachment: a page with them must still open on a phone
+MOST = 10_000_000  # bytes of all of one check: with them an alert still fits into one delivery
+_LONGEST_TITLE = 200  # characters
+_NAMED = 50  # attachments that are named as left out
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One picture or text of a probe."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+    @property
+    def is_picture(self) -> bool:
+        return self.media_type.startswith("image/")
+
+
+def fitting(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
+    """Return those that fit into MOST bytes, cleaned; a last one says which were left out."""
+    kept: list[Attachment] = []
+    left_out: list[Attachment] = []
+    room = MOST
+    for each in map(_cleaned, attachments):
+        fits = len(each.content) <= room
+        (kept if fits else left_out).append(each)
+        room -= len(each.content) if fits else 0
+    if left_out:
+        kept.append(_note_of(left_out))
+    return tuple(kept)
+
+
+def _cleaned(attachment: Attachment) -> Attachment:
+    name, media_type = clean(attachment.name, _LONGEST_TITLE), clean(attachment.media_type, _LONGEST_TITLE)
+    content = attachment.content
+    if not attachment.is_picture:
+        content = clean(content.decode(errors="replace"), LARGEST).encode()[:LARGEST].decode(errors="ignore").encode()
+    return replace(attachment, name=name, content=content, media_type=media_type)
+
+
+def _note_of(left_out: list[Attachment]) -> Attachment:
+    lines = [f"{each.name}: {size_in_words(len(each.content))}" for each in left_out[:_NAMED]]
+    text = f"{len(left_out)} attachments left out: {size_in_words(MOST)} are the most for one check\n"
+    return Attachment("left out", (text + "\n".join(lines)).encode(), "text/plain")
+
 
 _LONGEST_NAME = 500  # characters
 _LONGEST_LINE = 2_000  # of a message
@@ -40,14 +122,14 @@ class Status(enum.StrEnum):
 
 
 class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own words do
-    """The service is bad, and this text says how: raised by a measurement, shown without a traceback."""
+    """The service is bad, and this text says how: raised by a probe, shown without a traceback."""
 
 
-class NoAnswer(Unhealthy):
-    """The target gave no answer before its deadline; without a text, in the words of `healthchecks.phase()`."""
+class ProbeTimeout(Unhealthy):
+    """The target gave no answer before its timeout; without a text, in the words of `healthchecks.phase()`."""
 
 
-class Broken(Exception):  # noqa: N818 - the word that people read
+class CheckError(Exception):
     """The check itself is broken, and this text says how: for its author, instead of a traceback."""
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -55,13 +137,13 @@ class Broken(Exception):  # noqa: N818 - the word that people read
         self.details = details or message
 
 
-class NotMeasured(Exception):  # noqa: N818 - a state of the run, not of the target
+class NotProbed(Exception):  # noqa: N818 - a state of the run, not of the target
     """The run ended before this target's turn came."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """What a check or its measurement logged, or told by capture_message(); scrubbed."""
+    """What a check or its probe logged, or told by capture_message(); scrubbed."""
 
     time: float
     """Unix seconds."""
@@ -75,7 +157,7 @@ class LogLine:
     """Given to healthchecks.capture_message(), to be told by itself."""
     data: Mapping[str, Any] = field(default_factory=dict)
     is_repeated: bool = False
-    """Logged by a measurement that several checks share, and kept for another of them already."""
+    """Logged by a probe that several checks share, and kept for another of them already."""
 
     def __post_init__(self) -> None:
         set_clean = partial(object.__setattr__, self)
@@ -104,7 +186,7 @@ class Result:
     message: str
     """One line that a person on call understands; of a check that is well only what a retry saved it from."""
     seconds: float
-    """What the measurement took."""
+    """What the probe took."""
     started: datetime
     """When it began, in UTC."""
     host: str
@@ -113,9 +195,11 @@ class Result:
     details: str = ""
     """The traceback of a broken check; empty for a plain bad verdict."""
     kind: str = ""
-    """The class of error: NoAnswer, AssertionError; empty when all is well."""
-    after: int = 1
+    """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
+    failure_threshold: int = 1
     """Failures in a row before an alert."""
+    success_threshold: int = 1
+    """Passing runs in a row after which an alerted failure is over."""
     local: bool = False
     """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin import checks
-from healthchecks.plugin.configuration import Configuration
-from healthchecks.plugin.interruption import Interruption
-from healthchecks.plugin.limits import lift, limits
-from healthchecks.plugin.lock import RunLock
-from healthchecks.plugin.measuring import Pool
-from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin import collection
+from healthchecks.plugin.configuration.loader import Configuration
+from healthchecks.plugin.probes.pool import Pool
+from healthchecks.plugin.result import Result, Status, clean
+from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage
-from healthchecks.plugin.text import clean
-from servermonitoring import state
+from healthchecks.plugin.surroundings import lift, limits
+from servermonitoring import state_directory
+from servermonitoring.lock import RunLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from threading import Timer
 
+    from healthchecks.plugin.alerting.dispatcher import Telling
+    from healthchecks.plugin.history import Course, Memory
+    from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
-    from healthchecks.plugin.page import Page
-    from healthchecks.plugin.sinks.history import Course, Memory
-    from healthchecks.plugin.telling import Telling
 
 _LONGEST = 2_000  # characters of what is told of the suite itself
 
@@ -37,12 +36,12 @@ class Run:
 
     def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
         self.configuration, self.session = configuration, session
-        self.pool = Pool(limits(), configuration.settings.run.deadline)
+        self.pool = Pool(limits(), configuration.settings.run.timeout)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
-        self.directory = state.location(configuration.state_directory)
+        self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = RunLock(self.directory)
         self.results: dict[tuple[str, str], Result] = {}
@@ -54,7 +53,7 @@ class Run:
         self.memory: Memory | None = None
         self.page: Page | None = None
         self.telling: Telling | None = None
-        self.alerts = "none are sent (--no-alerts)"  # what the header says
+        self.alerts = "none are sent (--monitoring-no-alerts)"  # what the header says
         self.log: Collector | None = None
         self.of_reports = False  # and of nothing else
         self.has_parameters = False  # of reports, for this run only
@@ -76,13 +75,13 @@ class Run:
         if self.of_reports:
             self.lock = RunLock(self.directory, "reports.lock")
         try:
-            state.directory(self.configuration.state_directory)
+            state_directory.directory(self.configuration.state_directory)
             self.lock.take()
         except OSError as error:
             self.trouble("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
 
     def end_checks(self) -> None:
-        """Nothing more is measured or judged, and what is still under way is cleaned up: the end of the run begins."""
+        """No more probes or tests run, and what is still under way is cleaned up: the end of the run begins."""
         if self.late_timer is not None:
             self.late_timer.cancel()
         lift(last=True)
@@ -120,7 +119,11 @@ class Run:
 
     def without_result(self) -> list[pytest.Item]:
         """The checks of which nothing is known, since the run was cut off."""
-        return [each for each in self.items if (checks.check_name(each), checks.target_name(each)) not in self.results]
+        return [
+            each
+            for each in self.items
+            if (collection.check_name(each), collection.target_name(each)) not in self.results
+        ]
 
     def in_maintenance(self, *references: str) -> bool:
         """Whether one of these names of a check's target is in a window that is open."""

@@ -5,25 +5,31 @@ one gets a new thread. All phases of one check run in the same thread, since cli
 greenlets are bound to the thread that made them.
 """
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
-from healthchecks.plugin.interruption import Interruption
-from healthchecks.plugin.job import Job
-from healthchecks.plugin.result import Broken, NoAnswer, NotMeasured
-from healthchecks.plugin.surroundings import protect_streams, restore_descriptors
+import pytest
+from _pytest.runner import SetupState
+
+from healthchecks.plugin import collection
+from healthchecks.plugin.probes.job import Job
+from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
+from healthchecks.plugin.signals import Interruption
+from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
 _NO_LANE = (None, 1)
-_PATIENCE = 2.0  # seconds that a phase may take after the run's deadline; halved for each that takes all of it
+_PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
 
 
-class Abandoned(Broken):
+class AbandonedError(CheckError):
     """A phase did not end in time: its thread goes on, and nobody waits for it."""
 
 
@@ -44,7 +50,7 @@ class _Worker:
 
 
 class Stage:
-    """`ends_at`: the run's deadline, monotonic."""
+    """`ends_at`: when the run's timeout expires, monotonic."""
 
     def __init__(self, ends_at: float, interruption: Interruption) -> None:
         self._ends_at, self._interruption = ends_at, interruption
@@ -52,22 +58,22 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: Job | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], deadline: float) -> Job:
+    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> Job:
         """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = Job(name, call, deadline, _NO_LANE)
+        self._job = job = Job(name, call, timeout, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
         except RuntimeError:
-            job.end(None, NotMeasured("not run: the system gives no more threads"))
+            job.end(None, NotProbed("not run: the system gives no more threads"))
         return job
 
     def finish(self, job: Job) -> Any:
-        """Return its value when it has ended. Raise what it raised, or NoAnswer when it takes too long."""
+        """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
         try:
             with self._interruption.held():
                 job.wait(self._interruption.check)
@@ -77,20 +83,20 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(self, name: str, call: Callable[[], Any], deadline: float) -> Any:
-        """Both at once, for a phase in which only the check itself can be slow: Abandoned when it takes too long."""
-        job = self.begin(name, call, deadline)
+    def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
+        """Both at once, for a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
+        job = self.begin(name, call, timeout)
         try:
             return self.finish(job)
-        except NoAnswer:
+        except ProbeTimeout:
             if job.is_overdue:
-                within = min(deadline, round(job.seconds, 1))  # the run's own may end sooner
-                raise Abandoned(f"{name} did not end within {in_words(within)}") from None
+                within = min(timeout, round(job.seconds, 1))  # the run's own may end sooner
+                raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:
         """Clean up after a phase for which an interrupted run waits no longer."""
-        if self._job is not None and self._job.end(None, NotMeasured("the run was ended before it was over")):
+        if self._job is not None and self._job.end(None, NotProbed("the run was ended before it was over")):
             self._abandon()
             if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
                 cleaning.join(_PATIENCE)
@@ -105,3 +111,77 @@ class Stage:
             self._worker = None
         if time.monotonic() > self._ends_at:
             self._patience = max(_LEAST, self._patience / 2)
+
+
+class Fixtures:
+    """The fixtures that are being set up, told by pytest: a plugin of the run."""
+
+    def __init__(self) -> None:
+        self._under_way: list[pytest.FixtureDef[Any]] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        self._under_way.append(fixturedef)
+        try:
+            return (yield)
+        finally:
+            with contextlib.suppress(ValueError):  # it was abandoned
+                self._under_way.remove(fixturedef)
+
+    def abandon(self, error: Exception) -> None:
+        """Those of a module or session have failed for every test that asks for them: one timeout is enough."""
+        for fixture in self._under_way:
+            fixture._finalizers.clear()  # noqa: SLF001 - pytest has no public way
+            fixture.cached_result = None if fixture.scope == "function" else (None, None, (error, None))
+        self._under_way = []
+
+
+class Phases(SetupState):
+    """Made for a run that holds checks; other tests of the same run are set up as ever."""
+
+    def __init__(self, session: pytest.Session, stage: Stage, fixtures: Fixtures) -> None:
+        super().__init__()
+        self._session, self._stage, self._fixtures = session, stage, fixtures
+        self._directory = WorkingDirectory()
+        self._check: pytest.Item | None = None
+
+    def setup(self, item: pytest.Item) -> None:
+        """Raise AbandonedError where that does not end within the check's timeout."""
+        self._check = item if collection.is_check(item) and not item.config.getoption("usepdb", default=False) else None
+        try:
+            self._run("setup", partial(super().setup, item))
+        except AbandonedError as error:
+            self._copy().stack.pop(item, None)
+            self._fixtures.abandon(error)
+            raise
+
+    def teardown_exact(self, nextitem: pytest.Item | None) -> None:
+        """Tear down all; raise AbandonedError where that does not end within the check's timeout."""
+        try:
+            self._run("teardown", partial(super().teardown_exact, nextitem))
+        except AbandonedError:
+            self._copy().teardown_exact(nextitem)
+            raise
+        finally:
+            if self._check is not None:
+                self._directory.restore()
+
+    def _run(self, phase: str, call: Callable[[], None]) -> None:
+        if self._check is None:
+            call()
+        else:
+            self._stage.run(phase, call, collection.timeout_of(self._check))
+
+    def _copy(self) -> "Phases":
+        """The state without what the abandoned thread is at, as pytest's from now on."""
+        copy = Phases(self._session, self._stage, self._fixtures)
+        copy.stack, copy._check, copy._directory = dict(self.stack), self._check, self._directory
+        self._session._setupstate = copy  # noqa: SLF001 - pytest has no public way
+        return copy
+
+
+def bound_phases(session: pytest.Session, stage: Stage) -> None:
+    """From now on setup and teardown of this session's checks are on the stage."""
+    fixtures = Fixtures()
+    session.config.pluginmanager.register(fixtures)
+    session._setupstate = Phases(session, stage, fixtures)  # noqa: SLF001 - pytest has no public way

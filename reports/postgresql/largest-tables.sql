@@ -2,7 +2,7 @@
 -- description: With their indexes and TOAST. Rows are the estimate of the last ANALYZE.
 -- limit: 30
 -- chart: bar bytes
--- deadline: 1m
+-- timeout: 1m
 
 select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as "table",
        pg_total_relation_size(c.oid) as bytes,

@@ -1,24 +1,29 @@
 """An alert by the shortest way: straight to the receiver, without spool, thread, temporary file or sentry_sdk."""
 
+import contextlib
+import hashlib
 import json
 import os
 import signal
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from servermonitoring import envelope
-from servermonitoring.answers import Fate, UnansweredError, UnreachableError
-from servermonitoring.dsn import Dsn
-from servermonitoring.envelope import Origin, scrubbed
+from servermonitoring.delivery.responses import Fate, UnansweredError, UnreachableError
+from servermonitoring.delivery.spool import Recipient
+from servermonitoring.delivery.webhook import WebhookRecipient
+from servermonitoring.files import write_whole
 from servermonitoring.scheduled_run.settings import Settings
-from servermonitoring.sentry import SentryRecipient
-from servermonitoring.spool import Recipient
+from servermonitoring.sentry import envelope
+from servermonitoring.sentry.client import SentryRecipient
+from servermonitoring.sentry.dsn import Dsn
+from servermonitoring.sentry.envelope import Origin, scrubbed
 from servermonitoring.values import iso
-from servermonitoring.webhook import WebhookRecipient
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole one
@@ -101,7 +106,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/sinks/sentry.py makes them."""
+    """As healthchecks/plugin/alerting/sentry.py makes them."""
     origin = Origin()
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
@@ -121,7 +126,7 @@ def _event(alert: Alert, settings: Settings, identity: str) -> dict[str, Any]:
 
 
 def _document(alert: Alert, identity: str) -> dict[str, Any]:
-    """As healthchecks/plugin/sinks/webhook.py makes them: docs/alerts.md shows the keys."""
+    """As healthchecks/plugin/alerting/webhook.py makes them: docs/alerts.md shows the keys."""
     now = iso(datetime.now(UTC))
     return {
         "id": identity,
@@ -141,3 +146,65 @@ def _document(alert: Alert, identity: str) -> dict[str, Any]:
         "suppressed": 0,
         "data": {"output": alert.output},
     }
+
+
+_HOUR, _DAY = 3600, 86400  # seconds
+_MEMORY = Path("/dev/shm")  # noqa: S108 - where all disks are full this may still take a few bytes
+_LARGEST = 10_000  # bytes
+_MOST = 20  # faults of one failure
+
+
+class Repetition:
+    """Of one command. Kept in the state directory, or in memory where that cannot be written; else not at all."""
+
+    def __init__(self, command: str, directory: Path) -> None:
+        name = f"scheduled-{hashlib.sha256(command.encode(errors='replace')).hexdigest()[:12]}.json"
+        self._places = (directory / name, _MEMORY / f"servermonitoring-{os.geteuid()}-{name}")
+
+    def age(self, fault: str, now: float) -> float | None:
+        """Return the seconds since the last alert; None if one is due."""
+        kept = self._kept(now)
+        if fault not in kept["faults"] or _stage(now - kept["since"]) > _stage(kept["sent"] - kept["since"]):
+            return None
+        return float(now - kept["sent"])
+
+    def remember(self, fault: str, now: float) -> None:
+        """Keep that it is alerted now."""
+        kept = self._kept(now)
+        faults = [*(each for each in kept["faults"] if each != fault), fault][-_MOST:]
+        text = json.dumps({"since": kept["since"], "sent": now, "faults": faults})
+        for path in self._places:
+            with contextlib.suppress(OSError):
+                if path.parent == _MEMORY or path.parent.stat().st_uid == os.geteuid():
+                    write_whole(path, text, durable=False)
+                    return
+
+    def forget(self) -> None:
+        """The command works again: whatever comes next is new."""
+        for path in self._places:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _kept(self, now: float) -> dict[str, Any]:
+        found = [each for path in self._places for each in _read(path) if each["since"] <= each["sent"] <= now]
+        return max(found, key=lambda each: float(each["sent"]), default={"since": now, "sent": now, "faults": []})
+
+
+def _stage(age: float) -> int:
+    """How many alerts a fault of this age has had."""
+    return 0 if age < _HOUR else 1 if age < 6 * _HOUR else 2 + int(age // _DAY)
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    """What this user wrote, and nobody else could have."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+                kept = json.loads(file.read(_LARGEST))
+                yield {
+                    "since": float(kept["since"]), "sent": float(kept["sent"]), "faults": [*map(str, kept["faults"])],
+                }  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return

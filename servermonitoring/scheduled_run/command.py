@@ -1,4 +1,4 @@
-"""`ci/deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
+"""`deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: one run of `pytest ARGUMENTS…`, scheduled.
 
 Status 0 and no word if the run finished and recorded its end, whatever its checks say: that is for alerts and page.
 Else it prints why, for cron's mail and systemd's journal, and sends an alert by the shortest way.
@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servermonitoring.descriptors import open_standard
-from servermonitoring.scheduled_run.fault import Fault
-from servermonitoring.scheduled_run.process import Ending, Process
+from servermonitoring.files import open_standard
+from servermonitoring.scheduled_run.process import Ending, Fault, Process
 from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ci/deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")
@@ -63,7 +62,7 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> Ending:
 
 def _alert(fault: Fault | None, ending: Ending, command: str) -> None:
     """Alert what was not alerted lately, or forget what was. What is needed for it is loaded only now."""
-    from servermonitoring.scheduled_run.repetition import Repetition
+    from servermonitoring.scheduled_run.alert import Repetition
     from servermonitoring.scheduled_run.settings import Settings
     from servermonitoring.values import in_words
 

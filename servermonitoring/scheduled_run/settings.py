@@ -6,10 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from servermonitoring import configuration, dsn, state
+from servermonitoring import configuration
+from servermonitoring import state_directory as state
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.files import read_regular
 from servermonitoring.secret import Secret
+from servermonitoring.sentry import dsn
 
 _TABLES = ("sentry", "alerts", "state")
 _LARGEST = 1_000_000  # bytes of a configuration file that is no longer read as a whole

@@ -7,14 +7,13 @@ import subprocess
 import sys
 import threading
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.servers.server import until
 from tests.suite import table
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "ci"))
 latency = pytest.importorskip("latency")
 

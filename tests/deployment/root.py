@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.servers.server import program, until
 
-ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/roots"
 PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",

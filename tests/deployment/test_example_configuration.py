@@ -5,17 +5,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-from healthchecks.plugin.configuration import built_in_kinds, loaded_kinds
-from healthchecks.plugin.settings import MonitorSettings, Settings
-from watchdog.rulebook import rules_of
+from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
+from healthchecks.plugin.configuration.settings import MonitorSettings, Settings
+from tests import ROOT
 from watchdog.rules import DEFAULT
+from watchdog.settings import rules_of
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = (ROOT / "ci/deploy/servermonitoring.toml").read_text()
+EXAMPLE = (ROOT / "deploy/servermonitoring.toml").read_text()
 IN_FORCE = re.sub(r"^#(?=[\[a-z\"])", "", EXAMPLE, flags=re.MULTILINE)
 TABLES = tomllib.loads(IN_FORCE)
 
@@ -52,7 +51,7 @@ def test_every_example_in_it_is_accepted(tmp_path):
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("website_access[home]", "database_access[main]", "bookmarklet_status[nightly]"):
+    for name in ("website_access[home]", "database_access[main]", "bookmarklet_status[collect]", "job_status[nightly]"):
         assert name in done.stdout
 
 

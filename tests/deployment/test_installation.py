@@ -46,7 +46,7 @@ def installed(server):
 def endure_load(server: Machine) -> None:
     """The load is that of the machine under the tests."""
     with server.path("/etc/servermonitoring.toml").open("a") as configuration:
-        configuration.write("\n[host]\nload = 1000\nswap = '100%'\navailable = 0\n")
+        configuration.write("\n[host]\nmax_load_per_core = 1000\nmax_swap_used = '100%'\nmin_memory_available = 0\n")
 
 
 def follow(server: Machine, block: str) -> str:
@@ -73,7 +73,7 @@ def follow(server: Machine, block: str) -> str:
 
 
 def install(server: Machine, *options: str) -> str:
-    return server.run(f"/opt/servermonitoring/ci/deploy/install {' '.join(options)}")
+    return server.run(f"/opt/servermonitoring/deploy/install {' '.join(options)}")
 
 
 def status_of(server: Machine, path: str, *options: str) -> int:
@@ -140,10 +140,10 @@ def test_the_configuration_of_the_user_is_left_alone(installed):
     server, _ = installed
     configuration = server.path("/etc/servermonitoring.toml")
     text = configuration.read_text()
-    configuration.write_text(f"{text}\n[disk.root]\npath = '/'\nused = '100%'\ninodes = '100%'\n")
+    configuration.write_text(f"{text}\n[disk.root]\npath = '/'\nmax_used = '100%'\nmax_inodes_used = '100%'\n")
     assert install(server) == "nothing to change\n"
     configuration.write_text(f"{text}\n[dsik.root]\n")
-    said = server.run("/opt/servermonitoring/ci/deploy/install", status=1)
+    said = server.run("/opt/servermonitoring/deploy/install", status=1)
     assert "the checks would not run as user servermonitoring" in said
     assert 'did you mean "disk"?' in said
     configuration.write_text(text)
@@ -307,9 +307,9 @@ def test_a_checkout_that_others_can_write_to_is_refused(installed):
     """Root runs what is in it."""
     server, _ = installed
     server.run("cp -r /opt/servermonitoring /home/admin/mine && chown -R admin /home/admin/mine")
-    said = server.run("/home/admin/mine/ci/deploy/install", status=1)
+    said = server.run("/home/admin/mine/deploy/install", status=1)
     assert "others than root can write to /home/admin/mine: put the checkout below /opt" in said
-    assert "has to be run by root" in server.run("/opt/servermonitoring/ci/deploy/install", user="stranger", status=1)
+    assert "has to be run by root" in server.run("/opt/servermonitoring/deploy/install", user="stranger", status=1)
     server.run("rm -r /home/admin/mine")
 
 
@@ -341,7 +341,7 @@ def test_back_from_systemd_nothing_runs_twice(installed):
 def test_the_watchdog_kills_with_no_more_rights_than_its_unit_gives_it(installed):
     """Another user's browser, its profile, and the record of it for the suite's user."""
     server, _ = installed
-    unit = (ROOT / "ci/deploy/systemd/servermonitoring-watchdog.service").read_text()
+    unit = (ROOT / "deploy/systemd/servermonitoring-watchdog.service").read_text()
     rights = re.search(r"^CapabilityBoundingSet=(.*)", unit, re.MULTILINE)[1].lower().replace("cap_", "+").split()
     server.run("mkdir /tmp/rust_mozprofileAbCd && cp /usr/bin/python3 /tmp/firefox", user="stranger")
     server.run(
@@ -361,9 +361,9 @@ def test_the_watchdog_kills_with_no_more_rights_than_its_unit_gives_it(installed
 
 def test_uninstalled_it_leaves_what_it_says(installed):
     server, _ = installed
-    server.run("/opt/servermonitoring/ci/deploy/uninstall --dry-run")
+    server.run("/opt/servermonitoring/deploy/uninstall --dry-run")
     assert server.pids("watchdog watch")
-    said = server.run("/opt/servermonitoring/ci/deploy/uninstall")
+    said = server.run("/opt/servermonitoring/deploy/uninstall")
     assert said.splitlines()[-1] == (
         "left: /var/lib/servermonitoring, /var/www/servermonitoring, /etc/servermonitoring, "
         "/etc/servermonitoring.toml, /etc/nginx/servermonitoring.htpasswd, the system user servermonitoring, "
@@ -377,7 +377,7 @@ def test_uninstalled_it_leaves_what_it_says(installed):
 def test_purged_nothing_is_left(installed):
     """But the checkout, which it says, and the records of validated browsers in /tmp."""
     server, _ = installed
-    said = server.run("/opt/servermonitoring/ci/deploy/uninstall --purge")
+    said = server.run("/opt/servermonitoring/deploy/uninstall --purge")
     assert said.splitlines()[-1] == "left: this checkout (/opt/servermonitoring)"
     found = server.run("find / -xdev -name '*servermonitoring*' -not -path '/source*' -not -path '/opt/*'").split()
     assert [each for each in found if not each.startswith("/var/log/supervisor/")] == []

@@ -2,19 +2,19 @@
 
 import contextlib
 import subprocess
-from pathlib import Path
 
 import pika
 import psycopg2
 import pytest
 
+from tests import ROOT
 from tests.reliability import reliability
 from tests.servers.postgresql import Role
 from tests.servers.rabbitmq import User
 from tests.suite import table
 
-DEPLOY = Path(__file__).parents[2] / "ci/deploy"
-REPORTS = Path(__file__).parents[2] / "reports/postgresql"
+DEPLOY = ROOT / "deploy"
+REPORTS = ROOT / "reports/postgresql"
 PASSWORD = "of the deployment's test"
 
 

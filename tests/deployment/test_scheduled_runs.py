@@ -21,8 +21,8 @@ SETTINGS = f"""
 webhook = "http://127.0.0.1:{PORT}/hook"
 [disk.root]
 path = "/"
-used = "100%"
-inodes = "100%"
+max_used = "100%"
+max_inodes_used = "100%"
 """
 LISTENER = f"""
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -41,14 +41,14 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("127.0.0.1", {PORT}), Handler).serve_forever()
 """
 SENDMAIL = f"#!/bin/sh\nexec curl --silent --data-binary @- http://127.0.0.1:{PORT}/mail\n"
-SCHEDULED = "/opt/servermonitoring/ci/deploy/scheduled healthchecks"
+SCHEDULED = "/opt/servermonitoring/deploy/scheduled healthchecks"
 STATE, PAGES = "/var/lib/servermonitoring", "/var/www/servermonitoring"
 
 
 @pytest.fixture(scope="module")
 def installed(repository) -> Iterator[Machine]:
     with machine({"/source": repository}) as new:
-        new.run("git clone --quiet /source /opt/servermonitoring && /opt/servermonitoring/ci/deploy/install --every 1")
+        new.run("git clone --quiet /source /opt/servermonitoring && /opt/servermonitoring/deploy/install --every 1")
         new.run("rm /etc/cron.d/e2scrub_all; mkdir -p /dev/shm && chmod 1777 /dev/shm", status=None)
         for name, text in (("/root/listener.py", LISTENER), ("/usr/sbin/sendmail", SENDMAIL)):
             new.path(name).write_text(text)

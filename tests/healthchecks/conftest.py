@@ -7,13 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.servers.server import program, until
-
-
-@pytest.fixture
-def chromium():
-    program("chromium")
-    return program("chromedriver")
+from tests.servers.server import until
 
 
 @pytest.fixture

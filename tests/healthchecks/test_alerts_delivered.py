@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from servermonitoring.delivery import Delivery
+from servermonitoring.delivery.entries import Delivery
 from tests.reliability import reliability
 from tests.suite import ROOT
 

@@ -1,23 +1,21 @@
-"""[bookmarklet.NAME], in a real browser and by the log of another program: the failing cases first."""
+"""[bookmarklet.NAME], in a real browser: the failing cases first."""
 
 import contextlib
-import os
 import signal
 import time
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import psutil
 import pytest
 
 from tests.reliability import reliability
-from tests.servers.browsers import DEADLINE, bookmarklet
+from tests.servers.browsers import TIMEOUT, bookmarklet
 from tests.servers.server import free_port, program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
 from tests.suite import IN_TIME, finish_suite, start_suite, table
 
 DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
-DEADLINES = (8, 24, 72)  # seconds, to be tried in turn until a browser loads a page before: how busy is the machine?
+TIMEOUTS = (8, 24, 72)  # seconds, to be tried in turn until a browser loads a page before: how busy is the machine?
 
 
 def message(outcome, name):
@@ -43,7 +41,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
                 table("bookmarklet", "refused", url=f"http://127.0.0.1:{closed}/", bookmarklet=BOOKMARKLET, expect="x"),
                 bookmarklet("gone", website, expect_selector="#gone"),
                 table(
-                    "bookmarklet", "hole", url=bad.url("hole"), bookmarklet=BOOKMARKLET, expect="x", deadline=DEADLINE
+                    "bookmarklet", "hole", url=bad.url("hole"), bookmarklet=BOOKMARKLET, expect="x", timeout=TIMEOUT
                 ),
             ]
         )
@@ -72,18 +70,18 @@ def test_bad_bookmarklets(run_suite, website, bad):
     ],
 )  # fmt: skip
 def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
-    """What `while(1){}` makes of a browser ends with the deadline at the latest."""
+    """What `while(1){}` makes of a browser ends with the timeout at the latest."""
     too_soon = "the browser does not start within ", f"{website.url('/bookmarklet')} does not load within "
-    for deadline in DEADLINES:
-        outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, deadline=deadline))
-        assert outcome.seconds < deadline + IN_TIME - DEADLINES[0]
+    for timeout in TIMEOUTS:
+        outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, timeout=timeout))
+        assert outcome.seconds < timeout + IN_TIME - TIMEOUTS[0]
         if not message(outcome, "busy").startswith(too_soon):
             break
     assert message(outcome, "busy").startswith(expected)
 
 
 def below(pid):
-    with contextlib.suppress(psutil.NoSuchProcess):  # the deadline has passed
+    with contextlib.suppress(psutil.NoSuchProcess):  # the timeout has expired
         return psutil.Process(pid).children(recursive=True)
     return []
 
@@ -92,16 +90,16 @@ def below(pid):
 @pytest.mark.parametrize("stopped", ["chromedriver", "chromium", "all"])
 def test_driver_or_browser_stands_still(tmp_path, website, stopped):
     """SIGSTOP while a page is loading: a verdict in time, and the stopped ones are gone too."""
-    for deadline in DEADLINES:
+    for timeout in TIMEOUTS:
         started = time.monotonic()
-        run = start_suite(tmp_path, bookmarklet("still", website, "/slow?seconds=150", deadline=deadline))
+        run = start_suite(tmp_path, bookmarklet("still", website, "/slow?seconds=150", timeout=timeout))
         until(lambda run=run: website.paths or run.poll() is not None, 180, what="the page was asked for")
         for each in below(run.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if stopped in (each.name(), "all"):
                     each.suspend()
         outcome = finish_suite(tmp_path, run, started)
-        assert outcome.seconds < deadline + IN_TIME - DEADLINES[0]
+        assert outcome.seconds < timeout + IN_TIME - TIMEOUTS[0]
         if website.paths:
             break
     assert outcome.status == 1
@@ -111,7 +109,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_interrupted_run_leaves_no_browser(tmp_path, website):
     started = time.monotonic()
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", deadline=60))
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", timeout=60))
     until(lambda: website.paths, 120, what="the page was asked for")
     run.send_signal(signal.SIGINT)
     outcome = finish_suite(tmp_path, run, started)
@@ -143,62 +141,20 @@ def test_missing_driver(run_suite, website, monkeypatch):
 
 @pytest.mark.usefixtures("no_process_left")
 def test_driver_that_is_none(run_suite, website, chromium):
-    outcome = run_suite(bookmarklet("none", website, driver="/bin/false", binary=chromium))
+    outcome = run_suite(bookmarklet("none", website, driver="/bin/false", binary=chromium.binary))
     assert message(outcome, "none").startswith("/bin/false ended at once")
 
 
-def log(name, path, **keys):
-    return table("bookmarklet", name, log=path, **{"fresh_within": "10m", **keys})
-
-
-def test_log_of_another_program(run_suite, tmp_path):
-    """The newest of its ok and fail lines decides; one that is too old is a failure."""
-
-    def write(name, *lines, age=timedelta()):
-        path = tmp_path / f"{name}.log"
-        path.write_text("".join(f"{line}\n" for line in lines))
-        then = time.time() - age.total_seconds()
-        os.utime(path, (then, then))
-        return path
-
-    now, old = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=2)
-    logs = {
-        "fresh": write("fresh", f"{old.isoformat()} FAIL login", f"{now.isoformat()} OK 3 pages", "looking on"),
-        "local": write("local", f"[{now.astimezone():%Y-%m-%d %H:%M:%S},123] ok", age=timedelta(hours=5)),
-        "mtime": write("mtime", "ok", age=timedelta(minutes=9)),
-        "long": write("long", "fail", *["x" * 99] * 10_000, "ok"),
-        "failing": write("failing", "ok", "failed: no text"),
-        "stale": write("stale", f"{old.isoformat()} ok"),
-        "stale_file": write("stale_file", "ok", age=timedelta(minutes=11)),
-        "future": write("future", f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ} ok"),
-        "silent": write("silent", "token okay, nothing failsafe"),
-        "missing": tmp_path / "missing.log",
-        "directory": tmp_path,
-    }
-    own = write("own", "done: 3", "broken")
-    tables = [log(name, path) for name, path in logs.items()]
-    outcome = run_suite("\n".join([*tables, log("own", own, ok="^done", fail="^broken")]))
-    well = {name for name in logs if outcome.checks[f"bookmarklet_status[{name}]"]["status"] == "ok"}
-    assert well == {"fresh", "local", "mtime", "long"}
-    assert message(outcome, "failing") == f"{logs['failing']} says: failed: no text"
-    assert message(outcome, "stale") == f"the newest line of {logs['stale']} is 2 h old, at most 10 min"
-    assert message(outcome, "stale_file").startswith(f"the newest line of {logs['stale_file']} is 11 min")
-    assert " in the future: " in message(outcome, "future")
-    assert message(outcome, "silent").startswith(f"no line of {logs['silent']} says how it went")
-    assert message(outcome, "missing") == f"{logs['missing']}: No such file or directory"
-    assert message(outcome, "directory") == f"{tmp_path}: is a directory, not a file"
-    assert message(outcome, "own") == f"{own} says: broken"
-
-
 WRONG_KEYS = [
-    ({}, "url and bookmarklet are needed, or log"),
+    ({}, '"url" is missing'),
+    ({"url": "http://h/"}, '"bookmarklet" is missing'),
     ({"url": "http://h/", "bookmarklet": "javascript:x"}, "expect or expect_selector is needed"),
     ({"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"}, "neither a javascript: URL nor a file"),
     ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "holds no script"),
-    ({"url": "http://h/", "log": "x.log"}, "url has no meaning with log"),
-    ({"url": "http://h/", "ok": "x"}, "ok has no meaning without log"),
-    ({"log": "x.log"}, "fresh_within is needed with log"),
-    ({"log": "x.log", "fresh_within": "1h", "fail": "("}, "is not a regular expression"),
+    (
+        {"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "log": "x.log"},
+        'unknown key "log"; it is called "[job.NAME] log" now',
+    ),
     ({"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "driver": "/nowhere"}, "/nowhere"),
 ]
 

@@ -14,7 +14,7 @@ from tests.suite import start_suite, table
 DOWNLOADS = """
     import os
 
-    from healthchecks import Target, measurement
+    from healthchecks import Target, probe
     from healthchecks.clients.browser import Browser
 
     SCRIPT = '''
@@ -45,7 +45,7 @@ DOWNLOADS = """
         url: str
 
 
-    @measurement
+    @probe
     def large(page: Page) -> list[str]:
         with Browser("chromium") as browser:
             browser.open(page.url)
@@ -74,7 +74,7 @@ WAYS = ("frame", "link", "window", "location")
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_downloads_are_not_stored(run_suite, website, tmp_path):
     (tmp_path / "test_downloads.py").write_text("\n".join(line[4:] for line in DOWNLOADS.splitlines()))
-    toml = table("page", "downloads", url=website.url("/bookmarklet"), deadline=150)
+    toml = table("page", "downloads", url=website.url("/bookmarklet"), timeout=150)
     outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
     assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
     outcome.assert_well("downloads[downloads]")
@@ -94,7 +94,7 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
         (home / ".pki" / "nssdb").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     script = SECURE.replace("URL", website.url("/", tls="good"))
-    run_suite(bookmarklet("home", website, bookmarklet=script, deadline=60)).assert_well("bookmarklet_status[home]")
+    run_suite(bookmarklet("home", website, bookmarklet=script, timeout=60)).assert_well("bookmarklet_status[home]")
     assert [each.name for each in home.iterdir()] == [".pki"] * has_authorities
     assert (home / ".pki" / "nssdb" / "cert9.db").exists() == has_authorities
 
@@ -107,7 +107,7 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
 def test_run_that_is_killed(tmp_path, website, number):
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", deadline=150))
+    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", timeout=150))
     until(lambda: website.paths, 150, what="the page was asked for")
     run.send_signal(number)
     run.communicate(timeout=120)
@@ -121,7 +121,7 @@ def test_run_that_is_killed(tmp_path, website, number):
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("milliseconds", [20, 50, 100, 150, 200, 250, 500])
 def test_timeout_while_it_starts(run_suite, website, milliseconds):
-    outcome = run_suite(bookmarklet("short", website, deadline=milliseconds / 1000))
+    outcome = run_suite(bookmarklet("short", website, timeout=milliseconds / 1000))
     assert outcome.status != 0
 
 
@@ -132,7 +132,7 @@ def test_timeout_while_the_browser_starts(run_suite, website, tmp_path):
     binary.write_text(f"#!/bin/sh\nsetsid -f sleep 600\ntouch {started}\nexec sleep 600\n")
     binary.chmod(stat.S_IRWXU)
     for seconds in (2, 4, 8, 16, 32):
-        outcome = run_suite(bookmarklet("hanging", website, binary=binary, deadline=seconds))
+        outcome = run_suite(bookmarklet("hanging", website, binary=binary, timeout=seconds))
         if started.exists():
             break
     assert started.exists()
@@ -149,7 +149,7 @@ def test_driver_that_never_tells_its_port(run_suite, website, tmp_path):
     driver = tmp_path / "driver"
     driver.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     driver.chmod(stat.S_IRWXU)
-    outcome = run_suite(bookmarklet("silent", website, driver=driver, deadline=3))
+    outcome = run_suite(bookmarklet("silent", website, driver=driver, timeout=3))
     message = outcome.message("bookmarklet_status[silent]")
     assert message.startswith(("the driver did not come up in time", "the browser does not start within 3 s"))
 

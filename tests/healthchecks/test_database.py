@@ -6,8 +6,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from healthchecks.clients.postgresql_failures import in_words
-from healthchecks.clients.progress import Progress
+from healthchecks.clients.connection import Progress
+from healthchecks.clients.postgresql.errors import describe_connection_error
 from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
@@ -81,18 +81,18 @@ def test_name_that_nobody_knows(run):
 
 def test_stopped_before_connecting(run, postgresql):
     postgresql.pause()
-    outcome = run(deadline=2)
+    outcome = run(timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 def test_stopped_in_mid_query(tmp_path, postgresql):
-    """A backend that stops while it works is waited for no longer than the deadline."""
+    """A backend that stops while it works is waited for no longer than the timeout."""
     with contextlib.closing(postgresql.connect(ADMIN)) as holder, holder.cursor() as cursor:
         # The check's query waits for this. LOCK would lock what the view reads too, and nobody could log in.
         lock = "alter view pg_catalog.pg_stat_activity reset (security_barrier)"
         cursor.execute(f"begin; set local allow_system_table_mods = on; {lock}")
-        toml = table("database", "main", dsn=postgresql.url(), deadline=4)
+        toml = table("database", "main", dsn=postgresql.url(), timeout=4)
         process = start_suite(tmp_path, toml)
         waiting = "select count(*) from pg_locks where not granted"
         until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
@@ -103,7 +103,7 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
 
 @pytest.mark.parametrize("name", ["hole", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
-    outcome = run(port=bad.port(name), deadline=2)
+    outcome = run(port=bad.port(name), timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
@@ -145,29 +145,29 @@ def test_most_connections_used(run, postgresql, role):
     with contextlib.ExitStack() as stack:
         for _ in range(9):
             stack.enter_context(contextlib.closing(postgresql.connect(ADMIN)))
-        assert failure(run(role, connections_used="20%")) == "10 of 37 connections are used (27.0%), at most 20.0%"
-        assert_well(run(role, connections_used="50%"))
+        assert failure(run(role, max_connections_used="20%")) == "10 of 37 connections used (27.0 %), maximum 20 %"
+        assert_well(run(role, max_connections_used="50%"))
 
 
 def test_old_transaction(run, postgresql):
     """A transaction that somebody else left open."""
     with contextlib.closing(postgresql.connect(ADMIN)) as connection, connection.cursor() as cursor:
         cursor.execute("begin")
-        assert_well(run(READER, oldest_transaction="1h"))
-        found = failure(run(READER, oldest_transaction="10ms"))
-    assert found.startswith('a transaction of user "admin" is open for ')
-    assert found.endswith(", at most 0.01 s")
+        assert_well(run(READER, max_transaction_age="1h"))
+        found = failure(run(READER, max_transaction_age="10ms"))
+    assert found.startswith('transaction of user "admin" open for ')
+    assert found.endswith(", maximum 0.01 s")
 
 
-@pytest.mark.parametrize("key", ["oldest_transaction", "replication_lag"])
+@pytest.mark.parametrize("key", ["max_transaction_age", "max_replication_lag"])
 def test_role_without_rights(run, key):
     """What it may not see is a failure only where it was asked for; the message names the right."""
-    assert failure(run(**{key: "1h"})) == f'{key} cannot be judged: the role "monitor" needs pg_monitor'
+    assert failure(run(**{key: "1h"})) == f'{key} cannot be checked: the role "monitor" needs pg_monitor'
 
 
 def test_no_standby(run):
     """A primary whose standby is gone has no lag to look at, and no standby either."""
-    assert failure(run(READER, replication_lag="1m")) == "no standby is connected"
+    assert failure(run(READER, max_replication_lag="1m")) == "no standby is connected"
 
 
 def test_well(run):
@@ -178,7 +178,10 @@ def test_well(run):
 def test_words_of_a_server_in_another_language():
     """What is not known is the server's own, in one line."""
     text = 'connection to server at "db", port 1 failed: FATAL:  Datenbank »shop« existiert nicht\n\tHint\n'
-    assert in_words(Exception(text), Progress("db", 1), "monitor") == "Datenbank »shop« existiert nicht at db:1"
+    assert (
+        describe_connection_error(Exception(text), Progress("db", 1), "monitor")
+        == "Datenbank »shop« existiert nicht at db:1"
+    )
 
 
 def test_server_that_answers_is_told_before_one_that_does_not():
@@ -186,12 +189,14 @@ def test_server_that_answers_is_told_before_one_that_does_not():
         'connection to server at "db" (::1), port 1 failed: FATAL:  the database system is starting up\n'
         'connection to server at "db" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running?\n'
     )
-    assert in_words(Exception(text), Progress("db", 1), "monitor") == "the server is starting up at db:1"
+    assert (
+        describe_connection_error(Exception(text), Progress("db", 1), "monitor") == "the server is starting up at db:1"
+    )
 
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
-    """The wait callback is of the whole process: only threads that measure have a deadline."""
-    from healthchecks.clients.postgresql import Access, session
+    """The wait callback is of the whole process: only threads of probes have a timeout."""
+    from healthchecks.clients.postgresql.connection import Access, session
 
     with session(Access(postgresql.dsn())) as cursor:
         cursor.execute("select 1")

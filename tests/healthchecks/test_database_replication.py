@@ -1,4 +1,4 @@
-"""[database.NAME] replication_lag, on a real primary with a real standby."""
+"""[database.NAME] max_replication_lag, on a real primary with a real standby."""
 
 import subprocess
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def standby(postgresql: PostgreSQL) -> Iterator[Standby]:
 
 def judge(run_suite, server, limit):
     keys = {"host": HOST, "port": server.port, "user": READER.name, "password": READER.password}
-    return run_suite(table("database", "main", **keys, replication_lag=limit))
+    return run_suite(table("database", "main", **keys, max_replication_lag=limit))
 
 
 def test_standby_that_replays_nothing(run_suite, postgresql, standby):

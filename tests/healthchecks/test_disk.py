@@ -37,15 +37,15 @@ def failure(run_suite, path, **keys):
 def test_full(run_suite, disk):
     """Told with what is left."""
     (disk / "file").write_bytes(b"x" * (BYTES * 15 // 16))
-    assert failure(run_suite, disk) == f"{disk} is 93.8% full, at most 90.0% (65.5 kB of 1.05 MB free)"
-    assert run_suite(table("disk", "data", path=disk, used="95%")).status == 0
+    assert failure(run_suite, disk) == f"93.8 % of space used on {disk} (65.5 kB of 1.0 MB free), maximum 90 %"
+    assert run_suite(table("disk", "data", path=disk, max_used="95%")).status == 0
 
 
 def test_out_of_inodes(run_suite, disk):
     """Many small files fill a disk that has space left."""
     for number in range(19):
         (disk / str(number)).touch()
-    assert failure(run_suite, disk) == f"{disk} has 100.0% of its inodes used, at most 90.0%"
+    assert failure(run_suite, disk) == f"100.0 % of inodes used on {disk}, maximum 90 %"
 
 
 def test_read_only(run_suite, disk):
@@ -75,7 +75,7 @@ def test_not_mounted(run_suite, disk, tmp_path):
     assert run_suite(table("disk", "data", path=below)).status == 0
     subprocess.run(["mount", "--bind", str(tmp_path), str(bound)], check=True)
     try:
-        tables = [table("disk", path.name, path=path, mounted=True, used="100%") for path in (disk, bound, link)]
+        tables = [table("disk", path.name, path=path, mounted=True, max_used="100%") for path in (disk, bound, link)]
         assert run_suite("\n".join(tables)).status == 0
     finally:
         subprocess.run(["umount", str(bound)], check=True)

@@ -8,23 +8,23 @@ from healthchecks import test_host as checks
 from healthchecks.test_host import Host, Vitals
 from tests.reliability import reliability
 
-GENEROUS = "[host]\navailable = 0\nswap = '100%'\nload = 1000\n"
+GENEROUS = "[host]\nmin_memory_available = 0\nmax_swap_used = '100%'\nmax_load_per_core = 1000\n"
 
 
 def test_too_little_memory(run_suite):
     """Told with the figures; the other two checks stay well."""
     outcome = run_suite(GENEROUS.replace("available = 0", "available = '100%'"))
     assert outcome.status == 1
-    assert "of the memory is available" in outcome.message("host_memory[]")
-    assert outcome.message("host_memory[]").endswith(", at least 100.0%")
+    assert " of memory available (" in outcome.message("host_memory[]")
+    assert outcome.message("host_memory[]").endswith("), minimum 100 %")
     assert [each["status"] for each in outcome.checks.values()].count("ok") == 2
 
 
 @pytest.mark.skipif(os.getloadavg()[2] == 0, reason="this machine has no load at all")
 def test_too_much_load(run_suite):
-    outcome = run_suite(GENEROUS.replace("load = 1000", "load = 1e-9"))
+    outcome = run_suite(GENEROUS.replace("per_core = 1000", "per_core = 1e-9"))
     assert outcome.status == 1
-    assert "for each core over 15 min, at most 1e-09" in outcome.message("host_load[]")
+    assert "per core over 15 min, maximum 1e-09" in outcome.message("host_load[]")
 
 
 def test_well(run_suite):
@@ -48,9 +48,17 @@ def test_limits_themselves_are_well():
 @pytest.mark.parametrize(
     ("judge", "vitals", "words"),
     [
-        (checks.test_host_memory, Vitals(1000, 49, 1000, 0, 0), "4.9% of the memory is available"),
-        (checks.test_host_swap, Vitals(1000, 500, 1000, 901, 0), "90.1% of the swap space is used"),
-        (checks.test_host_load, Vitals(1000, 500, 1000, 0, 4.1), "load of 4.1 for each core"),
+        (
+            checks.test_host_memory,
+            Vitals(1000, 49, 1000, 0, 0),
+            r"^4\.9 % of memory available \(49 B of 1\.0 kB\), minimum 5 %\n",
+        ),
+        (
+            checks.test_host_swap,
+            Vitals(1000, 500, 1000, 901, 0),
+            r"^90\.1 % of swap used \(0\.9 of 1\.0 kB\), maximum 90 %\n",
+        ),
+        (checks.test_host_load, Vitals(1000, 500, 1000, 0, 4.1), r"^load of 4\.1 per core over 15 min, maximum 4\n"),
     ],
 )
 def test_above_the_limits(judge, vitals, words):
@@ -66,10 +74,10 @@ def test_above_the_limits(judge, vitals, words):
 @pytest.mark.parametrize(
     ("judge", "vitals", "words"),
     [
-        (checks.test_host_memory, Vitals(1000, 4, 1000, 0, 0), r"0\.4% of the memory .*, at least 0\.5%"),
-        (checks.test_host_swap, Vitals(1000, 500, 1000, 996, 0), r"99\.6% of the swap space .*, at most 99\.5%"),
+        (checks.test_host_memory, Vitals(1000, 4, 1000, 0, 0), r"0\.4 % of memory .*, minimum 0\.5 %"),
+        (checks.test_host_swap, Vitals(1000, 500, 1000, 996, 0), r"99\.6 % of swap .*, maximum 99\.5 %"),
     ],
 )
 def test_both_numbers_have_the_same_digits(judge, vitals, words):
     with pytest.raises(AssertionError, match=words):
-        judge(Host(available="0.5%", swap="99.5%"), vitals)
+        judge(Host(min_memory_available="0.5%", max_swap_used="99.5%"), vitals)

@@ -3,8 +3,8 @@
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients import forms
-from healthchecks.clients.http import Answer
+from healthchecks.clients.http import forms
+from healthchecks.clients.http.client import Answer
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table
@@ -29,7 +29,7 @@ def test_bad_logins(run_suite, website, bad):
             [
                 login("wrong", website, fields=WRONG),
                 login("wrong_then", website, fields=WRONG, then=members),
-                login("wrong_lacks", website, fields=WRONG, contains=[], lacks="some other message"),
+                login("wrong_not_contains", website, fields=WRONG, contains=[], not_contains="some other message"),
                 login("other_page", website, then=website.url("/json")),
                 login("gone_page", website, then=website.url("/status/404")),
                 login("no_field", website, fields={"username": USER, "password": PASSWORD}),
@@ -39,7 +39,7 @@ def test_bad_logins(run_suite, website, bad):
                 login("no_button", website, submit="Enter"),
                 login("broken", website, "/broken"),
                 login("refused", website, "/refused"),
-                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", deadline=2),
+                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", timeout=2),
             ]
         )
     )
@@ -56,7 +56,7 @@ def test_bad_logins(run_suite, website, bad):
 EXPECTED = {
     "wrong": "login failed: HOST/login asks for user, password again",
     "wrong_then": "login failed: HOST/login asks for user, password again",
-    "wrong_lacks": "login failed: HOST/login asks for user, password again",
+    "wrong_not_contains": "login failed: HOST/login asks for user, password again",
     "other_page": 'logged in, but "Welcome back" is not on HOST/json',
     "gone_page": "logged in, but HOST/status/404 answers 404 Not Found",
     "no_field": f"{FORM} username, password at HOST/login",
@@ -81,7 +81,7 @@ def test_good_logins(run_suite, website, tmp_path):
                 login("then", website, then=website.url("/members"), submit="Log in", form=1, fields=from_file),
                 table(
                     "login", "tls", url=website.url("/login", tls="good"), fields=FIELDS,
-                    contains=f"Welcome back, {USER}", lacks=["Wrong"], ca=website.authority,
+                    contains=f"Welcome back, {USER}", not_contains=["Wrong"], ca=website.authority,
                 ),
             ]
         )
@@ -96,16 +96,16 @@ def test_wrong_keys(run_suite, website):
             [
                 login("none", website, contains=[]),
                 login("empty", website, fields={}),
-                login("still", website, redirects=0),
+                login("still", website, max_redirects=0),
                 login("gone", website, fields={"password": "file:/nowhere/secret"}),
             ]
         )
     )
     assert outcome.status == 4, outcome.output
     for expected in (
-        "[login.none]: contains or lacks is needed",
+        "[login.none]: contains or not_contains is needed",
         "[login.empty] fields: ",
-        "[login.still]: redirects = 0 has no meaning",
+        "[login.still]: max_redirects = 0 has no meaning",
         "cannot read the secret file /nowhere/secret",
     ):
         assert expected in outcome.output

@@ -55,14 +55,14 @@ def test_name_that_nobody_knows(run):
 
 def test_stopped(run, rabbitmq):
     rabbitmq.pause()
-    outcome = run(deadline=2)
+    outcome = run(timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{rabbitmq.port}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_amqp", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
-    outcome = run(port=bad.port(name), deadline=2)
+    outcome = run(port=bad.port(name), timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
     assert outcome.seconds < IN_TIME
 
@@ -81,7 +81,7 @@ def test_no_tls_spoken(run, bad):
 def test_memory_alarm(run, rabbitmq):
     """Connecting works as ever; publishing does not."""
     with rabbitmq.alarm():
-        found = failure(run(deadline=4))
+        found = failure(run(timeout=4))
     assert found == f"publishing is blocked: low on memory at {HOST}:{rabbitmq.port}"
 
 
@@ -95,7 +95,7 @@ def test_no_queue(run, rabbitmq):
 def test_too_many_messages(run, rabbitmq):
     """Told with the figures; and nothing was taken out of the queue."""
     with rabbitmq.queue("celery", messages=5):
-        assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages wait in queue celery, at most 4"
+        assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages waiting in queue celery, maximum 4"
         assert_well(run(queues={"celery": {"max_messages": 5}}))
         assert rabbitmq.waiting("celery") == 5
 
@@ -103,14 +103,14 @@ def test_too_many_messages(run, rabbitmq):
 def test_too_few_consumers(run, rabbitmq):
     with rabbitmq.queue("celery", consumers=1):
         found = failure(run(queues={"celery": {"min_consumers": 2}}))
-        assert found == "queue celery has 1 consumers, at least 2"
+        assert found == "1 consumer on queue celery, minimum 2"
         assert_well(run(queues={"celery": {"min_consumers": 1}}))
 
 
 def test_all_bad_queues_are_told(run, rabbitmq):
     with rabbitmq.queue("mail", messages=1):
         found = failure(run(queues={"celery": {}, "mail": {"max_messages": 0}}))
-    assert found == "queue celery does not exist; 1 messages wait in queue mail, at most 0"
+    assert found == "queue celery does not exist; 1 message waiting in queue mail, maximum 0"
 
 
 def test_user_without_rights(run, rabbitmq):
@@ -141,11 +141,11 @@ def test_well(run, rabbitmq):
 
 OWN = """
 from pathlib import Path
-from healthchecks import measurement
-from healthchecks.clients.amqp import session
+from healthchecks import probe
+from healthchecks.clients.rabbitmq import session
 from healthchecks.test_rabbitmq import Rabbitmq
 
-@measurement
+@probe
 def exchange(rabbitmq: Rabbitmq):
     with session(rabbitmq.access()) as broker:
         Path("FOLDER/connected").touch()
@@ -159,10 +159,10 @@ def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange):
 
 
 def test_stopped_after_connecting(tmp_path, rabbitmq):
-    """A server that stops in mid-talk is waited for no longer than the deadline, and the exit is not blocked."""
+    """A server that stops in mid-talk is waited for no longer than the timeout, and the exit is not blocked."""
     own = tmp_path / "test_own.py"
     own.write_text(OWN.replace("FOLDER", str(tmp_path)))
-    keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "deadline": 5}
+    keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "timeout": 5}
     started = time.monotonic()
     process = start_suite(tmp_path, table("rabbitmq", "main", **keys), str(own))
     until((tmp_path / "connected").exists, 120, what="connection")

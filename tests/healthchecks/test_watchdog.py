@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from servermonitoring.watchdog_state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
 from tests.servers.server import until
-from watchdog.state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
 
 CHECK = "watchdog[]"
 START = "import sys; from watchdog.cli import main; sys.exit(main())"  # what the installed command does
@@ -47,9 +47,7 @@ def test_kills_too_often(run_suite, state):
         record_kill(state, KILL._replace(time=time.time() - 60 * minutes))
     outcome = run_suite("[watchdog]\nmax_kills_per_hour = 2\n")
     assert outcome.status == 1
-    assert outcome.message(CHECK) == (
-        "the watchdog killed 3 browsers within an hour, at most 2; last: 1.3 GB, at most 1.2 GB"
-    )
+    assert outcome.message(CHECK) == ("3 browsers killed within an hour, maximum 2; last: 1.3 GB, at most 1.2 GB")
     assert run_suite("[watchdog]\nmax_kills_per_hour = 3\n").status == 0
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from healthchecks.clients.addresses import http_url, is_at, origin, same_origin, shown
-from healthchecks.clients.values import unlike
+from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.urls import http_url, is_at, origin, same_origin, shown
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.certificates import SOON
@@ -40,19 +40,19 @@ BAD_ANSWERS = [
     ("/status/404", {"status": "5xx"}, "answers 404 Not Found instead of 5xx at HOST/status/404"),
     ("/", {"contains": "Goodbye"}, '"Goodbye" is not on HOST/'),
     ("/", {"contains": ["Welcome", "Goodbye"]}, '"Goodbye" is not on HOST/'),
-    ("/", {"lacks": "Welcome"}, '"Welcome" is on HOST/'),
+    ("/", {"not_contains": "Welcome"}, '"Welcome" is on HOST/'),
     ("/json", {"json": {"workers.busy": 3}}, "workers.busy is 2 instead of 3 at HOST/json"),
     ("/json", {"json": {"queues.1.name": "mail"}}, "the JSON has no queues.1.name at HOST/json"),
     ("/", {"json": {"status": "ok"}}, "the body is not JSON at HOST/"),
     ("/", {"headers": {"X-Served-By": "test"}}, "sends no header X-Served-By at HOST/"),
     ("/json", {"headers": {"Content-Type": "html"}}, "sends Content-Type: application/json without html at HOST/json"),
-    ("/slow?seconds=0.3", {"time": 0.2}, "took 0.3"),
+    ("/slow?seconds=0.3", {"max_response_time": 0.2}, "response took 0.3"),
     ("/large?bytes=5000001", {}, "body is larger than 5 MB"),
     ("/endless", {}, "body is larger than 5 MB"),
     ("/bomb", {}, "body is larger than 5 MB"),
     ("/redirect/loop?seconds=0", {}, "redirected more than 10 times, last to HOST/redirect/loop"),
-    ("/redirect/3", {"redirects": 2}, "redirected more than 2 times, last to HOST/"),
-    ("/members", {"ends_at": "HOST/members"}, "ends at HOST/login instead of HOST/members"),
+    ("/redirect/3", {"max_redirects": 2}, "redirected more than 2 times, last to HOST/"),
+    ("/members", {"final_url": "HOST/members"}, "final URL HOST/login, expected HOST/members"),
     ("/basic", {"user": USER, "password": "wrong"}, "answers 401 Unauthorized instead of 200 at HOST/basic"),
 ]
 
@@ -92,8 +92,8 @@ BAD_SERVERS = {
     promise="the message has the address and how far the client came, and the limit that was hit",
 )
 def test_bad_servers(run_suite, bad):
-    """Whatever a server does to keep us waiting: the verdict comes with the deadline, and the exit is not held up."""
-    tables = [table("website", name, url=bad.url(name), deadline=2, redirects=50) for name in BAD_SERVERS]
+    """Whatever a server does to keep us waiting: the verdict comes with the timeout, and the exit is not held up."""
+    tables = [table("website", name, url=bad.url(name), timeout=2, max_redirects=50) for name in BAD_SERVERS]
     outcome = run_suite("\n".join(tables))
     expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
     assert {name: outcome.message(f"website_access[{name}]") for name in BAD_SERVERS} == expected
@@ -102,13 +102,13 @@ def test_bad_servers(run_suite, bad):
 
 @reliability(
     "Messages",
-    fault="a server redirects again and again, each time before the deadline",
+    fault="a server redirects again and again, each time before the timeout",
     promise="the message says where from, and how far the client came with the last one",
 )
 def test_slow_redirects_without_end(run_suite, bad):
-    """The deadline may come at any step of a redirect: mostly while the next answer is awaited."""
+    """The timeout may come at any step of a redirect: mostly while the next answer is awaited."""
     first = bad.url("redirects") + "first"
-    outcome = run_suite(table("website", "redirects", url=first, deadline=2, redirects=50))
+    outcome = run_suite(table("website", "redirects", url=first, timeout=2, max_redirects=50))
     peer = f"{HOST}:{bad.port('redirects')} (redirected from {first})"
     assert outcome.message("website_access[redirects]") in (
         f"connected to {peer}, no answer within 2 s",
@@ -120,7 +120,7 @@ def test_slow_redirects_without_end(run_suite, bad):
 def test_server_is_gone_or_stands_still(home, website):
     url = website.url()
     website.pause()
-    assert home.message(url, deadline=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
+    assert home.message(url, timeout=2) == f"connected to {HOST}:{website.port}, no answer within 2 s"
     website.stop()
     assert home.message(url) == f"connection refused at {HOST}:{website.port}"
 
@@ -152,19 +152,19 @@ def test_tls_where_there_is_none(home, website, bad):
     assert home.message(website.url().replace("http:", "https:")).startswith("speaks no TLS at 127.0.0.1:")
     closes, drips = (bad.url(name).replace("http:", "https:") for name in ("closes", "drip_raw"))
     assert home.message(closes).startswith("closed the connection before TLS was agreed on at ")
-    assert home.message(drips, deadline=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
+    assert home.message(drips, timeout=2) == f"connected to {HOST}:{bad.port('drip_raw')}, TLS not agreed within 2 s"
 
 
 GOOD_ANSWERS = [
-    ("/", {"contains": ["Welcome", "Grüße"], "lacks": ["Goodbye"], "headers": {"content-type": "utf-8"}}),
+    ("/", {"contains": ["Welcome", "Grüße"], "not_contains": ["Goodbye"], "headers": {"content-type": "utf-8"}}),
     ("/status/404", {"status": 404}),
     ("/status/404", {"status": [200, 404]}),
     ("/status/204", {"status": "2XX"}),
     ("/status/404", {"status": ["2xx", "404"]}),
-    ("/redirect/3", {"contains": "Welcome", "ends_at": "HOST/"}),
-    ("/redirect/3", {"status": 302, "redirects": 0, "headers": {"Location": "/redirect/2"}}),
+    ("/redirect/3", {"contains": "Welcome", "final_url": "HOST/"}),
+    ("/redirect/3", {"status": 302, "max_redirects": 0, "headers": {"Location": "/redirect/2"}}),
     ("/json", {"json": {"status": "ok", "workers.idle": 6, "queues.0.name": "mail"}}),
-    ("/large?bytes=5000000", {"time": 10}),
+    ("/large?bytes=5000000", {"max_response_time": 10}),
     ("/large?bytes=6000000", {"max_body": "6MB"}),
     ("/", {"method": "HEAD"}),
     ("/large?bytes=9000000", {"method": "HEAD"}),
@@ -187,7 +187,7 @@ def test_good_answers(run_suite, website):
     ]
     expiring = website.url(tls="expiring")
     tables.append(table("website", "unverified", url=expiring, verify=False))
-    tables.append(table("website", "soon", url=expiring, ca=website.authority, certificate_days=1))
+    tables.append(table("website", "soon", url=expiring, ca=website.authority, min_certificate_days=1))
     outcome = run_suite("\n".join(tables))
     assert outcome.status == 0, outcome.output
     assert len(outcome.checks) == len(tables)
@@ -195,11 +195,11 @@ def test_good_answers(run_suite, website):
 
 def test_good_certificate(home, website):
     """Also where there is no body to read, and where http leads to https."""
-    keys = {"ca": website.authority, "certificate_days": 89}
+    keys = {"ca": website.authority, "min_certificate_days": 89}
     assert home(website.url(tls="good"), **keys, method="HEAD").status == 0
     website.answer("/away", status=301, headers={"Location": website.url(tls="good")})
-    assert home(website.url("/away"), **keys, ends_at=website.url(tls="good")).status == 0
-    assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, certificate_days=91)
+    assert home(website.url("/away"), **keys, final_url=website.url(tls="good")).status == 0
+    assert "expires in" in home.message(website.url(tls="good"), ca=website.authority, min_certificate_days=91)
 
 
 @reliability(

@@ -296,7 +296,7 @@ def test_the_beginning_or_the_end_is_kept(keep_end, shown):
 
 
 def test_many_secrets_of_many_threads_are_all_found():
-    """Measurements run in threads, and each may learn a secret while another is scrubbed."""
+    """Probes run in threads, and each may learn a secret while another is scrubbed."""
 
     def learn(first):
         for number in range(first, 400, 4):

@@ -1,4 +1,4 @@
-"""Durations, sizes and shares: read as people write them, and written as people read them."""
+"""Durations, sizes and percentages: read as people write them, and written as people read them."""
 
 import math
 
@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servermonitoring.values import duration, in_words, share, size, size_in_words
+from servermonitoring.values import (
+    duration,
+    in_words,
+    part_in_words,
+    percent,
+    percent_limit,
+    percentage,
+    size,
+    size_in_words,
+)
 from tests.reliability import reliability
 
-READERS = (duration, size, share)
+READERS = (duration, size, percentage)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
@@ -28,7 +37,7 @@ def test_anything_else_is_refused_in_words(reader, value):
 
 
 def test_units_of_another_kind_are_refused():
-    for reader, value in [(duration, "5MB"), (duration, "5%"), (size, "5s"), (size, "5%"), (share, "5s")]:
+    for reader, value in [(duration, "5MB"), (duration, "5%"), (size, "5s"), (size, "5%"), (percentage, "5s")]:
         with pytest.raises(ValueError, match="is not a"):
             reader(value)
 
@@ -57,17 +66,17 @@ def test_sizes(value, count):
     assert isinstance(size(value), int)
 
 
-def test_shares():
-    assert share("90%") == pytest.approx(0.9)
-    assert share(0.9) == share("0.9") == 0.9
-    assert (share("0%"), share("1%"), share("100%"), share(0)) == (0, 0.01, 1, 0)
+def test_percentages():
+    assert percentage("90%") == pytest.approx(0.9)
+    assert percentage(0.9) == percentage("0.9") == 0.9
+    assert (percentage("0%"), percentage("1%"), percentage("100%"), percentage(0)) == (0, 0.01, 1, 0)
 
 
 @reliability("Configuration", fault="a limit is written as 1", promise="the error asks whether it is 1 % or 100 %")
 @pytest.mark.parametrize("value", [1, 1.0, "1", "1.0"])
 def test_one_is_unclear(value):
     with pytest.raises(ValueError, match='may mean 1 % or all: write "1%" or "100%"'):
-        share(value)
+        percentage(value)
 
 
 @pytest.mark.parametrize(("reader", "value"), [(duration, "3661d"), (duration, 1e10), (size, "1001TB"), (size, 1e20)])
@@ -80,7 +89,7 @@ def test_more_than_anybody_means(reader, value):
 def test_more_than_all_is_refused(value):
     """90 is not 90 %: the user is told, instead of never hearing of a full disk."""
     with pytest.raises(ValueError, match='more than all: write "90%"'):
-        share(value)
+        percentage(value)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,23 @@ def test_durations_in_words(seconds, words):
 )
 def test_sizes_in_words(count, words):
     assert size_in_words(count) == words
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [
+        *((328_000_000, 8_000_000_000, "0.3 of 8.0 GB"), (65_500, 1_048_576, "65.5 kB of 1.0 MB")),
+        *((0, 2 * 10**12, "0.0 of 2.0 TB"), (50, 1000, "50 B of 1.0 kB"), (50, 999, "50.0 of 999.0 B")),
+    ],
+)
+def test_part_in_words(part, whole, words):
+    """A part that would be 0.0 of the whole's unit has its own."""
+    assert part_in_words(part, whole) == words
+
+
+def test_percent_in_words():
+    assert [percent(each) for each in (0.041, 0.9, 1)] == ["4.1 %", "90.0 %", "100.0 %"]
+    assert [percent_limit(each) for each in (0.05, 0.995, 1, 0)] == ["5 %", "99.5 %", "100 %", "0 %"]
 
 
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none()))

@@ -7,7 +7,7 @@ from tests.servers.server import program
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_TEXT, Website
 from tests.suite import table
 
-DEADLINE = 20  # seconds; a browser on a busy machine takes some to start
+TIMEOUT = 20  # seconds; a browser on a busy machine takes some to start
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ def firefox_with_geckodriver() -> Browser:
 
 def bookmarklet(name: str, website: Website, path: str = "/bookmarklet", **keys: Any) -> str:
     """A table that runs a bookmarklet on a page of the test website."""
-    given = {"bookmarklet": BOOKMARKLET, "deadline": DEADLINE, "expect": BOOKMARKLET_TEXT, **keys}
+    given = {"bookmarklet": BOOKMARKLET, "timeout": TIMEOUT, "expect": BOOKMARKLET_TEXT, **keys}
     return table("bookmarklet", name, url=website.url(path), **given)

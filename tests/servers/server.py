@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Self
 import psutil
 import pytest
 
+from tests import ROOT
+
 HOST = "127.0.0.1"
-ROOT = Path(__file__).parents[2]
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 # Each worker's own, or two could find the same one free; below the kernel's ephemeral ports, which clients are given.
 _PORTS = range(20000 + _WORKER % 8 * 1500, 20000 + (_WORKER % 8 + 1) * 1500)

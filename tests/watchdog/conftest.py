@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from kennel import Kennel, Site, Watching, records, wait_for, written
 
+from tests.watchdog.kennel import Kennel, Site, Watching, records, wait_for, written
 from watchdog import clock
 
 
@@ -43,7 +43,7 @@ def own_records(tmp_path, monkeypatch):
 @pytest.fixture
 def is_validated(tmp_path, monkeypatch):
     """Whether a driven browser is validated by what is done meanwhile, however short ago it was before."""
-    monkeypatch.setattr("watchdog.session._INTERVAL", 0.0)
+    monkeypatch.setattr("watchdog.selenium._INTERVAL", 0.0)
 
     def is_validated(pid, work):
         for old in written(tmp_path, pid):

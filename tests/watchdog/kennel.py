@@ -73,8 +73,8 @@ def needed(name):
 
 def wait_for(condition, seconds=180.0, what=lambda: "it"):
     """The first true value of the condition, or a failure."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
         value = condition()
         if value:
             return value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from watchdog import clock
 from watchdog.rules import Rule
-from watchdog.watching import Watch
+from watchdog.watcher import Watch
 
 
 def main(command, limit, state):

@@ -136,8 +136,8 @@ def memmon(home: Path, rate: float) -> float:
 
 def _restarted(grower: Grower, daemon: subprocess.Popen[bytes]) -> float:
     """Memmon restarts what it kills: the peak is over when the size falls."""
-    highest, deadline = float("-inf"), time.monotonic() + 60
-    while time.monotonic() < deadline and daemon.poll() is None:
+    highest, ends_at = float("-inf"), time.monotonic() + 60
+    while time.monotonic() < ends_at and daemon.poll() is None:
         above = grower.above()
         if highest > 0 and above < highest - 50:
             return highest

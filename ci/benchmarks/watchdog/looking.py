@@ -16,7 +16,7 @@ import psutil
 
 from watchdog.clock import uptime
 from watchdog.rules import DEFAULT
-from watchdog.watching import Watch
+from watchdog.watcher import Watch
 
 COUNTS = (100, 1000, 5000)
 SLEEPERS = """
@@ -135,7 +135,7 @@ def thousand_looks() -> None:
     """In a process of its own, as psutil is in this one."""
     code = (
         "import watchdog.cli, watchdog.daemon, watchdog.processes as p, os\n"
-        "from watchdog.watching import Watch\nfrom watchdog.rules import DEFAULT\n"
+        "from watchdog.watcher import Watch\nfrom watchdog.rules import DEFAULT\n"
         "watch = Watch([DEFAULT], None); rss = lambda: p.resident(os.getpid())[0] / 1e6\n"
         "[watch.look() for _ in range(100)]; before = rss()\n"
         "[watch.look() for _ in range(1000)]; "

@@ -70,5 +70,5 @@ def _gone(result: Result, topic: str) -> Finding:
 
 
 def _observation(result: Result, topic: str, seen: Seen, kind: str) -> Observation:
-    after = result.after if not topic else 1
-    return Observation((*result.key, topic), seen, kind[:LONGEST_KIND], after, result.maintenance)
+    thresholds = (1, 1) if topic else (result.failure_threshold, result.success_threshold)
+    return Observation((*result.key, topic), seen, kind[:LONGEST_KIND], *thresholds, result.maintenance)

@@ -1,15 +1,12 @@
-"""The policy, as one pure function of what is remembered, what was seen, and the time.
-
-docs/alerts.md shows it as a table; tests/plugin/test_alerting_policy.py holds the two against each other.
-"""
+"""The alert policy, as pure functions of what is remembered, what was seen, and the time."""
 
 import enum
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 REMINDERS = (3600.0, 6 * 3600.0)  # seconds after the first alert; then again every day
 LONGEST_KIND = 200  # characters of a class of error
 _DAY = 24 * 3600.0
-
 Key = tuple[str, str, str]
 """Check, target, and what of it: empty for its verdict, "log", or the text of a message of its own."""
 
@@ -32,6 +29,7 @@ class Action(enum.StrEnum):
     ALERT = "alert"
     CHANGED = "changed"  # still failing, but in a way that was not told yet
     REMINDER = "reminder"
+    RECOVERING = "recovering"  # passes after an alert, not yet often enough in a row
     RECOVERED = "recovered"  # after an alert: shown, and its issue resolved; never an event, which would reopen it
 
     @property
@@ -46,21 +44,25 @@ class Observation:
     key: Key
     seen: Seen
     kind: str = ""
-    """The class of error: "failed NoAnswer"."""
-    after: int = 1
+    """The class of error: "failed ProbeTimeout"."""
+    failure_threshold: int = 1
     """Failures in a row before an alert."""
+    success_threshold: int = 1
+    """Passing runs in a row after which an alerted failure is over."""
     muted: bool = False
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What is remembered of a key that fails, from its first failure until it is well again. Times: unix seconds."""
+    """What is remembered of a key that fails, from its first failure to its recovery. Times: unix seconds."""
 
     since: float
     episode: str
     """Tells this failure from the one before, the same also when a run is repeated because it was killed."""
     failures: int = 0
-    """Runs in a row, this one included."""
+    """Failing runs, this one included."""
+    successes: int = 0
+    """Passing runs in a row since the last failing one, too few to be a recovery."""
     told: float | None = None
     """When the first alert was sent."""
     reminders: int = 0
@@ -78,11 +80,20 @@ def decide(memory: Memory | None, seen: Observation, now: float, episode: str = 
     if seen.seen is Seen.UNKNOWN:
         return Action.NONE, memory
     if seen.seen is Seen.WELL:
-        return (Action.RECOVERED if memory and memory.told is not None else Action.NONE), None
+        return _passed(memory, seen)
     memory = _not_of_the_future(memory, now) if memory else Memory(since=now, episode=episode)
-    memory = replace(memory, failures=memory.failures + 1)
+    memory = replace(memory, failures=memory.failures + 1, successes=0)
     action = _action(memory, seen, now)
     return action, remembered(memory, seen.kind, action, now)
+
+
+def _passed(memory: Memory | None, seen: Observation) -> tuple[Action, Memory | None]:
+    """An alerted failure is over after enough passing runs in a row, one that was not alerted after the first."""
+    if memory is None or memory.told is None:
+        return Action.NONE, None
+    if memory.successes + 1 < seen.success_threshold:
+        return Action.RECOVERING, replace(memory, successes=memory.successes + 1)
+    return Action.RECOVERED, None
 
 
 def remembered(memory: Memory, kind: str, action: Action, now: float) -> Memory:
@@ -106,7 +117,7 @@ def kept_back(before: Memory | None, memory: Memory) -> Memory:
 def _action(memory: Memory, seen: Observation, now: float) -> Action:
     if seen.muted:
         return Action.MUTE
-    if memory.failures < seen.after:
+    if memory.failures < seen.failure_threshold:
         return Action.WAIT
     if memory.told is None:
         return Action.ALERT
@@ -130,3 +141,33 @@ def _not_of_the_future(memory: Memory, now: float) -> Memory:
         return replace(memory, since=since)
     told = min(told, now)
     return replace(memory, since=since, told=told, reminders=min(memory.reminders, _reminders_due(now - told)))
+
+
+_ORDER = (Action.ALERT, Action.CHANGED, Action.REMINDER)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which of the due events are sent, which a summary tells of, and which the day's limit keeps back."""
+
+    sent: Sequence[Key]
+    summarized: Sequence[Key]
+    kept_back: Sequence[Key]
+
+
+def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_run: int, max_per_day: int) -> Plan:
+    """`sent_today` names the key of each event of the last 24 hours. A limit of 0 is none.
+
+    New failures come first, each in the run's order. The day's limit never keeps back the first alert of a day
+    about a key: every failure is told.
+    """
+    told_today = set(sent_today)
+    ordered = sorted(due, key=lambda each: _ORDER.index(each[1]))
+    sent: list[Key] = []
+    kept_back: list[Key] = []
+    for key, _ in ordered:
+        full = max_per_day and len(sent_today) + len(sent) >= max_per_day and key in told_today
+        (kept_back if full else sent).append(key)
+    if not max_per_run or len(sent) <= max_per_run:
+        return Plan(sent, (), kept_back)
+    return Plan(sent[:max_per_run], sent[max_per_run:], kept_back)

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from healthchecks.plugin.sinks import sharing
+from healthchecks.plugin.dashboard import publish
 
 DIRECTORY = "runs"
 MOST = 200  # pages
@@ -30,8 +30,8 @@ def kept(directory: Path) -> set[str]:
 
 def keep(directory: Path, time: float, page: str) -> None:
     """Write the page of one run, and remove those that are too many, too old or too large. Raises OSError."""
-    folder = sharing.folder(directory / DIRECTORY)
-    sharing.publish(folder / name_of(time), page)
+    folder = publish.folder(directory / DIRECTORY)
+    publish.publish(folder / name_of(time), page)
     oldest, size = name_of(time - DAYS * 86400), 0
     for place, name in enumerate(sorted(kept(directory), reverse=True)):
         path = folder / name

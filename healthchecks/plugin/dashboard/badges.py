@@ -6,10 +6,10 @@ from pathlib import Path
 
 from markupsafe import escape
 
-from healthchecks.plugin.dashboard.card import Card
+from healthchecks.plugin.dashboard import publish
+from healthchecks.plugin.dashboard.cards import Card
 from healthchecks.plugin.dashboard.overview import Overview
-from healthchecks.plugin.dashboard.rendering import clean
-from healthchecks.plugin.sinks import sharing
+from healthchecks.plugin.dashboard.template import clean
 from servermonitoring.files import read_regular
 
 DIRECTORY = "badges"
@@ -34,7 +34,7 @@ def write(directory: Path, overview: Overview) -> None:
 
     Raises OSError after all others are written, where one could not be.
     """
-    folder = sharing.folder(directory / DIRECTORY)
+    folder = publish.folder(directory / DIRECTORY)
     wanted = {ALL: _of_all(overview)} | {file_of(each): _of_one(each) for each in overview.cards}
     wanted = {os.fsdecode(name.encode()): content for name, content in wanted.items()}  # UTF-8 in any locale
     failed = []
@@ -62,7 +62,7 @@ def _write(path: Path, content: str) -> None:
     with contextlib.suppress(OSError):
         if read_regular(path, _LARGEST) == content.encode():
             return
-    sharing.publish(path, content)
+    publish.publish(path, content)
 
 
 def badge(name: str, word: str, colour: str) -> str:

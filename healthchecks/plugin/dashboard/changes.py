@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from healthchecks.plugin.dashboard.kills import kills
-from healthchecks.plugin.dashboard.situation import Situation
-from healthchecks.plugin.sinks.history import Change, Past, RunRecord
-from healthchecks.plugin.sinks.history.looking_back import CHANGES_DAYS, DAY
-from healthchecks.plugin.sinks.history.records import Kind
+from healthchecks.plugin.dashboard.snapshot import Situation
+from healthchecks.plugin.history import Change, Past, RunRecord
+from healthchecks.plugin.history.models import Kind
+from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
 from servermonitoring.values import in_words
 
 _MISSING = 2.5  # intervals without a run, from which runs are missing

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from servermonitoring import watchdog_files
+from servermonitoring import watchdog_state
 
 _MOST_READ = 1_000_000  # bytes, from the end: some two thousand kills
 _LONGEST = 300  # characters of a text
@@ -18,7 +18,7 @@ class Kill(NamedTuple):
 
 def kills(directory: Path, since: float, until: float) -> list[Kill]:
     """Those between two moments (unix seconds), oldest first; what cannot be read is none."""
-    found = map(_kill, watchdog_files.kills(directory, _MOST_READ))
+    found = map(_kill, watchdog_state.raw_kills(directory, _MOST_READ))
     return sorted(each for each in found if each and since <= each.time <= until)
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from healthchecks.plugin.dashboard import card
-from healthchecks.plugin.dashboard.card import Card
-from healthchecks.plugin.dashboard.situation import Situation
-from healthchecks.plugin.dashboard.state import State
+from healthchecks.plugin.dashboard import cards as card
+from healthchecks.plugin.dashboard.cards import Card
+from healthchecks.plugin.dashboard.snapshot import Situation
+from healthchecks.plugin.history import Past
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.sinks.history import Past
-from healthchecks.plugin.summary import in_one_line
+from healthchecks.plugin.wording import State, in_one_line
 
 _ORDER = list(State)
 _MANY = 60  # checks: from there on the well ones are shown in short

@@ -1,0 +1,103 @@
+"""Response bodies: unpacked as they arrive and never further than wanted, then decoded as a browser does."""
+
+import codecs
+import re
+import zlib
+
+_LOOK = 1024  # bytes in which browsers look for a <meta>
+_META = re.compile(rb"<meta\s[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
+_HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_LATIN = "cp1252"  # what browsers take for Latin-1 and ASCII
+# Those of the WHATWG's list that Python has. Others, such as punycode, take minutes for a megabyte.
+_KNOWN = {
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp866", "koi8-r", "koi8-u", "mac-roman", "gbk", "gb2312", "gb18030",
+    "big5", "euc_jp", "shift_jis", "iso2022_jp", "euc_kr", *(f"cp{number}" for number in (874, *range(1250, 1259))),
+    *(f"iso8859-{number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
+}  # fmt: skip
+
+
+def text_of(body: bytes, content_type: str) -> str:
+    """The text, with U+FFFD for what is none in this charset."""
+    for mark, charset in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(charset, errors="replace")
+    given = _HEADER.search(content_type)
+    charset = known(given[1]) if given else _by_meta(body, content_type)
+    return body.decode(charset or "utf-8", errors="replace")
+
+
+def known(label: str) -> str:
+    """Python's name of a charset that is used on the web; empty for any other."""
+    try:
+        name = codecs.lookup(label).name
+    except (LookupError, ValueError):
+        return ""
+    if name in ("iso8859-1", "ascii"):
+        return _LATIN
+    return name if name in _KNOWN else ""
+
+
+def _by_meta(body: bytes, content_type: str) -> str:
+    if content_type and "html" not in content_type.lower():
+        return ""
+    found = _META.search(body[:_LOOK])
+    charset = known(found[1].decode("ascii", errors="replace")) if found else ""
+    return "utf-8" if charset.startswith("utf-16") else charset  # a <meta> that can be read is none in UTF-16
+
+
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_MEMBER = b"\x1f\x8b"  # begins each member of a gzip file
+
+
+class Unpacker:
+    """`add()` each part of a body; it stays as it is in an encoding that is not known, since none was asked for."""
+
+    def __init__(self, encoding: str, most: int) -> None:
+        self._window = _WINDOWS.get(encoding.strip().lower())
+        self._unpack = zlib.decompressobj(self._window) if self._window else None
+        self._begun = False
+        self._left = b""
+        self._room = most + 1
+
+    def add(self, part: bytes) -> bytes:
+        """What this part unpacks to. Once that is more than `most` in all, it may be cut. Raise zlib.error."""
+        if self._unpack is None:
+            return part
+        part, self._left = self._left + part, b""
+        unpacked = bytearray()
+        while part and self._room > 0:
+            if self._unpack.eof and not self._next_member(part):
+                break
+            unpacked += self._decompress(part)
+            part = self._unpack.unused_data
+        return bytes(unpacked)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the end is missing; a body without a byte is none."""
+        return self._unpack is not None and self._begun and not self._unpack.eof
+
+    def _next_member(self, part: bytes) -> bool:
+        """Whether another member of a gzip file begins; other bytes after the end are ignored, as by browsers."""
+        if len(part) < len(_MEMBER):
+            self._left = part
+            return False
+        if self._window != _GZIP or not part.startswith(_MEMBER):
+            return False
+        self._unpack = zlib.decompressobj(_GZIP)
+        return True
+
+    def _decompress(self, part: bytes) -> bytes:
+        assert self._unpack
+        try:
+            unpacked = self._unpack.decompress(part, self._room)
+        except zlib.error:
+            if self._begun or self._window != _ZLIB:
+                raise
+            self._unpack = zlib.decompressobj(_RAW)  # deflate without its frame, as some servers send it
+            unpacked = self._unpack.decompress(part, self._room)
+        self._begun = True
+        self._room -= len(unpacked)
+        return unpacked

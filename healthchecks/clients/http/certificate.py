@@ -1,0 +1,136 @@
+"""The other side's certificate: how it is trusted, how long it lives, and what is wrong with it."""
+
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from healthchecks import remaining
+from healthchecks.clients.http.urls import address
+
+_SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
+_LONG_FORM = 0x80
+_MOST_LENGTH_BYTES = 4
+
+
+def expires(der: bytes) -> datetime:
+    """The notAfter of a certificate. Raise ValueError for what is none."""
+    certificate, _ = _element(der, _SEQUENCE)
+    rest, _ = _element(certificate, _SEQUENCE)
+    if rest[:1] == bytes([_VERSION]):
+        _, rest = _element(rest)
+    for _ in ("serial number", "algorithm", "issuer"):
+        _, rest = _element(rest)
+    validity, _ = _element(rest, _SEQUENCE)
+    _, not_after = _element(validity)
+    moment, _ = _element(not_after)
+    form = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(not_after[0], "")
+    return datetime.strptime(moment.decode("ascii"), form).replace(tzinfo=UTC)
+
+
+def _element(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
+    """The content of the first element, and what follows it."""
+    if len(data) < 2 or (tag is not None and data[0] != tag):  # noqa: PLR2004 - tag and length
+        raise ValueError("is no certificate")
+    length, begin = data[1], 2
+    if length >= _LONG_FORM:
+        count = length - _LONG_FORM
+        if not 0 < count <= _MOST_LENGTH_BYTES:
+            raise ValueError("is no certificate")
+        begin += count
+        length = int.from_bytes(data[2:begin])
+    if begin + length > len(data):
+        raise ValueError("is no certificate")
+    return data[begin : begin + length], data[begin + length :]
+
+
+_IGNORE_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
+_EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, (18, 19), 62, 64
+_UNKNOWN_AUTHORITY = (2, 20, 21)
+_making = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was seen of it when the connection was made."""
+
+    names: tuple[str, ...]
+    """Empty where the certificate was not verified."""
+    expires: datetime
+
+    @classmethod
+    def of(cls, connection: ssl.SSLSocket) -> "Certificate | None":
+        """The one of this connection; None where it cannot be read."""
+        seen: dict[str, Any] | None = connection.getpeercert()
+        if seen:
+            names = tuple(name for _, name in seen.get("subjectAltName", ()))
+            return cls(names, datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC))
+        try:
+            return cls((), expires(connection.getpeercert(binary_form=True) or b""))
+        except ValueError:
+            return None
+
+    @property
+    def left(self) -> timedelta:
+        return self.expires - datetime.now(UTC)
+
+
+def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
+    """One for all targets of the same trust: reading the authorities takes longer than a whole request."""
+    with _making:
+        return _context(verify, ca)
+
+
+def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
+    """For a person on call. Looks at the certificate once more, since a refused one cannot be seen."""
+    host, _ = address(url)
+    code = error.verify_code
+    if code in _SELF_SIGNED:
+        return "certificate is self-signed"
+    if code in _UNKNOWN_AUTHORITY:
+        return "certificate is not from an authority that is trusted here, or the server does not send its chain"
+    if code == _NOT_YET_VALID:
+        return "certificate is not valid yet"
+    seen = _look(url, ca) if code in (_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS) else None
+    if code == _EXPIRED:
+        return f"certificate has expired (on {seen.expires:%Y-%m-%d})" if seen else "certificate has expired"
+    if code in (_OTHER_HOST, _OTHER_ADDRESS):
+        return f"certificate is for {_listed(seen.names) if seen else 'another host'}, not for {host}"
+    return f"certificate is refused: {error.verify_message}"
+
+
+@cache
+def _context(verify: bool, ca: Path | None) -> ssl.SSLContext:
+    import certifi
+
+    made = ssl.create_default_context(cafile=str(ca or certifi.where()))
+    if not verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def _look(url: str, ca: Path | None) -> Certificate | None:
+    import certifi
+
+    lenient = ssl.create_default_context(cafile=str(ca or certifi.where()))
+    lenient.check_hostname = False
+    lenient.verify_flags |= _IGNORE_TIME
+    host = address(url)
+    try:
+        with (
+            socket.create_connection(host, timeout=remaining()) as connection,
+            lenient.wrap_socket(connection, server_hostname=host[0]) as secured,
+        ):
+            return Certificate.of(secured)
+    except OSError:
+        return None
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3]) or "no host"
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown  # noqa: PLR2004 - enough to know it

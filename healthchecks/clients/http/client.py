@@ -1,0 +1,194 @@
+"""Asks a web server, and comes back: in time, with a bounded answer, or with what is wrong in clear words.
+
+What requests leaves open is closed here: nothing of the environment is used (.netrc, proxies), a redirect is
+followed without its body being read, secrets go to no other origin, and the body is read as it arrives.
+"""
+
+import time
+import zlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
+from urllib.parse import urljoin
+
+import requests
+from requests.utils import get_auth_from_url
+
+from healthchecks import ProbeTimeout, Unhealthy, remaining
+from healthchecks.clients.connection import first_bytes
+from healthchecks.clients.http.body import Unpacker, text_of
+from healthchecks.clients.http.certificate import Certificate
+from healthchecks.clients.http.errors import CLIENT_ERRORS, told
+from healthchecks.clients.http.options import WebKeys
+from healthchecks.clients.http.transport import Trace, session_of
+from healthchecks.clients.http.urls import http_url, origin, same_origin, shown
+from servermonitoring.values import size_in_words
+
+_PART = 65536  # bytes read at a time
+_KEEPS_METHOD = (307, 308)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request; `body` is what requests takes it as: data, files or params."""
+
+    url: str
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    login: tuple[str, str] | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+    body_name: str = "body"
+    """What the body is, for messages."""
+
+    @property
+    def confidential(self) -> list[str]:
+        """What of it is for the configured origin only."""
+        parts = {"password": self.login, "request headers": self.headers, self.body_name: self.body}
+        return [name for name, part in parts.items() if part]
+
+    def redirected(self, status: int, url: str) -> "Question":
+        """The next one, as browsers ask it."""
+        if status in _KEEPS_METHOD or self.method == "HEAD":
+            body = {way: part for way, part in self.body.items() if way != "params"}  # they are in the new URL
+            return replace(self, url=url, body=body)
+        return replace(self, url=url, method="GET", body={}, headers=_of_no_body(self.headers))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back in the end; `certificate` is None without TLS."""
+
+    status: int
+    reason: str
+    url: str
+    headers: requests.structures.CaseInsensitiveDict[str]
+    body: bytes
+    seconds: float
+    certificate: Certificate | None
+    via: str = ""
+    """The URL that was asked first, where it redirected to this one."""
+
+    @property
+    def here(self) -> str:
+        """The URL for messages, and where it came from."""
+        return shown(self.url) + (f" (redirected from {self.via})" if self.via else "")
+
+    @cached_property
+    def text(self) -> str:
+        """The body as a browser reads it."""
+        return text_of(self.body, self.headers.get("Content-Type", ""))
+
+    @property
+    def words(self) -> str:
+        """The status for messages: 503 Service Unavailable."""
+        return f"{self.status} {self.reason}".strip()
+
+
+class Client:
+    """`with Client(target) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
+
+    def __init__(self, keys: WebKeys) -> None:
+        self.keys = keys
+        self._trace = Trace()
+        self._session = session_of(keys, self._trace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def ask(self, question: Question) -> Answer:
+        """Raises Unhealthy for everything that is not an answer; any status is one."""
+        started = time.monotonic()
+        question = replace(question, login=question.login or _login_in(question.url))
+        first, via = question.url, ""
+        for _ in range(self.keys.max_redirects + 1):
+            try:
+                with self._send(question, via) as response:
+                    target = _redirect(response)
+                    if not target or not self.keys.max_redirects:
+                        return self._answer(response, question.url, via, started)
+            except CLIENT_ERRORS as error:
+                raise told(error, self._trace.progress, question.url, self.keys.ca) from None
+            _look_at_the_clock()
+            via = shown(first)
+            question = question.redirected(response.status_code, target)
+        raise Unhealthy(f"redirected more than {self.keys.max_redirects} times, last to {shown(question.url)}")
+
+    def _send(self, question: Question, via: str) -> requests.Response:
+        self._keep_confidence(question)
+        self._trace.begin(question.url, via)
+        return self._session.request(
+            question.method, question.url, headers=question.headers, auth=_in_utf8(question.login),
+            timeout=remaining(), allow_redirects=False, stream=True, **question.body,
+        )  # fmt: skip
+
+    def _keep_confidence(self, question: Question) -> None:
+        """Raise Unhealthy, before anything is sent, where a form or a redirect would take secrets elsewhere."""
+        parts = question.confidential
+        known = same_origin(self.keys.url, question.url) or origin(question.url) in self.keys.allowed_origins
+        if parts and not known:
+            raise Unhealthy(
+                f"the {' and '.join(parts)} would go to {origin(question.url)} instead of {origin(self.keys.url)}: "
+                f"nothing was sent there; list it in allowed_origins if that is right"
+            )
+
+    def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
+        body = _read(response, self.keys.max_body, self._trace.progress.peer)
+        certificate = self._trace.certificate_of(url)
+        seconds = time.monotonic() - started
+        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate, via)
+
+
+def _read(response: requests.Response, most: int, peer: str) -> bytes:
+    """The body as it arrives: a read that waits until its part is full would never look at the clock."""
+    too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
+    if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
+        raise too_large
+    unpacker = Unpacker(response.headers.get("Content-Encoding", ""), most)
+    body = bytearray()
+    while part := response.raw.read1(_PART, decode_content=False):
+        try:
+            body += unpacker.add(part)
+        except zlib.error:
+            raise Unhealthy(f"sends a body that cannot be unpacked at {peer}") from None
+        if len(body) > most:
+            body.clear()  # the error that tells it keeps this frame, and all that is in it
+            raise too_large
+        _look_at_the_clock()
+    if unpacker.is_cut:
+        raise Unhealthy(f"sends a packed body whose end is missing at {peer}")
+    return bytes(body)
+
+
+def _redirect(response: requests.Response) -> str:
+    """Where it leads, or nothing. Raises Unhealthy for what cannot be followed."""
+    location = response.headers.get("Location", "") if response.is_redirect else ""
+    if not location:
+        return ""
+    try:
+        target = urljoin(response.url, location.encode("latin-1").decode(errors="replace"))
+        return http_url(requests.utils.requote_uri(target))
+    except ValueError:  # requests' InvalidURL is one, too
+        where = first_bytes(location.encode("latin-1"), 200)
+        raise Unhealthy(f"redirected to something that is no web page, {where}, by {shown(response.url)}") from None
+
+
+def _login_in(url: str) -> tuple[str, str] | None:
+    login = get_auth_from_url(url)
+    return login if any(login) else None
+
+
+def _in_utf8(login: tuple[str, str] | None) -> tuple[str, str] | None:
+    """So that requests, which writes Latin-1, writes UTF-8: as browsers do."""
+    return (login[0].encode().decode("latin-1"), login[1].encode().decode("latin-1")) if login else None
+
+
+def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
+
+
+def _look_at_the_clock() -> None:
+    if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
+        raise ProbeTimeout

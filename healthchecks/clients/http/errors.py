@@ -1,0 +1,67 @@
+"""What went wrong on the way to a web server, in the words of a person on call; no URL's password, no query."""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+import urllib3.exceptions
+
+from healthchecks import ProbeTimeout, Unhealthy
+from healthchecks.clients.connection import Progress, Step, is_cut_off, not_connected
+from healthchecks.clients.http.certificate import what_is_wrong
+
+CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
+"""Everything that a request raises; requests' own errors are OSErrors."""
+
+_TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
+_CUT_BODY = (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
+def told(error: BaseException, progress: Progress, url: str, ca: Path | None) -> Unhealthy:
+    """What to raise instead of a client's error: its first cause that says something."""
+    causes = list(_causes(error))
+    for describe in (_of_connection, _of_talking):
+        for cause in causes:
+            if message := describe(cause, progress, url, ca):
+                return Unhealthy(message)
+    if any(isinstance(cause, _TIMEOUTS) for cause in causes):
+        return ProbeTimeout()
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno and (message := not_connected(cause, progress)):
+            return Unhealthy(message)
+    return Unhealthy(f"{type(error).__name__} at {progress.peer}")
+
+
+def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path | None) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return what_is_wrong(cause, url, ca) + (f" at {progress.peer}" if progress.via else "")
+    if is_cut_off(cause) or isinstance(cause, _CUT_BODY):
+        return progress.closed
+    if isinstance(cause, ssl.SSLError):
+        speaks = progress.step is Step.TLS and cause.reason in _NO_TLS
+        reason = (cause.reason or str(cause)).lower().replace("_", " ")
+        return f"speaks no TLS at {progress.peer}" if speaks else f"TLS fails at {progress.peer}: {reason}"
+    return ""
+
+
+def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
+    if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
+        return f"{progress.peer} is not a place to ask by http"
+    if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):
+        return f"answers with something that is not HTTP at {progress.peer}"
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those it was made of; urllib3 and requests hide them in different places."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            inner = (*each.args, getattr(each, "reason", None), each.__cause__, each.__context__)
+            waiting += [one for one in inner if isinstance(one, BaseException)]

@@ -1,0 +1,88 @@
+"""HTML forms: found on a page, filled in, and made into the request that a browser would send."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from lxml import etree, html
+
+from healthchecks import Unhealthy
+from healthchecks.clients.http.client import Answer, Question
+from healthchecks.clients.http.urls import http_url, shown
+
+_BUTTONS = ".//button[@type='submit' or not(@type)] | .//input[@type='submit' or @type='image']"
+
+
+def find(page: Answer, names: Collection[str], wanted: str | int | None = None) -> Any:
+    """The form with this id, name or number (from 0), else the first with all these fields. Raises Unhealthy."""
+    forms = _forms(page)
+    where = shown(page.url)
+    if wanted is None:
+        found = [form for form in forms if _has(form, names)]
+        what = f"no form with the fields {', '.join(names)}"
+    else:
+        found = [form for number, form in enumerate(forms) if wanted in (number, form.get("id"), form.get("name"))]
+        what = f"no form {wanted!r}" if not found else f"the form {wanted!r} has no field {', '.join(names)}"
+        missing = [name for name in names if found and not _has(found[0], [name])]
+        if missing:
+            raise Unhealthy(f"the form {wanted!r} has no field {', '.join(missing)} at {where}")
+    if not found:
+        raise Unhealthy(f"{what} at {where}")
+    return found[0]
+
+
+def is_on(page: Answer, names: Collection[str]) -> bool:
+    """Whether the page asks for these fields."""
+    return any(_has(form, names) for form in _forms(page))
+
+
+def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | None = None) -> Question:
+    """The request that a browser sends: hidden fields and what is preset included. Raises Unhealthy."""
+    button = _button(form, submit, shown(page.url))
+    values = [(name, value) for name, value in form.form_values() if name not in fields]
+    values += list(fields.items())
+    given: Mapping[str, str] = button.attrib if button is not None else {}
+    if "name" in given:
+        values.append((given["name"], given.get("value", "")))
+    action = given.get("formaction") or form.get("action") or ""
+    method = (given.get("formmethod") or form.get("method") or "GET").upper()
+    base = form.getroottree().getroot().xpath("string(.//base/@href)")
+    target = urljoin(urljoin(page.url, base), action.strip())
+    try:
+        body = _body(form, method, values)
+        return Question(http_url(target), "POST" if method == "POST" else "GET", body=body, body_name="form fields")
+    except ValueError:
+        raise Unhealthy(f"the form at {shown(page.url)} leads to something that is no web page") from None
+
+
+def _forms(page: Answer) -> list[Any]:
+    try:
+        parser = html.HTMLParser(encoding="utf-8")
+        document: Any = html.document_fromstring(page.text.encode(errors="replace"), parser=parser)
+        return list(document.forms)
+    except etree.ParserError:  # an empty page
+        return []
+
+
+def _has(form: Any, names: Collection[str]) -> bool:
+    there = {each.name for each in form.inputs if each.name}
+    return there.issuperset(names)
+
+
+def _button(form: Any, submit: str | None, where: str) -> Any:
+    """The one that is asked for by id, name or caption; else the first, as the enter key takes it."""
+    buttons = form.xpath(_BUTTONS)
+    if submit is None:
+        return next((each for each in buttons if "disabled" not in each.attrib), None)
+    for each in buttons:
+        if submit in (each.get("id"), each.get("name"), each.get("value"), each.text_content().strip()):
+            return each
+    raise Unhealthy(f'the form has no button "{submit}" at {where}')
+
+
+def _body(form: Any, method: str, values: list[tuple[str, str]]) -> dict[str, Any]:
+    if method != "POST":
+        return {"params": values}
+    if form.get("enctype", "").lower() == "multipart/form-data":
+        return {"files": [(name, (None, value)) for name, value in values]}
+    return {"data": values}

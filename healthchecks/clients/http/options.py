@@ -1,0 +1,136 @@
+"""Keys that several tables share."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from healthchecks import Secret, Size
+from healthchecks.clients.http.urls import Origin, Url
+from servermonitoring.files import read_regular
+from servermonitoring.scrubbing import remember
+from servermonitoring.secret import FILE_PREFIX
+
+_HARMLESS = re.compile(
+    r"(?:sec-fetch|if|x-forwarded)-.*|accept(?:-.*)?|cache-control|connection|content-(?:language|type)|date|dnt|expect"
+    r"|forwarded|from|host|origin|pragma|range|referer|te|upgrade-insecure-requests|user-agent|via|x-requested-with"
+    r"|(?:user|account|login|e-?mail|mail)(?:[_-]?(?:name|address|id))?|name|lang|language|locale|country|remember"
+    r"|remember[_-]?me|submit|action|next",
+    re.IGNORECASE,
+)
+_LARGEST = 10_000_000  # bytes of a file of authorities
+
+
+def _secrets(value: object) -> object:
+    """All are secret but those of harmless names: "text/html" must not be blanked out everywhere."""
+    if not isinstance(value, dict):
+        return value
+    return {key: Secret(text, remembered=False) if _is_plain(text) else text for key, text in value.items()}
+
+
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and not text.startswith(FILE_PREFIX)
+
+
+def _remember(secrets: dict[str, Secret]) -> dict[str, Secret]:
+    for name, secret in secrets.items():
+        if not _HARMLESS.fullmatch(name):
+            remember(secret.reveal(), name)
+    return secrets
+
+
+def certificates(path: Path) -> Path:
+    """Return the path of a file of authorities. Raises ValueError for one that cannot be read, or holds none."""
+    import ssl
+
+    try:
+        read_regular(path, _LARGEST)  # OpenSSL would wait for a pipe
+        ssl.create_default_context(cafile=str(path))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
+    except ssl.SSLError:
+        raise ValueError(f"{path} holds no certificate in PEM form") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    return path
+
+
+def _texts(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets), AfterValidator(_remember)]
+"""Names with values that do not show; `file:/path` reads a value from a file."""
+
+Authorities = Annotated[Path, AfterValidator(certificates)]
+"""A file of authorities to trust, in PEM form."""
+
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_texts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A text, or a list of texts."""
+
+
+def _statuses(value: object) -> object:
+    given = value if isinstance(value, list | tuple) else (value,)
+    if not given:
+        raise ValueError('is empty: write a status such as 200, or a class such as "2xx"')
+    return tuple(_status(each) for each in given)
+
+
+def _status(value: object) -> str:
+    text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _STATUS.fullmatch(text):
+        raise ValueError(f'{value!r} is no status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]')
+    return text
+
+
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 100, "maximum": 599},
+        {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+    ]
+}
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+"""HTTP statuses and classes of them: "200", "2xx"."""
+
+
+class WebKeys(BaseModel):
+    """How a web server is spoken to."""
+
+    url: Url
+    """Where to begin."""
+    max_redirects: int = Field(default=10, ge=0, le=50)
+    """Most redirects to follow; 0 follows none, and the redirect is itself the response."""
+    allowed_origins: tuple[Origin, ...] = ()
+    """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
+    max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)
+    """Largest body, unpacked; a larger one is a failure."""
+    verify: bool = True
+    """Whether the server's certificate must be valid."""
+    ca: Authorities | None = None
+    """File of the authority to trust instead of the public ones."""
+    proxy: Url | None = None
+    """Proxy to go through; proxies of the environment are never used."""
+
+    @model_validator(mode="after")
+    def _trust_fits(self) -> Self:
+        if self.ca and not self.verify:
+            raise ValueError("ca has no meaning with verify = false: leave one of them out")
+        return self
+
+    def explicit(self, *keys: str) -> list[str]:
+        """Which of these keys are written in the file."""
+        return [key for key in keys if key in self.model_fields_set]
+
+    def dict_of(self, secrets: dict[str, Secret]) -> dict[str, Any]:
+        """The values for the client that needs them."""
+        return {name: secret.reveal() for name, secret in secrets.items()}

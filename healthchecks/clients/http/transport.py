@@ -1,0 +1,190 @@
+"""How requests reach a web server: connections that can be cut, and response heads as browsers accept them."""
+
+import http.client
+import re
+import socket
+from email.parser import Parser
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from healthchecks import Unhealthy
+from healthchecks.clients.connection import Progress, Step, connect, first_bytes
+from healthchecks.clients.http.certificate import Certificate, context
+from healthchecks.clients.http.options import WebKeys
+from healthchecks.clients.http.urls import address
+from servermonitoring.values import size_in_words
+
+_MOST_INTERIM = 20
+_MOST_HEADERS = 1_000
+_MOST_BYTES = 262_144  # of all headers together, as Chromium has it
+_SWITCHING_PROTOCOLS, _FIRST_FINAL = 101, 200
+_NO_BODY = (204, 304)
+_LENGTH = re.compile(r"\d{1,19}", re.ASCII)
+
+
+class Response(http.client.HTTPResponse):
+    """Raises Unhealthy for what is no response."""
+
+    def __init__(self, progress: Progress, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._progress = progress
+
+    def begin(self) -> None:
+        if self.headers is not None:
+            return
+        version, self.status, reason = self._read_status()
+        self.code, self.reason = self.status, reason.strip()
+        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.headers = self.msg = self._read_headers()
+        self.chunked = (self.headers.get("transfer-encoding") or "").lower() == "chunked"
+        self.chunk_left = None
+        self.will_close = self._check_close()
+        has_body = self.status not in _NO_BODY and self.status >= _FIRST_FINAL and self._method != "HEAD"
+        self.length = self._content_length() if has_body else 0
+        self.will_close = self.will_close or (not self.chunked and self.length is None)
+        self._progress.at(Step.BODY)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The final status; http.client's own tunnels ask for it, too."""
+        for _ in range(_MOST_INTERIM + 1):
+            begin = self.fp.peek(1)[:200]
+            try:
+                version, status, reason = super()._read_status()  # type: ignore[misc]
+            except http.client.RemoteDisconnected:
+                raise Unhealthy(self._progress.closed) from None
+            except http.client.HTTPException:
+                raise self._no_http(begin) from None
+            if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+                raise self._no_http(begin)
+            self._progress.at(Step.HEADERS, status)
+            if status >= _FIRST_FINAL or status == _SWITCHING_PROTOCOLS:
+                return version, status, reason
+            self._read_headers()
+        raise Unhealthy(f"sends more than {_MOST_INTERIM} interim responses (1xx) at {self._progress.peer}")
+
+    def _read_headers(self) -> http.client.HTTPMessage:
+        lines: list[bytes] = []
+        size = 0
+        while True:
+            line = self.fp.readline(_MOST_BYTES + 1 - size)
+            size += len(line)
+            if not line:
+                raise Unhealthy(self._progress.closed)
+            if size > _MOST_BYTES:
+                raise Unhealthy(f"sends more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
+            if line in (b"\r\n", b"\n"):
+                return Parser(_class=http.client.HTTPMessage).parsestr(b"".join(lines).decode("latin-1"))
+            lines.append(line)
+            if len(lines) > _MOST_HEADERS:
+                raise Unhealthy(f"sends more than {_MOST_HEADERS} headers at {self._progress.peer}")
+
+    def _content_length(self) -> int | None:
+        found = {each.strip() for value in self.headers.get_all("content-length", []) for each in value.split(",")}
+        if self.chunked or not found:
+            return None
+        if len(found) == 1 and _LENGTH.fullmatch(length := found.pop()):
+            return int(length)
+        shown = first_bytes((self.headers["content-length"] or "").encode())
+        raise Unhealthy(f"sends a Content-Length that is no number, {shown}, at {self._progress.peer}")
+
+    def _no_http(self, begin: bytes) -> Unhealthy:
+        return Unhealthy(f"answers with something that is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
+
+
+_PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
+
+
+class Trace:
+    """What the connections of one client saw: how far the newest came, and each server's certificate."""
+
+    def __init__(self) -> None:
+        self.progress = Progress("", 0)
+        self.certificates: dict[str, Certificate | None] = {}
+
+    def certificate_of(self, url: str) -> Certificate | None:
+        return self.certificates.get(urlsplit(url).hostname or "")
+
+    def begin(self, url: str, via: str) -> None:
+        """A new request, on a connection that is there or on a new one; `via` redirected to it."""
+        self.progress = Progress(*address(url), via=via)
+        self.progress.at(Step.ANSWER)
+
+    def connecting(self, host: str, port: int) -> Progress:
+        """To this host, which may be a proxy."""
+        self.progress = Progress(host, port, via=self.progress.via)
+        return self.progress
+
+
+def session_of(keys: WebKeys, trace: Trace) -> requests.Session:
+    """A session that takes nothing from the environment and follows no redirect by itself."""
+    session = _Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update(_PLAIN_HEADERS)
+    adapter = _Adapter(keys, trace)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    if keys.proxy:
+        session.proxies = {"http": keys.proxy, "https": keys.proxy}
+    return session
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
+        """None: requests would read the whole body of a redirect, however long, before it lets us look."""
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, keys: WebKeys, trace: Trace) -> None:
+        self._context = context(verify=keys.verify, ca=keys.ca)
+        self._pools = _pools(trace)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **keys: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **keys)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **keys: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **{"ssl_context": self._context, **keys})
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing to do: the context says what is trusted, and was loaded once for all."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {}
+
+
+def _pools(trace: Trace) -> dict[str, type[HTTPConnectionPool]]:
+    class Traced(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            then = Step.TLS if isinstance(self, HTTPSConnection) else Step.ANSWER
+            return connect(trace.connecting(self.host.strip("[]"), self.port), then, self.socket_options or ())
+
+        def getresponse(self) -> Any:
+            trace.progress.at(Step.ANSWER)
+            self.response_class = partial(Response, trace.progress)  # type: ignore[assignment]  # it is called, no more
+            return super().getresponse()
+
+    class Secured(Traced, HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            trace.progress.at(Step.ANSWER)
+            trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Traced
+
+    class SecuredPool(HTTPSConnectionPool):
+        ConnectionCls = Secured
+
+    return {"http": PlainPool, "https": SecuredPool}

@@ -1,0 +1,185 @@
+"""Runs one query of a user's on PostgreSQL, and brings home no more of its answer than is wanted.
+
+The server's own parser tells that it is one query: it is opened as a cursor by PL/pgSQL, which refuses a text of
+several statements, or one that gives no rows, before any of it runs. Rows are made text, cut and counted in the server,
+so that a cell of 100 MB never travels, and every type that it knows arrives as it writes it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from healthchecks import CheckError, Unhealthy, remaining
+from healthchecks.clients.postgresql.connection import Access, session
+from healthchecks.clients.postgresql.errors import lock_failure, told
+from servermonitoring.scrubbing import scrub
+from servermonitoring.values import size_in_words
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
+
+LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
+_FETCHED_CELL = 1_500  # characters: what follows the cut tells whether a secret stands at it
+_LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answers must still open on a phone
+_NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
+_RIGHTS = """
+select current_user::text, coalesce(
+    (select case when rolsuper then 'is a superuser' else 'may create roles' end
+     from pg_catalog.pg_roles where rolname = current_user and (rolsuper or rolcreaterole)),
+    (select 'may run programs on the server' where pg_has_role('pg_execute_server_program', 'usage')),
+    (select 'may write files on the server' where pg_has_role('pg_write_server_files', 'usage')),
+    (select 'may write into ' || c.oid::regclass from pg_catalog.pg_class c
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where relkind in ('r', 'p', 'v', 'f') and nspname !~ '^pg_' and nspname <> 'information_schema'
+     and has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') limit 1),
+    (select 'may create tables in schema ' || quote_ident(nspname) from pg_catalog.pg_namespace
+     where nspname !~ '^pg_' and has_schema_privilege(oid, 'CREATE') limit 1),
+    (select 'may create schemas' where has_database_privilege(current_database(), 'CREATE')),
+    '')
+"""
+_OPEN = """
+declare report refcursor := 'servermonitoring_report';
+begin open report no scroll for execute current_setting('servermonitoring.query'); end
+"""
+_READ = """
+declare
+    report refcursor := 'servermonitoring_report';
+    answer refcursor := 'servermonitoring_answer';
+    rows text[] := '{{}}';
+    size bigint := 0;
+    rest bigint;
+    {variables}
+begin
+    while cardinality(rows) < {limit} and size < {largest} loop
+        fetch report into {names};
+        exit when not found;
+        rows := array_append(rows, array_to_json(array[{cells}])::text);
+        size := size + length(rows[cardinality(rows)]);
+    end loop;
+    move forward greatest(1, {counted} - cardinality(rows)) from report;
+    get diagnostics rest = row_count;
+    open answer for select unnest(array_append(rows, rest::text));
+end
+"""
+
+
+@dataclass(frozen=True)
+class Query:
+    """`limit` rows are brought home; `counted` is the number up to which they are counted."""
+
+    text: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    limit: int = 100
+    counted: int = 0
+    role: str = ""
+    """A role that the one who asks has to be in, such as pg_monitor."""
+    name: str = "report"
+    """As which the server's list of its sessions shows it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Cells as the server writes them, None for NULL."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    count: int
+    """Rows, as far as they were counted."""
+    exact: bool
+    """Whether there are `count` rows; else there are more."""
+    asked_by: str = ""
+    rights: str = ""
+    """What the role may do besides reading, such as "may write into orders"; empty for one that can only read."""
+
+
+def ask(access: Access, query: Query) -> Answer:
+    """The answer to one query, in a read-only transaction that is rolled back.
+
+    Raises Unhealthy for what is wrong with the server or its rights, ProbeTimeout at the timeout, and CheckError for a
+    text that is not one query that reads.
+    """
+    import psycopg2
+
+    with session(replace(access, options={**access.options, "client_encoding": "UTF8"})) as cursor:
+        asked_by, rights = _look_at_rights(cursor, query)
+        waits = _limit_locks(cursor)
+        try:
+            columns = _open(cursor, query)
+            rows, rest = _read(cursor, len(columns), query)
+        except psycopg2.errors.LockNotAvailable:
+            raise lock_failure(waits) from None
+        except psycopg2.Error as error:
+            raise told(error, asked_by) from None
+        except UnicodeDecodeError:
+            raise Unhealthy(
+                "the answer holds text that is not UTF-8, and the database does not know what it is"
+            ) from None
+    return Answer(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
+
+
+def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
+    cursor.execute("select set_config('application_name', %s, true)", (f"healthchecks {query.name}"[:63],))
+    cursor.execute(_RIGHTS)
+    asked_by, rights = cursor.fetchall()[0]
+    if query.role:
+        cursor.execute(
+            "select 1 from pg_catalog.pg_roles where rolname = %s and pg_has_role(oid, 'usage')", (query.role,)
+        )
+        if cursor.fetchone() is None:
+            raise Unhealthy(f'the role "{asked_by}" may not see this: grant {query.role} to {asked_by}')
+    return asked_by, rights
+
+
+def _limit_locks(cursor: "Cursor") -> float:
+    """Half of the time that is left, so that it can be told that it was a lock that took it."""
+    seconds = remaining() / 2
+    cursor.execute("select set_config('lock_timeout', %s, true)", (str(max(1, int(seconds * 1000))),))
+    return seconds
+
+
+def _open(cursor: "Cursor", query: Query) -> tuple[Column, ...]:
+    text = query.text
+    if query.parameters:
+        text = cursor.mogrify(text, dict(query.parameters)).decode()
+    cursor.execute("select set_config('servermonitoring.query', %s, true)", (text,))
+    cursor.execute("do %s", (_OPEN,))
+    cursor.execute("fetch forward 0 from servermonitoring_report")
+    columns = tuple(Column(each.name, each.type_code in _NUMERIC) for each in cursor.description or ())
+    if not columns:
+        raise CheckError("the query gives no columns")
+    return columns
+
+
+def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str | None, ...], ...], int]:
+    """The rows, and how many more there are: none, or as far as they are counted."""
+    names = [f"v{number}" for number in range(width)]
+    block = _READ.format(
+        variables=" ".join(f"{name} text;" for name in names),
+        names=", ".join(names),
+        cells=", ".join(f"left({name}, {_FETCHED_CELL}), octet_length({name})::text" for name in names),
+        limit=query.limit,
+        largest=_LARGEST_ANSWER,
+        counted=query.counted,
+    )
+    cursor.execute("do %s", (block,))
+    cursor.execute("fetch all from servermonitoring_answer")
+    *rows, (rest,) = cursor.fetchall()
+    return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
+
+
+def _row(cells: list[Any]) -> tuple[str | None, ...]:
+    return tuple(_cell(text, int(size or 0)) for text, size in zip(cells[::2], cells[1::2], strict=True))
+
+
+def _cell(text: str | None, size: int) -> str | None:
+    """One that the server has cut is told to be, with its whole size."""
+    if text is None or len(text) <= LONGEST_CELL:
+        return text
+    return f"{scrub(text)[:LONGEST_CELL]}… ({size_in_words(size)} in all)"

@@ -1,0 +1,243 @@
+"""Which tests are health checks, and of what: the bridge from pytest's items to targets and probes."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.mark import ParameterSet
+from _pytest.reports import CollectErrorRepr
+
+from healthchecks.plugin import names
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration.loader import Configuration
+    from healthchecks.plugin.configuration.target import Target
+    from healthchecks.plugin.probes.job import Probe
+    from servermonitoring.configuration import Problem
+
+MARKER = "healthcheck"
+FAULT = "fault:"  # what a result refers to, in place of a target, where an author's file or test is no check at all
+REPORTS = "reports"  # the folder of .sql files that may be reports
+PROBLEM = pytest.StashKey[str]()  # what is wrong with the settings of one check: the error that it is
+REFUSAL = "healthchecks_refusal"  # the key by which a worker of pytest-xdist says why it ended
+UNTITLED = pytest.StashKey[list[Path]]()  # files in it that were passed over
+
+
+class CheckItem(pytest.Item):
+    """A check that is no function: a file of another kind. It has a probe, and asserts in its `runtest`."""
+
+    check: str
+    target: "Target"
+    probe: "Probe"
+
+    def prepare(self, configuration: "Configuration") -> "Iterable[Problem]":
+        """Look up what its settings name, before any probe starts; what is wrong with the configuration.
+
+        What is wrong with its own file is its PROBLEM.
+        """
+        raise NotImplementedError
+
+    def extras(self) -> dict[str, Any]:
+        """What sinks are to know besides the result."""
+        return {}
+
+
+_LARGEST = 5_000_000  # bytes of a file of checks
+_TIMEOUT = 10.0  # seconds, of what has no target
+_TARGET_MODULE = "healthchecks.plugin.configuration.target"
+
+
+def is_check(item: pytest.Item) -> bool:
+    """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
+    return item.get_closest_marker(MARKER) is not None
+
+
+def is_report(path: Path) -> bool:
+    """Whether this file lies in a folder of reports, and the comments at its head give it a title."""
+    from healthchecks.sql_reports.parser import has_title
+
+    return REPORTS in path.parent.parts and has_title(path)
+
+
+def is_mentioned_in(path: Path) -> bool:
+    """Whether the text of a file speaks of health checks at all."""
+    from servermonitoring.files import read_regular
+
+    try:
+        return b"healthcheck" in read_regular(path, _LARGEST)
+    except OSError:
+        return False
+
+
+def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
+    """A file that ends the process when it is imported, as one that cannot be collected."""
+    from healthchecks.plugin.result import with_place
+
+    text = f"{with_place(error)}: a file of checks must not end the process"
+    return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
+
+
+def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
+    """The fixture names of a test that stand for targets, with their kinds."""
+    if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
+        return {}
+    from healthchecks.plugin.configuration.target import Target
+    from healthchecks.plugin.probes.job import probe_of
+
+    kinds: dict[str, type[Target]] = {}
+    for name in metafunc.fixturenames:
+        for fixture in metafunc._arg2fixturedefs.get(name, ())[-1:]:  # noqa: SLF001 - pytest has no public way
+            if probe := probe_of(fixture.func):
+                kinds[probe.parameter] = probe.target
+    annotated = inspect.get_annotations(metafunc.function).items()
+    return kinds | {
+        name: kind
+        for name, kind in annotated
+        if isinstance(kind, type) and issubclass(kind, Target) and name in metafunc.fixturenames
+    }
+
+
+def parametrize(metafunc: pytest.Metafunc, configuration: "Configuration") -> None:
+    """Run the test once for each target of each kind it asks for; skipped where there is none."""
+    mark = getattr(pytest.mark, MARKER)
+    for name, kind in asks_for_targets(metafunc).items():
+        targets = [
+            pytest.param(target, id=clean_id(target.name or kind.kind()), marks=mark)
+            for target in configuration.targets(kind)
+        ]
+        metafunc.parametrize(name, targets or [_stand_in(kind, configuration.name)])
+
+
+def _stand_in(kind: "type[Target]", file: str) -> ParameterSet:
+    table = kind.kind() if kind.single else f"{kind.kind()}.NAME"
+    marks = [getattr(pytest.mark, MARKER), pytest.mark.skip(reason=f"no [{table}] in {file}")]
+    return pytest.param(None, id="none", marks=marks)
+
+
+def clean_id(name: str) -> str:
+    """An id without characters that mean something to a shell, to pytest or to a web page."""
+    return re.sub(r"[^\w./:@+-]", "_", name)
+
+
+def target_of(item: pytest.Item) -> "Target | None":
+    """The target that this test is about; for a marked test without one, the marker's own settings."""
+    from healthchecks.plugin.configuration.target import Target
+
+    if isinstance(item, CheckItem):
+        return item.target
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        if isinstance(value, Target):
+            return value
+    marker = item.get_closest_marker(MARKER)
+    return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+
+
+def timeout_of(item: pytest.Item) -> float:
+    """Seconds that each phase of this check may take."""
+    target = target_of(item)
+    return target.timeout if target else _TIMEOUT
+
+
+def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
+    from pydantic import ValidationError
+
+    from healthchecks.plugin.configuration.errors import problems_of
+    from healthchecks.plugin.configuration.target import LocalTarget, Target
+
+    settings = dict(marker.kwargs)
+    kind = LocalTarget if settings.pop("local", False) else Target
+    try:
+        return kind(**settings)
+    except ValidationError as error:
+        problems = "; ".join(str(each) for each in problems_of(error, Target, ()))
+        item.stash[PROBLEM] = f"@pytest.mark.{MARKER}: {problems}"
+        return Target()
+
+
+def kind_is_absent(item: pytest.Item) -> bool:
+    """Whether this is the stand-in for a kind of check that the configuration has no target of."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.id == "none" and None in callspec.params.values()
+
+
+def probes_of(item: pytest.Item) -> "Iterator[Probe]":
+    """The probes that this test asks for."""
+    from healthchecks.plugin.probes.job import probe_of
+
+    if isinstance(item, CheckItem):
+        yield item.probe
+    if isinstance(item, pytest.Function):
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001 - pytest has no public way
+            if probe := probe_of(fixtures[-1].func):
+                yield probe
+
+
+def give_names(items: Iterable[pytest.Item]) -> None:
+    """Tell all collected checks apart, before any of them is deselected."""
+    found = [item for item in items if is_check(item)]
+    names.assign(item for item in found if not isinstance(item, CheckItem))
+    functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
+    names.assign_labels((item, target) for item, target in functions if target is not None and target.name)
+    taken: dict[str, pytest.Item] = {}
+    for item in found:
+        if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
+            item.target.called(clean_id(item.nodeid))
+
+
+def check_name(item: pytest.Item) -> str:
+    """What the check is called in history and alerts: the test's name without `test_`."""
+    if isinstance(item, CheckItem):
+        return item.check
+    return item.stash.get(names.NAME, None) or names.plain_name(item)
+
+
+def target_name(item: pytest.Item) -> str:
+    """The target in history and alerts: its name, or the parameters of a test that has other ones."""
+    if isinstance(item, CheckItem):
+        return item.target.name
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return ""
+    target = target_of(item)
+    if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
+        return target.name
+    return names.readable_id(callspec.id)
+
+
+def label(item: pytest.Item) -> str:
+    """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
+    target, check, name = target_of(item), check_name(item), target_name(item)
+    if target is not None and target.name == name != "" and not item.stash.get(names.SHARES_TARGET, False):
+        return target.label
+    return f"{check}[{name}]" if name else check
+
+
+def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Checks that others need come before those; all else stays as it was."""
+    by_reference: dict[str, list[pytest.Item]] = {}
+    ordered: dict[pytest.Item, None] = {}
+    items = list(items)
+    for item in items:
+        if target := target_of(item):
+            by_reference.setdefault(target.reference, []).append(item)
+
+    def missing(item: pytest.Item) -> "pytest.Item | None":
+        target = target_of(item)
+        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
+        return next((each for each in needed if each not in ordered and each not in above), None)
+
+    for item in items:
+        above = {item: None}  # the item, what it needs, what that needs …
+        while above:
+            last = next(reversed(above))
+            if (needed := missing(last)) is not None:
+                above[needed] = None
+            else:
+                ordered.setdefault(last)
+                above.popitem()
+    return list(ordered)

@@ -1,0 +1,77 @@
+"""Faults of single files of an author, each told as one error: what cannot be collected, and tests beside checks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin import collection
+from healthchecks.plugin.check_folders import MISSING
+from healthchecks.plugin.makereport import is_beside_checks, result_of_file
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.run import Run
+
+_NAMED = 3  # tests that a hint names
+
+
+def broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
+    """Return pytest's reports of the files that could not be collected."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    return list(reporter.stats.get("error", ())) if reporter else []
+
+
+def record(session: pytest.Session, run: Run) -> None:
+    """Record one error for each file that could not be collected, and for each that `[run] checks` names in vain."""
+    for report in broken_files(session):
+        _record(result_of_file(report, run), run)
+    for path in session.config.stash.get(MISSING, ()):
+        _record(_of_missing(path, run), run)
+        session.testsfailed += 1  # pytest's exit status tells of it
+
+
+def folders(items: Iterable[pytest.Item]) -> set[Path]:
+    """Return the folders in which checks are."""
+    return {item.path.parent for item in items if collection.is_check(item)}
+
+
+def hints(session: pytest.Session, run: Run) -> list[str]:
+    """Return a line about tests beside the checks that lack what would make them one."""
+    tests = {item.nodeid.partition("[")[0]: item for item in session.items if is_beside_checks(item, run)}
+    if not tests:
+        return []
+    more = f" and {len(tests) - _NAMED} more" if len(tests) > _NAMED else ""
+    return [f"not checked under a timeout, for want of @pytest.mark.healthcheck: {', '.join([*tests][:_NAMED])}{more}"]
+
+
+def keys(session: pytest.Session) -> set[tuple[str, str]]:
+    """Return the keys under which faults of the files in this run would be recorded, and no check is."""
+    by_key = {(collection.check_name(item), collection.target_name(item)): item for item in session.items}
+    names = {name for item in session.items for name in (collection.check_name(item), _file_name(item.path))}
+    judged = {key for key, item in by_key.items() if collection.is_check(item)}
+    return (by_key.keys() | {(name, "") for name in names}) - judged
+
+
+def over(run: Run) -> Iterator[Result]:
+    """Yield, for the alerts, that faults of earlier runs are over: only a whole run can say so."""
+    for check, target in sorted(run.faultless - run.results.keys() if run.is_whole else ()):
+        yield Result(check, target, check, Status.OK, "", 0.0, run.started, run.host)
+
+
+def _record(result: Result, run: Run) -> None:
+    """Under a name of its own, where two files have the same."""
+    if result.key in run.results:
+        result = replace(result, check=result.label)
+    run.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
+
+
+def _file_name(path: Path) -> str:
+    return path.stem.removeprefix("test_")
+
+
+def _of_missing(path: Path, run: Run) -> Result:
+    name, message = _file_name(path), f"[run] checks names {path}, and there is no such file or folder"
+    return Result(
+        name, "", str(path), Status.ERROR, message, 0.0, run.started, run.host, details=message, kind="Missing"
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""A target: one table of the configuration, what a check is about."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from healthchecks.plugin.configuration.fields import Duration
+
+_DAY = 86400.0  # seconds
+
+
+class Target(BaseModel):
+    """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    single: ClassVar[bool] = False
+    """True for a kind that is one table, `[kind]`, such as [host]."""
+    configured: ClassVar[bool] = True
+    """False for a kind that has no tables: a report has its settings in its own file."""
+    local: ClassVar[bool] = False
+    """True for a kind that is about this machine: each host's failure is an issue of its own."""
+
+    timeout: Duration = Field(default=10.0, gt=0, le=_DAY)
+    """Seconds that the whole probe may take."""
+    slow: Duration | None = Field(default=None, gt=0, le=_DAY)
+    """Seconds above which the check passes, but is shown as slow."""
+    failure_threshold: int = Field(default=1, ge=1, le=1000)
+    """Failures in a row before an alert is sent."""
+    success_threshold: int = Field(default=1, ge=1, le=1000)
+    """Passing runs in a row after which an alerted failure has recovered."""
+    retries: int = Field(default=0, ge=0, le=10)
+    """Times that a failing target is probed again at once before it is called failing."""
+    needs: tuple[str, ...] = ()
+    """Targets that must be well first, such as "tcp.gateway"; else this one is shown as blocked."""
+    group: str = ""
+    """Heading under which the page shows it."""
+    maintenance: bool = False
+    """Being worked on: checked and shown, but nobody is alerted."""
+
+    _name: str = PrivateAttr(default="")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Raise TypeError for a field that every target has by itself: a check would get that in its place."""
+        own = {name for name in vars(Target) if not name.startswith("_")} - Target.model_fields.keys()
+        if taken := sorted(own & cls.model_fields.keys()):
+            cls.configured = False  # it stays among the subclasses for a while
+            raise TypeError(
+                f'{cls.__name__}: no key may be called "{taken[0]}", since every target has a {taken[0]} of its own: '
+                f"give it another name (taken are {', '.join(sorted(own))})"
+            )
+
+    @classmethod
+    def kind(cls) -> str:
+        """The name of its table."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def defaults(cls) -> dict[str, Self]:
+        """The targets there are when the configuration has no table of this kind, by name: usually none."""
+        return {}
+
+    def called(self, name: str) -> Self:
+        """The same target, under the name of its table."""
+        self._name = name
+        return self
+
+    @property
+    def name(self) -> str:
+        """The NAME of `[kind.NAME]`; empty for a single one."""
+        return self._name
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages: website[home], host."""
+        return f"{self.kind()}[{self._name}]" if self._name else self.kind()
+
+    @property
+    def reference(self) -> str:
+        """How `needs` names it: website.home, host."""
+        return f"{self.kind()}.{self._name}" if self._name else self.kind()
+
+
+class LocalTarget(Target):
+    """Of a marked test without a table that is about this machine: `@pytest.mark.healthcheck(local=True)`."""
+
+    configured: ClassVar[bool] = False
+    local: ClassVar[bool] = True

@@ -1,0 +1,153 @@
+"""What the page shows of the past. Every question goes by a range of the primary key (check, time).
+
+Raises sqlite3.Error; ValueError, TypeError, OverflowError and OSError for what no run stored: the file is damaged.
+"""
+
+import itertools
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from healthchecks.plugin.history import models
+from healthchecks.plugin.history.models import Change, Course, Kind, Past, Point, RunRecord, Uptime, kind_of
+from healthchecks.plugin.history.store import WELL, point
+
+_Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
+_SLOW = max(WELL)
+DAY = 86400
+BARS = 60
+UPTIME_DAYS = (1, 7, 30, 90)
+CHANGES_DAYS = 7
+GONE_DAYS = 8  # a check that did not run for so long has left the page: longer than a week, for weekly ones
+_DISTANCES = 20  # between the last results: what is usual is their median
+_ENOUGH = 20  # results, to say what is usual
+_POINTS = (
+    "SELECT time, status, seconds, message, maintenance FROM results WHERE check_id = ? AND time > ? AND time <= ?"
+)
+_COUNT = """
+SELECT count(*), total(status <= 1) FROM results
+WHERE check_id = ? AND time > ? AND time <= ? AND status <= 3 AND NOT maintenance
+"""
+
+
+def pasts(database: sqlite3.Connection, now: int) -> list[Past]:
+    """Of all checks that ran in the last days, up to `now`: what a clock that was ahead stored does not count yet."""
+    rows = database.execute(
+        "SELECT id, name, target, label, heading, reference, kind, since, streak FROM checks"
+        " WHERE seen > ? ORDER BY id",
+        (now - GONE_DAYS * DAY,),
+    ).fetchall()
+    return [_past(database, row, now) for row in rows]
+
+
+def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
+    """Of the last days, oldest first."""
+    rows = database.execute(
+        "SELECT time, seconds, interrupted, name FROM runs WHERE time > ? AND time <= ? ORDER BY time",
+        (now - CHANGES_DAYS * DAY, now),
+    )
+    return [
+        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(models.PART))
+        for time, seconds, interrupted, name in rows
+    ]
+
+
+def uptimes(database: sqlite3.Connection, check: int, now: int) -> dict[int, Uptime]:
+    """Over each number of days; each result is counted once, and what is common to two of them added up."""
+    found: dict[int, Uptime] = {}
+    total, end = Uptime(0, 0), now
+    for days in UPTIME_DAYS:
+        start = now - days * DAY
+        judged, well = database.execute(_COUNT, (check, start, end)).fetchone()
+        total, end = Uptime(total.well + int(well), total.judged + judged), start
+        found[days] = total
+    return found
+
+
+def changes_in(points: Iterable[Point]) -> list[Change]:
+    """What changed, oldest first: failures, recoveries, what was blocked, maintenance. Skipped ones change nothing."""
+    found: list[Change] = []
+    before: Kind | None = None
+    maintenance = False
+    for each in points:
+        kind = kind_of(each.status)
+        if kind is None:
+            continue
+        turned = kind is not before and not (before is None and kind is Kind.WELL)
+        if turned or each.maintenance != maintenance:
+            new = Change(each.time, kind if turned else None, before, each.maintenance, each.message, None)
+            found.append(new)
+        before, maintenance = kind, each.maintenance
+    return _with_lengths(found)
+
+
+def interval_of(times: Sequence[int]) -> float | None:
+    """Seconds between two of them, usually; None for fewer than three."""
+    distances = sorted(after - before for before, after in itertools.pairwise(times[-_DISTANCES - 1 :]))
+    return distances[len(distances) // 2] if len(distances) > 1 else None
+
+
+def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str, str, int, int], now: int) -> Past:
+    check, name, target, label, group, reference, kind, since, streak = row
+    if not all(isinstance(each, str) for each in row[1:6]):
+        raise TypeError(f"{str(row)[:100]} is no check")
+    lately = database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now)).fetchall()
+    recent = [point(*each) for each in lately[-BARS:]] if len(lately) >= BARS else _recent(database, check, now)
+    start = lately[0][0] if lately else now + 1
+    return Past(
+        check=name,
+        target=target,
+        label=label,
+        group=group,
+        reference=reference,
+        recent=recent,
+        uptimes=uptimes(database, check, now),
+        usual=usual([seconds for _, status, seconds, _, _ in lately if status <= _SLOW]),
+        interval=interval_of([each.time for each in recent]),
+        changes=changes_in([*_before(database, check, start), *_turns(lately)]),
+        course=Course(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
+    )
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise ValueError(f"a run took {seconds} s")
+    return seconds
+
+
+def usual(seconds: Sequence[float]) -> tuple[float, float] | None:
+    """Where the middle eight tenths lie; None for too few to say."""
+    if len(seconds) < _ENOUGH:
+        return None
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
+
+
+def _recent(database: sqlite3.Connection, check: int, now: int) -> list[Point]:
+    rows = database.execute(f"{_POINTS} ORDER BY time DESC LIMIT {BARS}", (check, 0, now))
+    return [point(*row) for row in rows][::-1]
+
+
+def _turns(rows: Sequence[_Row]) -> Iterator[Point]:
+    """Those that differ from the one before: some of many thousands, of which points are made for these only."""
+    before = None
+    for row in rows:
+        if (row[1], row[4]) != before:
+            yield point(*row)
+            before = row[1], row[4]
+
+
+def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:
+    """The last result before this moment: whether the first one after it is a change is told by it."""
+    rows = database.execute(f"{_POINTS} AND status < 5 ORDER BY time DESC LIMIT 1", (check, 0, start - 1))
+    return [point(*row) for row in rows]
+
+
+def _with_lengths(changes: Sequence[Change]) -> list[Change]:
+    ends = [each.time for each in changes[1:]]
+    return [
+        each._replace(lasted=end - each.time if end else None)
+        for each, end in itertools.zip_longest(changes, ends, fillvalue=None)
+        if each
+    ]

@@ -1,0 +1,142 @@
+"""What a test's report says about the service: a status, and one line that a person understands."""
+
+import difflib
+import errno
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.fixtures import FixtureLookupError
+from _pytest.outcomes import OutcomeException
+
+from healthchecks.plugin.configuration.loader import loaded_kinds
+from healthchecks.plugin.probes.job import probe_of
+from healthchecks.plugin.result import CheckError, NotProbed, Status, Unhealthy, clean, text_of
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration.target import Target
+
+
+_LONGEST = 2_000  # characters of a message
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BROKEN = (
+    ArithmeticError, AttributeError, CheckError, ImportError, LookupError, NameError, NotImplementedError, NotProbed,
+    RecursionError, SyntaxError, TypeError, MemoryError, Warning,
+)  # fmt: skip
+"""What a mistake in the check raises, not a bad service."""
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    status: Status
+    message: str = ""
+
+
+def verdict(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> Verdict:
+    """From one phase's report; `error` is what was raised in it."""
+    if report.outcome == "skipped":
+        return Verdict(Status.SKIPPED, _skip_reason(report, error))
+    if report.outcome == "failed":
+        if error is None:  # pytest's own judgement: an xfail that is strict, and passes
+            return Verdict(Status.ERROR, _one_line(report.longrepr))
+        broken = report.when != "call" or is_broken(error)
+        return Verdict(Status.ERROR if broken else Status.FAILED, describe(error))
+    slow = target.slow if target else None
+    if slow is not None and report.duration > slow:
+        return Verdict(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
+    return Verdict(Status.OK)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether this is a fault of the check itself, or of the machine that it runs on."""
+    ends_process = not isinstance(error, Exception | OutcomeException)
+    return ends_process or isinstance(error, _BROKEN) or getattr(error, "errno", None) in _NO_DESCRIPTORS
+
+
+def describe(error: BaseException) -> str:
+    """One line, without secrets: the check's own words, or the kind of error with its text."""
+    text = text_of(error)
+    if isinstance(error, AssertionError):
+        text = _assertion(text)
+    elif not isinstance(error, Unhealthy | CheckError | NotProbed | pytest.fail.Exception):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _one_line(text)
+
+
+def printable(text: str) -> str:
+    """Without the characters by which a text from the other side would rule the terminal."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _assertion(text: str) -> str:
+    """The message of `assert …, message`, to which pytest adds the comparison; else the comparison alone."""
+    message, _, comparison = text.partition("\nassert ")
+    return message if comparison else text or "assertion failed, without a message"
+
+
+def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
+    """Why it was skipped, or is expected to fail: not pytest's view of it, which is the test's source."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        why = _one_line(expected) or (describe(error) if error else "")
+        return f"expected to fail: {why}" if why else "expected to fail"
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr or ""
+    return clean(text_of(reason).removeprefix("Skipped: "), _LONGEST)
+
+
+def _one_line(text: object) -> str:
+    return printable(" ".join(clean(text, _LONGEST).split()))
+
+
+def explained(error: BaseException | None, item: pytest.Item) -> BaseException | None:
+    """Return the error, or in place of one of pytest's about a fixture that is not there a line for its author."""
+    if not isinstance(error, FixtureLookupError) or error.argname is None or error.msg is not None:
+        return error
+    kinds = loaded_kinds()
+    # A target is a fixture by the probe that asks for it: without that one both are missing.
+    name = next((each for each in _missing(item) if each not in kinds), error.argname)
+    if name in kinds:
+        what = f": ask for a probe of it as well, or name its class, {name}: {kinds[name].__name__}"
+    else:
+        what = _hint(name, item)
+    return CheckError(f'{item.name} asks for "{name}", and there is no such fixture{what}')
+
+
+def _missing(item: pytest.Item) -> Iterator[str]:
+    for name in getattr(item, "fixturenames", ()):
+        if name != "request" and name not in _parameters(item) and not _manager(item).getfixturedefs(name, item):
+            yield name
+
+
+def _hint(name: str, item: pytest.Item) -> str:
+    every = _fixtures(item)
+    if name in every:
+        return f" in its file; import it: from {_module(every[name][-1])} import {name}"
+    seen = [each for each in every if _manager(item).getfixturedefs(each, item)]
+    probes = sorted(each for each in seen if any(probe_of(found.func) for found in every[each]))
+    for likely in ([*probes, *_parameters(item)], seen):
+        if close := difflib.get_close_matches(name, likely, n=1):
+            return f'; did you mean "{close[0]}"?'
+    return f"; probes of this file: {', '.join(probes)}" if probes else ""
+
+
+def _fixtures(item: pytest.Item) -> dict[str, list[Any]]:
+    """All fixtures of the session; none where another pytest keeps them elsewhere, so that nothing is said of them."""
+    by_node: Mapping[str, Mapping[Any, list[Any]]] = getattr(_manager(item), "_arg2node2fixturedefs", {})
+    return {name: [each for found in nodes.values() for each in found] for name, nodes in by_node.items()}
+
+
+def _manager(item: pytest.Item) -> Any:
+    return item.session._fixturemanager  # noqa: SLF001 - pytest has no public way
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _module(fixture: Any) -> str:
+    return str(fixture.func.__module__)

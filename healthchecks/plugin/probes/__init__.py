@@ -1,0 +1,1 @@
+"""Probes: each in a thread of its own, under its timeout."""

@@ -1,0 +1,155 @@
+"""One probe of one target, or one phase of a test: under way, or done."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.result import CheckError, ProbeTimeout, with_place
+from servermonitoring import threads
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    import logging
+
+    from healthchecks.plugin.result import Attachment
+
+
+_ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
+_local = threading.local()
+_PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
+_SLICE = 0.5  # seconds
+
+
+class Job:
+    """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
+
+    def __init__(self, name: str, call: Callable[[], Any], timeout: float, lane: tuple[object, int]) -> None:
+        self.name, self.call, self.timeout = name, call, timeout
+        self.lane, self.concurrent = lane
+        self.is_ahead = True
+        """Of a test that may not have its turn yet: what it logs is held back until then."""
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.ends_at: float | None = None
+        self.phase = "no answer"  # what to say if the time is over now
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.is_overdue = False
+        self.done = threading.Event()
+        self.records: list[logging.LogRecord] = []
+        self.attachments: list[Attachment] = []
+        self.cleanups: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the probe {self.__dict__.get('name')} has its value in the test itself, not yet in a fixture: "
+            f"ask for it in the test (.{name} was looked up)"
+        )
+
+    @property
+    def seconds(self) -> float:
+        """What it took so far, or in all."""
+        if self.started is None:
+            return 0.0
+        return (self.ended or time.monotonic()) - self.started
+
+    def begin(self, run_ends_at: float) -> None:
+        self.started = time.monotonic()
+        self.ends_at = min(self.started + self.timeout, run_ends_at)
+
+    def run(self) -> None:
+        """Run the probe, in a thread of its own."""
+        _local.job = self
+        process = os.getpid()
+        try:
+            value, error = self.call(), None
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, it is raised again in the test
+            value, error = None, raised
+        if os.getpid() != process:
+            os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
+        late = self.ends_at is not None and time.monotonic() > self.ends_at
+        nameless = isinstance(error, ProbeTimeout) and not str(error)
+        self.end(value, self._overdue() if late or nameless else error)
+
+    def wait(self, look: Callable[[], None]) -> None:
+        """Until it has ended or its time is over, and call `look` now and then: for what else may end the wait."""
+        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
+            if time.monotonic() >= (self.ends_at or 0.0):
+                self.expire()
+            look()
+
+    def expire(self) -> None:
+        """The timeout passed: give no answer, and clean up what the abandoned thread would leave."""
+        if self.end(None, self._overdue()):
+            threads.start(self.clean, name="healthchecks-clean")
+
+    def clean(self) -> None:
+        while self.cleanups:
+            with contextlib.suppress(Exception):  # one that fails must not keep the others
+                self.cleanups.pop()()
+
+    def clean_with(self, cleanup: Callable[[], object]) -> None:
+        """Have this called when the job is overdue: now, if it is already."""
+        self.cleanups.append(cleanup)
+        if self.done.is_set():
+            self.clean()
+
+    def result(self) -> Any:
+        """Its value. Raises what the call raised; of what would end pytest itself, CheckError with the place."""
+        if isinstance(self.error, _ENDS_PYTEST):
+            raise CheckError(f"{self.name} raised {with_place(self.error)}, which ends this check only") from self.error
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def end(self, value: Any, error: BaseException | None) -> bool:
+        """Set what came of it; False if that was decided already."""
+        with self._lock:
+            if self.done.is_set():
+                return False
+            self.value, self.error, self.ended = value, error, time.monotonic()
+            self.done.set()
+            return True
+
+    def _overdue(self) -> ProbeTimeout:
+        self.is_overdue = True
+        if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
+            return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
+        if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
+            return ProbeTimeout(f"{self.phase} before the run's own timeout")
+        return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
+
+
+def current_job() -> Job | None:
+    """The job that this thread runs."""
+    return getattr(_local, "job", None)
+
+
+MARK = "healthchecks_probe"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A function that contacts one target, and how many of it may run at a time."""
+
+    function: Callable[..., Any]
+    parameter: str
+    target: type[Target]
+    concurrent: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+def probe_of(fixture_function: object) -> Probe | None:
+    """The probe behind a fixture's function, if it is one."""
+    return cast("Probe | None", getattr(fixture_function, MARK, None))

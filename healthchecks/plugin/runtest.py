@@ -1,0 +1,200 @@
+"""One check: wait for its probes, run the test, and probe again where a retry is due."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass of it is told from a plain skip
+from _pytest.runner import runtestprotocol
+from _pytest.unittest import TestCaseFunction
+
+from healthchecks.plugin import collection
+from healthchecks.plugin.logs import replay
+from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.probes.pool import execute_test, refuse_value
+from healthchecks.plugin.result import Attachment
+from healthchecks.plugin.run import Run
+from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    from healthchecks.plugin.configuration.target import Target
+
+
+_INTERVAL = 0.5  # seconds between two looks of the person who waits
+
+
+def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
+    """Until the job is done or its time is over: notice signals, and show a person on a terminal what is awaited.
+
+    `waiting` says how many jobs are awaited, and for how many seconds at most.
+    """
+    line = _Line(run.session.config)
+    with run.interruption.held():
+        while (still := waiting())[1] > 0 and not job.done.wait(min(_INTERVAL, still[1])):
+            run.interruption.check()
+            line.show(_line(*waiting()))
+        line.remove()
+
+
+class _Line:
+    """One that is rewritten, and then taken away; on a terminal only."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        if self._reporter is None or not self._reporter.isatty:
+            return
+        with _uncaptured(self._config):
+            if not self._is_shown:
+                self._reporter.ensure_newline()
+            self._reporter.rewrite(text, erase=True)
+        self._is_shown = True
+
+    def remove(self) -> None:
+        if self._is_shown:
+            with _uncaptured(self._config):
+                self._reporter.rewrite("", erase=True)
+                self._reporter.rewrite("")
+
+
+def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    """While a test runs, pytest takes what is written for the test's own output."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+
+
+def _line(count: int, seconds: float) -> str:
+    return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
+
+
+class Blocked(Skipped):
+    """Something that this check needs is not well."""
+
+
+def judge(item: pytest.Function, run: Run) -> None:
+    """Call the test with the values of its probes, on the stage. Raises what it raises."""
+    target = collection.target_of(item)
+    stop_if_blocked(target, run)
+    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
+    for name, job in jobs.items():
+        item.funcargs[name] = value_of(item, run, job)
+    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
+    attached = item.stash[ATTACHED] = list[Attachment]()
+    call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
+    if item.config.getoption("usepdb", default=False):
+        call()
+    elif jobs:
+        run.stage.run("the test", call, collection.timeout_of(item))
+    else:
+        await_test(item, run, call)
+
+
+def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
+    """Let the test attach, too: what it judges it can show."""
+    try:
+        return call()
+    finally:
+        if job := current_job():
+            attached += job.attachments
+
+
+def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
+    """Run a test that contacts its target itself, and wait for it as for a probe."""
+    job = run.stage.begin(item.name, call, collection.timeout_of(item))
+    item.stash.setdefault(JOBS, []).append(job)
+    show_waiting(job, partial(run.stage.waiting, job), run)
+    return run.stage.finish(job)
+
+
+def prepare(item: pytest.Item, run: Run) -> None:
+    """Have tests that are called by others than `judge` bounded and looked at as those are."""
+    if isinstance(item, TestCaseFunction):
+        _prepare_method(item)
+    elif isinstance(item, pytest.Function):
+        if inspect.iscoroutinefunction(item.obj):  # which a plugin for such may run by itself
+            item.obj = _judged(item.obj)
+        return
+    if not isinstance(item, collection.CheckItem) and "runtest" not in vars(item):
+        vars(item)["runtest"] = partial(_run_foreign, item, run, item.runtest)
+
+
+def _run_foreign(item: pytest.Item, run: Run, runtest: Callable[[], object]) -> None:
+    stop_if_blocked(collection.target_of(item), run)
+    await_test(item, run, runtest)
+
+
+def _prepare_method(item: TestCaseFunction) -> None:
+    import unittest
+
+    is_coroutine = inspect.iscoroutinefunction(item.obj)
+    if is_coroutine and isinstance(item.instance, unittest.IsolatedAsyncioTestCase):  # which awaits it
+        setattr(item.instance, item.name, _judged(item.obj))
+    else:
+        item.obj = wraps(item.obj)(partial(execute_test, item.obj))
+
+
+def _judged(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    @wraps(function)
+    async def judged(*arguments: Any, **named: Any) -> None:
+        refuse_value(await function(*arguments, **named))
+
+    return judged
+
+
+def stop_if_blocked(target: "Target | None", run: Run) -> None:
+    """Raises Blocked where something that the target needs is not well."""
+    if target and (behind := run.behind(target.needs)):
+        raise Blocked(f"behind {behind}", _use_item_location=True)
+
+
+def value_of(item: pytest.Item, run: Run, job: Job) -> object:
+    """Return the value of the probe, or raise what it raised; log now what it logged."""
+    item.stash.setdefault(JOBS, []).append(job)
+    try:
+        show_waiting(job, run.pool.waiting, run)
+        return run.pool.wait(job)
+    finally:
+        replay(job)
+
+
+JOBS = pytest.StashKey[list[Job]]()
+ATTACHED = pytest.StashKey[list[Attachment]]()
+
+
+def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
+    """As pytest's own protocol, but a failure with retries left is not reported; the test comes once more."""
+    target = collection.target_of(item)
+    if target is None or run.retries[item] >= target.retries:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    failed = [report for report in reports if report.failed]
+    if failed:
+        run.first_failures.setdefault(item, _message(failed[0]))
+        _defer(item, run)
+    else:
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _message(report: pytest.TestReport) -> str:
+    """Of the result that `recording` has put on the report."""
+    return str(vars(report)["keep"].args[0].message)
+
+
+def _defer(item: pytest.Item, run: Run) -> None:
+    run.retries[item] += 1
+    item.stash[JOBS] = []
+    target = collection.target_of(item)
+    for probe in collection.probes_of(item):
+        if target is not None:
+            run.pool.again(probe, target)
+    item.session.items.append(item)

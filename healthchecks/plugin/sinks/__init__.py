@@ -1,1 +1,0 @@
-"""What becomes of results. A sink takes Results and knows nothing of pytest; one that fails harms no other."""

@@ -1,0 +1,218 @@
+"""From collected tests to a run: the configuration is checked, then every probe is started at once."""
+
+import gc
+import os
+from functools import partial
+from typing import Any
+
+import pytest
+
+from healthchecks.plugin import check_folders, collection, collection_errors, logs, names, options
+from healthchecks.plugin.alerting.channels import wire
+from healthchecks.plugin.configuration.loader import Configuration
+from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.html_report import Page
+from healthchecks.plugin.outputs import WarningText
+from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse_optimized
+from healthchecks.plugin.probes.job import Probe
+from healthchecks.plugin.probes.pool import POOL
+from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.shutdown import interrupt_when_late
+from healthchecks.plugin.stage import bound_phases
+from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
+from healthchecks.plugin.surroundings import keep_streams
+from healthchecks.plugin.terminal import header
+from servermonitoring.configuration import ConfigurationError
+from servermonitoring.lock import EXIT_STATUS, AnotherRun
+
+_XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
+
+
+def leave_worker(config: pytest.Config) -> None:
+    """End a worker of pytest-xdist: each would run every probe."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[collection.REFUSAL] = _XDIST
+        pytest.exit(_XDIST, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def prepare(session: pytest.Session) -> None:
+    """Refuse what cannot run, by pytest.UsageError; nothing is contacted and nothing written yet."""
+    refuse_optimized()
+    gc.freeze()  # what is loaded now stays: pytest looks through all of it twice when it ends
+    config = session.config
+    _refuse_plugins(config)
+    configuration = configuration_of(config)
+    broken = _kinds_of_broken_files(session)
+    passed_over = _refuse_mistakes(
+        session, configuration, broken | check_folders.kinds_in(check_folders.places(config))
+    )
+    if _only_shows(config):
+        return
+    run = Run(configuration, session)
+    refuse_foreign_directories(run, config)
+    config.stash[RUN] = run
+    found = [item for item in session.items if collection.is_check(item)]
+    run.items = [each for each in found if not collection.kind_is_absent(each)]
+    run.of_reports = bool(found) and all(isinstance(item, collection.CheckItem) for item in found)
+    run.part = options.missing_part(session, configuration, broken)
+    run.folders, run.faultless = collection_errors.folders(found), collection_errors.keys(session)
+    run.has_parameters = bool(config.getoption("monitoring_param"))
+    run.notices += [
+        *passed_over,
+        *_idle_windows(found, run),
+        *names.notices(session),
+        *collection_errors.hints(session, run),
+        *_passed_over(session),
+    ]
+    if not config.getoption("monitoring_no_alerts"):
+        run.alerts = wire(run)
+
+
+def begin(session: pytest.Session, run: Run) -> None:
+    """Start every probe, once no plugin can refuse the run any more. Exit with 6 if another run is alive."""
+    config = session.config
+    run.interruption.own()
+    config.add_cleanup(run.interruption.release)
+    _lock(run)
+    run.has_begun = True
+    config.stash[POOL] = run.pool
+    _set_options(session)
+    keep_streams(config)
+    run.late_timer = interrupt_when_late(run)
+    run.log = logs.divert(config)
+    bound_phases(session, run.stage)
+    if run.telling:
+        run.telling.begin()
+    collection_errors.record(session, run)
+    _begin_page(session, run)
+    _begin_hooks(config, run)
+    _start_probes(session, run)
+    run.interruption.check()
+
+
+def _only_shows(config: pytest.Config) -> bool:
+    """Whether pytest is asked what it would run: no target is contacted then."""
+    return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
+
+
+def _refuse_plugins(config: pytest.Config) -> None:
+    """The page is made by pytest-html; what is not configured is skipped; and the terminal says what fails."""
+    missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
+    if not hasattr(config.hook, "pytest_html_report_title"):
+        missing.append("html")
+    if missing:
+        without = " ".join(f"-p no:{name}" for name in missing)
+        without += " and $PYTEST_DISABLE_PLUGIN_AUTOLOAD" * ("PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ)
+        raise pytest.UsageError(f"health checks need pytest plugins that are switched off: run them without {without}")
+    if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
+        raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
+
+
+def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
+    return check_folders.kinds_in(
+        session.config.rootpath / each.nodeid for each in collection_errors.broken_files(session)
+    )
+
+
+def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
+    """Everything that is wrong with the configuration and with checks that have settings of their own, at once.
+
+    Gives back notices of what could not be looked at.
+    """
+    wrong, notices = [], []
+    try:
+        notices = configuration.check(elsewhere, is_part=bool(options.part(session)))
+    except ConfigurationError as error:
+        wrong.append(str(error))
+    own = [item for item in session.items if isinstance(item, collection.CheckItem)]
+    wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
+    _look_up_needs(session, configuration)
+    if session.config.getoption("monitoring_param"):
+        from healthchecks.sql_reports.items import unknown_parameters
+
+        wrong += unknown_parameters(session.config, own)
+    if wrong:
+        raise pytest.UsageError("\n".join(wrong))
+    return notices
+
+
+def _look_up_needs(session: pytest.Session, configuration: Configuration) -> None:
+    """Those that a mark names; those of the configuration's targets are looked up with it."""
+    for item in session.items:
+        marker = item.get_closest_marker(collection.MARKER)
+        target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
+        if target and (unknown := configuration.unknown_needs(target)):
+            item.stash[collection.PROBLEM] = f"@pytest.mark.{collection.MARKER}: needs: {'; '.join(unknown)}"
+
+
+def _passed_over(session: pytest.Session) -> list[str]:
+    """In a run of reports: .sql files that lack what makes them one, perhaps by a slip."""
+    untitled = session.config.stash.get(collection.UNTITLED, [])
+    if not untitled or not any(isinstance(item, collection.CheckItem) for item in session.items):
+        return []
+    return [f"without a -- title:, and so no reports: {', '.join(sorted(each.name for each in untitled))}"]
+
+
+def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
+    """Patterns of maintenance that match nothing, perhaps by a slip: only a whole run knows."""
+    if run.part or run.of_reports:
+        return []
+    known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
+    known |= {collection.check_name(item) for item in found}
+    return [
+        f'[maintenance.{name}] checks: "{pattern}" matches no target'
+        for name, window in run.configuration.settings.maintenance.items()
+        for pattern in window.idle_patterns(known)
+    ]
+
+
+def _lock(run: Run) -> None:
+    try:
+        run.lock_out_others()
+    except AnotherRun as error:
+        pytest.exit(str(error), returncode=EXIT_STATUS)
+
+
+def _set_options(session: pytest.Session) -> None:
+    """One broken file silences no other; a plain bad verdict needs no traceback, and is listed once."""
+    option: Any = session.config.option
+    option.continue_on_collection_errors = True
+    if all(collection.is_check(item) for item in session.items):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if option.tbstyle == "auto":
+            option.tbstyle = "no"
+        if reporter is not None and option.reportchars == "fE":  # pytest's default
+            reporter.reportchars = ""
+
+
+def _begin_page(session: pytest.Session, run: Run) -> None:
+    try:
+        page = Page(session.config, run.page_directory)
+        environment = dict(line.split(": ", 1) for line in header(run))
+        page.begin(session, {"host": run.host, **environment}, collection_errors.broken_files(session))
+    except OSError as error:
+        run.trouble("page", f"no page: {error}")
+        return
+    run.page = page
+
+
+def _begin_hooks(config: pytest.Config, run: Run) -> None:
+    for plugin in (InternalErrors(run), WarningText(), run.interruption):
+        config.pluginmanager.register(plugin)
+    contain(config, run.interruption, partial(run.trouble, PYTEST))
+
+
+def _start_probes(session: pytest.Session, run: Run) -> None:
+    """Everything that a selected test needs, now; what is skipped is never contacted."""
+    for item in session.items:
+        skipped = item.get_closest_marker("skip") or item.get_closest_marker("skipif")
+        if collection.is_check(item) and not skipped and collection.PROBLEM not in item.stash:
+            for probe in collection.probes_of(item):
+                run.pool.submit(probe, _parameter(item, probe))
+
+
+def _parameter(item: pytest.Item, probe: Probe) -> Target:
+    if isinstance(item, collection.CheckItem):
+        return item.target
+    target: Target = item.callspec.params[probe.parameter]  # type: ignore[attr-defined]
+    return target

@@ -1,0 +1,145 @@
+"""Errors of the suite itself and of hooks: recorded, shown and alerted like failing checks, and no end of the run."""
+
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from healthchecks.plugin.outcome import describe
+from healthchecks.plugin.outputs import scrub_repr
+from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.run import Run
+from healthchecks.plugin.signals import Interruption
+from servermonitoring.scrubbing import scrub
+
+if TYPE_CHECKING:
+    from _pytest._code.code import TerminalRepr
+
+
+CHECK = "suite"
+PYTEST = "pytest"
+_PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
+
+
+def results(run: Run) -> Iterator[Result]:
+    """One for each part of the suite: broken, or well again."""
+    judged = (*_PARTS, "reports") if run.of_reports else _PARTS  # only its own runs can say that a part is well
+    for part in {*judged, *run.troubles}:
+        text = scrub(run.troubles.get(part, ""))
+        yield Result(
+            check=CHECK,
+            target=part,
+            label=f"{CHECK}[{part}]",
+            status=Status.ERROR if text else Status.OK,
+            message=text,
+            seconds=0.0,
+            started=run.started,
+            host=run.host,
+            local=True,
+        )
+
+
+class InternalErrors:
+    """A plugin of one run: whatever ends pytest itself is told, too."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(tryfirst=True)  # before the terminal prints it
+    def pytest_internalerror(self, excrepr: "TerminalRepr", excinfo: "pytest.ExceptionInfo[BaseException]") -> None:
+        scrub_repr(excrepr)
+        self._run.trouble(PYTEST, f"pytest itself failed: {describe(excinfo.value)}")
+
+
+_HOOKS = (
+    "pytest_runtest_protocol", "pytest_runtest_logstart", "pytest_runtest_makereport", "pytest_runtest_logreport",
+    "pytest_runtest_logfinish", "pytest_report_teststatus", "pytest_exception_interact", "pytest_warning_recorded",
+    "pytest_keyboard_interrupt", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure",
+)  # fmt: skip
+_OF_THE_PAGE = "pytest_html_"
+_OURS = ("healthchecks.", "runner")
+_ON_PURPOSE = (GeneratorExit, pytest.exit.Exception, pytest.UsageError)
+Note = Callable[[str], None]
+
+
+def contain(config: pytest.Config, interruption: Interruption, note: Note) -> None:
+    """Have `note` called with what a hook raises from now on, instead of ending the run by it.
+
+    Signals interrupt hooks of others, but not our own, nor pytest's way from one hook to the next.
+    """
+    for name, hook in vars(config.hook).items():
+        if name in _HOOKS or name.startswith(_OF_THE_PAGE):
+            for each in hook.get_hookimpls():
+                hook_of_it = _Contained(name, _owner(each), interruption, note)
+                call = hook_of_it.wrap if each.wrapper or each.hookwrapper else hook_of_it.call
+                each.function = partial(call, each.function)
+
+
+class _Contained:
+    """One hook of one plugin. Its fault is noted the first time: it may fail anew for each test."""
+
+    def __init__(self, name: str, owner: str, interruption: Interruption, note: Note) -> None:
+        self._name, self._interruption, self._note = f"{name} of {owner}", interruption, note
+        self._guard = interruption.held if owner.startswith(_OURS) else interruption.allowed
+        self._is_noted = False
+
+    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """What the function returns, None where it raises."""
+        try:
+            with self._guard():
+                return function(*arguments)
+        except KeyboardInterrupt:
+            if not self._interruption.is_ending:
+                raise
+        except _ON_PURPOSE:
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit and pytest.fail, too
+            if not self._is_noted:
+                self._is_noted = True
+                self._note(f"the hook {self._name} failed: {describe(error)}")
+        return None
+
+    def wrap(self, function: Callable[..., Any], *arguments: object) -> Generator[None, Any, Any]:
+        """A wrapper, of the new kind or the old: what it adds is lost when it raises, not what it wraps."""
+        generator = function(*arguments)
+        if self.call(_first_part, generator) is None:
+            return (yield)
+        value = inner = None
+        try:
+            value = yield
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            inner = error
+        result = self.call(_second_part, generator, value, inner)
+        if inner is not None and result is None:
+            raise inner
+        return value if result is None else result
+
+
+def _first_part(generator: Generator[None, Any, Any]) -> bool:
+    for _ in generator:
+        return True
+    raise RuntimeError("it did not yield")
+
+
+def _second_part(generator: Generator[None, Any, Any], value: object, inner: BaseException | None) -> Any:
+    """What the wrapper returns, None where it raises only what was raised inside of it."""
+    try:
+        if inner is None:
+            generator.send(value)
+        else:
+            generator.throw(inner)
+    except StopIteration as end:
+        return end.value
+    except BaseException as error:
+        if error is inner:
+            return None
+        raise
+    raise RuntimeError("it yields twice")
+
+
+def _owner(implementation: Any) -> str:
+    """A conftest.py by its path, a plugin by its module."""
+    plugin, name = implementation.plugin, implementation.plugin_name
+    module: str = getattr(plugin, "__name__", type(plugin).__module__)
+    return name if name.endswith("conftest.py") else module.removeprefix("_pytest.")

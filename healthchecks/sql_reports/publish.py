@@ -1,0 +1,113 @@
+"""The end of a run that held reports: what came of them is kept, and shown on their page."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from healthchecks.clients.postgresql.query import Answer
+from healthchecks.plugin import history
+from healthchecks.plugin.result import Result
+from healthchecks.plugin.run import Run
+from healthchecks.sql_reports import page, store
+from healthchecks.sql_reports.evaluation import number_of
+from healthchecks.sql_reports.report import Report
+from healthchecks.sql_reports.store import State, Table
+from servermonitoring.scrubbing import scrub
+
+
+def finish(run: Run) -> None:
+    """Whatever cannot be written is told in the run's summary, and harms nothing else."""
+    results = [each for each in run.results.values() if "report" in each.extras]
+    if not results:
+        return
+    _warn_of_rights(run, results)
+    try:
+        if run.has_parameters:
+            path = _publish(run, [_state(each) for each in results], {}, page.ONCE)
+            run.notices.append(f"reports: {path} (with the parameters of this run: nothing of it is kept)")
+            return
+        states, numbers = _remember(run, results)
+        run.notices.append(f"reports: {_publish(run, states, numbers, page.NAME)}")
+    except OSError as error:
+        run.trouble("reports", f"the page of the reports could not be written, the old one is still there: {error}")
+
+
+def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Course], name: str) -> Path:
+    """The page, after the files that it links to; one of these that fails costs no other."""
+    if failed := page.write_tables(run.page_directory, states, name):
+        run.trouble("reports", f"not all tables could be written as CSV: {failed[0]}")
+    return page.write(run.page_directory, states, numbers, run.host, name)
+
+
+def _remember(
+    run: Run, results: Sequence[Result]
+) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
+    """All reports that ever ran, and the courses of their numbers; where nothing can be kept, those of this run."""
+    states = [_state(each) for each in results]
+    path = run.directory / history.NAME
+    try:
+        try:
+            return _kept(run, states)
+        except sqlite3.Error as error:
+            if not history.is_damaged(error):
+                raise
+        run.trouble("history", f"the history was damaged: put aside as {history.renew(path)}, begun anew")
+        return _kept(run, states)
+    except (OSError, sqlite3.Error) as error:
+        run.trouble("reports", f"the reports' tables and numbers are not kept: {error}")
+        return states, {}
+
+
+def _kept(run: Run, states: Sequence[State]) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
+    with store.opened(run.directory) as opened:
+        opened.keep(states, run.configuration.settings.history.days)
+        return opened.states(), opened.numbers(page.DAYS)
+
+
+def _state(result: Result) -> State:
+    report: Report = result.extras["report"]
+    folder = report.name.rpartition("/")[0]
+    return State(
+        name=report.name,
+        path=str(result.extras["path"]),
+        title=report.title,
+        description=report.description,
+        database=result.extras["database"],
+        group=report.group or folder,
+        status=str(result.status),
+        message=result.message,
+        expect=report.expect.text if report.expect else "",
+        chart=(report.chart.form, report.chart.column) if report.chart else None,
+        ran=result.started.timestamp(),
+        seconds=result.seconds,
+        maintenance=result.maintenance,
+        table=_table(result, report, result.extras["answer"]),
+    )
+
+
+def _table(result: Result, report: Report, answer: Answer | None) -> Table | None:
+    if answer is None:
+        return None
+    number = number_of(report, answer)
+    return Table(
+        asked=result.started.timestamp(),
+        columns=[scrub(each.name) for each in answer.columns],
+        numeric=[each.numeric for each in answer.columns],
+        rows=[[cell if cell is None else scrub(cell) for cell in row] for row in answer.rows],
+        count=answer.count,
+        exact=answer.exact,
+        number=None if number is None else str(number),
+    )
+
+
+def _warn_of_rights(run: Run, results: Sequence[Result]) -> None:
+    """A read-only transaction is no barrier by itself: the role should have no rights to lose."""
+    found: dict[str, str] = {}
+    for each in results:
+        answer = each.extras["answer"]
+        if answer is not None and answer.rights:
+            found.setdefault(each.extras["database"], f'the role "{answer.asked_by}" {answer.rights}')
+    for database, what in found.items():
+        run.notices.append(
+            f"[database.{database}]: {what}; reports should ask as one that can only read: docs/reports.md"
+        )

@@ -1,0 +1,148 @@
+"""A report as a target: its settings, its query, and the database that it asks."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from healthchecks.plugin.configuration.fields import Duration
+from healthchecks.plugin.configuration.target import Target
+
+if TYPE_CHECKING:
+    from healthchecks.clients.postgresql.connection import Access
+
+
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_COMPARISON = re.compile(rf"(?P<what>rows|value)\s*(?P<operator>==|!=|<=|>=|<|>)\s*(?P<number>{_NUMBER})")
+_BETWEEN = re.compile(rf"(?P<what>rows|value)\s+between\s+(?P<low>{_NUMBER})\s+and\s+(?P<high>{_NUMBER})")
+_OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Bounds of `what`: "rows", their number, or "value", the first number in the first row."""
+
+    text: str
+    what: str
+    bounds: tuple[tuple[str, Decimal], ...]
+
+    @property
+    def counted(self) -> int:
+        """How many rows have to be counted before it can be judged."""
+        return max(int(number) for _, number in self.bounds) + 1 if self.what == "rows" else 0
+
+    def is_met_by(self, number: Decimal) -> bool:
+        """NaN meets nothing but `!=`."""
+        if number.is_nan():
+            return all(sign == "!=" for sign, _ in self.bounds)
+        return all(_OPERATORS[sign](number, bound) for sign, bound in self.bounds)
+
+
+def parse(text: str) -> Expectation:
+    """Of `rows == 0`, `value < 100` or `value between 1 and 5`. Raises ValueError."""
+    words = " ".join(text.split())
+    if found := _COMPARISON.fullmatch(words):
+        bounds: tuple[tuple[str, Decimal], ...] = ((found["operator"], Decimal(found["number"])),)
+    elif found := _BETWEEN.fullmatch(words):
+        bounds = ((">=", Decimal(found["low"])), ("<=", Decimal(found["high"])))
+    else:
+        raise ValueError(f"{text!r}: write rows or value, == != < <= > or >=, and a number, or value between 1 and 5")
+    if found["what"] == "rows" and any(abs(bound) > 1_000_000 for _, bound in bounds):  # noqa: PLR2004 - see docs
+        raise ValueError(f"{text!r}: not more than 1000000 rows are counted")
+    return Expectation(words, found["what"], bounds)
+
+
+_CHART = re.compile(r"(?P<form>bar|line)\s+(?P<column>.+)")
+_REFERENCE = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Of which column, and how."""
+
+    form: Literal["bar", "line"]
+    column: str
+
+
+def _chart(text: str) -> Chart:
+    if found := _CHART.fullmatch(text):
+        return Chart("bar" if found["form"] == "bar" else "line", found["column"])
+    raise ValueError(f"{text!r}: write bar COLUMN or line COLUMN")
+
+
+def _names(text: str) -> list[str]:
+    return re.split(r"\s*,\s*|\s+", text)
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+class Report(Target):
+    """One .sql file."""
+
+    configured: ClassVar[bool] = False
+
+    title: Annotated[str, BeforeValidator(_filled)]
+    database: str = ""
+    description: str = ""
+    expect: Annotated[Expectation | None, BeforeValidator(parse)] = None
+    limit: int = Field(default=100, ge=1, le=10_000)
+    chart: Annotated[Chart | None, BeforeValidator(_chart)] = None
+    requires: str = ""
+    timeout: Duration = Field(default=30.0, gt=0, le=86400)
+    needs: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+
+    _chart_problem: str = PrivateAttr(default="")
+    _sql: str = PrivateAttr(default="")
+    _parameters: dict[str, str] = PrivateAttr(default_factory=dict)
+    _access: Any = PrivateAttr(default=None)
+
+    def without_chart(self, problem: str) -> "Report":
+        """The same report, whose chart is wrong: that is told once its expectation has been judged."""
+        self._chart_problem = problem
+        return self
+
+    def asking(self, sql: str, parameters: Mapping[str, str]) -> "Report":
+        """The same report, with its query and the defaults of its parameters."""
+        self._sql, self._parameters = sql, dict(parameters)
+        return self
+
+    def connect(self, access: "Access", parameters: Mapping[str, str]) -> None:
+        """Say which database it asks; the parameters replace its own of the same names."""
+        self._access = access
+        self._parameters |= {name: value for name, value in parameters.items() if name in self._parameters}
+
+    @property
+    def access(self) -> "Access":
+        access: Access = self._access
+        return access
+
+    @property
+    def chart_problem(self) -> str:
+        """What is wrong with `-- chart:` itself; empty for a right one."""
+        return self._chart_problem
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return self._parameters
+
+    @property
+    def references(self) -> dict[str, int]:
+        """The parameters that the query asks for, with their lines."""
+        return {found[1]: self._sql.count("\n", 0, found.start()) + 1 for found in _REFERENCE.finditer(self._sql)}
+
+    @property
+    def sql(self) -> str:
+        """As psycopg2 wants it: with parameters, any other % is doubled; without, none has a meaning."""
+        if not self._parameters:
+            return self._sql
+        return re.sub(r"%(?!\(\w+\)s)", "%%", self._sql)

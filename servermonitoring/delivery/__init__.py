@@ -1,0 +1,1 @@
+"""Delivery to Sentry and webhooks through a spool on the disk."""

@@ -1,0 +1,1 @@
+"""Sentry as suite and watchdog use it."""

@@ -1,0 +1,89 @@
+"""sentry_sdk as it is used here: a client of our own that writes envelopes into the spool.
+
+Loaded only when there is something to send: importing it takes 78 ms. Nothing of it is global, so that an SDK of
+the checked application in the same process mixes in nothing.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sentry_sdk import Client
+from sentry_sdk.attachments import Attachment as SdkAttachment
+from sentry_sdk.envelope import Envelope, Item, PayloadRef
+from sentry_sdk.transport import Transport
+
+from servermonitoring.delivery.entries import LARGEST
+from servermonitoring.scrubbing import scrub
+from servermonitoring.sentry.envelope import Attachment, Origin, scrubbed
+from servermonitoring.values import size_in_words
+
+Put = Callable[[bytes, str], None]  # the envelope, and the key of those that have to arrive one after another
+
+_LONGEST_VALUE = 8192  # characters; without a limit a message of 5 MB is an envelope of 5 MB, and refused
+
+
+class SpoolTransport(Transport):
+    """Hands each envelope over, scrubbed once more."""
+
+    def __init__(self, dsn: str, put: Put) -> None:
+        super().__init__({"dsn": dsn})
+        self._put = put
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        event = envelope.get_event() or {}
+        clean = Envelope(headers=envelope.headers, items=[_clean(item) for item in envelope.items])
+        content = clean.serialize()
+        if len(content) > LARGEST:
+            content = _without_attachments(clean, event).serialize()
+        self._put(content, json.dumps(event.get("fingerprint") or event.get("event_id", "")))
+
+
+def _without_attachments(envelope: Envelope, event: Any) -> Envelope:
+    """The event alone, which says so: better than none."""
+    sizes = sum(len(item.get_bytes()) for item in envelope.items if item.type == "attachment")
+    told = {**event.get("extra", {}), "attachments": f"left out: {size_in_words(sizes)} are too much"}
+    item = _clean(Item(PayloadRef(json={**event, "extra": told}), type="event"))
+    return Envelope(headers=envelope.headers, items=[item])
+
+
+def client(dsn: str, origin: Origin, put: Put) -> Client:
+    """A client without integrations: no headers in other people's requests, no local variables, no source lines."""
+    return Client(
+        dsn=dsn,
+        transport=SpoolTransport(dsn, put),
+        before_send=lambda event, _hint: scrubbed(event),
+        environment=origin.environment,
+        release=origin.release_name(),
+        server_name=origin.host,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        include_local_variables=False,
+        include_source_context=False,
+        max_value_length=_LONGEST_VALUE,
+        max_breadcrumbs=0,
+        spotlight=False,
+    )
+
+
+def capture(client: Client, event: dict[str, Any], attachments: list[Attachment]) -> str | None:
+    """Scrub, and hand over; scrubbed before it is cut to its length, or half a secret could be left over."""
+    files = [SdkAttachment(each.content, each.name, content_type=each.content_type) for each in attachments]
+    return client.capture_event(scrubbed(event), hint={"attachments": files})
+
+
+def _clean(item: Item) -> Item:
+    if item.type == "event":
+        payload = PayloadRef(json=scrubbed(item.payload.json))
+    elif item.type == "attachment" and _is_text(item.get_bytes()):
+        payload = PayloadRef(bytes=scrub(item.get_bytes().decode()).encode())
+    else:
+        return item
+    return Item(payload, headers={name: value for name, value in item.headers.items() if name != "length"})
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,43 @@
+"""The web client's threads end at their timeout, whatever keeps the connection alive."""
+
+import threading
+
+import pytest
+
+from healthchecks import Unhealthy
+from healthchecks.clients.http.client import Client, Question
+from healthchecks.plugin.probes.job import Job
+from healthchecks.test_website import Website
+from tests.servers.server import HOST
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "silent"),
+    [
+        ("hole", "http", "connected to PEER, no answer"),
+        ("drip_header", "http", "status 200 came from PEER, the headers did not end"),
+        ("drip_body", "http", "status 200 came from PEER, the body did not end"),
+        ("hole", "https", "connected to PEER, TLS not agreed"),
+        ("drip_raw", "https", "connected to PEER, TLS not agreed"),
+    ],
+)
+def test_abandoned_thread_ends(bad, name, scheme, silent):
+    """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
+    its descriptor, and its place among the threads of the run.
+    """
+    website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), timeout=2)
+
+    def ask():
+        with Client(website) as client:
+            client.ask(Question(website.url))
+
+    job = Job(name, ask, website.timeout, (None, 1))
+    job.begin(float("inf"))
+    thread = threading.Thread(target=job.run, daemon=True)
+    thread.start()
+    job.done.wait(website.timeout)  # where nothing comes at all the client's own limit may be first
+    job.expire()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert isinstance(job.error, Unhealthy)
+    assert str(job.error) == f"{silent.replace('PEER', f'{HOST}:{bad.port(name)}')} within 2 s"

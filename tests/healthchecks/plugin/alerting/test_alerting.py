@@ -1,0 +1,210 @@
+"""From the results of runs to alerts, with what is remembered in a real file."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from healthchecks.plugin.alerting.alert import Past
+from healthchecks.plugin.alerting.decision import DAYS_LIMIT, STORM, Alerting, Limits
+from healthchecks.plugin.alerting.policy import Action
+from healthchecks.plugin.alerting.store import StateFile
+from healthchecks.plugin.result import LogLine, Result, Status
+
+START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+
+
+def result(target="home", status=Status.FAILED, message="answers 502 instead of 200", **more) -> Result:
+    kind = "Unhealthy" if status is Status.FAILED else ""
+    fields = {"seconds": 0.1, "started": START, "host": "web1", "kind": kind, **more}
+    return Result("website_access", target, f"website[{target}]", status, message, **fields)
+
+
+def line(text, level=logging.ERROR, **more) -> LogLine:
+    return LogLine(START.timestamp(), level, "shop", text, text, **more)
+
+
+class Runs:
+    """Runs one after another on one file, ten minutes apart."""
+
+    def __init__(self, directory, limits=None, host="web1"):
+        self.file, self.limits, self.host = StateFile(directory), limits or Limits(), host
+        self.now, self.alerts, self.pasts = START, [], {}
+
+    def run(self, *results, after=timedelta(minutes=10), is_killed=False, lost=()):
+        """The alerts of this run; a killed one hands them over and remembers nothing."""
+        state = self.file.begin().state
+        decided = Alerting(self.limits, self.host, state, self.now, self.pasts).decide(results)
+        if not is_killed:
+            changed, sent = decided.remembered([alert.id for alert in decided.alerts if alert.key[1] in lost])
+            self.file.change(lambda state: state.change(changed, sent, self.now.timestamp()))
+        for each in results:
+            before = self.pasts.get(each.key, [])
+            self.pasts[each.key] = [Past(self.now, each.status, each.seconds), *before][:10]
+        self.now += after
+        self.alerts += decided.alerts
+        self.decided = decided
+        return decided.alerts
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Runs(tmp_path)
+
+
+def test_a_failure_is_told_once_with_what_a_person_needs(runs):
+    runs.run(result(status=Status.OK, message=""))
+    (alert,) = runs.run(result(group="shop"))
+    assert alert.title == "website[home]: answers 502 instead of 200"
+    assert (alert.action, alert.failures, alert.since) == (Action.ALERT, 1, START + timedelta(minutes=10))
+    assert [(each.time, each.status) for each in alert.past] == [(START, Status.OK)]
+    assert alert.result.group == "shop"
+    assert runs.run(result()) == []
+
+
+def test_a_recovery_is_remembered_until_enough_runs_have_passed(runs):
+    well, failing = (result(status=each, success_threshold=2) for each in (Status.OK, Status.FAILED))
+    runs.run(failing)
+    issue = runs.file.read().state.memories[*failing.key, ""].event
+    for each, successes in [(well, 1), (failing, 0), (well, 1)]:
+        assert (runs.run(each), runs.decided.recovered) == ([], {})
+        memory = runs.file.read().state.memories[*each.key, ""]
+        assert (memory.successes, memory.event) == (successes, issue)
+    assert runs.run(well) == []
+    assert list(runs.decided.recovered) == [issue]
+    assert runs.file.read().state.memories == {}
+
+
+def test_a_message_is_over_when_it_does_not_come_again(runs):
+    """The threshold is that of the check's own result."""
+    runs.run(result(status=Status.OK, message="", success_threshold=5, log=[line("late", is_message=True)]))
+    runs.run(result(status=Status.OK, message="", success_threshold=5))
+    assert runs.decided.told.actions[Action.RECOVERED] == 1
+
+
+def test_144_runs_make_the_first_event_and_the_reminders(runs):
+    for _ in range(144):
+        runs.run(result())
+    assert [(alert.action, alert.failures, alert.suppressed) for alert in runs.alerts] == [
+        (Action.ALERT, 1, 0), (Action.REMINDER, 7, 5), (Action.REMINDER, 37, 29),
+    ]  # fmt: skip
+    assert len({alert.id for alert in runs.alerts}) == 3
+
+
+def test_a_run_that_is_killed_before_it_remembers_tells_the_same_event_again(runs):
+    """The server drops the second of two with one id."""
+    first = runs.run(result(), is_killed=True)
+    assert [alert.id for alert in runs.run(result())] == [alert.id for alert in first]
+
+
+def test_each_failure_is_an_event_of_its_own(runs):
+    for _ in range(3):
+        runs.run(result())
+        runs.run(result(status=Status.OK, message=""))
+    assert [alert.action for alert in runs.alerts] == [Action.ALERT] * 3
+    assert len({alert.id for alert in runs.alerts}) == 3
+
+
+def test_hosts_make_events_of_their_own(tmp_path):
+    ids = set()
+    for host in ("web1", "web2"):
+        (tmp_path / host).mkdir()
+        ids |= {alert.id for alert in Runs(tmp_path / host, host=host).run(result())}
+    assert len(ids) == 2
+
+
+def test_recovery_is_no_event_but_names_the_one_to_resolve(runs):
+    (alert,) = runs.run(result())
+    assert runs.run(result(status=Status.OK, message="")) == []
+    assert list(runs.decided.recovered) == [alert.id]
+    runs.run(result(status=Status.OK, message=""))
+    assert runs.decided.recovered == {}
+
+
+def test_blocked_and_maintenance_are_silent_and_what_still_fails_then_is_told(runs):
+    assert runs.run(result(status=Status.BLOCKED, message="behind tcp[gateway]")) == []
+    assert runs.run(result(maintenance=True)) == []
+    (alert,) = runs.run(result())
+    assert (alert.failures, alert.since) == (2, START + timedelta(minutes=10))
+
+
+def test_more_than_twenty_are_twenty_and_a_summary(runs):
+    alerts = runs.run(*(result(f"t{number}") for number in range(200)))
+    assert [alert.key[1] for alert in alerts[:20]] == [f"t{number}" for number in range(20)]
+    assert [alert.key for alert in alerts[20:]] == [STORM]
+    assert alerts[20].message.startswith("180 more checks are failing: website[t20], website[t21], ")
+    assert alerts[20].message.endswith("website[t29] and 170 more")
+    assert runs.run(*(result(f"t{number}") for number in range(200))) == []
+
+
+def test_without_a_storm_limit_all_are_told(tmp_path):
+    alerts = Runs(tmp_path, Limits(max_per_run=0)).run(*(result(f"t{number}") for number in range(200)))
+    assert len(alerts) == 200
+
+
+def test_what_a_summary_told_of_is_resolved_by_nobody(tmp_path):
+    runs = Runs(tmp_path, Limits(max_per_run=1))
+    first, _ = runs.run(result("a"), result("b"))
+    runs.run(result("a", Status.OK, ""), result("b", Status.OK, ""))
+    assert list(runs.decided.recovered) == [first.id]
+
+
+def test_the_limit_of_the_day_is_told_once_and_lifted_by_time(tmp_path):
+    runs = Runs(tmp_path, Limits(max_per_day=3))
+    for _ in range(6):
+        runs.run(result())
+        runs.run(result(status=Status.OK, message=""))
+    assert [alert.key == DAYS_LIMIT for alert in runs.alerts] == [False, False, False, True]
+    assert len(runs.run(result("other"))) == 1  # not told today
+    runs.now += timedelta(hours=24)
+    assert len(runs.run(result())) == 1
+
+
+def test_another_class_of_error_is_told(runs):
+    runs.run(result(message="no answer within 10 s", kind="ProbeTimeout"))
+    (alert,) = runs.run(result(status=Status.ERROR, message="TypeError: …", kind="TypeError"))
+    assert alert.action is Action.CHANGED
+
+
+def test_without_memory_all_that_fails_is_told_whatever_after_says():
+    alerts = Alerting(Limits(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
+    assert [alert.title for alert in alerts] == ["website[home]: answers 502 instead of 200"]
+
+
+def test_a_logged_error_of_a_passing_check_is_told_in_its_issue(runs):
+    logged = result(status=Status.OK, message="", log=[line("cache is cold"), line("really")])
+    (alert,) = runs.run(logged)
+    assert alert.title == "website[home]: cache is cold (and 1 more)"
+    assert alert.fingerprint == ["website_access", "home"]
+    assert runs.run(logged) == []
+    runs.run(result(status=Status.OK, message=""))
+    assert list(runs.decided.recovered) == [alert.id]
+    assert len(runs.run(logged)) == 1
+
+
+def test_a_logged_error_of_a_failing_check_is_not_told_twice(runs):
+    (alert,) = runs.run(result(log=[line("upstream is gone")]))
+    assert alert.message == "answers 502 instead of 200"
+
+
+def test_what_a_shared_probe_logged_is_told_by_one_check_only(runs):
+    assert runs.run(result(status=Status.OK, message="", log=[line("cache is cold", is_repeated=True)])) == []
+
+
+def test_warnings_are_not_told(runs):
+    assert runs.run(result(status=Status.OK, message="", log=[line("slow", logging.WARNING)])) == []
+
+
+def test_a_message_of_its_own_is_an_issue_of_its_own_whatever_the_verdict(runs):
+    message = line("the backlog is long", logging.WARNING, is_message=True, data={"length": "1200"})
+    told = runs.run(result(log=[message, message]))
+    assert [(alert.level, alert.message, alert.data) for alert in told] == [
+        ("error", "answers 502 instead of 200", {}), ("warning", "the backlog is long", {"length": "1200"}),
+    ]  # fmt: skip
+    assert told[1].fingerprint == ["website_access", "home", "the backlog is long"]
+
+
+def test_a_run_of_other_checks_changes_nothing_of_what_is_remembered(runs):
+    runs.run(result())
+    runs.run(result("other", Status.OK, ""))
+    assert runs.run(result()) == []

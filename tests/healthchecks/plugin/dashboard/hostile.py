@@ -1,0 +1,64 @@
+"""A page in which everything that can come from outside is hostile."""
+
+import json
+import time
+from pathlib import Path
+
+from tests.healthchecks.plugin.dashboard.scenes import Scene
+
+HOSTILE = (
+    "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\"'><svg onload=\"window.hacked=3\">"
+    "</title></textarea></script></style><!-- ]]> {{ 7 * 7 }} {% raw %} \u202eback to front\u2067"
+    " \x00\x1b[31m\x07\ufffe"
+)
+_CHECKS = """
+import logging, pytest
+from healthchecks import Target, attach, probe
+
+HOSTILE = {hostile!r}
+
+class Website(Target):
+    pass
+
+@probe
+def answer(website: Website) -> str:
+    attach(HOSTILE, HOSTILE + "attached")
+    logging.getLogger(HOSTILE).error(HOSTILE)
+    return HOSTILE
+
+@pytest.mark.parametrize("hostile", [1, 2], ids=[HOSTILE.partition(" \\u202e")[0], "]" * 300])
+def test_access(website, answer, hostile):
+    print(HOSTILE)
+    assert not answer, answer
+
+@pytest.mark.healthcheck(group=HOSTILE, slow=0.0001)
+def test_long():
+    assert False, "x" * 5_000_000 + HOSTILE
+
+@pytest.mark.healthcheck
+def test_skipped():
+    pytest.skip(HOSTILE)
+
+@pytest.mark.healthcheck
+def test_broken():
+    raise KeyError(HOSTILE)
+"""
+
+
+def hostile_page(folder: Path) -> Path:
+    kill = {"time": time.time() - 60, "rule": HOSTILE, "message": HOSTILE, "name": HOSTILE}
+    scene = Scene(days=0, kills=(kill,))
+    scene.lay_out(folder)
+    with (folder / "state" / "kills.jsonl").open("a") as file:
+        file.write('rubbish\n[]\n{"time": "NaN"}\n' + json.dumps({**kill, "time": 1e400}) + "\n" + "[" * 100_000)
+    (folder / "html").mkdir()
+    description = f'<meta name="description" content="{HOSTILE.replace(chr(34), "&quot;")}">'
+    (folder / "html" / "database.html").write_text(description)
+    (folder / "test_scene.py").write_text(_CHECKS.format(hostile=HOSTILE))
+    (folder / "servermonitoring.toml").write_text(
+        f"[website.home]\ngroup = {json.dumps(HOSTILE)}\n"
+        f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\n'
+    )
+    for _ in range(2):
+        assert scene.run(folder) == 1, (folder / "output").read_text()
+    return folder / "html" / "index.html"

@@ -1,0 +1,261 @@
+"""Pages in the states that matter, each made by a real run of pytest on a history of ninety days.
+
+folder = Scene("failing").make(tmp_path)          # folder / "html" / "index.html"
+"""
+
+import json
+import os
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from healthchecks.plugin.history import FinishedRun, database, opened
+from healthchecks.plugin.result import Result, Status
+from tests import ROOT
+from tests.fork_server import Process, start_pytest
+
+INTERVAL = 600  # seconds
+DAY = 86400
+_LIMIT = 300  # seconds; a run that takes longer hangs
+_KIND = """
+class {title}(Target):
+    pass
+
+@probe
+def {kind}_answer({kind}: {title}) -> str:
+    return probe_target({kind})
+"""
+_TEST = """
+def test_{check}({kind}, {kind}_answer):
+    judge("{check}", {kind}, {kind}_answer)
+"""
+_HEAD = """
+import json, logging, os, signal, time
+from pathlib import Path
+from healthchecks import Target, attach, probe
+
+SCRIPT = json.loads(Path("script.json").read_text())
+
+def probe_target(target):
+    entry = SCRIPT["probed"].get(target.reference, {})
+    time.sleep(entry.get("seconds", 0.01))
+    if "attach" in entry:
+        attach("page source", entry["attach"])
+    return entry.get("log", "")
+
+def judge(check, target, answer):
+    if answer:
+        logging.getLogger(check).warning(answer)
+    message = SCRIPT["judged"].get(f"{check} {target.name}", "")
+    if message == "SIGTERM":
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert not message, message
+"""
+
+
+class Check(NamedTuple):
+    check: str
+    target: str
+    seconds: float = 0.05  # what it usually takes
+    keys: str = ""  # more lines of its table
+
+    @property
+    def kind(self) -> str:
+        return self.check.partition("_")[0]
+
+
+CHECKS = (
+    Check("website_access", "home", 0.12),
+    Check("certificate_age", "home", 0.12),
+    Check("website_access", "shop", 0.21),
+    Check("website_access", "api", 0.08),
+    Check("website_access", "intranet", 0.1, 'needs = ["tcp.office"]'),
+    Check("login_access", "members", 0.4),
+    Check("database_access", "main", 0.03),
+    Check("replication_lag", "main", 0.03),
+    Check("database_access", "reporting", 0.04),
+    Check("rabbitmq_access", "main", 0.06),
+    Check("tcp_access", "gateway", 0.01),
+    Check("tcp_access", "office", 0.01),
+    Check("disk_space", "root", 0.001, 'group = "this machine"'),
+    Check("disk_space", "data", 0.001, 'group = "this machine"'),
+)
+
+
+@dataclass
+class Scene:
+    """One page. `past` says of a check, and of how many runs ago, what its status and message were."""
+
+    checks: tuple[Check, ...] = CHECKS
+    days: float = 90
+    judged: dict[str, str] = field(default_factory=dict)
+    """By "check target" why it fails in the last run; "SIGTERM" ends the run there."""
+    past: Callable[[Check, int], tuple[Status, str, bool]] = lambda _check, _ago: (Status.OK, "", False)
+    probed: dict[str, dict[str, object]] = field(default_factory=dict)
+    settings: str = ""
+    kills: tuple[dict[str, object], ...] = ()
+
+    def make(self, folder: Path) -> Path:
+        """Lay it out in a new folder, and run it; gives back the page."""
+        self.lay_out(folder)
+        self.run(folder)
+        return folder / "html" / "index.html"
+
+    def lay_out(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
+        (folder / "servermonitoring.toml").write_text(self._configuration(folder))
+        usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
+        script = {"probed": {**usual, **self.probed}, "judged": self.judged}
+        (folder / "script.json").write_text(json.dumps(script))
+        state = folder / "state"
+        state.mkdir(mode=0o700, exist_ok=True)
+        if self.kills:
+            (state / "kills.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in self.kills))
+        if self.days:
+            fill(state, self.checks, self.days, self.past)
+
+    def run(self, folder: Path, *arguments: str) -> int:
+        """As cron would; gives back the exit status."""
+        process = self.start(folder, *arguments)
+        return process.wait(_LIMIT)
+
+    def start(self, folder: Path, *arguments: str) -> Process:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))}
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        with (folder / "output").open("wb") as output:
+            return start_pytest(
+                [*options, *(arguments or ("test_scene.py",))], folder, {**environment, "PYTHONPATH": str(ROOT)}, output
+            )
+
+    def _tests(self) -> Iterator[str]:
+        for kind in dict.fromkeys(each.kind for each in self.checks):
+            yield _KIND.format(kind=kind, title=kind.title())
+        for name, kind in dict.fromkeys((each.check, each.kind) for each in self.checks):
+            yield _TEST.format(check=name, kind=kind)
+
+    def _configuration(self, folder: Path) -> str:
+        tables = {f"{each.kind}.{each.target}": each.keys for each in self.checks}
+        settings = (
+            f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\ninterval = "10m"\n'
+        )
+        return settings + self.settings + "".join(f"[{name}]\n{keys}\n" for name, keys in tables.items())
+
+
+def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> None:
+    """A history of runs, the last of them one interval ago."""
+    first, count = time.time() // 60 * 60 - INTERVAL, round(days * DAY / INTERVAL)
+    with opened(state, 400) as history:
+        history.add(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))
+        ids = {
+            (name, target): each
+            for each, name, target in history.connection.execute("SELECT id, name, target FROM checks")
+        }
+        with history.connection as connection:
+            connection.execute("DELETE FROM results")
+            connection.executemany(
+                "INSERT OR IGNORE INTO runs (time, seconds, interrupted) VALUES (?, 1.2, 0)",
+                [(first - ago * INTERVAL,) for ago in range(count)],
+            )
+            for each in checks:
+                connection.executemany(
+                    "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?,?,?,?,?,?)",
+                    _rows(each, ids[each.check, each.target], first, count, past),
+                )
+            database.recount(connection)
+
+
+def _rows(each: Check, check: int, first: float, count: int, past: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
+    chance = random.Random(each.target)
+    codes = {status: code for code, status in enumerate(Status)}
+    for ago in range(count):
+        status, message, maintenance = past(each, ago)
+        usual = max(0.0005, chance.gauss(each.seconds, each.seconds / 6))
+        seconds = {OFFICE: 10.0, SLOW: 3.4}.get(message, usual)
+        yield check, first - ago * INTERVAL, codes[status], seconds, message, maintenance
+
+
+def _result(each: Check) -> Result:
+    extras = {"reference": f"{each.kind}.{each.target}"}
+    label = f"{each.kind}[{each.target}]"
+    return Result(each.check, each.target, label, Status.OK, "", 0.1, datetime.now(UTC), "here", extras=extras)
+
+
+def now_and_then(each: Check, ago: int) -> tuple[Status, str, bool]:
+    """A past with a few short failures, some slowness, and the weekly maintenance of one database."""
+    chance = zlib.crc32(f"{each.check} {each.target} {ago // 4}".encode()) / 2**32
+    if each.target == "reporting" and 700 < ago % 1008 < 712:
+        return Status.OK, "", True
+    if each.kind == "website" and chance > 0.9985:
+        return Status.FAILED, "status 503 instead of 200", False
+    if each.kind in ("login", "website") and chance < 0.004:
+        return Status.SLOW, SLOW, False
+    return Status.OK, "", False
+
+
+def _failing(each: Check, ago: int) -> tuple[Status, str, bool]:
+    key = f"{each.check} {each.target}"
+    if key == "website_access shop" and ago < 100:
+        return (Status.FAILED, SHOP, False) if ago < 8 else (Status.OK, "", False)
+    if key == "tcp_access office" and ago < 61:
+        return Status.FAILED, OFFICE, False
+    if key == "website_access intranet" and ago < 61:
+        return Status.BLOCKED, "behind tcp[office]", False
+    if key == "database_access reporting" and ago < 3:
+        return Status.FAILED, REPORTING, True
+    return now_and_then(each, ago)
+
+
+SHOP = "status 502 instead of 200: “upstream prematurely closed connection”"
+SLOW = "took 3.4 s, more than 3 s"
+OFFICE = "no answer within 10 s"
+REPORTING = "connection refused by db2.example.com:5432"
+
+
+def _kills() -> tuple[dict[str, object], ...]:
+    common = {"rule": "firefox", "pid": 4242, "name": "firefox-esr", "user": 33, "age": 5400, "command": "firefox-esr"}
+    message = "uses 1.3 GB, more than 1.2 GB"
+    kill = {**common, "time": time.time() - 9 * 3600, "reason": "memory", "message": message, "memory": 1.3e9}
+    silent = {**common, "time": time.time() - 30 * 3600, "reason": "silent", "memory": 4e8, "validated": 200.0}
+    return ({**silent, "message": "was not validated for 200 s"}, {**kill, "validated": 20.0})
+
+
+def many(count: int, failing: int) -> Scene:
+    """A great outage: so many checks, of which the first ones fail."""
+    checks = tuple(
+        Check(f"{('website', 'database', 'tcp', 'login')[number % 4]}_access", f"n{number:03}")
+        for number in range(count)
+    )
+    bad = {f"{each.check} {each.target}": OFFICE if each.kind == "tcp" else SHOP for each in checks[:failing]}
+    return Scene(checks=checks, days=2, judged=bad, past=now_and_then)
+
+
+def scenes() -> dict[str, Scene]:
+    """The five states of which there are pictures."""
+    log = "GET https://shop.example.com/ → 502 Bad Gateway\nserver: nginx"
+    source = "<!DOCTYPE html>\n<title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1>"
+    return {
+        "first": Scene(days=0),
+        "well": Scene(past=now_and_then),
+        "failing": Scene(
+            past=_failing,
+            judged={
+                "website_access shop": SHOP,
+                "tcp_access office": OFFICE,
+                "database_access reporting": REPORTING,
+            },
+            probed={"website.shop": {"seconds": 0.2, "log": log, "attach": source}},
+            settings="[maintenance.move]\nstart = 2026-01-01T00:00:00Z\nend = 2099-01-01T00:00:00Z\n"
+            'checks = ["database.reporting"]\n',
+            kills=_kills(),
+        ),
+        "cut": Scene(past=now_and_then, judged={"database_access main": "SIGTERM"}),
+        "storm": many(200, 50),
+    }

@@ -1,0 +1,265 @@
+"""The page as people meet it: in a real Chromium, by keyboard, on a telephone, in the dark, without script."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.healthchecks.plugin.dashboard.conftest import SCENES
+from tests.healthchecks.plugin.dashboard.hostile import HOSTILE, hostile_page
+from tests.healthchecks.plugin.dashboard.pictures import look_as, opened
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    return hostile_page(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(autouse=True)
+def by_day(driver):
+    look_as(driver)
+
+
+def visit(driver, page, fragment=""):
+    driver.get("about:blank")
+    driver.get(page.as_uri() + fragment)
+
+
+def seen(driver, selector):
+    return [each for each in driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+
+
+def text(driver, selector):
+    return driver.find_element(By.CSS_SELECTOR, selector).text
+
+
+def violations(driver, axe):
+    driver.execute_script(axe)
+    only = "{resultTypes: ['violations']}"  # of what passes it need not say where
+    found = driver.execute_async_script(f"axe.run(document, {only}).then(r => arguments[0](r.violations))")
+    return [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]
+
+
+LOOKS = [(name, {}) for name in SCENES] + [
+    (name, look) for name in SCENES[:4] for look in ({"dark": True}, {"width": 390, "height": 844})
+]
+
+
+@pytest.mark.parametrize(("name", "look"), LOOKS, ids=str)
+def test_axe_finds_no_violation(driver, axe, pages, name, look):
+    """In any state, by day and by night, on a desk and on a telephone; contrast included."""
+    look_as(driver, **look)
+    visit(driver, pages[name])
+    for each in driver.find_elements(By.TAG_NAME, "details")[:5]:
+        driver.execute_script("arguments[0].open = true", each)
+    assert violations(driver, axe) == []
+
+
+def test_the_w3c_finds_no_error(vnu, pages, hostile):
+    """Whatever the texts hold; also in the pages that are kept."""
+    (kept,) = (pages["cut"].parent / "runs").iterdir()
+    files = [*pages.values(), hostile, kept]
+    done = subprocess.run([*vnu, *files], capture_output=True, text=True, check=True)
+    found = json.loads(done.stderr)["messages"]
+    assert [(each["url"], each.get("lastLine"), each["message"]) for each in found if each["type"] == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "headline"),
+    [
+        ("first", "All 14 checks are well"),
+        ("well", "All 14 checks are well"),
+        ("failing", "2 of 14 checks are failing, 1 more blocked, 1 in maintenance"),
+        ("cut", "Cut off: 7 of 14 checks were not judged"),
+        ("storm", "50 of 200 checks are failing"),
+    ],
+)
+def test_one_line_says_it_all(driver, pages, name, headline):
+    """And nothing of the page is refused by its own policy, or else the console told it."""
+    visit(driver, pages[name])
+    assert text(driver, "h1") == headline
+    assert driver.title.startswith(headline)
+    assert [each["message"] for each in driver.get_log("browser")] == []
+
+
+def test_what_fails_comes_first_with_since_and_why(driver, pages):
+    visit(driver, pages["failing"])
+    shop, office = seen(driver, "section[aria-labelledby=failing] .card")
+    assert shop.location["y"] < 900, "it is not on the first screen"
+    lines = shop.text.splitlines()
+    assert lines[:3] == [
+        "website[shop]",
+        "failing",
+        "status 502 instead of 200: “upstream prematurely closed connection”",
+    ]
+    assert re.search(r"\(1 h [23]\d min, 9 runs\)", lines[3])
+    assert re.search(r"\(10 h 1\d min, 62 runs\)", office.text)
+
+
+def test_every_state_is_told_in_words(driver, pages):
+    visit(driver, pages["failing"])
+    states = {each.get_attribute("id"): each.text for each in driver.find_elements(By.CSS_SELECTOR, ".card")}
+    assert "blocked\nbehind tcp[office]" in states["check-website_access-intranet"]
+    assert "maintenance failing\nconnection refused by" in states["check-database_access-reporting"]
+    assert "well" in states["check-website_access-home"]
+
+
+def test_a_great_outage_is_told_by_its_reasons(driver, pages):
+    visit(driver, pages["storm"])
+    assert [each.text.splitlines()[0] for each in seen(driver, ".alike li")] == [
+        "38 checks: status 502 instead of 200: “upstream prematurely closed connection” new in this run",
+        "12 checks: no answer within 10 s new in this run",
+    ]
+
+
+def test_a_run_that_was_cut_off_says_what_it_did_not_judge(driver, pages):
+    visit(driver, pages["cut"])
+    assert "The 7 checks that were not judged show an earlier state." in text(driver, ".banner")
+    cards = [each.text for each in seen(driver, ".card") if "not judged" in each.text]
+    assert len(cards) == 7
+    assert all("the run was cut off · state of " in each for each in cards)
+
+
+def test_the_changes_are_listed_with_the_kills_of_the_watchdog(driver, pages):
+    visit(driver, pages["failing"])
+    words = [each.text for each in driver.find_elements(By.CSS_SELECTOR, ".changes .state")]
+    assert words[:6] == ["fails in maintenance", "fails", "watchdog killed", "blocked", "fails", "watchdog killed"]
+    assert "firefox-esr: uses 1.3 GB, more than 1.2 GB" in text(driver, ".changes")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_nothing_is_wider_than_a_telephone(driver, pages, name):
+    look_as(driver, width=390, height=844)
+    visit(driver, pages[name])
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
+def test_an_old_page_says_so_in_red(driver, pages, tmp_path):
+    """Two intervals after its run; before that it does not."""
+    visit(driver, pages["well"])
+    assert seen(driver, ".late") == []
+    assert text(driver, ".banner .age").endswith(" ago")
+    made = driver.execute_script("return document.body.dataset.made")
+    page = tmp_path / "index.html"
+    old = pages["well"].read_text().replace(f'data-made="{made}"', f'data-made="{time.time() - 1201:.0f}"')
+    page.write_text(old)
+    visit(driver, page)
+    (late,) = seen(driver, ".late")
+    words = r"This page is 20 min \d+ s old; a new one is due every 10 min\. Do the checks still run\?"
+    assert re.fullmatch(words, late.text)
+    assert late.value_of_css_property("color") == "rgba(168, 35, 27, 1)"
+
+
+def test_without_script_the_status_still_shows(chromium, pages):
+    """Headline, time, reasons, bars and what was not well; and nothing that would not work."""
+    with opened(chromium, script=False) as driver:
+        driver.get(pages["failing"].as_uri())
+        assert text(driver, "h1").startswith("2 of 14 checks are failing")
+        assert " UTC" in text(driver, ".banner time")
+        assert len(seen(driver, ".bars")) == 14
+        assert len(seen(driver, ".run tbody")) == 14
+        assert seen(driver, ".search") == []
+        driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .troubles summary").click()
+        assert "9 runs" in text(driver, "#check-website_access-shop .troubles li")
+
+
+def test_bars_are_read_by_keyboard(driver, pages):
+    """Tab reaches them, the arrows walk over them; each says time, state, seconds and message, also to a reader."""
+    visit(driver, pages["failing"])
+    strip = driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .course")
+    for _ in range(10):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        if driver.switch_to.active_element == strip:
+            break
+    strip.send_keys(Keys.ARROW_LEFT)
+    told = strip.get_attribute("aria-valuetext")
+    assert told.endswith(" · status 502 instead of 200: “upstream prematurely closed connection”")
+    assert " · failing · " in told
+    assert text(driver, ".tip") == told
+    assert strip.get_attribute("aria-valuenow") == "59"
+    strip.send_keys(Keys.HOME)
+    assert " · well · 0." in strip.get_attribute("aria-valuetext")
+    strip.send_keys(Keys.ESCAPE)
+    assert seen(driver, ".tip") == []
+
+
+def test_search_and_filter_by_keyboard(driver, pages):
+    visit(driver, pages["failing"])
+    driver.find_element(By.TAG_NAME, "body").send_keys("/")
+    driver.switch_to.active_element.send_keys("5432")
+    assert [each.get_attribute("id") for each in seen(driver, ".card")] == ["check-database_access-reporting"]
+    assert text(driver, "#found") == "1 of 14 shown"
+    driver.switch_to.active_element.clear()
+    driver.switch_to.active_element.send_keys(" ", Keys.BACKSPACE, Keys.TAB)
+    driver.switch_to.active_element.send_keys("not well")
+    assert text(driver, "#found") == "4 of 14 shown"
+
+
+def test_a_link_to_a_check_can_be_sent(driver, pages):
+    visit(driver, pages["well"], "#check-tcp_access-office")
+    (card,) = seen(driver, ".card:target")
+    assert card.text.startswith("tcp[office]")
+    assert driver.execute_script("return arguments[0].getBoundingClientRect().top", card) < 900
+
+
+def test_the_table_of_the_last_run_is_sorted_by_keyboard(driver, pages):
+    visit(driver, pages["failing"])
+    button = driver.find_element(By.XPATH, "//th/button[text()='Duration']")
+    button.send_keys(Keys.ENTER)
+    values = [float(each.get_attribute("data-value")) for each in seen(driver, ".run .col-duration")]
+    assert values == sorted(values)
+    assert len(values) == 14
+    button.send_keys(Keys.ENTER)
+    assert button.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
+    assert "members" in seen(driver, ".run .col-testId")[0].text
+
+
+def test_log_and_attachments_are_in_the_details(driver, pages):
+    visit(driver, pages["failing"], "#check-website_access-shop")
+    driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .taken a").click()
+    details = text(driver, "tbody:target details")
+    assert "GET https://shop.example.com/ → 502 Bad Gateway" in details
+    assert "<h1>502 Bad Gateway</h1>" in details
+    assert driver.find_element(By.CSS_SELECTOR, "tbody:target a[download]").get_attribute("href").startswith("data:")
+
+
+def test_hostile_text_runs_nothing_and_breaks_nothing(driver, hostile):
+    """Markup, quotes, marks for right-to-left, NUL and five megabytes, wherever text can come from outside."""
+    look_as(driver, width=390, height=844)
+    visit(driver, hostile)
+    for each in driver.find_elements(By.TAG_NAME, "details"):
+        driver.execute_script("arguments[0].open = true", each)
+    assert driver.execute_script("return window.hacked") is None
+    assert driver.execute_script("return document.querySelectorAll('img').length") == 0
+    assert driver.execute_script("return document.querySelectorAll('script').length") == 2
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert "onerror" in driver.find_element(By.TAG_NAME, "body").text
+    assert hostile.stat().st_size < 3_000_000
+    assert "\0" not in hostile.read_text()
+    assert [each["message"] for each in driver.get_log("browser")] == []
+
+
+def test_hostile_text_would_run_if_it_were_not_escaped(driver, tmp_path):
+    """The trial above finds what it looks for: unescaped and without the policy, the same text runs."""
+    page = tmp_path / "index.html"
+    page.write_text(f"<!DOCTYPE html>{HOSTILE}")
+    visit(driver, page)
+    assert driver.execute_script("return window.hacked") is not None
+
+
+def test_the_policy_stops_what_escaping_would_let_through(driver, pages, tmp_path):
+    """A second net: script and style that are not the page's own do not run."""
+    page = tmp_path / "index.html"
+    shutil.copy(pages["first"], page)
+    page.write_text(
+        page.read_text().replace("</main>", f"<p id=p style='color: red' onclick=hacked=1>{HOSTILE}</main>")
+    )
+    visit(driver, page)
+    assert driver.execute_script("return window.hacked") is None
+    assert driver.execute_script("return getComputedStyle(p).color") != "rgb(255, 0, 0)"
+    driver.get_log("browser")

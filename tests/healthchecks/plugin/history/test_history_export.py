@@ -1,0 +1,94 @@
+"""`--monitoring-export FILE`: the history for others."""
+
+import csv
+import json
+
+import pytest
+
+from tests.reliability import reliability
+
+CHECKS = """
+    import pytest
+
+    @pytest.mark.healthcheck(group="shop")
+    def test_well():
+        pass
+
+    @pytest.mark.healthcheck
+    def test_bad():
+        assert False, '=HYPERLINK("evil") "quoted", and ünïcode'
+"""
+
+
+@pytest.fixture
+def checked(suite):
+    suite.write("test_mine.py", CHECKS)
+    suite.run()
+    suite.run()
+    return suite
+
+
+def test_csv_opens_in_a_spreadsheet_without_running_formulas(checked):
+    outcome = checked.run("test_mine.py", "--monitoring-export", "all.csv")
+    assert (outcome.status, outcome.output) == (0, "4 results written to all.csv\n")
+    path = checked.folder / "all.csv"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["check"], row["group"], row["status"]) for row in rows] == [
+        ("well", "shop", "ok"),
+        ("bad", "", "failed"),
+    ] * 2
+    assert rows[1]["message"] == '\'=HYPERLINK("evil") "quoted", and ünïcode'
+    assert rows[0]["time"].endswith("Z")
+
+
+@reliability(
+    "Files",
+    fault="a message holds a formula behind a semicolon, or in wide letters",
+    promise="a spreadsheet that opens the exported history runs none, as in the tables of reports",
+)
+def test_csv_has_the_guard_of_the_reports(suite):
+    text = "import pytest\n@pytest.mark.healthcheck\n@pytest.mark.parametrize('text', {!r}, ids=str)\n"
+    text += "def test_one(text):\n    pytest.fail(text)\n"
+    suite.write("test_mine.py", text.format(["=1+1", "a;=1+1", "\uff1d1+1", "\uff20SUM(1)"]))
+    suite.run()
+    assert suite.run("test_mine.py", "--monitoring-export", "all.csv").status == 0
+    with (suite.folder / "all.csv").open(newline="", encoding="utf-8") as file:
+        messages = {row["message"] for row in csv.DictReader(file)}
+    assert messages == {"'=1+1", "a;'=1+1", "'\uff1d1+1", "'\uff20SUM(1)"}
+
+
+def test_json_lines_hold_the_same_as_it_was(checked):
+    assert checked.run("test_mine.py", "--monitoring-export", "all.jsonl").status == 0
+    rows = [json.loads(line) for line in (checked.folder / "all.jsonl").read_text().splitlines()]
+    assert len(rows) == 4
+    assert rows[1]["message"].startswith('=HYPERLINK("evil")')
+    assert (rows[0]["maintenance"], rows[0]["interrupted"]) == (False, False)
+
+
+def test_nothing_is_checked_meanwhile(checked):
+    checked.run("test_mine.py", "--monitoring-export", "one.jsonl")
+    checked.run("test_mine.py", "--monitoring-export", "two.jsonl")
+    assert (checked.folder / "one.jsonl").read_text() == (checked.folder / "two.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("all.xlsx", "the name ends in neither .csv nor .jsonl"),
+        ("nowhere/all.csv", "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_written_is_said(checked, file, words):
+    outcome = checked.run("test_mine.py", "--monitoring-export", file)
+    assert outcome.status == 4
+    assert words in outcome.output
+
+
+def test_without_a_history_that_is_said(suite):
+    suite.write("test_mine.py", CHECKS)
+    outcome = suite.run("test_mine.py", "--monitoring-export", "all.csv")
+    assert outcome.status == 4
+    assert "there is no history yet: " in outcome.output
+    assert not (suite.folder / "all.csv").exists()

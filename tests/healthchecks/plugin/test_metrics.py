@@ -1,0 +1,260 @@
+"""Metrics: what Prometheus reads is what was judged, and its rules raise what they promise."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.servers.prometheus import NodeExporter, Prometheus
+from tests.servers.server import program, until
+
+RULES = ROOT / "deploy/prometheus/rules.yml"
+DASHBOARD = RULES.with_name("grafana.json")
+CHECKS = """
+    import pytest
+    from healthchecks import Target, probe
+
+    class Thing(Target):
+        state: str = "well"
+
+    @probe
+    def state(thing: Thing) -> str:
+        return thing.state
+
+    def test_thing(thing, state):
+        assert state != "bad", "it is bad"
+
+    @pytest.mark.healthcheck
+    def test_plain():
+        pass
+"""
+
+
+@pytest.fixture
+def metered(suite):
+    """`metered(first="bad")` runs things of these states, and gives the samples of the file by name and labels."""
+    suite.write("test_mine.py", CHECKS)
+    (suite.folder / "textfiles").mkdir()
+    suite.textfile = suite.folder / "textfiles/servermonitoring.prom"
+
+    def run(*arguments, extra="", **things):
+        tables = "".join(f"[thing.{name}]\nstate = '{state}'\n" for name, state in things.items())
+        suite.configure(f"{tables}{extra}\n[metrics]\ntextfile = '{suite.textfile}'\n")
+        suite.outcome = suite.run("test_mine.py", *arguments)
+        return samples(suite.textfile)
+
+    run.suite = suite
+    return run
+
+
+def samples(path: Path) -> dict[str, float]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def of(name: str, target: str, found: dict[str, float]) -> float | None:
+    return next((value for key, value in found.items() if key.startswith(name) and f'target="{target}"' in key), None)
+
+
+def test_each_check_has_its_state_time_and_age(metered):
+    found = metered(first="well", second="bad", extra='[thing.third]\nneeds = ["thing.second"]')
+    assert found['healthcheck_up{check="thing",target="first",group=""}'] == 1
+    assert found['healthcheck_up{check="thing",target="second",group=""}'] == 0
+    assert found['healthcheck_up{check="plain",target="",group=""}'] == 1
+    assert of("healthcheck_up", "third", found) is None
+    assert found['healthcheck_status{check="thing",target="third",group="",status="blocked"}'] == 1
+    assert found['healthcheck_status{check="thing",target="second",group="",status="failed"}'] == 1
+    assert found['healthcheck_status{check="thing",target="second",group="",status="ok"}'] == 0
+    assert 0 <= of("healthcheck_duration_seconds", "first", found) < 60
+    assert of("healthcheck_failing_since_timestamp_seconds", "first", found) is None
+    since = of("healthcheck_failing_since_timestamp_seconds", "second", found)
+    assert abs(since - of("healthcheck_last_run_timestamp_seconds", "second", found)) < 60
+
+
+def test_prometheus_accepts_them_whatever_is_in_a_name(metered):
+    """Promtool finds nothing wrong, and all may read the file."""
+    metered(first="bad", extra="[thing.other]\ngroup = 'a \"quoted\" \\\\ group\\nof two lines'.\n".replace("'.", "'"))
+    path = metered.suite.textfile
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=path.read_text(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_run_of_a_part_keeps_the_rest(metered):
+    """Selected by hand, one check says nothing about the others; nor does one that is gone stay for ever."""
+    before = metered(first="bad", second="well")
+    after = metered("-k", "second", first="well", second="bad")
+    assert of("healthcheck_up", "first", after) == 0
+    assert of("healthcheck_up", "second", after) == 0
+    name = "healthcheck_last_run_timestamp_seconds"
+    assert of(name, "first", after) == of(name, "first", before)
+    assert of(name, "second", after) > of(name, "second", before)
+    gone = metered("-k", "second", second="well")
+    assert of("healthcheck_up", "first", gone) is None
+    assert of("healthcheck_up", "second", gone) == 1
+    assert gone['healthcheck_up{check="plain",target="",group=""}'] == 1
+
+
+def test_what_was_not_judged_for_two_days_is_forgotten(metered):
+    metered(first="well")
+    path = metered.suite.state / "metrics.json"
+    known = json.loads(path.read_text())
+    for each in known:
+        each["judged"] -= 49 * 3600
+    path.write_text(json.dumps(known))
+    found = metered("-k", "first", first="well")
+    assert [key for key in found if key.startswith("healthcheck_up")] == [
+        'healthcheck_up{check="thing",target="first",group=""}'
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[{}]", '{"a": 1}', '[{"check": 1}]', "\x00"])
+def test_a_damaged_memory_costs_nothing(metered, text):
+    metered.suite.state.mkdir(parents=True)
+    (metered.suite.state / "metrics.json").write_text(text)
+    assert of("healthcheck_up", "first", metered(first="well")) == 1
+
+
+def test_kills_of_the_watchdog_are_counted(metered):
+    """By rule and reason; rubbish between them is passed over."""
+    state = metered.suite.state
+    state.mkdir(parents=True)
+    assert "watchdog_kills_total" not in str(metered(first="well"))
+    (state / "watchdog.json").write_text('{"pid": 1, "time": 1700000000.5, "poll_interval": 40, "started": 1}')
+    memory, silent = (json.dumps({"rule": "firefox", "reason": reason}) + "\n" for reason in ("memory", "silent"))
+    (state / "kills.jsonl").write_text(f"{memory}{silent}half a li\n[]\n{memory}")
+    found = metered(first="well")
+    assert found['watchdog_kills_total{rule="firefox",reason="memory"}'] == 2
+    assert found['watchdog_kills_total{rule="firefox",reason="silent"}'] == 1
+    assert found["watchdog_last_seen_timestamp_seconds"] == 1700000000.5
+
+
+def test_a_file_that_cannot_be_written_is_told_and_changes_no_verdict(metered):
+    metered(first="well")
+    metered.suite.textfile.unlink()
+    metered.suite.textfile.parent.rmdir()
+    with pytest.raises(FileNotFoundError):
+        metered(first="well")
+    assert metered.suite.outcome.status == 0
+    assert re.search(
+        r"metrics .*servermonitoring.prom could not be written: No such file", metered.suite.outcome.output
+    )
+
+
+def test_a_name_that_node_exporter_would_not_read_is_refused(suite):
+    suite.write("test_mine.py", CHECKS)
+    suite.configure("[metrics]\ntextfile = '/tmp/metrics.txt'\n")
+    outcome = suite.run("test_mine.py")
+    assert outcome.status == 4
+    assert "[metrics] textfile: '/tmp/metrics.txt' would not be read" in outcome.output
+
+
+def test_a_real_prometheus_raises_what_the_rules_promise(metered):
+    """A check that is down, and then checks that do not run any more; the times of the rules are shortened, no more."""
+    metered(first="bad", second="well")
+    rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
+    textfiles = metered.suite.textfile.parent
+    with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
+        raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
+        assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} is failing"
+        metered(first="well", second="well")
+        until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
+        raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
+        assert re.search(r"have not run for [4-9]\.\d", raised["HealthChecksHaveNotRun"])
+
+
+def test_the_rules_as_they_are_raise_at_their_own_times(tmp_path):
+    """By promtool's own simulation of hours: not in maintenance, not before their time."""
+    promtool = program("promtool")
+    subprocess.run([promtool, "check", "rules", str(RULES)], check=True, capture_output=True)
+    (tmp_path / "test.yml").write_text(RULE_TESTS.replace("RULES", str(RULES)))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(tmp_path / "test.yml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+RULE_TESTS = """
+rule_files: [RULES]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="old"}', values: '0x120'}
+      - series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="t"}'
+        values: '0+60x30 1800x90'
+      - {series: 'healthcheck_last_run_timestamp_seconds{instance="b", check="c", target="t"}', values: '0+60x30 stale'}
+    alert_rule_test:
+      - {alertname: HealthChecksHaveNotRun, eval_time: 59m}
+      - alertname: HealthChecksHaveNotRun
+        eval_time: 62m
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: a}
+            exp_annotations:
+              summary: 'The health checks on a have not run for 32m 0s'
+              description: 'They run every ten minutes. Look at cron, or at systemctl status servermonitoring.timer.'
+      - {alertname: HealthChecksAreGone, eval_time: 40m}
+      - alertname: HealthChecksAreGone
+        eval_time: 75m
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: b}
+            exp_annotations: {summary: 'There are no health checks on b any more'}
+  - interval: 1m
+    input_series:
+      - {series: 'healthcheck_up{instance="a", check="c", target="bad"}', values: '1 0x10'}
+      - {series: 'healthcheck_up{instance="a", check="c", target="worked-on"}', values: '0x10'}
+      - {series: 'healthcheck_maintenance{instance="a", check="c", target="bad"}', values: '0x10'}
+      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x10'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="worked-on", status="blocked"}', values: '1x90'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="behind", status="blocked"}', values: '1x90'}
+      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x90'}
+    alert_rule_test:
+      - alertname: HealthCheckIsDown
+        eval_time: 5m
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: a, check: c, target: bad}
+            exp_annotations:
+              summary: 'c bad on a is failing'
+              description: 'The page of that server says why.'
+      - alertname: HealthCheckIsBlockedForLong
+        eval_time: 61m
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a, check: c, target: behind, status: blocked}
+            exp_annotations: {summary: 'c behind on a has not been judged for an hour'}
+  - interval: 1m
+    input_series:
+      - {series: 'watchdog_last_seen_timestamp_seconds{instance="a"}', values: '0x10'}
+      - {series: 'watchdog_kills_total{instance="a", rule="firefox", reason="memory"}', values: '0+1x60'}
+    alert_rule_test:
+      - {alertname: WatchdogIsSilent, eval_time: 4m}
+      - alertname: WatchdogIsSilent
+        eval_time: 7m
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: a}
+            exp_annotations: {summary: 'The watchdog on a gave no sign of life for 7m 0s'}
+      - alertname: WatchdogKillsOften
+        eval_time: 60m
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a, rule: firefox}
+            exp_annotations: {summary: 'The watchdog on a killed 60 browsers within an hour'}
+"""
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_there_are(metered):
+    """Every name in them is one that is written."""
+    state = metered.suite.state
+    state.mkdir(parents=True)
+    (state / "watchdog.json").write_text('{"time": 1}')
+    (state / "kills.jsonl").write_text('{"rule": "firefox", "reason": "memory"}\n')
+    written = {key.partition("{")[0] for key in metered(first="bad")}
+    queries = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
+    text = "\n".join([RULES.read_text(), DASHBOARD.read_text(), *queries])
+    asked = set(re.findall(r"\b(?:healthcheck|watchdog)_\w+", text))
+    assert asked <= written
+    assert written - asked == set()

@@ -1,0 +1,147 @@
+"""Alerts of the scheduled command: where they go, how often, and what is remembered of them."""
+
+import json
+import os
+import time
+
+import pytest
+
+from servermonitoring.scheduled_run.alert import Repetition
+from servermonitoring.scheduled_run.settings import Settings
+from tests.reliability import reliability
+from tests.servers.server import until
+
+TCP = "healthchecks/test_tcp.py"
+WRONG = "[run]\nwrong = 1\n"
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the cause of a fault stays for days",
+    promise="one alert at once, then after 1 and 6 hours, then daily; the mail comes every time",
+)
+def test_a_fault_that_stays_is_alerted_once(checkout):
+    checkout.configure(WRONG)
+    for _ in range(3):
+        status, mail = checkout.run(TCP)
+        assert status == 4
+        assert "unknown key" in mail
+    assert "alert: sent " in mail
+    assert len(checkout.run_alerts()) == 1
+    (kept,) = checkout.state.glob("scheduled-*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    memory = json.loads(kept.read_text())
+    kept.write_text(json.dumps(memory | {"since": memory["since"] - 3700, "sent": memory["sent"] - 3700}))
+    checkout.run(TCP)
+    assert len(checkout.run_alerts()) == 2
+    checkout.configure("")
+    checkout.run(TCP)
+    checkout.configure(WRONG)
+    checkout.run(TCP)
+    assert len(checkout.run_alerts()) == 3
+    (checkout.folder / ".venv/bin/pytest").unlink()
+    checkout.run(TCP)
+    assert len(checkout.run_alerts()) == 4  # another fault
+
+
+def test_an_alert_that_nobody_took_is_sent_by_the_next_run(checkout, website):
+    checkout.configure(WRONG)
+    website.answer("/hook", "later", status=503)
+    _, mail = checkout.run(TCP)
+    assert "alert: not sent to the webhook: it answers 503 Service Unavailable: later, and not that" in mail
+    website.answer("/hook", "ok")
+    _, mail = checkout.run(TCP)
+    assert mail.endswith("alert: sent to the webhook\n")
+
+
+def test_somebody_else_than_sentry_takes_no_alert(checkout, website):
+    """A portal that answers everything with 200."""
+    website.answer("/api/1/envelope/", "<title>log in</title>")
+    checkout.environment["SENTRY_DSN"] = f"http://key@{website.url('/').removeprefix('http://')}1"
+    checkout.configure(WRONG)
+    _, mail = checkout.run(TCP)
+    assert "alert: not sent to Sentry: it answers 200 OK: <title>log in</title>, and not that it took the alert" in mail
+    assert "alert: sent to the webhook" in mail
+
+
+def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
+    """By the suite's variable; a secret of the configuration is not in it."""
+    server = bugsink.fresh()
+    checkout.environment |= {"HEALTHCHECKS_SENTRY_DSN": server.dsn, "SENTRY_ENVIRONMENT": "of the test"}
+    checkout.configure("[database.main]\npassword = 's3cret-0f-the-test'\nport = 's3cret-0f-the-test'\n")
+    _, mail = checkout.run(TCP)
+    assert "alert: sent to Sentry\n" in mail
+    (event,) = until(server.events, 60, what="the event")
+    assert "suite[run]" in server.raw()
+    assert "s3cret-0f-the-test" not in server.raw()
+    assert event is not None
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the configuration file is no TOML, a pipe, or names a secret that is gone",
+    promise="what can still be read of it says where the alert goes",
+)
+def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
+    path = tmp_path / "servermonitoring.toml"
+    monkeypatch.setenv("SERVERMONITORING_CONFIG", str(path))
+    monkeypatch.setenv("KEY", "of-the-test")
+    (tmp_path / "dsn").write_text("https://key@sentry.example.com/1\n")
+    path.write_text(
+        f"[website.home\n[sentry]\ndsn = 'file:{tmp_path}/dsn'\n[alerts]\nwebhook = 'https://chat.example.com/${{KEY}}'\n"
+        f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n"
+    )
+    settings = Settings()
+    assert (settings.dsn, settings.webhook, settings.state_directory) == (
+        "https://key@sentry.example.com/1", "https://chat.example.com/of-the-test", tmp_path / "state",
+    )  # fmt: skip
+    (tmp_path / "dsn").unlink()
+    with pytest.raises(ValueError, match="cannot read the secret file"):
+        _ = settings.dsn
+    path.unlink()
+    os.mkfifo(path)
+    assert Settings().webhook == ""
+
+
+def test_what_others_could_have_written_is_no_memory(tmp_path):
+    now = time.time()
+    kept = Repetition("healthchecks", tmp_path)
+    kept.remember("full", now)
+    assert kept.age("full", now + 10) == 10
+    assert kept.age("other", now + 10) is None
+    (file,) = tmp_path.iterdir()
+    file.chmod(0o666)
+    assert kept.age("full", now + 10) is None
+    file.chmod(0o600)
+    assert kept.age("full", now - 100_000) is None  # of a clock that was ahead
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert kept.age("full", now + 10) is None
+    file.unlink()
+    os.mkfifo(file)
+    assert kept.age("full", now + 10) is None
+
+
+def test_reminders_are_those_of_checks(tmp_path):
+    kept = Repetition("healthchecks", tmp_path)
+    start = time.time() - 10 * 86400
+    due = [minute for minute in range(0, 3 * 1440, 10) if is_sent(kept, start + minute * 60)]
+    assert due == [0, 60, 360, 1440, 2880]
+
+
+def is_sent(kept: Repetition, now: float) -> bool:
+    if kept.age("full", now) is not None:
+        return False
+    kept.remember("full", now)
+    return True
+
+
+def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
+    kept = Repetition(str(tmp_path), tmp_path / "missing")
+    now = time.time()
+    try:
+        kept.remember("full", now)
+        assert kept.age("full", now + 1) == 1
+    finally:
+        kept.forget()
+    assert kept.age("full", now + 1) is None

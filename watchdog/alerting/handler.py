@@ -1,0 +1,144 @@
+"""Sends the watchdog's kills and errors to Sentry, and never holds up a look or a kill for it.
+
+Log records of level ERROR are put into a queue; a thread of its own makes events of them and puts them into the
+spool; another one delivers. Imported only where a DSN is set.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from servermonitoring.delivery.entries import Tally
+from servermonitoring.scrubbing import scrub_and_cut
+from servermonitoring.sentry.client import Sentry
+from servermonitoring.sentry.envelope import Origin
+from servermonitoring.values import in_words, size_in_words
+from servermonitoring.watchdog_state import Kill
+from watchdog.alerting.throttle import WINDOW, Storm
+from watchdog.processes import user_name
+from watchdog.settings import Addressee
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 3600.0  # seconds after which the same error is told again
+_LONGEST = 8000  # characters of a traceback
+_MOST = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all
+
+
+class Alerts(logging.Handler):
+    """A handler of the logger `watchdog`. Raises ValueError where nothing can be sent, with the reason."""
+
+    def __init__(self, to: Addressee, directory: Path) -> None:
+        super().__init__(logging.ERROR)
+        if find_spec("sentry_sdk") is None:
+            raise ValueError("sentry-sdk is not installed: pip install 'servermonitoring[sentry]'")
+        self._sentry = Sentry(to.dsn, directory, Origin(to.environment))
+        self._sentry.courier.tell = self._tell
+        self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._storm, self._errors = Storm(), dict[str, float]()
+        self._told = ""
+        self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
+
+    @property
+    def host(self) -> str:
+        return self._sentry.dsn.host
+
+    def start(self) -> None:
+        self._sentry.start()
+        self._thread.start()
+        logging.getLogger("watchdog").addHandler(self)
+
+    def finish(self, budget: float) -> None:
+        """Send what is left, in so many seconds at most, and end."""
+        end = time.monotonic() + budget
+        logging.getLogger("watchdog").removeHandler(self)
+        self._records.put(None)
+        self._thread.join(budget)
+        tally = self._sentry.finish(end - time.monotonic())
+        if tally != Tally():
+            log.info("Sentry: %s", tally)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._records.qsize() < _MOST:
+            self._records.put(record)
+
+    def _work(self) -> None:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                record = self._records.get(timeout=self._storm.due(time.monotonic()))
+                if record is None:
+                    self._summarize(time.monotonic() + WINDOW)
+                    return
+                self._alert(record)
+            self._summarize(time.monotonic())
+
+    def _alert(self, record: logging.LogRecord) -> None:
+        kill, now = getattr(record, "kill", None), time.monotonic()
+        event = _of_kill(kill) if isinstance(kill, Kill) else _of_error(record)
+        if kill is None and not self._is_new(str(record.msg), now):
+            return
+        what = f"killed {kill.name} ({kill.rule}: {kill.reason})" if kill else str(record.msg)
+        if self._storm.admits(what, now):
+            self._capture(event)
+
+    def _is_new(self, error: str, now: float) -> bool:
+        """An error that comes back with every look is told once an hour."""
+        if now - self._errors.get(error, float("-inf")) < _AGAIN:
+            return False
+        self._errors[error] = now
+        return True
+
+    def _summarize(self, now: float) -> None:
+        if summary := self._storm.summary(now):
+            message = f"watchdog: {summary}, in {in_words(WINDOW)}, beside those told one by one"
+            self._capture({"message": message, "fingerprint": ["watchdog", "storm"]})
+
+    def _capture(self, event: dict[str, Any]) -> None:
+        host = self._sentry.origin.host
+        tags = {"host": host, **event.get("tags", {})}
+        self._sentry.capture({"level": "error", "logger": "watchdog", "platform": "python", **event, "tags": tags})
+
+    def _tell(self, tally: Tally) -> None:
+        """In the log, what has changed."""
+        if tally.error and tally.error != self._told:
+            log.warning("Sentry: %s", tally)
+        self._told = tally.error
+
+
+def _of_kill(kill: Kill) -> dict[str, Any]:
+    validated = "never" if kill.validated is None else f"{in_words(kill.validated)} before"
+    return {
+        "message": f"watchdog[{kill.rule}]: killed {kill.name}: {kill.message}",
+        "timestamp": kill.time,
+        "fingerprint": ["watchdog", kill.rule, kill.reason],
+        "tags": {"rule": kill.rule, "reason": kill.reason, "process": kill.name, "user": user_name(kill.user)},
+        "contexts": {
+            "kill": {
+                "memory": size_in_words(kill.memory),
+                "age": in_words(kill.age),
+                "last validated": validated,
+                "process id": kill.pid,
+                "command": kill.command,
+            }
+        },
+    }
+
+
+def _of_error(record: logging.LogRecord) -> dict[str, Any]:
+    """One issue for each place that logs, whatever the figures in its message."""
+    event: dict[str, Any] = {
+        "message": f"watchdog: {record.getMessage()}",
+        "timestamp": record.created,
+        "fingerprint": ["watchdog", record.name, str(record.msg)],
+    }
+    if record.exc_info and record.exc_info[1]:
+        text = scrub_and_cut("".join(traceback.format_exception(record.exc_info[1])), _LONGEST, keep_end=True)
+        event["message"] += f": {record.exc_info[1]}"
+        event["contexts"] = {"error": {"traceback": text}}
+    return event

@@ -1,0 +1,1 @@
+"""`watchdog clean`: what dead browsers left in /tmp."""
