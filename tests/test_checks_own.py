@@ -70,6 +70,7 @@ def test_the_files_run_as_they_stand(documented, shop):
 
 
 RAISED = """
+    import sys
     import pytest
     from healthchecks import CheckError, Unhealthy
 
@@ -79,12 +80,16 @@ RAISED = """
     def unhealthy():
         raise Unhealthy("why")
 
+    def interrupt():
+        raise KeyboardInterrupt
+
     CALLS = {
         "Unhealthy": unhealthy, "OSError": lambda: open("/no/such"), "ValueError": lambda: int("x"),
         "pytest.fail": lambda: pytest.fail("why"), "CheckError": broken, "TypeError": lambda: len(5),
         "AttributeError": lambda: (5).nothing, "NameError": lambda: nothing, "LookupError": lambda: {}["x"],
         "ImportError": lambda: __import__("nothing_of_that_name"), "ArithmeticError": lambda: 1 / 0,
-        "pytest.skip": lambda: pytest.skip("why"),
+        "pytest.skip": lambda: pytest.skip("why"), "sys.exit": lambda: sys.exit(1),
+        "pytest.exit": lambda: pytest.exit("why"), "KeyboardInterrupt": interrupt,
     }
 
     @pytest.mark.healthcheck
@@ -107,3 +112,74 @@ def test_the_table_of_what_happens(suite):  # noqa: F811 - the fixture
     names = {name: status for row, status in rows for name in re.findall(r"`([\w.]+)[`(]", row)}
     statuses = {key: each["status"] for key, each in found.items()}
     assert {f"raises[{name}]": names[name] for name in re.findall(r'"([\w.]+)": ', RAISED)} == statuses
+    assert {f"raises[{name}]" for name in names} - {"raises[assert]", "raises[xfail]"} == statuses.keys()
+
+
+OTHER = """
+    import time
+    import pytest
+    from healthchecks import Target, probe
+
+    class Thing(Target):
+        pass
+
+    @probe
+    def generated(thing: Thing):
+        yield 1
+
+    @probe
+    def skipped(thing: Thing):
+        pytest.skip("why")
+
+    @pytest.fixture
+    def failing():
+        open("/no/such")
+
+    @pytest.fixture
+    def untidy():
+        yield
+        open("/no/such")
+
+    def test_generator(thing, generated): pass
+
+    def test_skips(thing, skipped): pass
+
+    @pytest.mark.healthcheck
+    class TestOther:
+        def test_asserts(self): assert False
+
+        def test_raises(self): raise EOFError
+
+        @pytest.mark.healthcheck(timeout="1s")
+        def test_hangs(self): time.sleep(600)
+
+        def test_setup(self, failing): pass
+
+        def test_teardown(self, untidy): pass
+
+        def test_returns(self): return 1
+
+        @pytest.mark.xfail
+        def test_expected(self): assert False
+
+        @pytest.mark.xfail(strict=True)
+        def test_unexpected(self): pass
+"""
+PARTS = {
+    "asserts[]": "`assert` fails", "raises[]": "another exception is raised", "hangs[]": "the timeout expires",
+    "setup[]": "a fixture", "teardown[]": "the teardown fails", "returns[]": "the test returns a value",
+    "generator[one]": "the probe is a generator", "skips[one]": "also in a probe", "expected[]": "`xfail` that fails",
+    "unexpected[]": "`xfail(strict=True)` that passes",
+}  # fmt: skip
+
+
+def test_the_rest_of_the_table(suite):  # noqa: F811 - the fixture
+    """What is no exception by its name; no part of the table is left out."""
+    suite.write("test_mine.py", OTHER)
+    suite.configure("[thing.one]\n")
+    statuses = {key: each["status"] for key, each in suite.run().checks.items()}
+    rows = re.findall(r"^\| (.*?) \| (failed|error|skipped) \|$", TEXT, re.MULTILINE)
+    parts = {part: status for row, status in rows for part in re.split(r"; | or |, (?=also)", row)}
+    assert statuses == {check: next(parts[each] for each in parts if part in each) for check, part in PARTS.items()}
+    names = re.findall(r'"([\w.]+)": ', RAISED)
+    assert [part for part in parts if not any(each in part for each in (*PARTS.values(), *names))] == []

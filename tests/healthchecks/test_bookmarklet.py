@@ -81,7 +81,7 @@ def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
 
 
 def below(pid):
-    with contextlib.suppress(psutil.NoSuchProcess):  # the timeout has passed
+    with contextlib.suppress(psutil.NoSuchProcess):  # the timeout has expired
         return psutil.Process(pid).children(recursive=True)
     return []
 
