@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from servermonitoring.delivery.entries import Delivery
+from servermonitoring.delivery.entries import SpoolEntry
 from tests.reliability import reliability
 from tests.suite import ROOT
 
@@ -18,7 +18,7 @@ def put(folder, name, seconds):
     """One that was put into this spool so long ago."""
     spool = folder / "state" / "spool" / name
     spool.mkdir(parents=True, exist_ok=True)
-    stamp, rest = Delivery.new().name.split("-", 1)
+    stamp, rest = SpoolEntry.new().name.split("-", 1)
     (spool / f"{int(stamp) - int(seconds * 1e9):020d}-{rest}").write_text("{}")
 
 
