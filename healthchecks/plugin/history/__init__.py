@@ -13,12 +13,12 @@ from healthchecks.plugin.history.models import (
 )
 from healthchecks.plugin.history.recorder import HistoryData, postpone, record
 from healthchecks.plugin.history.repair import renew
-from healthchecks.plugin.history.store import NAMES, WELL, History, opened
+from healthchecks.plugin.history.store import NAMES, PASSING, History, opened
 
 __all__ = [
     "NAME",
     "NAMES",
-    "WELL",
+    "PASSING",
     "Change",
     "CheckHistory",
     "FinishedRun",

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from healthchecks.plugin.history import models
 from healthchecks.plugin.history.models import Change, CheckHistory, Kind, Point, RunRecord, Streak, Uptime, kind_of
-from healthchecks.plugin.history.store import WELL, point
+from healthchecks.plugin.history.store import PASSING, point
 
 _Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
 _CheckRow = tuple[int, str, str, str, str, str, str, int, int]
-_SLOW = max(WELL)
+_SLOW = max(PASSING)
 DAY = 86400
 BARS = 60
 UPTIME_DAYS = (1, 7, 30, 90)
@@ -90,9 +90,7 @@ def interval_of(times: Sequence[int]) -> float | None:
     return distances[len(distances) // 2] if len(distances) > 1 else None
 
 
-def _check_history(
-    database: sqlite3.Connection, row: tuple[int, str, str, str, str, str, str, int, int], now: int
-) -> CheckHistory:
+def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int) -> CheckHistory:
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")

@@ -12,7 +12,7 @@ from healthchecks.plugin.history.models import FinishedRun, Kind, Point, Streak,
 from healthchecks.plugin.result import Result, Status
 
 NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
-WELL = tuple(code for code, status in enumerate(NAMES) if status.is_well)
+PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_well)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
