@@ -16,7 +16,7 @@ from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
 from healthchecks.plugin.dashboard.template import format_duration
-from healthchecks.plugin.history import Memory
+from healthchecks.plugin.history import HistoryData
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import make_directory, remove_abandoned
@@ -27,7 +27,7 @@ def take_snapshot(run: Run) -> Snapshot:
     """Return the snapshot of a finished run whose results are in the history."""
     return Snapshot(
         results=[*run.results.values()],
-        memory=run.memory or Memory(),
+        history=run.history or HistoryData(),
         started=run.started,
         duration=(datetime.now(UTC) - run.started).total_seconds(),
         host=run.host,
@@ -160,7 +160,7 @@ class Page:
 
     def keep(self, snapshot: Snapshot) -> None:
         """Keep a copy of the page if something changed in this run. Raises OSError."""
-        page, runs = self._report.pages.archived, snapshot.memory.runs
+        page, runs = self._report.pages.archived, snapshot.history.runs
         if page and runs and changes.is_eventful(snapshot):
             archive.keep(self.path.parent, runs[-1].time, page)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from healthchecks.plugin.history import Course
+from healthchecks.plugin.history import Streak
 from healthchecks.plugin.result import Result, Status
 from servermonitoring import watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
@@ -42,7 +42,7 @@ def write(
     textfile: Path,
     directory: Path,
     results: Iterable[Result],
-    courses: Mapping[tuple[str, str], Course],
+    streaks: Mapping[tuple[str, str], Streak],
     configured: Mapping[str, set[str]],
 ) -> None:
     """Write both files atomically; `configured` has the references of the targets by kind.
@@ -54,15 +54,15 @@ def write(
     for result in results:
         known.pop(result.key, None)
         if result.status is not Status.SKIPPED:
-            known[result.key] = _make(result, courses.get(result.key))
+            known[result.key] = _make(result, streaks.get(result.key))
     ordered = [known[key] for key in sorted(known)]
     write_whole(directory / NAME, json.dumps([asdict(each) for each in ordered]))
     remove_abandoned(textfile.parent)
     write_whole(textfile, "".join(f"{line}\n" for line in _format(ordered, directory)), mode=_MODE)
 
 
-def _make(result: Result, course: Course | None) -> LastResult:
-    since = course.since if course else result.started
+def _make(result: Result, streak: Streak | None) -> LastResult:
+    since = streak.since if streak else result.started
     return LastResult(
         check=result.check,
         target=result.target,

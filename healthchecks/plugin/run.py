@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from threading import Timer
 
     from healthchecks.plugin.alerting.dispatcher import Dispatcher
-    from healthchecks.plugin.history import Course, Memory
+    from healthchecks.plugin.history import HistoryData, Streak
     from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
 
@@ -80,8 +80,8 @@ class Run:
         self.notices: list[str] = []
         self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
         self.suite_errors: dict[str, str] = {}  # part of the suite → message
-        self.courses: Mapping[tuple[str, str], Course] = {}
-        self.memory: Memory | None = None
+        self.streaks: Mapping[tuple[str, str], Streak] = {}
+        self.history: HistoryData | None = None
         self.page: Page | None = None
         self.dispatcher: Dispatcher | None = None
         self.alerts = "none are sent (--monitoring-no-alerts)"  # for the header

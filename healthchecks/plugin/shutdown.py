@@ -31,8 +31,8 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.end_checks()
     _note_cut(run, exitstatus)
     with _output(run, "history"):
-        run.memory = _record(run)
-        run.courses = run.memory.courses
+        run.history = _record(run)
+        run.streaks = run.history.streaks
     with _output(run, "alerts"):
         _alert(run, run.results.values())
     with _output(run, "reports"):
@@ -104,20 +104,20 @@ def _output(run: Run, name: str) -> Iterator[None]:
         run.add_suite_error(name, f"{name}: {describe(error)}")
 
 
-def _record(run: Run) -> history.Memory:
+def _record(run: Run) -> history.HistoryData:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
         bounded(lambda: history.check_readable(path), _PATIENCE)
-        memory = bounded(lambda: history.record(run.directory, days, finished), _PATIENCE_AT_WORK)
+        data = bounded(lambda: history.record(run.directory, days, finished), _PATIENCE_AT_WORK)
     except TimeoutError as error:
-        memory = history.Memory(errors=[f"history {path}: {error}", _postpone(run, finished)])
-    run.notices += memory.notices
-    if memory.errors:
-        run.add_suite_error("history", "; ".join(memory.errors))
-    return memory
+        data = history.HistoryData(errors=[f"history {path}: {error}", _postpone(run, finished)])
+    run.notices += data.notices
+    if data.errors:
+        run.add_suite_error("history", "; ".join(data.errors))
+    return data
 
 
 def _postpone(run: Run, finished: history.FinishedRun) -> str:
@@ -129,7 +129,7 @@ def _postpone(run: Run, finished: history.FinishedRun) -> str:
 
 def _alert(run: Run, results: Iterable[Result]) -> None:
     if run.dispatcher:
-        run.dispatcher.dispatch(results, run.memory.pasts if run.memory else ())
+        run.dispatcher.dispatch(results, run.history.checks if run.history else ())
 
 
 def _publish(run: Run) -> None:
@@ -140,7 +140,7 @@ def _publish(run: Run) -> None:
     with _written(run, "the page could not be written, the old one is still there"):
         run.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
-        checks = status_json.make_entries(run.results.values(), run.courses)
+        checks = status_json.make_entries(run.results.values(), run.streaks)
         left = len(run.without_result())
         status_json.write(
             run.page_directory,
@@ -172,7 +172,7 @@ def _export(run: Run) -> None:
     kinds = run.configuration.kinds()
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
-        metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.courses, configured)
+        metrics.write(run.configuration.beside(textfile), run.directory, run.results.values(), run.streaks, configured)
     except OSError as error:
         run.add_suite_error("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")
 

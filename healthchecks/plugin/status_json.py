@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.dashboard.publish import publish
-from healthchecks.plugin.history import Course
+from healthchecks.plugin.history import Streak
 from healthchecks.plugin.result import Result, Status
 from servermonitoring.values import iso
 
@@ -37,18 +37,18 @@ def write(  # noqa: PLR0913 - the keys of the document
     publish(directory / NAME, text)
 
 
-def make_entries(results: Iterable[Result], courses: Mapping[tuple[str, str], Course]) -> Entries:
+def make_entries(results: Iterable[Result], streaks: Mapping[tuple[str, str], Streak]) -> Entries:
     """Return the checks of a run."""
-    return [_make_entry(each, courses.get(each.key)) for each in results]
+    return [_make_entry(each, streaks.get(each.key)) for each in results]
 
 
-def _make_entry(result: Result, course: Course | None) -> dict[str, Any]:
+def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
     return {
         "check": result.check,
         "target": result.target,
         "group": result.group,
         "status": str(result.status),
-        "since": iso(course.since if course else result.started),
+        "since": iso(streak.since if streak else result.started),
         "duration": result.seconds,
         "message": result.message,
         "maintenance": result.maintenance,

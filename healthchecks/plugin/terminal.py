@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthchecks.plugin.history import Course
+from healthchecks.plugin.history import Streak
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.wording import make_headline, rank
@@ -33,7 +33,7 @@ def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
     """Print what failed, the headline, what was not checked, notices, and the path of the page."""
     results = list(run.results.values())
     terminal.write_sep("=", "health checks")
-    for status, line in format_results(results, run.courses, verbose=terminal.verbosity > 0):
+    for status, line in format_results(results, run.streaks, verbose=terminal.verbosity > 0):
         terminal.write_line(line, **{_COLOURS.get(status, "green"): True})
     _print_details(run, terminal)
     cut = "Cut off before all checks ran. " if run.interrupted else ""
@@ -55,7 +55,7 @@ def _print_details(run: Run, terminal: pytest.TerminalReporter) -> None:
 
 
 def format_results(
-    results: Iterable[Result], courses: Mapping[tuple[str, str], Course], *, verbose: bool
+    results: Iterable[Result], streaks: Mapping[tuple[str, str], Streak], *, verbose: bool
 ) -> list[tuple[Status, str]]:
     """Return a line for each check with something to report, or with `verbose` for all; equal failures share one."""
     shown = [each for each in results if verbose or _has_news(each)]
@@ -63,7 +63,7 @@ def format_results(
     groups: dict[tuple[str, ...], list[Result]] = {}
     for each in shown:
         alone = each.target if verbose or each.status is not Status.FAILED else ""
-        notes = _format_notes(each, courses.get(each.key))
+        notes = _format_notes(each, streaks.get(each.key))
         groups.setdefault((each.status, each.check, each.message, notes, alone), []).append(each)
     named = [(_format_names(group), group[0], key[3]) for key, group in groups.items()]
     width = min(_MAX_LABEL, max((len(name) for name, _, _ in named), default=0))
@@ -98,14 +98,14 @@ def _format_line(name: str, result: Result, notes: str, width: int) -> str:
     return f"{word:<8}{name:<{width}}  {result.message or in_words(result.seconds)}{notes}"
 
 
-def _format_notes(result: Result, course: Course | None) -> str:
-    notes = [_format_since(course)] if course and result.status.is_failure else []
+def _format_notes(result: Result, streak: Streak | None) -> str:
+    notes = [_format_since(streak)] if streak and result.status.is_failure else []
     notes += ["maintenance"] if result.maintenance else []
     return f"  ({', '.join(notes)})" if notes else ""
 
 
-def _format_since(course: Course) -> str:
-    if course.runs == 1:
+def _format_since(streak: Streak) -> str:
+    if streak.runs == 1:
         return "new"
-    age = in_words((datetime.now(UTC) - course.since).total_seconds())
-    return f"for {age}, {course.runs} runs"
+    age = in_words((datetime.now(UTC) - streak.since).total_seconds())
+    return f"for {age}, {streak.runs} runs"

@@ -20,7 +20,7 @@ from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
     from healthchecks.plugin.alerting.channels import AlertInputs, Channel, Connections, OnError
-    from healthchecks.plugin.history import Past
+    from healthchecks.plugin.history import CheckHistory
     from servermonitoring.delivery.entries import SpoolEntry
 
 
@@ -68,14 +68,14 @@ class Dispatcher:
         for task in self._tasks:
             task.begin()
 
-    def dispatch(self, results: Iterable[Result], pasts: "Iterable[Past]" = ()) -> None:
+    def dispatch(self, results: Iterable[Result], checks: "Iterable[CheckHistory]" = ()) -> None:
         """Put due alerts into the spools, then store them as sent: in this order, since twice is better than never."""
         if not self.channels:
             return
         now, reading = datetime.now(UTC), self._read()
         alerts = self._inputs.settings.alerts
         limits = AlertLimits(alerts.max_per_run, alerts.max_per_day)
-        decided = Decider(limits, self._inputs.host, reading.state, now, self._earlier(pasts)).decide(results)
+        decided = Decider(limits, self._inputs.host, reading.state, now, self._earlier(checks)).decide(results)
         waiting = self._put(decided)
         if decided.changes or not reading.is_whole:
             self._store(*decided.to_store(waiting), now, decided.to_resolve)
@@ -100,7 +100,7 @@ class Dispatcher:
         not_sent = ", ".join(self._not_sent())
         return [*lines, f"alerts not sent: {not_sent}"] if not_sent else lines
 
-    def _earlier(self, pasts: "Iterable[Past]") -> EarlierResults:
+    def _earlier(self, checks: "Iterable[CheckHistory]") -> EarlierResults:
         """Return what each alert shows of its check's earlier runs, without this one."""
         started = int(self._inputs.started.timestamp())
         return {
@@ -109,7 +109,7 @@ class Dispatcher:
                 for point in each.recent
                 if point.time < started
             ][: -_MOST_EARLIER - 1 : -1]
-            for each in pasts
+            for each in checks
         }
 
     def _read(self) -> Reading:

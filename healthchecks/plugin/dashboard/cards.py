@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
-from healthchecks.plugin.history import Course, Past, Point, Uptime
+from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import UPTIME_DAYS
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus
@@ -87,7 +87,7 @@ class Card:
         return self.status.is_failure and not self.maintenance
 
 
-def from_result(result: Result, past: Past | None, course: Course | None) -> Card:
+def from_result(result: Result, past: CheckHistory | None, streak: Streak | None) -> Card:
     """Return the card of a check that has a result in this run."""
     return Card(
         check=result.check,
@@ -98,8 +98,8 @@ def from_result(result: Result, past: Past | None, course: Course | None) -> Car
         maintenance=result.maintenance,
         message=result.message,
         duration=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.seconds,
-        since=course.since if course else None,
-        runs=course.runs if course else 0,
+        since=streak.since if streak else None,
+        runs=streak.runs if streak else 0,
         checked_at=None,
         node=str(result.extras.get("nodeid", "")),
         reference=str(result.extras.get("reference", "")),
@@ -107,7 +107,7 @@ def from_result(result: Result, past: Past | None, course: Course | None) -> Car
     )
 
 
-def from_past(past: Past, snapshot: Snapshot) -> Card:
+def from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
     """Return the card of a check without a result in this run: its last status and when that was."""
     last = past.recent[-1] if past.recent else None
     age = snapshot.now - last.time if last else 0.0
@@ -123,8 +123,8 @@ def from_past(past: Past, snapshot: Snapshot) -> Card:
         maintenance=last.maintenance if last else False,
         message=last.message if last else "",
         duration=None,
-        since=past.course.since if past.course else None,
-        runs=past.course.runs if past.course else 0,
+        since=past.streak.since if past.streak else None,
+        runs=past.streak.runs if past.streak else 0,
         checked_at=datetime.fromtimestamp(last.time, UTC) if last else None,
         note=CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
@@ -147,7 +147,7 @@ def _past_status(last: Point | None, *, is_stale: bool) -> CardStatus:
     return CardStatus.STALE if is_stale else CardStatus(last.status.value)
 
 
-def _past_fields(past: Past | None) -> dict[str, Any]:
+def _past_fields(past: CheckHistory | None) -> dict[str, Any]:
     if past is None:
         return {}
     named = zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from healthchecks.plugin.dashboard.snapshot import Snapshot
-from healthchecks.plugin.history import Change, Past, RunRecord
+from healthchecks.plugin.history import Change, CheckHistory, RunRecord
 from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
 from servermonitoring.values import in_words
@@ -31,20 +31,20 @@ class ListedChange(NamedTuple):
     run: int | None  # the run with more about it on its page
 
 
-def list_changes(snapshot: Snapshot, shown: Sequence[Past]) -> tuple[list[ListedChange], int]:
+def list_changes(snapshot: Snapshot, shown: Sequence[CheckHistory]) -> tuple[list[ListedChange], int]:
     """Return the changes, the newest first, and how many older ones are left out."""
     since = snapshot.now - CHANGES_DAYS * DAY
     of_checks = (each for past in shown for each in _list_of_check(past) if each.time > since)
     found = [
         *_group(of_checks),
-        *_list_of_runs(snapshot.memory.runs, snapshot.usual_interval),
+        *_list_of_runs(snapshot.history.runs, snapshot.usual_interval),
         *_list_kills(snapshot, since),
     ]
     found.sort(key=lambda each: each.time, reverse=True)
     return found[:_MAX_CHANGES], max(0, len(found) - _MAX_CHANGES)
 
 
-def _list_of_check(past: Past) -> Iterator[ListedChange]:
+def _list_of_check(past: CheckHistory) -> Iterator[ListedChange]:
     names = ((past.label, past.key),)
     began = 0  # when the status before the change began
     for each in past.changes:
@@ -105,5 +105,5 @@ def _list_kills(snapshot: Snapshot, since: float) -> Iterator[ListedChange]:
 
 def is_eventful(snapshot: Snapshot) -> bool:
     """Return whether the page of this run is to be kept: something changed, or the run was cut off."""
-    this = snapshot.memory.runs[-1].time if snapshot.memory.runs else None
-    return snapshot.interrupted or any(each.time == this for past in snapshot.memory.pasts for each in past.changes)
+    this = snapshot.history.runs[-1].time if snapshot.history.runs else None
+    return snapshot.interrupted or any(each.time == this for past in snapshot.history.checks for each in past.changes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from healthchecks.plugin.dashboard.cards import Card, from_past, from_pending, from_result
 from healthchecks.plugin.dashboard.snapshot import Snapshot
-from healthchecks.plugin.history import Past
+from healthchecks.plugin.history import CheckHistory
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, make_headline, rank
 
@@ -75,12 +75,12 @@ _UNCLEAR = (CardStatus.BLOCKED, CardStatus.STALE, CardStatus.NEVER)
 
 def make_overview(snapshot: Snapshot) -> Overview:
     """Return the checks of this run, then the configured ones without a result in it."""
-    pasts = {each.key: each for each in snapshot.memory.pasts}
-    courses = snapshot.memory.courses
+    checks = {each.key: each for each in snapshot.history.checks}
+    streaks = snapshot.history.streaks
     results = [each for each in snapshot.results if not is_unconfigured(each.status, each.message)]
-    cards = [from_result(each, pasts.get(each.key), courses.get(each.key)) for each in results]
+    cards = [from_result(each, checks.get(each.key), streaks.get(each.key)) for each in results]
     known = {each.key for each in snapshot.results}
-    others = [each for each in pasts.values() if each.key not in known and not _is_gone(each, snapshot)]
+    others = [each for each in checks.values() if each.key not in known and not _is_gone(each, snapshot)]
     cards += [from_past(each, snapshot) for each in others]
     known |= {each.key for each in others}
     cards += [from_pending(each) for each in snapshot.pending if each.key not in known]
@@ -98,7 +98,7 @@ def list_unconfigured(results: Iterable[Result]) -> list[str]:
     return sorted(set(found))
 
 
-def _is_gone(past: Past, snapshot: Snapshot) -> bool:
+def _is_gone(past: CheckHistory, snapshot: Snapshot) -> bool:
     last = past.recent[-1] if past.recent else None
     if last and is_unconfigured(last.status, last.message):
         return True

@@ -108,10 +108,10 @@ def _describe_cut(snapshot: Snapshot) -> str:
 
 def _make_changes(snapshot: Snapshot, shown: Overview) -> dict[str, Any]:
     cards = {each.key for each in shown.cards}
-    found, left_out = changes.list_changes(snapshot, [each for each in snapshot.memory.pasts if each.key in cards])
+    found, left_out = changes.list_changes(snapshot, [each for each in snapshot.history.checks if each.key in cards])
     kept = archive.list_kept(snapshot.page_directory) if snapshot.page_directory else set()
-    if snapshot.memory.runs and changes.is_eventful(snapshot):
-        kept.add(archive.file_name(snapshot.memory.runs[-1].time))  # this one will be
+    if snapshot.history.runs and changes.is_eventful(snapshot):
+        kept.add(archive.file_name(snapshot.history.runs[-1].time))  # this one will be
     return {
         "changes": found, "left_out": left_out, "kept": kept,
         "names_of": {each.run: archive.file_name(each.run) for each in found if each.run},

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from healthchecks.plugin.history import Memory
+from healthchecks.plugin.history import HistoryData
 from healthchecks.plugin.history.queries import interval_of
 from healthchecks.plugin.result import Result
 
@@ -36,7 +36,7 @@ class Snapshot:
     """All data of the page; times are in UTC."""
 
     results: Sequence[Result]
-    memory: Memory
+    history: HistoryData
     started: datetime
     duration: float
     """Seconds."""
@@ -60,7 +60,7 @@ class Snapshot:
     @property
     def usual_interval(self) -> float | None:
         """Seconds from one complete run to the next: as configured, or the usual one; None for too few runs."""
-        usual = interval_of([each.time for each in self.memory.runs if not each.is_part])
+        usual = interval_of([each.time for each in self.history.runs if not each.is_part])
         return self.interval or (max(usual, _MIN_INTERVAL) if usual else None)
 
     @property

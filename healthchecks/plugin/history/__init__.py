@@ -1,23 +1,32 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
 from healthchecks.plugin.history.database import NAME, UnusableError, check_readable, connect_beside, is_damaged
-from healthchecks.plugin.history.models import Change, Course, FinishedRun, Past, Point, RunRecord, Uptime, run_name
-from healthchecks.plugin.history.recorder import Memory, postpone, record
+from healthchecks.plugin.history.models import (
+    Change,
+    CheckHistory,
+    FinishedRun,
+    Point,
+    RunRecord,
+    Streak,
+    Uptime,
+    run_name,
+)
+from healthchecks.plugin.history.recorder import HistoryData, postpone, record
 from healthchecks.plugin.history.repair import renew
-from healthchecks.plugin.history.store import NAMES, WELL, History, opened
+from healthchecks.plugin.history.store import NAMES, PASSING, History, opened
 
 __all__ = [
     "NAME",
     "NAMES",
-    "WELL",
+    "PASSING",
     "Change",
-    "Course",
+    "CheckHistory",
     "FinishedRun",
     "History",
-    "Memory",
-    "Past",
+    "HistoryData",
     "Point",
     "RunRecord",
+    "Streak",
     "UnusableError",
     "Uptime",
     "check_readable",

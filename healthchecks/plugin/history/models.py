@@ -50,7 +50,7 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class Course:
+class Streak:
     """How long a check has been in its present state: since when, in how many runs in a row."""
 
     since: datetime
@@ -105,7 +105,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Past:
+class CheckHistory:
     """What the page shows of one check."""
 
     check: str
@@ -118,7 +118,7 @@ class Past:
     usual: tuple[float, float] | None  # seconds: the range of the middle eight tenths of the last days
     interval: float | None  # seconds between two results, usually
     changes: Sequence[Change]  # of the last days, oldest first
-    course: Course | None
+    streak: Streak | None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from healthchecks.plugin.history import models
-from healthchecks.plugin.history.models import Change, Course, Kind, Past, Point, RunRecord, Uptime, kind_of
-from healthchecks.plugin.history.store import WELL, point
+from healthchecks.plugin.history.models import Change, CheckHistory, Kind, Point, RunRecord, Streak, Uptime, kind_of
+from healthchecks.plugin.history.store import PASSING, point
 
 _Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
-_SLOW = max(WELL)
+_CheckRow = tuple[int, str, str, str, str, str, str, int, int]
+_SLOW = max(PASSING)
 DAY = 86400
 BARS = 60
 UPTIME_DAYS = (1, 7, 30, 90)
@@ -32,14 +33,14 @@ WHERE check_id = ? AND time > ? AND time <= ? AND status <= 3 AND NOT maintenanc
 """
 
 
-def pasts(database: sqlite3.Connection, now: int) -> list[Past]:
+def checks(database: sqlite3.Connection, now: int) -> list[CheckHistory]:
     """Return all checks that ran in the last days, up to `now`: later times are from a clock that was ahead."""
     rows = database.execute(
         "SELECT id, name, target, label, heading, reference, kind, since, streak FROM checks"
         " WHERE seen > ? ORDER BY id",
         (now - GONE_DAYS * DAY,),
     ).fetchall()
-    return [_past(database, row, now) for row in rows]
+    return [_check_history(database, row, now) for row in rows]
 
 
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
@@ -89,14 +90,14 @@ def interval_of(times: Sequence[int]) -> float | None:
     return distances[len(distances) // 2] if len(distances) > 1 else None
 
 
-def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str, str, int, int], now: int) -> Past:
+def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int) -> CheckHistory:
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
     lately = database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now)).fetchall()
     recent = [point(*each) for each in lately[-BARS:]] if len(lately) >= BARS else _recent(database, check, now)
     start = lately[0][0] if lately else now + 1
-    return Past(
+    return CheckHistory(
         check=name,
         target=target,
         label=label,
@@ -107,7 +108,7 @@ def _past(database: sqlite3.Connection, row: tuple[int, str, str, str, str, str,
         usual=usual([seconds for _, status, seconds, _, _ in lately if status <= _SLOW]),
         interval=interval_of([each.time for each in recent]),
         changes=changes_in([*_before(database, check, start), *_turns(lately)]),
-        course=Course(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
+        streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
     )
 
 

@@ -7,24 +7,24 @@ from functools import partial
 from pathlib import Path
 
 from healthchecks.plugin.history import backlog, database, queries, repair
-from healthchecks.plugin.history.models import Course, FinishedRun, Past, RunRecord
+from healthchecks.plugin.history.models import CheckHistory, FinishedRun, RunRecord, Streak
 from healthchecks.plugin.history.store import History, UnstorableError, opened
 
 
 @dataclass(frozen=True)
-class Memory:
+class HistoryData:
     """What was read from the history; empty if it could not be read."""
 
-    pasts: Sequence[Past] = ()
+    checks: Sequence[CheckHistory] = ()
     runs: Sequence[RunRecord] = ()
-    courses: Mapping[tuple[str, str], Course] = field(default_factory=dict)
+    streaks: Mapping[tuple[str, str], Streak] = field(default_factory=dict)
     notices: Sequence[str] = ()
     """What people may want to know."""
     errors: Sequence[str] = ()
     """What went wrong."""
 
 
-def record(directory: Path, days: int, run: FinishedRun) -> Memory:
+def record(directory: Path, days: int, run: FinishedRun) -> HistoryData:
     """Store the run, then query what was before it. An error of the history is in `errors`; none is raised."""
     try:
         return _store(directory, days, run)
@@ -42,7 +42,7 @@ def postpone(directory: Path, run: FinishedRun) -> str:
     return f"the results of this run wait in {directory / backlog.DIRECTORY}, to be stored by a later run"
 
 
-def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
+def _store(directory: Path, days: int, run: FinishedRun) -> HistoryData:
     """Store the run. A damaged file is renamed and replaced, twice if what was salvaged is damaged, too."""
     renew = partial(repair.renew, directory / database.NAME, without=run.name)
     renamed: list[str] = []
@@ -56,16 +56,16 @@ def _store(directory: Path, days: int, run: FinishedRun) -> Memory:
     return _into_opened(directory, days, run, renamed)
 
 
-def _into_opened(directory: Path, days: int, run: FinishedRun, renamed: Sequence[str]) -> Memory:
+def _into_opened(directory: Path, days: int, run: FinishedRun, renamed: Sequence[str]) -> HistoryData:
     with opened(directory, days) as history:
-        memory = _into(history, directory, run)
+        data = _into(history, directory, run)
     if not renamed:
-        return memory
+        return data
     error = f"the history was damaged: renamed to {' and '.join(renamed)}; a new one has what could be read of it"
-    return replace(memory, errors=[*memory.errors, error])
+    return replace(data, errors=[*data.errors, error])
 
 
-def _into(history: History, directory: Path, run: FinishedRun) -> Memory:
+def _into(history: History, directory: Path, run: FinishedRun) -> HistoryData:
     late, refused = backlog.store_all(directory, history)
     errors = []
     if refused:
@@ -75,14 +75,14 @@ def _into(history: History, directory: Path, run: FinishedRun) -> Memory:
     except UnstorableError as error:
         errors.append(f"the results of this run cannot be stored: {error}")
     try:
-        memory = _query(history.connection, run, history.courses(run.results))
+        data = _query(history.connection, run, history.streaks(run.results))
     except (ValueError, TypeError, OverflowError, OSError) as error:  # of datetime.fromtimestamp
         raise database.DamagedError(f"it has values that no run stored: {error}") from error
     notices = [f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else []
-    return replace(memory, notices=notices, errors=errors)
+    return replace(data, notices=notices, errors=errors)
 
 
-def _read_only(directory: Path, run: FinishedRun, errors: Sequence[str]) -> Memory:
+def _read_only(directory: Path, run: FinishedRun, errors: Sequence[str]) -> HistoryData:
     """Query what was stored before, which can be shown all the same."""
     try:
         connection = database.connect_read_only(directory / database.NAME)
@@ -91,9 +91,9 @@ def _read_only(directory: Path, run: FinishedRun, errors: Sequence[str]) -> Memo
         finally:
             connection.close()
     except (OSError, sqlite3.Error, ValueError, TypeError, OverflowError):
-        return Memory(errors=errors)
+        return HistoryData(errors=errors)
 
 
-def _query(connection: sqlite3.Connection, run: FinishedRun, courses: Mapping[tuple[str, str], Course]) -> Memory:
+def _query(connection: sqlite3.Connection, run: FinishedRun, streaks: Mapping[tuple[str, str], Streak]) -> HistoryData:
     now = int(run.started.timestamp()) + 60  # a run may have been given the next free second
-    return Memory(queries.pasts(connection, now), queries.runs(connection, now), courses)
+    return HistoryData(queries.checks(connection, now), queries.runs(connection, now), streaks)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from healthchecks.plugin.history import database
-from healthchecks.plugin.history.models import Course, FinishedRun, Kind, Point, kind_of
+from healthchecks.plugin.history.models import FinishedRun, Kind, Point, Streak, kind_of
 from healthchecks.plugin.result import Result, Status
 
 NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
-WELL = tuple(code for code, status in enumerate(NAMES) if status.is_well)
+PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_well)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
@@ -72,17 +72,17 @@ class History:
         self._drop_old(moment - int(timedelta(days=self.days).total_seconds()))
         return True
 
-    def course(self, key: tuple[str, str]) -> Course | None:
+    def streak(self, key: tuple[str, str]) -> Streak | None:
         """Return since when, and in how many runs in a row, a check has its last kind; None if it had no result."""
         row = self.connection.execute(
             "SELECT since, streak, kind FROM checks WHERE name = ? AND target = ? AND kind IS NOT NULL", key
         ).fetchone()
-        return Course(datetime.fromtimestamp(row[0], UTC), row[1], Kind(row[2])) if row else None
+        return Streak(datetime.fromtimestamp(row[0], UTC), row[1], Kind(row[2])) if row else None
 
-    def courses(self, results: Iterable[Result]) -> Mapping[tuple[str, str], Course]:
+    def streaks(self, results: Iterable[Result]) -> Mapping[tuple[str, str], Streak]:
         """Return the same for each of these checks; those that were skipped have none."""
         found = (each for each in results if each.status is not Status.SKIPPED)
-        return {each.key: course for each in found if (course := self.course(each.key))}
+        return {each.key: streak for each in found if (streak := self.streak(each.key))}
 
     def recent(self, key: tuple[str, str], count: int) -> list[Point]:
         """Return the last results of a check, newest first; before `add` those before this run."""

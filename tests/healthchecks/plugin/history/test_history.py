@@ -53,19 +53,19 @@ def rows(directory, table="results"):
         (["failed", "blocked", "failed"], 2, 1, Kind.FAILING),
     ],
 )
-def test_the_course_is_since_when_and_how_often_in_a_row(tmp_path, states, since, runs, kind):
+def test_the_streak_is_since_when_and_how_often_in_a_row(tmp_path, states, since, runs, kind):
     """A skipped run does not count and does not break the row; what is blocked is apart from what fails."""
     for number, state in enumerate(states):
         record(tmp_path, 400, run(number, Status(state)))
     with history.opened(tmp_path, 400) as opened:
-        assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=since), runs, kind)
-        assert opened.course(("job", "unheard of")) is None
+        assert opened.streak(("job", "c0")) == history.Streak(START + timedelta(minutes=since), runs, kind)
+        assert opened.streak(("job", "unheard of")) is None
 
 
-def test_a_check_only_skipped_has_no_course(tmp_path):
+def test_a_check_only_skipped_has_no_streak(tmp_path):
     record(tmp_path, 400, run(0, Status.SKIPPED))
     with history.opened(tmp_path, 400) as opened:
-        assert opened.course(("job", "c0")) is None
+        assert opened.streak(("job", "c0")) is None
 
 
 def test_the_last_results_come_newest_first(tmp_path):
@@ -90,12 +90,12 @@ def test_a_history_of_version_0_1_is_taken_over(tmp_path):
             old.execute("INSERT INTO results VALUES (7, ?, ?, 0.5, 'why')", (moment, state))
             old.execute("INSERT INTO results VALUES (8, ?, 0, 0.5, '')", (moment,))
     with history.opened(tmp_path, 400) as opened:
-        assert opened.course(("job", "c0")) == history.Course(START + timedelta(minutes=1), 2, Kind.FAILING)
-        assert opened.course(("alone", "")).runs == 4
-    memory = record(tmp_path, 400, run(4, Status.FAILED))
-    assert memory.errors == []
-    assert memory.courses["job", "c0"].runs == 3
-    past, alone = memory.pasts
+        assert opened.streak(("job", "c0")) == history.Streak(START + timedelta(minutes=1), 2, Kind.FAILING)
+        assert opened.streak(("alone", "")).runs == 4
+    data = record(tmp_path, 400, run(4, Status.FAILED))
+    assert data.errors == []
+    assert data.streaks["job", "c0"].runs == 3
+    past, alone = data.checks
     assert (past.label, alone.label) == ("job[c0]", "alone")
     assert [str(each.status) for each in past.recent] == ["ok", "failed", "skipped", "error", "failed"]
 
@@ -104,8 +104,8 @@ def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
     record(tmp_path, 400, run(0, Status.OK))
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as newer:
         newer.execute("PRAGMA user_version = 99")
-    memory = record(tmp_path, 400, run(1, Status.OK))
-    assert "made by a newer version (99)" in memory.errors[0]
+    data = record(tmp_path, 400, run(1, Status.OK))
+    assert "made by a newer version (99)" in data.errors[0]
     assert len(rows(tmp_path)) == 1
     assert len(list((tmp_path / backlog.DIRECTORY).iterdir())) == 1
 
@@ -132,8 +132,8 @@ def test_a_run_is_stored_once_whoever_tries(tmp_path):
     waiting = run(0, Status.FAILED)
     record(tmp_path, 400, waiting)
     backlog.add(tmp_path, waiting)
-    memory = record(tmp_path, 400, run(1, Status.FAILED))
-    assert memory.notices == []
+    data = record(tmp_path, 400, run(1, Status.FAILED))
+    assert data.notices == []
     assert len(rows(tmp_path)) == 2
     assert list((tmp_path / backlog.DIRECTORY).iterdir()) == []
 
@@ -145,15 +145,15 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as other:
         other.execute("BEGIN EXCLUSIVE")
         for minute in (1, 2):
-            memory = record(tmp_path, 400, run(minute, Status.FAILED))
-            assert "database is locked" in memory.errors[0]
-            assert memory.errors[1] == POSTPONED.format(tmp_path)
+            data = record(tmp_path, 400, run(minute, Status.FAILED))
+            assert "database is locked" in data.errors[0]
+            assert data.errors[1] == POSTPONED.format(tmp_path)
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {0o600}
         other.rollback()
-    memory = record(tmp_path, 400, run(3, Status.FAILED))
-    assert memory.notices == ["stored 2 earlier runs that had to wait"]
-    assert memory.courses["job", "c0"] == history.Course(START + timedelta(minutes=1), 3, Kind.FAILING)
-    assert [str(each.status) for each in memory.pasts[0].recent] == ["ok", "failed", "failed", "failed"]
+    data = record(tmp_path, 400, run(3, Status.FAILED))
+    assert data.notices == ["stored 2 earlier runs that had to wait"]
+    assert data.streaks["job", "c0"] == history.Streak(START + timedelta(minutes=1), 3, Kind.FAILING)
+    assert [str(each.status) for each in data.checks[0].recent] == ["ok", "failed", "failed", "failed"]
 
 
 def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
@@ -163,8 +163,8 @@ def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
     for name, text in {"1": "{", "2": "[]", "3": '{"results": 5}', "4": "[" * 100_000}.items():
         (folder / f"{name}.json").write_text(text)
     (folder / "5.json").symlink_to("/dev/zero")
-    memory = record(tmp_path, 400, run(1, Status.OK))
-    assert memory.notices == []
+    data = record(tmp_path, 400, run(1, Status.OK))
+    assert data.notices == []
     assert len(rows(tmp_path)) == 2
     assert {path.suffix for path in folder.iterdir()} == {".unreadable"}
 
@@ -183,8 +183,8 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
     with (tmp_path / history.NAME).open("r+b") as file:
         file.seek(4096 * (pages // 2))
         file.write(os.urandom(4096 * 4))
-    memory = record(tmp_path, 400, run(500, Status.OK))
-    assert "the history was damaged: renamed to" in memory.errors[0]
+    data = record(tmp_path, 400, run(500, Status.OK))
+    assert "the history was damaged: renamed to" in data.errors[0]
     assert rows(tmp_path)[-1][:3] == (1, run(500).started.timestamp(), 0)
     assert 500 < len(rows(tmp_path)) < 2000, "what can be read of it is saved"
     assert len(list(tmp_path.glob("history-damaged-*.sqlite"))) == 1
@@ -196,10 +196,10 @@ def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
     with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
-    memory = record(small_disk, 400, run(3, *[Status.FAILED] * 100))
-    assert "full" in memory.errors[0]
-    assert memory.errors[1].startswith("the results of this run are lost to the history: ")
-    assert len(memory.pasts) == 1
+    data = record(small_disk, 400, run(3, *[Status.FAILED] * 100))
+    assert "full" in data.errors[0]
+    assert data.errors[1].startswith("the results of this run are lost to the history: ")
+    assert len(data.checks) == 1
     (small_disk / "fill").unlink()
     assert record(small_disk, 400, run(4, Status.OK)).errors == []
     assert len(rows(small_disk)) == 4
@@ -209,15 +209,15 @@ def test_a_read_only_disk_is_told_and_the_past_is_still_shown(small_disk):
     for minute in range(3):
         record(small_disk, 400, run(minute, Status.OK))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    memory = record(small_disk, 400, run(3, Status.FAILED))
-    assert memory.errors[0].startswith(f"history {small_disk / history.NAME}: ")
-    assert "Read-only file system" in memory.errors[1]
-    assert [str(each.status) for each in memory.pasts[0].recent] == ["ok"] * 3
+    data = record(small_disk, 400, run(3, Status.FAILED))
+    assert data.errors[0].startswith(f"history {small_disk / history.NAME}: ")
+    assert "Read-only file system" in data.errors[1]
+    assert [str(each.status) for each in data.checks[0].recent] == ["ok"] * 3
 
 
 def test_what_a_clock_ahead_of_time_stored_is_not_shown_before_its_time(tmp_path):
     record(tmp_path, 400, run(0, Status.OK))
     record(tmp_path, 400, run(60 * 24, Status.FAILED))
-    memory = record(tmp_path, 400, run(10, Status.OK))
-    assert [str(each.status) for each in memory.pasts[0].recent] == ["ok", "ok"]
-    assert len(memory.runs) == 2
+    data = record(tmp_path, 400, run(10, Status.OK))
+    assert [str(each.status) for each in data.checks[0].recent] == ["ok", "ok"]
+    assert len(data.runs) == 2

@@ -66,9 +66,9 @@ def test_what_cannot_be_used_is_left_as_it_is_and_the_run_is_kept(tmp_path, spoi
     record(tmp_path, 400, run(0, Status.OK))
     spoil(path)
     before = path.lstat()
-    memory = record(tmp_path, 400, run(1, Status.FAILED))
-    assert memory.errors[0] == f"history {path}: {UNUSABLE[spoil]}"
-    assert memory.errors[1] == POSTPONED.format(tmp_path)
+    data = record(tmp_path, 400, run(1, Status.FAILED))
+    assert data.errors[0] == f"history {path}: {UNUSABLE[spoil]}"
+    assert data.errors[1] == POSTPONED.format(tmp_path)
     assert (path.lstat().st_ino, path.lstat().st_mtime) == (before.st_ino, before.st_mtime)
 
 
@@ -250,9 +250,9 @@ def test_damage_anywhere_is_repaired_when_it_is_found(tmp_path, seed):
         with unreadable, contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as one:
             one.execute("DELETE FROM facts")
             one.commit()
-        memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
-        unusable = [each for each in memory.errors if "it was made by" in each or "another program" in each]
-        assert unusable or is_in_order(tmp_path, 50), memory.errors
+        data = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+        unusable = [each for each in data.errors if "it was made by" in each or "another program" in each]
+        assert unusable or is_in_order(tmp_path, 50), data.errors
         for each in tmp_path.glob("history-damaged-*"):
             each.unlink()
 
@@ -265,8 +265,8 @@ def test_a_page_of_the_checks_that_cannot_be_read_is_found_without_an_integrity_
     with (tmp_path / history.NAME).open("r+b") as file:
         file.seek(4096 * (page - 1))
         file.write(b"\xff" * 4096)
-    memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
-    assert "the history was damaged: renamed to" in memory.errors[0]
+    data = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+    assert "the history was damaged: renamed to" in data.errors[0]
     assert is_in_order(tmp_path, 50)
 
 
@@ -297,8 +297,8 @@ def test_values_that_no_run_stored_are_damage(tmp_path, change):
         record(tmp_path, 400, run(minute, *[Status.OK] * 13))
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as connection, connection:
         connection.execute(change)
-    memory = record(tmp_path, 400, run(50, *[Status.OK] * 12))
-    assert "the history was damaged: renamed to" in memory.errors[0]
+    data = record(tmp_path, 400, run(50, *[Status.OK] * 12))
+    assert "the history was damaged: renamed to" in data.errors[0]
     assert is_in_order(tmp_path, 50)
     assert record(tmp_path, 400, run(51, *[Status.OK] * 12)).errors == []
 
@@ -316,9 +316,9 @@ def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
         document["results"][0] |= broken
         path.write_text(json.dumps(document))
     backlog.add(tmp_path, run(1, Status.FAILED))
-    memory = record(tmp_path, 400, run(2, Status.FAILED))
-    assert memory.errors == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
-    assert memory.notices == ["stored 1 earlier run that had to wait"]
+    data = record(tmp_path, 400, run(2, Status.FAILED))
+    assert data.errors == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
+    assert data.notices == ["stored 1 earlier run that had to wait"]
     assert len(rows(tmp_path)) == 2
     assert {path.suffix for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {".unreadable"}
     assert record(tmp_path, 400, run(3, Status.FAILED)).errors == []
@@ -326,8 +326,8 @@ def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
 
 @pytest.mark.parametrize("odd", [{"seconds": float("nan")}, {"seconds": 10**400}, {"name": "\ud800"}], ids=str)
 def test_a_run_that_can_never_be_stored_is_reported_and_delays_no_later_one(tmp_path, odd):
-    memory = record(tmp_path, 400, replace(run(0, Status.OK), **odd))
-    assert memory.errors[0].startswith("the results of this run cannot be stored: ")
+    data = record(tmp_path, 400, replace(run(0, Status.OK), **odd))
+    assert data.errors[0].startswith("the results of this run cannot be stored: ")
     assert not (tmp_path / backlog.DIRECTORY).exists()
     assert record(tmp_path, 400, run(1, Status.OK)).errors == []
 
