@@ -52,7 +52,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("servermonitoring.sentry.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by sentry.client
-    ("servermonitoring.delivery.connection", set(), {"certifi"}),  # where it is installed
+    ("servermonitoring.tls", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", {"psutil"}, {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
     ("healthchecks.*", None, set()),

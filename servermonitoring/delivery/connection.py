@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from servermonitoring.delivery.responses import Answer, UnansweredError, UnreachableError
+from servermonitoring.tls import trusted_context
 
+_context = functools.cache(trusted_context)
 _MOST_READ = 65536  # bytes of an answer
 
 
@@ -99,7 +101,7 @@ def _connection(address: Address, timeout: float) -> tuple[http.client.HTTPConne
     proxy = _proxy(parts)
     via = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
     if parts.scheme == "https":
-        secured = http.client.HTTPSConnection(*via, timeout=timeout, context=_trust(address.ca_certs))
+        secured = http.client.HTTPSConnection(*via, timeout=timeout, context=_context(address.ca_certs))
         if proxy:
             secured.set_tunnel(host, port or 443, _proxy_login(proxy))
         return secured, path, {}
@@ -125,18 +127,6 @@ def _proxy_login(proxy: SplitResult) -> dict[str, str]:
         return {}
     login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
     return {"Proxy-Authorization": f"Basic {b64encode(login).decode()}"}
-
-
-@functools.cache
-def _trust(ca_certs: str | None) -> ssl.SSLContext:
-    """The file given, else the system's certificates (also $SSL_CERT_FILE) and certifi's, where it is installed."""
-    context = ssl.create_default_context(cafile=ca_certs)
-    if ca_certs is None:
-        with contextlib.suppress(ImportError):
-            import certifi
-
-            context.load_verify_locations(certifi.where())
-    return context
 
 
 def _in_words(error: Exception, *, connected: bool) -> Exception:

@@ -10,6 +10,7 @@ import requests
 import sentry_sdk
 from sentry_sdk.utils import event_from_exception
 
+from servermonitoring.delivery import connection
 from servermonitoring.scrubbing import FILTERED
 from servermonitoring.secret import Secret
 from servermonitoring.sentry.client import Sentry
@@ -270,6 +271,17 @@ def test_certificates_are_verified(to, kent, tls, name):
         assert tally.error.startswith(
             "" if name == "good" else "Sentry cannot be reached: its certificate is not accepted"
         )
+
+
+def test_an_authority_of_the_system_is_trusted(to, kent, tls, monkeypatch):
+    """As one that update-ca-certificates installed."""
+    connection._context.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
+    with Relay(kent.dsn, tls[1]("good")) as relay:
+        sentry = to(relay.dsn)
+        sentry.capture({"message": "one"})
+        assert sentry.drain(10).sent == 1
+    connection._context.cache_clear()
 
 
 def test_an_authority_nobody_knows_is_not_trusted(to, kent, tls):
