@@ -91,12 +91,12 @@ def _try(bookmarklet: Bookmarklet, browser: "Browser") -> None:
     if _shows(bookmarklet, browser):
         raise Unhealthy(f"{what} is on the page before the bookmarklet runs: expect what only it brings")
     browser.run(bookmarklet.bookmarklet, "the bookmarklet fails")
-    missing = f"{what} did not show after the bookmarklet ran"
+    missing = f"{what} not found after the bookmarklet ran"
     browser.wait(lambda: _shows(bookmarklet, browser), missing)
 
 
 def _shows(bookmarklet: Bookmarklet, browser: "Browser") -> bool:
-    what = "the page does not answer"
+    what = "the page does not respond"
     text = bookmarklet.expect in browser.run(_TEXT, what)
     selector = bookmarklet.expect_selector
     return text and (not selector or browser.run("return !!document.querySelector(arguments[0])", what, selector))

@@ -52,13 +52,13 @@ def arrival(login: Login) -> Arrival:
         page = client.ask(Question(login.url))
         with kept_on_failure(page):
             if page.status >= _FIRST_ERROR:
-                raise Unhealthy(f"login page answers {page.words} at {page.here}")
+                raise Unhealthy(f"login page: status {page.words} at {page.here}")
             form = forms.find(page, login.fields, login.form)
             sent = forms.filled(form, page, login.dict_of(login.fields), login.submit)
         page = client.ask(sent)
         with kept_on_failure(page):
             if page.status >= _FIRST_ERROR:
-                raise Unhealthy(f"the login is answered by {page.words} at {page.here}")
+                raise Unhealthy(f"login form submitted: status {page.words} at {page.here}")
         asked_again = forms.is_on(page, login.fields)
         if login.then and not asked_again:
             page = client.ask(Question(login.then))
@@ -73,9 +73,9 @@ def test_website_login(login: Login, arrival: Arrival) -> None:
 
 def _judge(login: Login, arrival: Arrival) -> None:
     page, here = arrival.page, arrival.page.here
-    assert not arrival.asked_again, f"login failed: {here} asks for {', '.join(login.fields)} again"
-    assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"
+    assert not arrival.asked_again, f"login failed: form with {', '.join(login.fields)} shown again at {here}"
+    assert page.status < _FIRST_ERROR, f"logged in, but status {page.words} at {here}"
     for text in login.contains:
-        assert text in page.text, f'logged in, but "{text}" is not on {here}'
+        assert text in page.text, f'logged in, but "{text}" not found at {here}'
     for text in login.not_contains:
-        assert text not in page.text, f'logged in, but "{text}" is on {here}'
+        assert text not in page.text, f'logged in, but "{text}" found at {here}'

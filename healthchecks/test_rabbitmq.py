@@ -79,8 +79,8 @@ def exchange(rabbitmq: Rabbitmq) -> Exchange:
 
 
 def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
-    assert exchange.received is not None, "a message that was confirmed did not come back"
-    assert exchange.received == exchange.sent, "a message came back with other content"
+    assert exchange.received is not None, "test message confirmed, but not received again"
+    assert exchange.received == exchange.sent, "test message received with other content"
     wrong = [words for name, limits in rabbitmq.queues.items() if (words := _wrong(name, limits, exchange))]
     assert not wrong, "; ".join(wrong)
 

@@ -39,9 +39,9 @@ def greeting(tcp: Tcp) -> Greeting:
 
 
 def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
-    assert greeting.received or not tcp.greeting, f"closed the connection without a greeting at {greeting.where}"
+    assert greeting.received or not tcp.greeting, f"connection closed without a greeting at {greeting.where}"
     assert greeting.received.startswith(tcp.greeting.encode()), (
-        f"greets with {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"
+        f"greeting {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"
     )
 
 

@@ -81,16 +81,16 @@ def _judge(website: Website, response: Answer) -> None:
     here = response.here
     found = str(response.status)
     assert {found, f"{found[0]}xx"}.intersection(website.status), (
-        f"answers {response.words} instead of {' or '.join(website.status)} at {here}"
+        f"status {response.words} instead of {' or '.join(website.status)} at {here}"
     )
     assert not website.final_url or is_at(response.url, website.final_url), (
         f"final URL {shown(response.url)}, expected {shown(website.final_url or '')}"
     )
     _judge_headers(website, response, here)
     for text in website.contains:
-        assert text in response.text, f'"{text}" is not on {here}'
+        assert text in response.text, f'"{text}" not found at {here}'
     for text in website.not_contains:
-        assert text not in response.text, f'"{text}" is on {here}'
+        assert text not in response.text, f'"{text}" found at {here}'
     wrong = unlike(response.text, website.values)
     assert not wrong, f"{wrong} at {here}"
     assert website.max_response_time is None or response.seconds <= website.max_response_time, (
@@ -102,8 +102,8 @@ def _judge(website: Website, response: Answer) -> None:
 def _judge_headers(website: Website, response: Answer, here: str) -> None:
     for name, text in website.headers.items():
         found = response.headers.get(name)
-        assert found is not None, f"sends no header {name} at {here}"
-        assert text in found, f"sends {name}: {scrub_and_cut(found, 200)} without {text} at {here}"
+        assert found is not None, f"header {name} missing at {here}"
+        assert text in found, f"header {name}: {scrub_and_cut(found, 200)} does not contain {text} at {here}"
 
 
 def _judge_certificate(website: Website, response: Answer) -> None:

@@ -35,7 +35,7 @@ _WORDS = [
     (r"ERR_ADDRESS_UNREACHABLE|ERR_INTERNET_DISCONNECTED|e=netOffline", "no route to PEER"),
     (
         r"ERR_EMPTY_RESPONSE|ERR_CONNECTION_(?:CLOSED|RESET)|e=netReset",
-        "closed the connection without an answer at PEER",
+        "connection closed without a response at PEER",
     ),
 ]
 
@@ -110,7 +110,7 @@ class Browser:
         self._command(lambda: self._driver.get(url), what, url)
         status = self.run(_STATUS, what) or 0  # 0 where the browser does not tell it
         if status >= _FIRST_ERROR:
-            raise Unhealthy(f"the page answers {status} at {shown(url)}")
+            raise Unhealthy(f"status {status} at {shown(url)}")
 
     def run(self, script: str, what: str, *arguments: object) -> Any:
         """What the script returns; `what` begins the message where it fails."""
@@ -197,7 +197,7 @@ class Browser:
             first = (error.msg or type(error).__name__).strip().splitlines()[0]
             raise Unhealthy((url and describe_load_error(first, url)) or f"{what}: {first}") from None
         except (urllib3.exceptions.HTTPError, OSError):
-            raise Unhealthy(f"{what}: the browser's driver is gone") from None
+            raise Unhealthy(f"{what}: the browser's driver has ended") from None
 
 
 def _program(path: Path | None, names: tuple[str, ...], key: str) -> str:

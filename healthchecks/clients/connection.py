@@ -19,12 +19,12 @@ class Step(enum.Enum):
 
     RESOLVE = "could not resolve HOST", "cannot resolve HOST"
     CONNECT = "could not connect to PEER", "connection refused at PEER"
-    TLS = "connected to PEER, TLS not agreed", "closed the connection before TLS was agreed on at PEER"
-    ANSWER = "connected to PEER, no answer", "closed the connection without an answer at PEER"
-    GREETING = "connected to PEER, no greeting", "closed the connection without a greeting at PEER"
-    HEADERS = "status STATUS came from PEER, the headers did not end", "breaks off in the middle of the headers at PEER"
-    BODY = "status STATUS came from PEER, the body did not end", "breaks off in the middle of the body at PEER"
-    LOGGED_IN = "logged in to PEER, no answer", "closed the connection after the login at PEER"
+    TLS = "connected to PEER, TLS handshake incomplete", "connection closed during the TLS handshake at PEER"
+    ANSWER = "connected to PEER, no response", "connection closed without a response at PEER"
+    GREETING = "connected to PEER, no greeting", "connection closed without a greeting at PEER"
+    HEADERS = "status STATUS from PEER, headers incomplete", "connection closed before the end of the headers at PEER"
+    BODY = "status STATUS from PEER, body incomplete", "connection closed before the end of the body at PEER"
+    LOGGED_IN = "logged in to PEER, no response", "connection closed after the login at PEER"
 
 
 @dataclass
@@ -96,7 +96,7 @@ def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, in
 def not_connected(error: OSError | UnicodeError, progress: Progress) -> str:
     """What is wrong, for a person on call; empty for an error that is not about connecting."""
     if isinstance(error, socket.gaierror | UnicodeError):
-        silent = " (its name server gives no answer)" if getattr(error, "errno", 0) == socket.EAI_AGAIN else ""
+        silent = " (no response from the name server)" if getattr(error, "errno", 0) == socket.EAI_AGAIN else ""
         return f"cannot resolve {progress.host}{silent}"
     if isinstance(error, ConnectionRefusedError):
         return f"connection refused at {progress.peer}"

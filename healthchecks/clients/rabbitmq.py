@@ -34,8 +34,8 @@ def in_words(error: Exception, access: "Access", progress: Progress) -> str:
     if is_cut_off(error) or re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
         return progress.closed
     if isinstance(error, ssl.SSLError):
-        return f"speaks no TLS at {progress.peer}"
-    unknown = "the connection broke" if progress.step is Step.LOGGED_IN else "not an AMQP server"
+        return f"no TLS at {progress.peer}"
+    unknown = "connection lost" if progress.step is Step.LOGGED_IN else "not an AMQP server"
     return _of_system(error, text, progress) or f"{unknown} at {progress.peer}"
 
 
@@ -53,11 +53,11 @@ def _reply_words(code: int, text: str, access: "Access", where: str) -> str:
     if code == _ACCESS_REFUSED and "ogin was refused" in reason:
         return f'login refused for user "{access.user}" at {where}'
     if code == _NOT_ALLOWED and "not found" in reason:
-        return f'no vhost "{access.vhost}" at {where}'
+        return f'no virtual host "{access.vhost}" at {where}'
     if code == _NOT_ALLOWED:
-        return f'user "{access.user}" may not use vhost "{access.vhost}" at {where}'
+        return f'user "{access.user}" may not use virtual host "{access.vhost}" at {where}'
     if code == _ACCESS_REFUSED:
-        return f'user "{access.user}" lacks a right at {where}: {reason}'
+        return f'user "{access.user}" lacks a permission at {where}: {reason}'
     return f"{reason} at {where}"
 
 

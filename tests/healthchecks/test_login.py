@@ -54,19 +54,19 @@ def test_bad_logins(run_suite, website, bad):
 
 
 EXPECTED = {
-    "wrong": "login failed: HOST/login asks for user, password again",
-    "wrong_then": "login failed: HOST/login asks for user, password again",
-    "wrong_not_contains": "login failed: HOST/login asks for user, password again",
-    "other_page": 'logged in, but "Welcome back" is not on HOST/json',
-    "gone_page": "logged in, but HOST/status/404 answers 404 Not Found",
+    "wrong": "login failed: form with user, password shown again at HOST/login",
+    "wrong_then": "login failed: form with user, password shown again at HOST/login",
+    "wrong_not_contains": "login failed: form with user, password shown again at HOST/login",
+    "other_page": 'logged in, but "Welcome back" not found at HOST/json',
+    "gone_page": "logged in, but status 404 Not Found at HOST/status/404",
     "no_field": f"{FORM} username, password at HOST/login",
     "no_form": f"{FORM} user, password at HOST/json",
     "other_form": "the form 0 has no field user, password at HOST/login",
     "no_such_form": "no form 'signin' at HOST/login",
     "no_button": 'the form has no button "Enter" at HOST/login',
-    "broken": "login page answers 500 Internal Server Error at HOST/broken",
-    "refused": "the login is answered by 403 Forbidden at HOST/status/403",
-    "hole": "connected to HOLE, no answer within 2 s",
+    "broken": "login page: status 500 Internal Server Error at HOST/broken",
+    "refused": "login form submitted: status 403 Forbidden at HOST/status/403",
+    "hole": "connected to HOLE, no response within 2 s",
 }
 
 
@@ -147,7 +147,7 @@ def test_forms_of_other_kinds():
     question = forms.filled(forms.find(parts, ["q"]), parts, {"q": "x"})
     assert (question.url, question.body) == (f"http://{HOST}/base/a", {"files": [("q", (None, "x"))]})
     script = page("<form action='javascript:send()'><input name=q></form>")
-    with pytest.raises(Unhealthy, match="leads to something that is no web page"):
+    with pytest.raises(Unhealthy, match="form leads to an invalid URL"):
         forms.filled(forms.find(script, ["q"]), script, {"q": "x"})
     with pytest.raises(Unhealthy, match=FORM):
         forms.find(page(""), ["q"])

@@ -92,7 +92,7 @@ def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None
     if code in _SELF_SIGNED:
         return "certificate is self-signed"
     if code in _UNKNOWN_AUTHORITY:
-        return "certificate is not from an authority that is trusted here, or the server does not send its chain"
+        return "certificate authority is not trusted, or the server does not send the whole chain"
     if code == _NOT_YET_VALID:
         return "certificate is not valid yet"
     seen = _look(url, ca) if code in (_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS) else None

@@ -114,7 +114,7 @@ class Client:
             _look_at_the_clock()
             via = shown(first)
             question = question.redirected(response.status_code, target)
-        raise Unhealthy(f"redirected more than {self.keys.max_redirects} times, last to {shown(question.url)}")
+        raise Unhealthy(f"more than {self.keys.max_redirects} redirects, last to {shown(question.url)}")
 
     def _send(self, question: Question, via: str) -> requests.Response:
         self._keep_confidence(question)
@@ -152,13 +152,13 @@ def _read(response: requests.Response, most: int, peer: str) -> bytes:
         try:
             body += unpacker.add(part)
         except zlib.error:
-            raise Unhealthy(f"sends a body that cannot be unpacked at {peer}") from None
+            raise Unhealthy(f"body cannot be decompressed at {peer}") from None
         if len(body) > most:
             body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
         _look_at_the_clock()
     if unpacker.is_cut:
-        raise Unhealthy(f"sends a packed body whose end is missing at {peer}")
+        raise Unhealthy(f"compressed body is incomplete at {peer}")
     return bytes(body)
 
 
@@ -172,7 +172,7 @@ def _redirect(response: requests.Response) -> str:
         return http_url(requests.utils.requote_uri(target))
     except ValueError:  # requests' InvalidURL is one, too
         where = first_bytes(location.encode("latin-1"), 200)
-        raise Unhealthy(f"redirected to something that is no web page, {where}, by {shown(response.url)}") from None
+        raise Unhealthy(f"redirect to an invalid URL, {where}, from {shown(response.url)}") from None
 
 
 def _login_in(url: str) -> tuple[str, str] | None:

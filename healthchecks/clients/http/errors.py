@@ -43,15 +43,15 @@ def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path 
     if isinstance(cause, ssl.SSLError):
         speaks = progress.step is Step.TLS and cause.reason in _NO_TLS
         reason = (cause.reason or str(cause)).lower().replace("_", " ")
-        return f"speaks no TLS at {progress.peer}" if speaks else f"TLS fails at {progress.peer}: {reason}"
+        return f"no TLS at {progress.peer}" if speaks else f"TLS handshake failed at {progress.peer}: {reason}"
     return ""
 
 
 def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
     if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
-        return f"{progress.peer} is not a place to ask by http"
+        return f"not an HTTP URL: {progress.peer}"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):
-        return f"answers with something that is not HTTP at {progress.peer}"
+        return f"response is not HTTP at {progress.peer}"
     return ""
 
 

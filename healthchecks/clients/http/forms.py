@@ -52,7 +52,7 @@ def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | Non
         body = _body(form, method, values)
         return Question(http_url(target), "POST" if method == "POST" else "GET", body=body, body_name="form fields")
     except ValueError:
-        raise Unhealthy(f"the form at {shown(page.url)} leads to something that is no web page") from None
+        raise Unhealthy(f"form leads to an invalid URL at {shown(page.url)}") from None
 
 
 def _forms(page: Answer) -> list[Any]:

@@ -66,7 +66,7 @@ class Response(http.client.HTTPResponse):
             if status >= _FIRST_FINAL or status == _SWITCHING_PROTOCOLS:
                 return version, status, reason
             self._read_headers()
-        raise Unhealthy(f"sends more than {_MOST_INTERIM} interim responses (1xx) at {self._progress.peer}")
+        raise Unhealthy(f"more than {_MOST_INTERIM} interim responses (1xx) at {self._progress.peer}")
 
     def _read_headers(self) -> http.client.HTTPMessage:
         lines: list[bytes] = []
@@ -77,12 +77,12 @@ class Response(http.client.HTTPResponse):
             if not line:
                 raise Unhealthy(self._progress.closed)
             if size > _MOST_BYTES:
-                raise Unhealthy(f"sends more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
+                raise Unhealthy(f"more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
             if line in (b"\r\n", b"\n"):
                 return Parser(_class=http.client.HTTPMessage).parsestr(b"".join(lines).decode("latin-1"))
             lines.append(line)
             if len(lines) > _MOST_HEADERS:
-                raise Unhealthy(f"sends more than {_MOST_HEADERS} headers at {self._progress.peer}")
+                raise Unhealthy(f"more than {_MOST_HEADERS} headers at {self._progress.peer}")
 
     def _content_length(self) -> int | None:
         found = {each.strip() for value in self.headers.get_all("content-length", []) for each in value.split(",")}
@@ -91,10 +91,10 @@ class Response(http.client.HTTPResponse):
         if len(found) == 1 and _LENGTH.fullmatch(length := found.pop()):
             return int(length)
         shown = first_bytes((self.headers["content-length"] or "").encode())
-        raise Unhealthy(f"sends a Content-Length that is no number, {shown}, at {self._progress.peer}")
+        raise Unhealthy(f"invalid Content-Length {shown} at {self._progress.peer}")
 
     def _no_http(self, begin: bytes) -> Unhealthy:
-        return Unhealthy(f"answers with something that is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
+        return Unhealthy(f"response is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
 
 
 _PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}

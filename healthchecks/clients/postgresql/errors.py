@@ -38,7 +38,7 @@ _WORDS: list[tuple[str, str]] = [
     (r"Connection refused", "connection refused at ADDRESS"),
     (r"No route to host|Network is unreachable|Invalid argument", "no route to ADDRESS"),
     (r'could not translate host name "([^"]*)"', "cannot resolve {}"),
-    (r"server does not support SSL", "the server offers no TLS, which sslmode asks for, at ADDRESS"),
+    (r"server does not support SSL", "the server offers no TLS, required by sslmode, at ADDRESS"),
     (r"certificate verify failed", "the certificate is not trusted at ADDRESS"),
     (r'root certificate file "([^"]*)"', "sslrootcert {} does not exist"),
     (r"server certificate for .* does not match", "the certificate is for another name at ADDRESS"),

@@ -156,7 +156,7 @@ class Configuration:
             where = place((*reference.split(".", 1), "needs"))
             self._problems += [Problem(where, what) for what in _unknown_needs(target, targets.keys())]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
-            self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+            self._problems.append(Problem(f"[{cycle[0]}] needs", f"is circular: {' → '.join(cycle)}"))
 
 
 def _unknown_needs(target: Target, known: "Collection[str]") -> list[str]:

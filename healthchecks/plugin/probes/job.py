@@ -38,7 +38,7 @@ class Job:
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None
-        self.phase = "no answer"  # what to say if the time is over now
+        self.phase = "no response"  # what to say if the time is over now
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_overdue = False
@@ -124,7 +124,7 @@ class Job:
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
             return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
-            return ProbeTimeout(f"{self.phase} before the run's own timeout")
+            return ProbeTimeout(f"{self.phase} before the timeout of the run")
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
 
 

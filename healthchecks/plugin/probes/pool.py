@@ -116,7 +116,7 @@ class Pool:
             left = list(self._running)
             self._changed.notify_all()
         for job in left:
-            job.end(None, NotProbed("the run was ended before it answered"))
+            job.end(None, NotProbed("run ended before the probe did"))
             job.clean()
 
     def _job(self, probe: "Probe", target: "Target") -> Job:
@@ -160,7 +160,7 @@ class Pool:
             self._release(job)
         if now >= self.ends_at:
             for job in self._queue:
-                job.end(None, NotProbed(f"not probed: the run's {in_words(self.timeout)} were over"))
+                job.end(None, NotProbed(f"not probed within the run's timeout of {in_words(self.timeout)}"))
             self._queue.clear()
 
     def _next(self) -> Job | None:

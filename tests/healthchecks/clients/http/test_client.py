@@ -14,11 +14,11 @@ from tests.servers.server import HOST
 @pytest.mark.parametrize(
     ("name", "scheme", "silent"),
     [
-        ("hole", "http", "connected to PEER, no answer"),
-        ("drip_header", "http", "status 200 came from PEER, the headers did not end"),
-        ("drip_body", "http", "status 200 came from PEER, the body did not end"),
-        ("hole", "https", "connected to PEER, TLS not agreed"),
-        ("drip_raw", "https", "connected to PEER, TLS not agreed"),
+        ("hole", "http", "connected to PEER, no response"),
+        ("drip_header", "http", "status 200 from PEER, headers incomplete"),
+        ("drip_body", "http", "status 200 from PEER, body incomplete"),
+        ("hole", "https", "connected to PEER, TLS handshake incomplete"),
+        ("drip_raw", "https", "connected to PEER, TLS handshake incomplete"),
     ],
 )
 def test_abandoned_thread_ends(bad, name, scheme, silent):

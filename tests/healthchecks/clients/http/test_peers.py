@@ -54,43 +54,44 @@ GOOD = {
     "packed as nobody asked": packed(HELLO, b"snappy"),
 }
 BAD = {
-    "too many interim responses": (EARLY_HINTS * 21, "sends more than 20 interim responses (1xx) at PEER"),
-    "nothing but an interim one": (EARLY_HINTS, "breaks off in the middle of the headers at PEER"),
-    "cut headers": (OK + b"Content-Ty", "breaks off in the middle of the headers at PEER"),
-    "cut body": (sized(HELLO)[:-1], "breaks off in the middle of the body at PEER"),
+    "too many interim responses": (EARLY_HINTS * 21, "more than 20 interim responses (1xx) at PEER"),
+    "nothing but an interim one": (EARLY_HINTS, "connection closed before the end of the headers at PEER"),
+    "cut headers": (OK + b"Content-Ty", "connection closed before the end of the headers at PEER"),
+    "cut body": (sized(HELLO)[:-1], "connection closed before the end of the body at PEER"),
     "cut chunks": (
-        OK + b"Transfer-Encoding: chunked\r\n" + CLOSE + b"12\r\nHel", "breaks off in the middle of the body at PEER"
+        OK + b"Transfer-Encoding: chunked\r\n" + CLOSE + b"12\r\nHel",
+        "connection closed before the end of the body at PEER",
     ),
-    "no header ends": (OK + b"X-Long: " + b"x" * 300_000, "sends more than 262 kB of headers at PEER"),
-    "2,000 headers": (sized(HELLO, *COOKIES * 14), "sends more than 1000 headers at PEER"),
-    "gzip cut, length fits": (packed(PACKED[:-9]), "sends a packed body whose end is missing at PEER"),
-    "gzip without its sum": (packed(PACKED[:-8]), "sends a packed body whose end is missing at PEER"),
-    "gzip, wrong sum": (packed(PACKED[:-8] + bytes(8)), "sends a body that cannot be unpacked at PEER"),
-    "no gzip": (packed(HELLO), "sends a body that cannot be unpacked at PEER"),
+    "no header ends": (OK + b"X-Long: " + b"x" * 300_000, "more than 262 kB of headers at PEER"),
+    "2,000 headers": (sized(HELLO, *COOKIES * 14), "more than 1000 headers at PEER"),
+    "gzip cut, length fits": (packed(PACKED[:-9]), "compressed body is incomplete at PEER"),
+    "gzip without its sum": (packed(PACKED[:-8]), "compressed body is incomplete at PEER"),
+    "gzip, wrong sum": (packed(PACKED[:-8] + bytes(8)), "body cannot be decompressed at PEER"),
+    "no gzip": (packed(HELLO), "body cannot be decompressed at PEER"),
     "length of many": (
-        OK + b"Content-Length: many\r\n" + CLOSE + HELLO, "sends a Content-Length that is no number, 'many', at PEER"
+        OK + b"Content-Length: many\r\n" + CLOSE + HELLO, "invalid Content-Length 'many' at PEER"
     ),
     "negative length": (
-        OK + b"Content-Length: -1\r\n" + CLOSE + HELLO, "sends a Content-Length that is no number, '-1', at PEER"
+        OK + b"Content-Length: -1\r\n" + CLOSE + HELLO, "invalid Content-Length '-1' at PEER"
     ),
     "two lengths": (
-        sized(HELLO, b"Content-Length: 3"), "sends a Content-Length that is no number, '3', at PEER"
+        sized(HELLO, b"Content-Length: 3"), "invalid Content-Length '3' at PEER"
     ),
-    "ssh": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "answers with something that is not HTTP at PEER: 'SSH-2.0-OpenSSH_9.2p1'"),
+    "ssh": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "response is not HTTP at PEER: 'SSH-2.0-OpenSSH_9.2p1'"),
     "mail, several lines": (
-        b"220-mail\r\n220 ready\r\n", "answers with something that is not HTTP at PEER: '220-mail'"
+        b"220-mail\r\n220 ready\r\n", "response is not HTTP at PEER: '220-mail'"
     ),
     "binary": (
         b"\x15\x03\x01\x00\x02\x02F",
-        "answers with something that is not HTTP at PEER: '\\x15\\x03\\x01\\x00\\x02\\x02F'",
+        "response is not HTTP at PEER: '\\x15\\x03\\x01\\x00\\x02\\x02F'",
     ),
-    "long": (b"x" * 70_000, f"answers with something that is not HTTP at PEER: '{'x' * 59}…'"),
+    "long": (b"x" * 70_000, f"response is not HTTP at PEER: '{'x' * 59}…'"),
     "secret": (
         b"password=hunter-five " + b"x" * 99,
-        f"answers with something that is not HTTP at PEER: 'password=[Filtered] {'x' * 39}…'",
+        f"response is not HTTP at PEER: 'password=[Filtered] {'x' * 39}…'",
     ),
-    "another version": (b"HTTP/2 200\r\n\r\n", "answers with something that is not HTTP at PEER: 'HTTP/2 200'"),
-    "status of words": (b"HTTP/1.1 fine\r\n\r\n", "answers with something that is not HTTP at PEER: 'HTTP/1.1 fine'"),
+    "another version": (b"HTTP/2 200\r\n\r\n", "response is not HTTP at PEER: 'HTTP/2 200'"),
+    "status of words": (b"HTTP/1.1 fine\r\n\r\n", "response is not HTTP at PEER: 'HTTP/1.1 fine'"),
 }  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def test_redirect_says_where_it_came_from():
     with peer(act) as port, pytest.raises(Unhealthy) as caught:
         ask(port)
     where = f"{HOST}:{port} (redirected from http://{HOST}:{port}/)"
-    assert str(caught.value) == f"closed the connection without an answer at {where}"
+    assert str(caught.value) == f"connection closed without a response at {where}"
     away = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with peer(says(away)) as port, pytest.raises(Unhealthy) as caught:
         ask(port)

@@ -110,7 +110,7 @@ OUT_OF_BOUNDS = {
     "20,000 levels": (f"{'a.' * 20_000}a = 1", "is nested too deeply: at most 50 levels"),
     "20,000 levels in a list": (f"x = [{{ {'a.' * 20_000}a = 1 }}]", "is nested too deeply: at most 50 levels"),
     "60 lists": (f"x = {'[' * 60}{']' * 60}", "is nested too deeply: at most 50 levels"),
-    "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "goes in a circle: shop.s"),
+    "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "is circular: shop.s"),
     "all or 1 %": (
         "[disk.a]\npath = '/'\nmax_used = 1",
         '[disk.a] max_used: 1 may mean 1 % or all: write "1%" or "100%"',
