@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from healthchecks import Secret, Target, probe
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
-from healthchecks.clients.rabbitmq import Access, Broker, session
+from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -49,9 +49,11 @@ class Rabbitmq(Target):
             raise ValueError("ca has no meaning without tls = true")
         return self
 
-    def access(self) -> Access:
+    def access(self) -> BrokerAccess:
         port = self.port or (_TLS_PORT if self.tls else _PORT)
-        return Access(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or ""))
+        return BrokerAccess(
+            self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or "")
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.outcome import Verdict, describe, explained, is_broken, printable, verdict
+from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import CheckError, LogLine, Result, Status, clean, text_of
 from healthchecks.plugin.run import Run
@@ -42,9 +42,9 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         _record(item, call, report, run)
     except Exception as error:  # noqa: BLE001 - whatever a check may have done to its report
         report.outcome, report.sections, report.user_properties = "failed", [], []
-        judged = Verdict(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
-        report.longrepr = judged.message
-        vars(report)["keep"] = partial(run.record, _result(item, report, judged, run))
+        outcome = CheckOutcome(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
+        report.longrepr = outcome.message
+        vars(report)["keep"] = partial(run.record, _result(item, report, outcome, run))
 
 
 def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
@@ -53,20 +53,20 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if report.when == "call" and jobs:
         report.duration = max(job.seconds for job in jobs)
     error = explained(call.excinfo.value if call.excinfo else None, item)
-    judged = verdict(report, error, collection.target_of(item))
+    outcome = outcome_of(report, error, collection.target_of(item))
     if isinstance(error, Blocked):
-        judged = Verdict(Status.BLOCKED, error.msg or "")
+        outcome = CheckOutcome(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
-    if judged.status is Status.ERROR and call.excinfo:
+    if outcome.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
-    if judged.status.is_well and (saved := run.saved_by_retry(item)):
-        judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
+    if outcome.status.is_well and (saved := run.saved_by_retry(item)):
+        outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
-    _scrub(report, judged)
+    _scrub(report, outcome)
     if report.when == "call" or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
-        kind = type(error).__name__ if error and judged.status.is_failure else ""
-        result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
+        kind = type(error).__name__ if error and outcome.status.is_failure else ""
+        result = replace(_result(item, report, outcome, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.record, result)
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
             run.record(result)
@@ -91,7 +91,7 @@ def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
     )
 
 
-def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
+def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome, run: Run) -> Result:
     target = collection.target_of(item)
     check, name = collection.check_name(item), collection.target_name(item)
     log: list[LogLine] = item.stash.get(_LOG, [])
@@ -100,14 +100,14 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         check=check,
         target=name,
         label=collection.label(item),
-        status=judged.status,
-        message=judged.message,
+        status=outcome.status,
+        message=outcome.message,
         seconds=round(report.duration, 4),
         started=datetime.now(UTC) - timedelta(seconds=report.duration),
         host=run.host,
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
-        details=str(report.longrepr) if judged.status is Status.ERROR else "",
+        details=str(report.longrepr) if outcome.status is Status.ERROR else "",
         failure_threshold=target.failure_threshold if target else 1,
         success_threshold=target.success_threshold if target else 1,
         local=target is not None and target.local,
@@ -141,9 +141,9 @@ def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
     return str(excinfo.getrepr(style="short"))
 
 
-def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    if judged.status is Status.FAILED:
-        report.longrepr = judged.message
+def _scrub(report: pytest.TestReport, outcome: CheckOutcome) -> None:
+    if outcome.status is Status.FAILED:
+        report.longrepr = outcome.message
     elif report.longrepr is not None and not isinstance(report.longrepr, tuple):
         report.longrepr = text_of(report.longrepr)
     scrub_report(report)

@@ -31,24 +31,24 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckOutcome:
     status: Status
     message: str = ""
 
 
-def verdict(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> Verdict:
+def outcome_of(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> CheckOutcome:
     """From one phase's report; `error` is what was raised in it."""
     if report.outcome == "skipped":
-        return Verdict(Status.SKIPPED, _skip_reason(report, error))
+        return CheckOutcome(Status.SKIPPED, _skip_reason(report, error))
     if report.outcome == "failed":
         if error is None:  # pytest's own judgement: an xfail that is strict, and passes
-            return Verdict(Status.ERROR, _one_line(report.longrepr))
+            return CheckOutcome(Status.ERROR, _one_line(report.longrepr))
         broken = report.when != "call" or is_broken(error)
-        return Verdict(Status.ERROR if broken else Status.FAILED, describe(error))
+        return CheckOutcome(Status.ERROR if broken else Status.FAILED, describe(error))
     slow = target.slow if target else None
     if slow is not None and report.duration > slow:
-        return Verdict(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
-    return Verdict(Status.OK)
+        return CheckOutcome(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
+    return CheckOutcome(Status.OK)
 
 
 def is_broken(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.logs import replay
-from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.probes.job import ProbeJob, current_job
 from healthchecks.plugin.probes.pool import execute_test, refuse_value
 from healthchecks.plugin.result import Attachment
 from healthchecks.plugin.run import Run
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _INTERVAL = 0.5  # seconds between two looks of the person who waits
 
 
-def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
+def show_waiting(job: ProbeJob, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
     """Until the job is done or its time is over: notice signals, and show a person on a terminal what is awaited.
 
     `waiting` says how many jobs are awaited, and for how many seconds at most.
@@ -77,11 +77,11 @@ class Blocked(Skipped):
     """Something that this check needs is not well."""
 
 
-def judge(item: pytest.Function, run: Run) -> None:
+def run_test(item: pytest.Function, run: Run) -> None:
     """Call the test with the values of its probes, on the stage. Raises what it raises."""
     target = collection.target_of(item)
     stop_if_blocked(target, run)
-    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
+    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, ProbeJob)}
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest does
@@ -113,12 +113,12 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> objec
 
 
 def prepare(item: pytest.Item, run: Run) -> None:
-    """Have tests that are called by others than `judge` bounded and looked at as those are."""
+    """Have tests that are called by others than `run_test` bounded and looked at as those are."""
     if isinstance(item, TestCaseFunction):
         _prepare_method(item)
     elif isinstance(item, pytest.Function):
         if inspect.iscoroutinefunction(item.obj):  # which a plugin for such may run by itself
-            item.obj = _judged(item.obj)
+            item.obj = _refusing_value(item.obj)
         return
     if not isinstance(item, collection.CheckItem) and "runtest" not in vars(item):
         vars(item)["runtest"] = partial(_run_foreign, item, run, item.runtest)
@@ -134,12 +134,12 @@ def _prepare_method(item: TestCaseFunction) -> None:
 
     is_coroutine = inspect.iscoroutinefunction(item.obj)
     if is_coroutine and isinstance(item.instance, unittest.IsolatedAsyncioTestCase):  # which awaits it
-        setattr(item.instance, item.name, _judged(item.obj))
+        setattr(item.instance, item.name, _refusing_value(item.obj))
     else:
         item.obj = wraps(item.obj)(partial(execute_test, item.obj))
 
 
-def _judged(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
+def _refusing_value(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
     @wraps(function)
     async def judged(*arguments: Any, **named: Any) -> None:
         refuse_value(await function(*arguments, **named))
@@ -153,7 +153,7 @@ def stop_if_blocked(target: "Target | None", run: Run) -> None:
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
 
-def value_of(item: pytest.Item, run: Run, job: Job) -> object:
+def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> object:
     """Return the value of the probe, or raise what it raised; log now what it logged."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
@@ -163,7 +163,7 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
         replay(job)
 
 
-JOBS = pytest.StashKey[list[Job]]()
+JOBS = pytest.StashKey[list[ProbeJob]]()
 ATTACHED = pytest.StashKey[list[Attachment]]()
 
 

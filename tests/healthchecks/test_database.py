@@ -196,9 +196,9 @@ def test_server_that_answers_is_told_before_one_that_does_not():
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
     """The wait callback is of the whole process: only threads of probes have a timeout."""
-    from healthchecks.clients.postgresql.connection import Access, session
+    from healthchecks.clients.postgresql.connection import DatabaseAccess, session
 
-    with session(Access(postgresql.dsn())) as cursor:
+    with session(DatabaseAccess(postgresql.dsn())) as cursor:
         cursor.execute("select 1")
     done = threading.Event()
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from healthchecks.clients.http.json_path import unlike
-from healthchecks.clients.http.urls import http_url, is_at, origin, same_origin, shown
+from healthchecks.clients.http.json_path import first_difference
+from healthchecks.clients.http.urls import http_url, is_at, origin, redacted, same_origin
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.certificates import SOON
@@ -307,14 +307,14 @@ def test_schema_of_status():
 def test_values_in_json():
     """Paths go through tables and lists; true is not 1; a key may hold a dot itself."""
     text = '{"a.b": {"c": [1, true]}, "x": {"y.z": null}}'
-    assert unlike(text, {"a.b.c.0": 1.0, "a.b.c.1": True, "x.y.z": None}) == ""
-    assert unlike(text, {"a.b.c.0": True}) == "a.b.c.0 is 1 instead of true"
+    assert first_difference(text, {"a.b.c.0": 1.0, "a.b.c.1": True, "x.y.z": None}) == ""
+    assert first_difference(text, {"a.b.c.0": True}) == "a.b.c.0 is 1 instead of true"
     for absent in ("a", "a.b.d", "a.b.c.2", "a.b.c.x", "x.y.z.0", ""):
-        assert unlike(text, {absent: 1}) == f"the JSON has no {absent}"
+        assert first_difference(text, {absent: 1}) == f"the JSON has no {absent}"
 
 
 def test_urls():
-    assert shown("https://me:secret@App.example.com:8443/a?ticket=1#x") == "https://app.example.com:8443/a"
+    assert redacted("https://me:secret@App.example.com:8443/a?ticket=1#x") == "https://app.example.com:8443/a"
     assert is_at("http://me@h/a?b=1", "http://h/a")
     assert not is_at("http://h/a?b=1", "http://h/a?b=2")
     assert is_at("http://h", "http://h/")

@@ -85,7 +85,7 @@ def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
         return _context(verify, ca)
 
 
-def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
+def describe_verification_error(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
     """For a person on call. Looks at the certificate once more, since a refused one cannot be seen."""
     host, _ = address(url)
     code = error.verify_code

@@ -27,7 +27,7 @@ _PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say
 _SLICE = 0.5  # seconds
 
 
-class Job:
+class ProbeJob:
     """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
 
     def __init__(self, name: str, call: Callable[[], Any], timeout: float, lane: tuple[object, int]) -> None:
@@ -128,7 +128,7 @@ class Job:
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
 
 
-def current_job() -> Job | None:
+def current_job() -> ProbeJob | None:
     """The job that this thread runs."""
     return getattr(_local, "job", None)
 

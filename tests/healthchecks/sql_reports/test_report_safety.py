@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from healthchecks.clients.postgresql.connection import Access
+from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.postgresql.query import Query, ask
 from tests.servers.postgresql import ADMIN, Role
 from tests.servers.server import until
@@ -132,7 +132,7 @@ def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
     role = Role("asking", "asks")
     postgresql.execute(f"create role {role.name} login password '{role.password}' {rights}")
     try:
-        answer = ask(Access(postgresql.dsn(role)), Query("select 1"))
+        answer = ask(DatabaseAccess(postgresql.dsn(role)), Query("select 1"))
     finally:
         postgresql.execute(f"drop role {role.name}")
     assert (answer.asked_by, answer.rights) == ("asking", words)

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http.client import Client, Question
-from healthchecks.plugin.probes.job import Job
+from healthchecks.clients.http.client import Client, Request
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.test_website import Website
 from tests.servers.server import HOST
 
@@ -29,9 +29,9 @@ def test_abandoned_thread_ends(bad, name, scheme, silent):
 
     def ask():
         with Client(website) as client:
-            client.ask(Question(website.url))
+            client.send(Request(website.url))
 
-    job = Job(name, ask, website.timeout, (None, 1))
+    job = ProbeJob(name, ask, website.timeout, (None, 1))
     job.begin(float("inf"))
     thread = threading.Thread(target=job.run, daemon=True)
     thread.start()

@@ -7,9 +7,9 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http import transport
-from healthchecks.clients.http.body import known, text_of
-from healthchecks.clients.http.client import Client, Question
-from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.body import charset_name, decode_body
+from healthchecks.clients.http.client import Client, Request
+from healthchecks.clients.http.json_path import first_difference
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import peer, says
@@ -97,7 +97,7 @@ BAD = {
 
 def ask(port):
     with Client(website := Website(url=f"http://{HOST}:{port}/")) as client:
-        return client.ask(Question(website.url))
+        return client.send(Request(website.url))
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -157,23 +157,23 @@ def test_charset_of_a_page():
     meta = '<!doctype html><meta name="x" content="y"><META http-equiv=content-type content="text/html; charset={}">'
     for label in ("ISO-8859-1", "latin1", "windows-1252", "us-ascii"):
         page = meta.format(label) + LATIN
-        assert text_of(page.encode("cp1252"), "text/html") == page
-        assert text_of(page.encode("cp1252"), "") == page
+        assert decode_body(page.encode("cp1252"), "text/html") == page
+        assert decode_body(page.encode("cp1252"), "") == page
     short = f"<meta charset='cp1251'>{LATIN}"
-    assert text_of(b"<meta charset='cp1251'>\xcf", "text/html").endswith("\u041f")
-    assert text_of(short.encode(), "text/html; charset=utf-8") == short
-    assert text_of(short.encode(), "application/json") == short
-    assert text_of(b" " * 1024 + meta.format("latin1").encode() + b"\xfc", "text/html").endswith("\ufffd")
-    assert text_of("<meta charset=utf-16>ü".encode(), "text/html").endswith("ü")
-    assert text_of("ü".encode("utf-16"), "text/html; charset=latin1") == "ü"
+    assert decode_body(b"<meta charset='cp1251'>\xcf", "text/html").endswith("\u041f")
+    assert decode_body(short.encode(), "text/html; charset=utf-8") == short
+    assert decode_body(short.encode(), "application/json") == short
+    assert decode_body(b" " * 1024 + meta.format("latin1").encode() + b"\xfc", "text/html").endswith("\ufffd")
+    assert decode_body("<meta charset=utf-16>ü".encode(), "text/html").endswith("ü")
+    assert decode_body("ü".encode("utf-16"), "text/html; charset=latin1") == "ü"
 
 
 def test_charsets_are_those_of_the_web():
     """Others take their time: punycode needs minutes for a megabyte."""
     for name in ("punycode", "utf-7", "idna", "rot13", "base64", "unicode_escape", "hz", "oops", "x" * 40, "../a"):
-        assert known(name) == ""
+        assert charset_name(name) == ""
     page = b"<meta charset=punycode>" + b"a-" * 800_000
-    assert text_of(page, "text/html; charset=punycode") == page.decode()
+    assert decode_body(page, "text/html; charset=punycode") == page.decode()
 
 
 @reliability(
@@ -182,8 +182,8 @@ def test_charsets_are_those_of_the_web():
     promise="read as what follows it",
 )
 def test_json_with_a_byte_order_mark():
-    assert unlike(text_of('\ufeff{"a": 1}'.encode(), "application/json"), {"a": 1}) == ""
-    assert unlike('\ufeff{"a": 1}', {"a": 1}) == ""
+    assert first_difference(decode_body('\ufeff{"a": 1}'.encode(), "application/json"), {"a": 1}) == ""
+    assert first_difference('\ufeff{"a": 1}', {"a": 1}) == ""
 
 
 @reliability(

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http.client import Client, Question
+from healthchecks.clients.http.client import Client, Request
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import at_once, over_tls, peer, reset, says, stay
@@ -67,7 +67,7 @@ AFTER_TLS = {
 def message(port):
     with Client(website := Website(url=f"https://{HOST}:{port}/", verify=False, max_body="100MB")) as client:
         with pytest.raises(Unhealthy) as caught:
-            client.ask(Question(website.url))
+            client.send(Request(website.url))
         return str(caught.value)
 
 
