@@ -39,7 +39,7 @@ class Rabbitmq(Target):
     tls: bool = False
     """Whether to speak TLS; the server's certificate must then be valid."""
     ca: Authorities | None = None
-    """File of the authority to trust instead of the public ones; with tls only."""
+    """File of the only authorities to trust, instead of those of the system and the public ones; with tls only."""
     queues: dict[str, Queue] = Field(default_factory=dict)
     """Queues that have to be there, with their limits; never created, never read from."""
 

@@ -24,6 +24,7 @@ from healthchecks.clients.connection import (
     is_closed_by_peer,
     shut_down,
 )
+from servermonitoring.tls import trusted_context
 
 _REPLY = re.compile(r"\((\d{3})\) (['\"])(?P<text>.*?)\2")
 _ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
@@ -36,7 +37,7 @@ def describe_error(error: Exception, access: "BrokerAccess", progress: Progress)
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access, progress.peer)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted ({error.verify_message}) at {progress.peer}"
+        return f"certificate is not trusted ({error.verify_message}) at {progress.peer}"
     if is_closed_by_peer(error) or re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
         return progress.closed_message
     if isinstance(error, ssl.SSLError):
@@ -204,7 +205,7 @@ def _parameters(access: BrokerAccess) -> Any:
 
 def _tls(ca: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca or None)
+        return trusted_context(ca or None)
     except OSError as error:
         raise Unhealthy(f"ca {ca}: {error.strerror or 'holds no certificate in PEM form'}") from None
 

@@ -5,6 +5,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from tests.reliability import reliability
+from tests.servers import certificates
+from tests.servers.peers import over_tls, peer, says
 from tests.servers.rabbitmq import MONITOR
 from tests.servers.server import HOST, until
 from tests.suite import IN_TIME, finish_suite, start_suite, table
@@ -76,6 +79,40 @@ def test_bad_servers(run, bad, name):
 def test_no_tls_spoken(run, bad):
     port = bad.port("garbage")
     assert failure(run(port=port, tls=True)) == f"no TLS at {HOST}:{port}"
+
+
+@pytest.fixture
+def authority(tmp_path_factory):
+    return certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def tls_port(authority):
+    """A port that ends the connection once TLS is agreed on: further than this only a trusted one comes."""
+    with peer(over_tls(authority.good, says())) as port:
+        yield port
+
+
+def test_authority_that_nobody_knows(run, tls_port):
+    words = f"certificate is not trusted (unable to get local issuer certificate) at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True)) == words
+
+
+@reliability(
+    "Messages",
+    fault="the certificate of a message broker is from an authority that only this system knows",
+    promise="it is trusted, as by the checks of websites and by alerts",
+)
+def test_authority_of_the_system(run, authority, tls_port, monkeypatch):
+    """As one that update-ca-certificates installed; what fails comes after TLS."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.authority))
+    closed = f"connection closed without a response at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True)) == closed
+
+
+def test_authority_of_a_file(run, authority, tls_port):
+    closed = f"connection closed without a response at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True, ca=authority.authority)) == closed
 
 
 def test_memory_alarm(run, rabbitmq):

@@ -152,6 +152,17 @@ def test_certificate_of_an_authority_nobody_knows(home, website):
     assert "certificate authority is not trusted" in home.message(website.url(tls="good"))
 
 
+@reliability(
+    "Messages",
+    fault="the certificate of a website is from an authority that only this system knows",
+    promise="it is trusted, as by RabbitMQ's check and by alerts",
+)
+def test_authority_of_the_system(run_suite, website, monkeypatch):
+    """As one that update-ca-certificates installed."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(website.authority))
+    run_suite(table("website", "home", url=website.url(tls="good"))).assert_well("website_access[home]")
+
+
 def test_tls_where_there_is_none(home, website, bad):
     assert home.message(website.url().replace("http:", "https:")).startswith("no TLS at 127.0.0.1:")
     closes, drips = (bad.url(name).replace("http:", "https:") for name in ("closes", "drip_raw"))
