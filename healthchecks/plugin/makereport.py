@@ -1,4 +1,4 @@
-"""From pytest's report of a check to its Result; and no secret in either."""
+"""Turns pytest's report of a check into its Result, and scrubs both."""
 
 from collections.abc import Generator
 from dataclasses import replace
@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.outcomes import Skipped  # whose place pytest looks for in the traceback
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
@@ -27,16 +26,16 @@ _LOG = pytest.StashKey[list[LogLine]]()
 
 
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
-    """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
+    """Cut the traceback of a failed check to one line: it is not shown, and pytest would walk through all of it."""
     error = call.excinfo.value if call.excinfo and call.when == "call" else None
-    if call.excinfo and error and not isinstance(error, Skipped) and not is_broken(error):
+    if call.excinfo and error and not isinstance(error, pytest.skip.Exception) and not is_broken(error):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 
 def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
     """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report.
 
-    Raises nothing: a check that leaves behind what nobody can make a result of is an error, and the others go on.
+    Raise nothing: where no result can be made of what a check left, its status is error, and the others go on.
     """
     try:
         _record(item, call, report, run)
@@ -74,7 +73,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
 
 
 def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
-    """A file of checks that could not even be collected, as one broken check."""
+    """Return the result of a file of checks that cannot be collected: one check with the status error."""
     details = clean(report.longrepr, _LONGEST, keep_end=True)
     last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
     return Result(
@@ -127,7 +126,7 @@ def _reference(item: pytest.Item, check: str, target: "Target | None", *, named:
 
 
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
-    """What was logged in this phase; a new try of the test begins anew."""
+    """Keep what was logged in this phase; each retry starts with an empty log."""
     if when == "setup":
         item.stash[_LOG] = []
     if run.log:
@@ -135,7 +134,7 @@ def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
 
 
 def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    """For the author of a broken check: their own lines, without the way through pytest and this plugin."""
+    """Return the traceback for the author of a check: without the frames of pytest and this plugin."""
     own = excinfo.traceback.filter(lambda entry: not any(each in str(entry.path) for each in _FOREIGN))
     excinfo.traceback = own if len(own) else excinfo.traceback
     return str(excinfo.getrepr(style="short"))
@@ -164,23 +163,23 @@ def _extras(result: Result) -> list[dict[str, object]]:
     ]
 
 
-def is_beside_checks(item: pytest.Item, run: Run) -> bool:
-    """Whether a test that is no check lies in a folder of checks: what fails there is shown and alerted as well."""
+def is_other_test(item: pytest.Item, run: Run) -> bool:
+    """Whether this is a test in a folder of checks, but not a check: its failure is shown and alerted as well."""
     return not collection.is_check(item) and item.path.parent in run.folders
 
 
 def make_report(
     item: pytest.Item, call: pytest.CallInfo[None], run: Run
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Around pytest's own. A test beside the checks is recorded only where it fails."""
-    beside = is_beside_checks(item, run)
-    if not beside and not collection.is_check(item):
+    """Wrap pytest's own hook. A test in a folder of checks that is not a check is recorded only where it fails."""
+    is_other = is_other_test(item, run)
+    if not is_other and not collection.is_check(item):
         report = yield
         scrub_report(report)
         return report
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
-    if beside and not report.failed:
+    if is_other and not report.failed:
         vars(report).pop("keep", None)
     return report

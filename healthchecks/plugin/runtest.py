@@ -1,4 +1,4 @@
-"""One check: wait for its probes, run the test, and probe again where a retry is due."""
+"""Runs one check: waits for its probes, runs the test, and probes again for a retry."""
 
 import contextlib
 import inspect
@@ -7,7 +7,6 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.outcomes import Skipped  # what pytest.skip raises: only a subclass of it is told from a plain skip
 from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
 
 
-_INTERVAL = 0.5  # seconds between two looks of the person who waits
+_INTERVAL = 0.5  # seconds between two updates of the line on the terminal
 
 
 def show_waiting(job: ProbeJob, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
-    """Until the job is done or its time is over: notice signals, and show a person on a terminal what is awaited.
+    """Wait until the job is done or its timeout has expired; handle signals, and show the wait on a terminal.
 
     `waiting` says how many jobs are awaited, and for how many seconds at most.
     """
@@ -40,7 +39,7 @@ def show_waiting(job: ProbeJob, waiting: Callable[[], tuple[int, float]], run: R
 
 
 class _Line:
-    """One that is rewritten, and then taken away; on a terminal only."""
+    """A line that is rewritten, and then removed; on a terminal only."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -64,7 +63,7 @@ class _Line:
 
 
 def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
-    """While a test runs, pytest takes what is written for the test's own output."""
+    """Suspend pytest's capture, which would take this for output of the test."""
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
 
@@ -73,12 +72,12 @@ def _line(count: int, seconds: float) -> str:
     return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
 
 
-class Blocked(Skipped):
-    """Something that this check needs is not well."""
+class Blocked(pytest.skip.Exception):  # type: ignore[name-defined, misc]  # the only one that pytest takes for a skip
+    """Something that this check needs has failed."""
 
 
 def run_test(item: pytest.Function, run: Run) -> None:
-    """Call the test with the values of its probes, on the stage. Raises what it raises."""
+    """Run the test with the values of its probes, in the thread for tests. Raise what it raises."""
     target = collection.target_of(item)
     stop_if_blocked(target, run)
     jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, ProbeJob)}
@@ -96,7 +95,7 @@ def run_test(item: pytest.Function, run: Run) -> None:
 
 
 def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
-    """Let the test attach, too: what it judges it can show."""
+    """Keep what the test itself attaches."""
     try:
         return call()
     finally:
@@ -113,7 +112,7 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> objec
 
 
 def prepare(item: pytest.Item, run: Run) -> None:
-    """Have tests that are called by others than `run_test` bounded and looked at as those are."""
+    """Give tests that `run_test` does not call, such as unittest's, the same timeout and the same rules."""
     if isinstance(item, TestCaseFunction):
         _prepare_method(item)
     elif isinstance(item, pytest.Function):
@@ -141,14 +140,14 @@ def _prepare_method(item: TestCaseFunction) -> None:
 
 def _refusing_value(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
     @wraps(function)
-    async def judged(*arguments: Any, **named: Any) -> None:
+    async def refusing(*arguments: Any, **named: Any) -> None:
         refuse_value(await function(*arguments, **named))
 
-    return judged
+    return refusing
 
 
 def stop_if_blocked(target: "Target | None", run: Run) -> None:
-    """Raises Blocked where something that the target needs is not well."""
+    """Raise Blocked where a target that this one needs has failed."""
     if target and (behind := run.behind(target.needs)):
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
@@ -168,7 +167,7 @@ ATTACHED = pytest.StashKey[list[Attachment]]()
 
 
 def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
-    """As pytest's own protocol, but a failure with retries left is not reported; the test comes once more."""
+    """Run pytest's own protocol, but do not report a failure while retries are left: run the test again later."""
     target = collection.target_of(item)
     if target is None or run.retries[item] >= target.retries:
         return None
@@ -186,7 +185,7 @@ def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) 
 
 
 def _message(report: pytest.TestReport) -> str:
-    """Of the result that `recording` has put on the report."""
+    """Return the message of the result that `makereport` put on the report."""
     return str(vars(report)["keep"].args[0].message)
 
 
