@@ -28,7 +28,7 @@ def _late(spool: Path) -> Iterator[str]:
     ages = [time.time() - each.time / 1e9 for each in listing(spool).entries]
     oldest = max(ages, default=0.0)
     if oldest > _LONGEST:
-        yield f"{_alerts(len(ages))} for {spool.name} could not be delivered, the oldest for {in_words(round(oldest))}"
+        yield f"{_alerts(len(ages))} to {spool.name} not delivered, the oldest for {in_words(round(oldest))}"
 
 
 def _refused(spool: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
 
 if TYPE_CHECKING:
-    from healthchecks.clients.browser import Browser
+    from healthchecks.clients.browser import BrowserSession
 
 _LARGEST = 1_000_000  # bytes of a bookmarklet
 _SCHEME = "javascript:"
@@ -70,9 +70,9 @@ class Bookmarklet(Target):
 
 @probe(concurrent=2)
 def run(bookmarklet: Bookmarklet) -> None:
-    from healthchecks.clients.browser import Browser
+    from healthchecks.clients.browser import BrowserSession
 
-    with Browser(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:
+    with BrowserSession(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:
         try:
             _try(bookmarklet, browser)
         except Unhealthy:
@@ -84,19 +84,19 @@ def test_bookmarklet_status(bookmarklet: Bookmarklet, run: None) -> None:
     """Pass once `run` has ended: whatever can fail does so while the browser is there to show why."""
 
 
-def _try(bookmarklet: Bookmarklet, browser: "Browser") -> None:
+def _try(bookmarklet: Bookmarklet, browser: "BrowserSession") -> None:
     browser.open(bookmarklet.url)
     found = [each for each in (bookmarklet.expect, bookmarklet.expect_selector) if each]
     what = " and ".join(f'"{each}"' for each in found)
     if _shows(bookmarklet, browser):
         raise Unhealthy(f"{what} is on the page before the bookmarklet runs: expect what only it brings")
     browser.run(bookmarklet.bookmarklet, "the bookmarklet fails")
-    missing = f"{what} did not show after the bookmarklet ran"
+    missing = f"{what} not found after the bookmarklet ran"
     browser.wait(lambda: _shows(bookmarklet, browser), missing)
 
 
-def _shows(bookmarklet: Bookmarklet, browser: "Browser") -> bool:
-    what = "the page does not answer"
+def _shows(bookmarklet: Bookmarklet, browser: "BrowserSession") -> bool:
+    what = "the page does not respond"
     text = bookmarklet.expect in browser.run(_TEXT, what)
     selector = bookmarklet.expect_selector
     return text and (not selector or browser.run("return !!document.querySelector(arguments[0])", what, selector))

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from healthchecks import Duration, Percentage, Secret, Target, probe
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
-from healthchecks.clients.postgresql.connection import Access, parse, session
-from healthchecks.clients.postgresql.statistics import Figures, figures_of
+from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
+from healthchecks.clients.postgresql.statistics import Statistics, read_statistics
 from servermonitoring.values import in_words, percent, percent_limit
 
 _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootcert")
@@ -58,9 +58,9 @@ class Database(Target):
             raise ValueError(f"give either dsn or {', '.join(both)}")
         return self
 
-    def access(self) -> Access:
+    def access(self) -> DatabaseAccess:
         if self.dsn:
-            return Access(self.dsn.reveal())
+            return DatabaseAccess(self.dsn.reveal())
         options = {
             "host": self.host,
             "port": self.port,
@@ -70,36 +70,36 @@ class Database(Target):
             "sslmode": self.sslmode,
             "sslrootcert": self.sslrootcert,
         }
-        return Access(options={key: value for key, value in options.items() if value})
+        return DatabaseAccess(options={key: value for key, value in options.items() if value})
 
 
 @probe
-def figures(database: Database) -> Figures:
+def statistics(database: Database) -> Statistics:
     with session(database.access()) as cursor:
         cursor.execute("select 1")
-        return figures_of(cursor)
+        return read_statistics(cursor)
 
 
-def test_database_access(database: Database, figures: Figures) -> None:
-    share = figures.connections / figures.most_connections
+def test_database_access(database: Database, statistics: Statistics) -> None:
+    share = statistics.connections / statistics.most_connections
     assert share <= database.max_connections_used, (
-        f"{figures.connections} of {figures.most_connections} connections used ({percent(share)}), "
+        f"{statistics.connections} of {statistics.most_connections} connections used ({percent(share)}), "
         f"maximum {percent_limit(database.max_connections_used)}"
     )
     if database.max_transaction_age is not None:
-        assert figures.sees_all, _unseen("max_transaction_age", figures)
-        assert figures.oldest_transaction <= database.max_transaction_age, (
-            f"transaction of {figures.oldest_by} open for {in_words(figures.oldest_transaction)}, "
+        assert statistics.sees_all, _unseen("max_transaction_age", statistics)
+        assert statistics.oldest_transaction <= database.max_transaction_age, (
+            f"transaction of {statistics.oldest_by} open for {in_words(statistics.oldest_transaction)}, "
             f"maximum {in_words(database.max_transaction_age)}"
         )
     if database.max_replication_lag is not None:
-        assert figures.sees_all, _unseen("max_replication_lag", figures)
-        assert figures.lags, "no standby is connected"
-        standby, lag = max(figures.lags.items(), key=lambda each: each[1])
+        assert statistics.sees_all, _unseen("max_replication_lag", statistics)
+        assert statistics.lags, "no standby is connected"
+        standby, lag = max(statistics.lags.items(), key=lambda each: each[1])
         assert lag <= database.max_replication_lag, (
             f"{standby} is {in_words(lag)} behind, maximum {in_words(database.max_replication_lag)}"
         )
 
 
-def _unseen(key: str, figures: Figures) -> str:
-    return f'{key} cannot be checked: the role "{figures.role}" needs pg_monitor'
+def _unseen(key: str, statistics: Statistics) -> str:
+    return f'{key} cannot be checked: the role "{statistics.role}" needs pg_monitor'

@@ -1,19 +1,22 @@
-"""Background jobs: the newest result in a job's log is a success, and recent enough."""
+"""Background jobs: the newest result in the log of a job is a success, and recent enough."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from healthchecks import Duration, Target, probe
-from healthchecks.clients import logfile
+from healthchecks import Duration, Target, Unhealthy, probe
+from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 _MAX_AHEAD = 300  # seconds that the clock of the job's machine may be ahead
 _SHOWN = 300  # characters of a line
+_TAIL = 262_144  # bytes
+_TIME = re.compile(r"\W{0,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?\s?(?:Z|[+-]\d\d:?\d\d)?)")
 
 
 def _pattern(text: str) -> str:
@@ -33,22 +36,59 @@ class Job(Target):
     log: Path
     """File in which the job writes a line about each result."""
     ok: Pattern = r"(?i)\bok\b"
-    """Regular expression of a line that says that the job succeeded."""
+    """Regular expression of a line that means success."""
     fail: Pattern = r"(?i)\bfail(ed|ure)?\b"
-    """Regular expression of a line that says that the job failed."""
+    """Regular expression of a line that means failure."""
     max_age: Duration = Field(gt=0, le=366 * 86400)
-    """Largest age of the newest such line: a job that no longer runs writes no failure."""
+    """Maximum age of the newest such line: a job that no longer runs writes no failure."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """A line of the log, scrubbed; `age` in seconds, by its own time or else that of the last write to the file."""
+
+    line: str
+    is_success: bool
+    age: float
 
 
 @probe
-def newest(job: Job) -> logfile.Line:
-    line = logfile.newest(job.log, job.ok, job.fail)
-    return replace(line, text=scrub_and_cut(line.text, _SHOWN))
+def newest(job: Job) -> JobResult:
+    """Return the last line that matches `ok` or `fail`; one that matches both is a failure. Raise Unhealthy."""
+    text, written = _tail(job.log)
+    for line in reversed(text.splitlines()):
+        failed = re.search(job.fail, line) is not None
+        if failed or re.search(job.ok, line):
+            age = datetime.now(UTC) - (_time_of(line) or written)
+            return JobResult(scrub_and_cut(line.strip(), _SHOWN), not failed, age.total_seconds())
+    raise Unhealthy(f"no line of {job.log} matches ok ({job.ok}) or fail ({job.fail})")
 
 
-def test_job_status(job: Job, newest: logfile.Line) -> None:
-    assert newest.ok, f"failure in {job.log}: {newest.text}"
-    assert newest.age > -_MAX_AHEAD, f"newest line of {job.log} is {in_words(-newest.age)} in the future: {newest.text}"
+def test_job_status(job: Job, newest: JobResult) -> None:
+    assert newest.is_success, f"failure in {job.log}: {newest.line}"
+    assert newest.age > -_MAX_AHEAD, f"newest line of {job.log} is {in_words(-newest.age)} in the future: {newest.line}"
     assert newest.age <= job.max_age, (
         f"newest line of {job.log} is {in_words(newest.age)} old, maximum {in_words(job.max_age)}"
     )
+
+
+def _tail(path: Path) -> tuple[str, datetime]:
+    """Return the end of the file, and when it was last written."""
+    try:
+        text = read_regular(path, _TAIL, part="end").decode(errors="replace")
+        written = path.stat().st_mtime
+    except OSError as error:
+        raise Unhealthy(f"{path}: {error.strerror}") from None
+    return text, datetime.fromtimestamp(written, UTC)
+
+
+def _time_of(line: str) -> datetime | None:
+    """Return the time at the beginning of a line; local time where it has no time zone."""
+    if not (found := _TIME.match(line)):
+        return None
+    try:
+        return datetime.fromisoformat(
+            found[1].strip().replace(",", ".").replace(" ", "T", 1).replace(" ", "")
+        ).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, probe
 from healthchecks.clients.http import forms
-from healthchecks.clients.http.client import Answer, Client, Question
-from healthchecks.clients.http.evidence import kept_on_failure
+from healthchecks.clients.http.client import Client, Request, Response
+from healthchecks.clients.http.evidence import attach_on_failure
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.urls import Url
 
@@ -42,40 +42,40 @@ class Login(WebKeys, Target):
 class Arrival:
     """Where the login led in the end, and whether its form was there again."""
 
-    page: Answer
+    page: Response
     asked_again: bool
 
 
 @probe
 def arrival(login: Login) -> Arrival:
     with Client(login) as client:
-        page = client.ask(Question(login.url))
-        with kept_on_failure(page):
+        page = client.send(Request(login.url))
+        with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
-                raise Unhealthy(f"login page answers {page.words} at {page.here}")
+                raise Unhealthy(f"login page: status {page.status_line} at {page.location}")
             form = forms.find(page, login.fields, login.form)
-            sent = forms.filled(form, page, login.dict_of(login.fields), login.submit)
-        page = client.ask(sent)
-        with kept_on_failure(page):
+            sent = forms.fill(form, page, login.dict_of(login.fields), login.submit)
+        page = client.send(sent)
+        with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
-                raise Unhealthy(f"the login is answered by {page.words} at {page.here}")
-        asked_again = forms.is_on(page, login.fields)
+                raise Unhealthy(f"login form submitted: status {page.status_line} at {page.location}")
+        asked_again = forms.has_form(page, login.fields)
         if login.then and not asked_again:
-            page = client.ask(Question(login.then))
-            asked_again = forms.is_on(page, login.fields)
+            page = client.send(Request(login.then))
+            asked_again = forms.has_form(page, login.fields)
     return Arrival(page, asked_again)
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
-    with kept_on_failure(arrival.page):
-        _judge(login, arrival)
+    with attach_on_failure(arrival.page):
+        _assert_expected(login, arrival)
 
 
-def _judge(login: Login, arrival: Arrival) -> None:
-    page, here = arrival.page, arrival.page.here
-    assert not arrival.asked_again, f"login failed: {here} asks for {', '.join(login.fields)} again"
-    assert page.status < _FIRST_ERROR, f"logged in, but {here} answers {page.words}"
+def _assert_expected(login: Login, arrival: Arrival) -> None:
+    page, here = arrival.page, arrival.page.location
+    assert not arrival.asked_again, f"login failed: form with {', '.join(login.fields)} shown again at {here}"
+    assert page.status < _FIRST_ERROR, f"logged in, but status {page.status_line} at {here}"
     for text in login.contains:
-        assert text in page.text, f'logged in, but "{text}" is not on {here}'
+        assert text in page.text, f'logged in, but "{text}" not found at {here}'
     for text in login.not_contains:
-        assert text not in page.text, f'logged in, but "{text}" is on {here}'
+        assert text not in page.text, f'logged in, but "{text}" found at {here}'

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from healthchecks import Secret, Target, probe
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
-from healthchecks.clients.rabbitmq import Access, Broker, session
+from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 
 _PORT, _TLS_PORT = 5672, 5671
 
@@ -39,7 +39,7 @@ class Rabbitmq(Target):
     tls: bool = False
     """Whether to speak TLS; the server's certificate must then be valid."""
     ca: Authorities | None = None
-    """File of the authority to trust instead of the public ones; with tls only."""
+    """File of the only authorities to trust, instead of those of the system and the public ones; with tls only."""
     queues: dict[str, Queue] = Field(default_factory=dict)
     """Queues that have to be there, with their limits; never created, never read from."""
 
@@ -49,9 +49,11 @@ class Rabbitmq(Target):
             raise ValueError("ca has no meaning without tls = true")
         return self
 
-    def access(self) -> Access:
+    def access(self) -> BrokerAccess:
         port = self.port or (_TLS_PORT if self.tls else _PORT)
-        return Access(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or ""))
+        return BrokerAccess(
+            self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or "")
+        )
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def exchange(rabbitmq: Rabbitmq) -> Exchange:
 
 
 def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
-    assert exchange.received is not None, "a message that was confirmed did not come back"
-    assert exchange.received == exchange.sent, "a message came back with other content"
+    assert exchange.received is not None, "test message confirmed, but not received again"
+    assert exchange.received == exchange.sent, "test message received with other content"
     wrong = [words for name, limits in rabbitmq.queues.items() if (words := _wrong(name, limits, exchange))]
     assert not wrong, "; ".join(wrong)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
-from healthchecks.clients.connection import Progress, Step, connect, first_bytes
+from healthchecks.clients.connection import ConnectionStep, Progress, connect, first_bytes
 from healthchecks.clients.http.urls import Host
 
 
@@ -29,19 +29,19 @@ class Greeting:
 @probe
 def greeting(tcp: Tcp) -> Greeting:
     progress = Progress(tcp.host, tcp.port)
-    with connect(progress, Step.GREETING) as connection:
+    with connect(progress, ConnectionStep.GREETING) as connection:
         try:
             return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
         except TimeoutError:
             raise ProbeTimeout from None
         except OSError:
-            raise Unhealthy(progress.closed) from None
+            raise Unhealthy(progress.closed_message) from None
 
 
 def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
-    assert greeting.received or not tcp.greeting, f"closed the connection without a greeting at {greeting.where}"
+    assert greeting.received or not tcp.greeting, f"connection closed without a greeting at {greeting.where}"
     assert greeting.received.startswith(tcp.greeting.encode()), (
-        f"greets with {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"
+        f"greeting {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"
     )
 
 

@@ -54,7 +54,7 @@ class Life:
 
 def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
     life = _life(state_directory)
-    assert life.silent <= life.overdue, f"no sign of life of the watchdog for {in_words(round(life.silent))}"
+    assert life.silent <= life.overdue, f"no heartbeat of the watchdog for {in_words(round(life.silent))}"
     count = len(life.killed)
     assert count <= watchdog.max_kills_per_hour, (
         f"{count} browsers killed within an hour, maximum {watchdog.max_kills_per_hour}; last: {life.killed[-1]}"

@@ -5,11 +5,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from healthchecks import Duration, Secret, Target, probe
-from healthchecks.clients.http.client import Answer, Client, Question
-from healthchecks.clients.http.evidence import kept_on_failure
-from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.client import Client, Request, Response
+from healthchecks.clients.http.evidence import attach_on_failure
+from healthchecks.clients.http.json_path import first_difference
 from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
-from healthchecks.clients.http.urls import Url, is_at, shown
+from healthchecks.clients.http.urls import Url, is_at, redacted
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
@@ -61,7 +61,7 @@ class Website(WebKeys, Target):
 
 
 @probe
-def response(website: Website) -> Answer:
+def response(website: Website) -> Response:
     headers = website.dict_of(website.request_headers)
     if website.token:
         headers["Authorization"] = f"Bearer {website.token.reveal()}"
@@ -69,44 +69,44 @@ def response(website: Website) -> Answer:
     login = (website.user, password) if website.user else None
     body = {"data": website.body.encode()} if website.body else {}
     with Client(website) as client:
-        return client.ask(Question(website.url, website.method, headers, login, body))
+        return client.send(Request(website.url, website.method, headers, login, body))
 
 
-def test_website_access(website: Website, response: Answer) -> None:
-    with kept_on_failure(response):
-        _judge(website, response)
+def test_website_access(website: Website, response: Response) -> None:
+    with attach_on_failure(response):
+        _assert_expected(website, response)
 
 
-def _judge(website: Website, response: Answer) -> None:
-    here = response.here
+def _assert_expected(website: Website, response: Response) -> None:
+    here = response.location
     found = str(response.status)
     assert {found, f"{found[0]}xx"}.intersection(website.status), (
-        f"answers {response.words} instead of {' or '.join(website.status)} at {here}"
+        f"status {response.status_line} instead of {' or '.join(website.status)} at {here}"
     )
     assert not website.final_url or is_at(response.url, website.final_url), (
-        f"final URL {shown(response.url)}, expected {shown(website.final_url or '')}"
+        f"final URL {redacted(response.url)}, expected {redacted(website.final_url or '')}"
     )
-    _judge_headers(website, response, here)
+    _assert_headers(website, response, here)
     for text in website.contains:
-        assert text in response.text, f'"{text}" is not on {here}'
+        assert text in response.text, f'"{text}" not found at {here}'
     for text in website.not_contains:
-        assert text not in response.text, f'"{text}" is on {here}'
-    wrong = unlike(response.text, website.values)
+        assert text not in response.text, f'"{text}" found at {here}'
+    wrong = first_difference(response.text, website.values)
     assert not wrong, f"{wrong} at {here}"
-    assert website.max_response_time is None or response.seconds <= website.max_response_time, (
-        f"response took {in_words(response.seconds)}, maximum {in_words(website.max_response_time or 0)}"
+    assert website.max_response_time is None or response.duration <= website.max_response_time, (
+        f"response took {in_words(response.duration)}, maximum {in_words(website.max_response_time or 0)}"
     )
-    _judge_certificate(website, response)
+    _assert_certificate(website, response)
 
 
-def _judge_headers(website: Website, response: Answer, here: str) -> None:
+def _assert_headers(website: Website, response: Response, here: str) -> None:
     for name, text in website.headers.items():
         found = response.headers.get(name)
-        assert found is not None, f"sends no header {name} at {here}"
-        assert text in found, f"sends {name}: {scrub_and_cut(found, 200)} without {text} at {here}"
+        assert found is not None, f"header {name} missing at {here}"
+        assert text in found, f"header {name}: {scrub_and_cut(found, 200)} does not contain {text} at {here}"
 
 
-def _judge_certificate(website: Website, response: Answer) -> None:
+def _assert_certificate(website: Website, response: Response) -> None:
     if (certificate := response.certificate) and (website.verify or website.explicit("min_certificate_days")):
         days = certificate.left.total_seconds() / 86_400
         assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"

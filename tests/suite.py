@@ -3,7 +3,7 @@
 def test_wrong_status(run_suite, website):
     outcome = run_suite(table("website", "home", url=website.url("/status/503")))
     assert outcome.status == 1
-    assert outcome.message("website_access[home]") == "answers 503 …"
+    assert outcome.message("website_access[home]") == "status 503 …"
 """
 
 import json

@@ -70,7 +70,7 @@ def test_database_stops(everything, postgresql):
     postgresql.pause()
     bad, _ = everything()
     assert list(bad) == ["database_access[main]"]
-    assert bad["database_access[main]"] == f"connected to 127.0.0.1:{postgresql.port}, no answer within 4 s"
+    assert bad["database_access[main]"] == f"connected to 127.0.0.1:{postgresql.port}, no response within 4 s"
     postgresql.stop()
     bad, _ = everything()
     assert bad == {"database_access[main]": f"connection refused at 127.0.0.1:{postgresql.port}"}

@@ -23,8 +23,8 @@ from selenium.webdriver.firefox.remote_connection import FirefoxRemoteConnection
 from selenium.webdriver.remote.client_config import ClientConfig
 
 from healthchecks import ProbeTimeout, Unhealthy, attach, on_timeout, phase, remaining
-from healthchecks.clients.http.urls import address, peer, shown
-from healthchecks.clients.process_tree import Family
+from healthchecks.clients.http.urls import address, peer, redacted
+from healthchecks.clients.process_tree import ProcessTree
 from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -35,7 +35,7 @@ _WORDS = [
     (r"ERR_ADDRESS_UNREACHABLE|ERR_INTERNET_DISCONNECTED|e=netOffline", "no route to PEER"),
     (
         r"ERR_EMPTY_RESPONSE|ERR_CONNECTION_(?:CLOSED|RESET)|e=netReset",
-        "closed the connection without an answer at PEER",
+        "connection closed without a response at PEER",
     ),
 ]
 
@@ -68,8 +68,8 @@ _INTERVAL = 0.05  # seconds between two looks
 _EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
 
 
-class Browser:
-    """`with Browser("chromium") as browser:`; every method raises Unhealthy for what goes wrong."""
+class BrowserSession:
+    """`with BrowserSession("chromium") as browser:`; every method raises Unhealthy for what goes wrong."""
 
     def __init__(
         self, kind: str, binary: Path | None = None, driver: Path | None = None, arguments: tuple[str, ...] = ()
@@ -83,19 +83,19 @@ class Browser:
         self._ends_at = time.monotonic() + self._patience
 
     def __enter__(self) -> Self:
-        self._family = Family()
-        on_timeout(self._family.end)
+        self._processes = ProcessTree()
+        on_timeout(self._processes.end)
         try:
-            self._family.start([self._driver_path, "--port=0"])
+            self._processes.start([self._driver_path, "--port=0"])
             self._keep_trust()
             self._driver = self._command(self._connect, "the browser does not start")
         except BaseException:
-            self._family.end()
+            self._processes.end()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._family.end()
+        self._processes.end()
 
     @property
     def left(self) -> float:
@@ -106,11 +106,11 @@ class Browser:
         """Load a page, wholly. Raises Unhealthy, too, for one that answers with an error."""
         self._driver.set_page_load_timeout(self.left)
         self._driver.set_script_timeout(self.left)
-        what = f"{shown(url)} does not load"
+        what = f"{redacted(url)} does not load"
         self._command(lambda: self._driver.get(url), what, url)
         status = self.run(_STATUS, what) or 0  # 0 where the browser does not tell it
         if status >= _FIRST_ERROR:
-            raise Unhealthy(f"the page answers {status} at {shown(url)}")
+            raise Unhealthy(f"status {status} at {redacted(url)}")
 
     def run(self, script: str, what: str, *arguments: object) -> Any:
         """What the script returns; `what` begins the message where it fails."""
@@ -136,7 +136,7 @@ class Browser:
         """Authorities that the user has added for Chromium count, although its home is an empty one."""
         added = at_home("~/.pki")
         if added.is_dir():
-            (self._family.directory / added.name).symlink_to(added)
+            (self._processes.directory / added.name).symlink_to(added)
 
     def _connect(self) -> Remote:
         port = self._port()
@@ -152,10 +152,10 @@ class Browser:
     def _port(self) -> int:
         """The one that the driver chose."""
         while True:
-            said = self._family.output.read_text(errors="replace")
+            said = self._processes.output.read_text(errors="replace")
             if found := _PORT.search(said):
                 return int(found[1])
-            if not self._family.is_running:
+            if not self._processes.is_running:
                 raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
                 raise ProbeTimeout("the driver did not come up in time")
@@ -172,7 +172,7 @@ class Browser:
         options = ChromeOptions()
         options.binary_location = self._binary
         sandbox = () if os.geteuid() else ("--no-sandbox",)  # as root Chromium does not start with it
-        for argument in (*_CHROMIUM, *sandbox, f"--user-data-dir={self._family.directory / 'profile'}"):
+        for argument in (*_CHROMIUM, *sandbox, f"--user-data-dir={self._processes.directory / 'profile'}"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         options.add_experimental_option("prefs", {"download_restrictions": _NO_DOWNLOADS})
@@ -197,7 +197,7 @@ class Browser:
             first = (error.msg or type(error).__name__).strip().splitlines()[0]
             raise Unhealthy((url and describe_load_error(first, url)) or f"{what}: {first}") from None
         except (urllib3.exceptions.HTTPError, OSError):
-            raise Unhealthy(f"{what}: the browser's driver is gone") from None
+            raise Unhealthy(f"{what}: the browser's driver has ended") from None
 
 
 def _program(path: Path | None, names: tuple[str, ...], key: str) -> str:

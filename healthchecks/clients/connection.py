@@ -14,35 +14,35 @@ from healthchecks.clients.http.urls import peer_of
 from servermonitoring.scrubbing import scrub_and_cut
 
 
-class Step(enum.Enum):
+class ConnectionStep(enum.Enum):
     """What a client waits for: the message if nothing comes in time, and the one if the connection ends."""
 
     RESOLVE = "could not resolve HOST", "cannot resolve HOST"
     CONNECT = "could not connect to PEER", "connection refused at PEER"
-    TLS = "connected to PEER, TLS not agreed", "closed the connection before TLS was agreed on at PEER"
-    ANSWER = "connected to PEER, no answer", "closed the connection without an answer at PEER"
-    GREETING = "connected to PEER, no greeting", "closed the connection without a greeting at PEER"
-    HEADERS = "status STATUS came from PEER, the headers did not end", "breaks off in the middle of the headers at PEER"
-    BODY = "status STATUS came from PEER, the body did not end", "breaks off in the middle of the body at PEER"
-    LOGGED_IN = "logged in to PEER, no answer", "closed the connection after the login at PEER"
+    TLS = "connected to PEER, TLS handshake incomplete", "connection closed during the TLS handshake at PEER"
+    ANSWER = "connected to PEER, no response", "connection closed without a response at PEER"
+    GREETING = "connected to PEER, no greeting", "connection closed without a greeting at PEER"
+    HEADERS = "status STATUS from PEER, headers incomplete", "connection closed before the end of the headers at PEER"
+    BODY = "status STATUS from PEER, body incomplete", "connection closed before the end of the body at PEER"
+    LOGGED_IN = "logged in to PEER, no response", "connection closed after the login at PEER"
 
 
 @dataclass
 class Progress:
-    """`progress.at(Step.TLS)` before each step; the timeout of the check then says where it was."""
+    """`progress.at(ConnectionStep.TLS)` before each step; the timeout of the check then says where it was."""
 
     host: str
     port: int | str
-    step: Step = Step.RESOLVE
+    step: ConnectionStep = ConnectionStep.RESOLVE
     status: int = 0
     """Of HTTP, once it came."""
     via: str = ""
     """The URL that redirected there."""
 
-    def at(self, step: Step, status: int = 0) -> None:
+    def at(self, step: ConnectionStep, status: int = 0) -> None:
         self.step = step
         self.status = status or self.status
-        phase(self.silent)
+        phase(self.timeout_message)
 
     @property
     def peer(self) -> str:
@@ -50,12 +50,12 @@ class Progress:
         return peer_of(self.host, self.port) + (f" (redirected from {self.via})" if self.via else "")
 
     @property
-    def silent(self) -> str:
+    def timeout_message(self) -> str:
         """What did not happen, to be followed by the time: "within 10 s"."""
         return self._filled(self.step.value[0])
 
     @property
-    def closed(self) -> str:
+    def closed_message(self) -> str:
         """What is wrong if the connection ends here, in whichever way."""
         return self._filled(self.step.value[1])
 
@@ -71,32 +71,34 @@ _NO_ROUTE = {
 }  # fmt: skip
 
 
-def connect(progress: Progress, then: Step, options: Iterable[tuple[int, int, int | bytes]] = ()) -> socket.socket:
+def connect(
+    progress: Progress, then: ConnectionStep, options: Iterable[tuple[int, int, int | bytes]] = ()
+) -> socket.socket:
     """Return a socket connected to the first address of the host that accepts; it is broken off at the timeout.
 
     `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or ProbeTimeout at the timeout.
     """
-    progress.at(Step.RESOLVE)
+    progress.at(ConnectionStep.RESOLVE)
     try:
         addresses = socket.getaddrinfo(progress.host, progress.port, type=socket.SOCK_STREAM)
-        progress.at(Step.CONNECT)
+        progress.at(ConnectionStep.CONNECT)
         connection = _first_of(addresses, options)
     except TimeoutError:
         raise ProbeTimeout from None
     except CLOSED:  # accepted, and ended before connect() returned
         progress.at(then)
-        raise Unhealthy(progress.closed) from None
+        raise Unhealthy(progress.closed_message) from None
     except (OSError, UnicodeError) as error:
-        raise Unhealthy(not_connected(error, progress)) from None
+        raise Unhealthy(describe_failed_connection(error, progress)) from None
     progress.at(then)
-    on_timeout(partial(break_off, connection))
+    on_timeout(partial(shut_down, connection))
     return connection
 
 
-def not_connected(error: OSError | UnicodeError, progress: Progress) -> str:
+def describe_failed_connection(error: OSError | UnicodeError, progress: Progress) -> str:
     """What is wrong, for a person on call; empty for an error that is not about connecting."""
     if isinstance(error, socket.gaierror | UnicodeError):
-        silent = " (its name server gives no answer)" if getattr(error, "errno", 0) == socket.EAI_AGAIN else ""
+        silent = " (no response from the name server)" if getattr(error, "errno", 0) == socket.EAI_AGAIN else ""
         return f"cannot resolve {progress.host}{silent}"
     if isinstance(error, ConnectionRefusedError):
         return f"connection refused at {progress.peer}"
@@ -105,13 +107,13 @@ def not_connected(error: OSError | UnicodeError, progress: Progress) -> str:
     return f"{error.strerror[0].lower()}{error.strerror[1:]} at {progress.peer}" if error.strerror else ""
 
 
-def is_cut_off(error: BaseException) -> bool:
+def is_closed_by_peer(error: BaseException) -> bool:
     """Whether the peer ended the connection: OpenSSL names it by version, moment and what it had read."""
     unexpected = isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
     return unexpected or isinstance(error, (*CLOSED, ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
-def break_off(connection: Any) -> None:
+def shut_down(connection: Any) -> None:
     """Let the thread that waits for this connection go on: no time limit ends a peer that sends a byte now and then."""
     socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
 

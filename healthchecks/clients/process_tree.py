@@ -35,7 +35,7 @@ _LONGEST = 24  # characters of $TMPDIR: a browser does not start where the name 
 _PATIENCE = 15.0  # seconds for the guardian, which gives up after 10
 
 
-class Family:
+class ProcessTree:
     """Ended from any thread, at any time, more than once; what is ended never starts anything again."""
 
     def __init__(self) -> None:

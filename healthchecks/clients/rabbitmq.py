@@ -17,47 +17,54 @@ from pika.adapters.select_connection import SelectConnection
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 from healthchecks import ProbeTimeout, Unhealthy, on_timeout, remaining
-from healthchecks.clients.connection import Progress, Step, break_off, is_cut_off, not_connected
+from healthchecks.clients.connection import (
+    ConnectionStep,
+    Progress,
+    describe_failed_connection,
+    is_closed_by_peer,
+    shut_down,
+)
+from servermonitoring.tls import trusted_context
 
 _REPLY = re.compile(r"\((\d{3})\) (['\"])(?P<text>.*?)\2")
 _ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
 _ERRNO = re.compile(r"(?:Error\(|\[Errno )(\d{1,3})[,\]]")
 
 
-def in_words(error: Exception, access: "Access", progress: Progress) -> str:
+def describe_error(error: Exception, access: "BrokerAccess", progress: Progress) -> str:
     """What is wrong, and where."""
     text = repr(error).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access, progress.peer)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted ({error.verify_message}) at {progress.peer}"
-    if is_cut_off(error) or re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
-        return progress.closed
+        return f"certificate is not trusted ({error.verify_message}) at {progress.peer}"
+    if is_closed_by_peer(error) or re.search("StreamLost|EOF|Connection reset|Broken pipe", text):
+        return progress.closed_message
     if isinstance(error, ssl.SSLError):
-        return f"speaks no TLS at {progress.peer}"
-    unknown = "the connection broke" if progress.step is Step.LOGGED_IN else "not an AMQP server"
+        return f"no TLS at {progress.peer}"
+    unknown = "connection lost" if progress.step is ConnectionStep.LOGGED_IN else "not an AMQP server"
     return _of_system(error, text, progress) or f"{unknown} at {progress.peer}"
 
 
 def _of_system(error: Exception, text: str, progress: Progress) -> str:
     """The system's own error, which pika wraps in several ways and prints."""
     if isinstance(error, socket.gaierror):
-        return not_connected(error, progress)
+        return describe_failed_connection(error, progress)
     number = _ERRNO.search(text)
-    return not_connected(OSError(int(number[1]), os.strerror(int(number[1]))), progress) if number else ""
+    return describe_failed_connection(OSError(int(number[1]), os.strerror(int(number[1]))), progress) if number else ""
 
 
-def _reply_words(code: int, text: str, access: "Access", where: str) -> str:
+def _reply_words(code: int, text: str, access: "BrokerAccess", where: str) -> str:
     """What the server itself gave as its reason; `text` is like "NOT_FOUND - no queue 'celery'"."""
     reason = text.partition(" - ")[2] or text
     if code == _ACCESS_REFUSED and "ogin was refused" in reason:
         return f'login refused for user "{access.user}" at {where}'
     if code == _NOT_ALLOWED and "not found" in reason:
-        return f'no vhost "{access.vhost}" at {where}'
+        return f'no virtual host "{access.vhost}" at {where}'
     if code == _NOT_ALLOWED:
-        return f'user "{access.user}" may not use vhost "{access.vhost}" at {where}'
+        return f'user "{access.user}" may not use virtual host "{access.vhost}" at {where}'
     if code == _ACCESS_REFUSED:
-        return f'user "{access.user}" lacks a right at {where}: {reason}'
+        return f'user "{access.user}" lacks a permission at {where}: {reason}'
     return f"{reason} at {where}"
 
 
@@ -66,12 +73,12 @@ def traced(progress: Progress) -> type[SelectConnection]:
 
     class Services(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
         def connect_socket(self, sock: Any, *args: Any, **keys: Any) -> Any:
-            progress.at(Step.CONNECT)
-            on_timeout(partial(break_off, sock))
+            progress.at(ConnectionStep.CONNECT)
+            on_timeout(partial(shut_down, sock))
             return super().connect_socket(sock, *args, **keys)
 
         def create_streaming_connection(self, *args: Any, **keys: Any) -> Any:
-            progress.at(Step.TLS if keys.get("ssl_context") else Step.ANSWER)
+            progress.at(ConnectionStep.TLS if keys.get("ssl_context") else ConnectionStep.ANSWER)
             return super().create_streaming_connection(*args, **keys)
 
     class Connection(SelectConnection):  # type: ignore[misc]
@@ -82,7 +89,7 @@ def traced(progress: Progress) -> type[SelectConnection]:
             services = Services(custom_ioloop)
 
             def begin(parameters: Any) -> "Connection":
-                progress.at(Step.ANSWER)
+                progress.at(ConnectionStep.ANSWER)
                 return cls(parameters, custom_ioloop=services, internal_connection_workflow=False)
 
             return cls._start_connection_workflow(
@@ -100,7 +107,7 @@ _POLL = 0.02  # seconds between two looks for the message
 
 
 @dataclass(frozen=True)
-class Access:
+class BrokerAccess:
     """Where to, and as whom."""
 
     host: str
@@ -156,17 +163,17 @@ class Broker:
 
 
 @contextlib.contextmanager
-def session(access: Access) -> Iterator[Broker]:
+def session(access: BrokerAccess) -> Iterator[Broker]:
     """An open connection. Raises Unhealthy, or ProbeTimeout at the timeout."""
     import pika
 
     _quieten()
     broker = None
     progress = Progress(access.host, access.port)
-    progress.at(Step.RESOLVE)
+    progress.at(ConnectionStep.RESOLVE)
     try:
         with contextlib.closing(pika.BlockingConnection(_parameters(access), traced(progress))) as connection:
-            progress.at(Step.LOGGED_IN)
+            progress.at(ConnectionStep.LOGGED_IN)
             broker = Broker(connection)
             yield broker
     except Unhealthy:
@@ -176,10 +183,10 @@ def session(access: Access) -> Iterator[Broker]:
             raise Unhealthy(f"publishing is blocked: {broker.blocked} at {progress.peer}") from None
         if "Timeout" in repr(error):  # of pika's own, of the socket, or wrapped in another
             raise ProbeTimeout from None
-        raise Unhealthy(in_words(error, access, progress)) from None
+        raise Unhealthy(describe_error(error, access, progress)) from None
 
 
-def _parameters(access: Access) -> Any:
+def _parameters(access: BrokerAccess) -> Any:
     import pika
 
     return pika.ConnectionParameters(
@@ -198,7 +205,7 @@ def _parameters(access: Access) -> Any:
 
 def _tls(ca: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca or None)
+        return trusted_context(ca or None)
     except OSError as error:
         raise Unhealthy(f"ca {ca}: {error.strerror or 'holds no certificate in PEM form'}") from None
 

@@ -156,9 +156,9 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if run := _run_of(pyfuncitem):
-        from healthchecks.plugin.runtest import judge
+        from healthchecks.plugin.runtest import run_test
 
-        judge(pyfuncitem, run)
+        run_test(pyfuncitem, run)
         return True
     return None
 

@@ -9,7 +9,7 @@ import pytest
 from healthchecks.plugin import collection
 from healthchecks.plugin.check_files import FAILED, FailedFiles
 from healthchecks.plugin.check_folders import MISSING
-from healthchecks.plugin.makereport import is_beside_checks, result_of_file
+from healthchecks.plugin.makereport import is_other_test, result_of_file
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.run import Run
 
@@ -38,7 +38,7 @@ def folders(items: Iterable[pytest.Item]) -> set[Path]:
 
 def hints(session: pytest.Session, run: Run) -> list[str]:
     """Return a line about plain tests in folders of checks, which lack the mark."""
-    tests = {item.nodeid.partition("[")[0]: item for item in session.items if is_beside_checks(item, run)}
+    tests = {item.nodeid.partition("[")[0]: item for item in session.items if is_other_test(item, run)}
     if not tests:
         return []
     more = f" and {len(tests) - _NAMED} more" if len(tests) > _NAMED else ""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.probes.job import ProbeJob, current_job
 from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ def divert(config: "pytest.Config") -> Collector:
     return collector
 
 
-def replay(job: Job) -> None:
+def replay(job: ProbeJob) -> None:
     """Hand the records of a probe to the loggers again, now in the main thread."""
     for record in job.records:
         with contextlib.suppress(Exception):  # of a handler of the user, which has raised in the probe already
             logging.getLogger(record.name).handle(record)
 
 
-def _is_of_this_test(job: Job | None) -> bool:
+def _is_of_this_test(job: ProbeJob | None) -> bool:
     """Whether what this thread logs is of the test that runs now: not so ahead of it, nor once it was abandoned."""
     return job is None or not (job.is_ahead or job.done.is_set())
 

@@ -1,4 +1,4 @@
-"""From pytest's report of a check to its Result; and no secret in either."""
+"""Turns pytest's report of a check into its Result, and scrubs both."""
 
 from collections.abc import Generator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.outcome import Verdict, describe, explained, is_broken, printable, verdict
+from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.result import CheckError, LogLine, Result, Status, clean, text_of
 from healthchecks.plugin.run import Run
@@ -26,7 +26,7 @@ _LOG = pytest.StashKey[list[LogLine]]()
 
 
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
-    """A bad verdict is told without its traceback: leave pytest one line of it, not fifty to walk through."""
+    """Cut the traceback of a failed check to one line: it is not shown, and pytest would walk through all of it."""
     error = call.excinfo.value if call.excinfo and call.when == "call" else None
     if call.excinfo and error and not isinstance(error, pytest.skip.Exception) and not is_broken(error):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
@@ -35,15 +35,15 @@ def spare_traceback(call: pytest.CallInfo[None]) -> None:
 def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
     """Put the result of this phase on the report, as what `report.keep()` records, and scrub the report.
 
-    Raises nothing: a check that leaves behind what nobody can make a result of is an error, and the others go on.
+    Raise nothing: where no result can be made of what a check left, its status is error, and the others go on.
     """
     try:
         _record(item, call, report, run)
     except Exception as error:  # noqa: BLE001 - whatever a check may have done to its report
         report.outcome, report.sections, report.user_properties = "failed", [], []
-        judged = Verdict(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
-        report.longrepr = judged.message
-        vars(report)["keep"] = partial(run.results.record, _result(item, report, judged, run))
+        outcome = CheckOutcome(Status.ERROR, f"the result cannot be recorded: {describe(error)}")
+        report.longrepr = outcome.message
+        vars(report)["keep"] = partial(run.results.record, _result(item, report, outcome, run))
 
 
 def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
@@ -52,20 +52,20 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if report.when == "call" and jobs:
         report.duration = max(job.seconds for job in jobs)
     error = explained(call.excinfo.value if call.excinfo else None, item)
-    judged = verdict(report, error, collection.target_of(item))
+    outcome = outcome_of(report, error, collection.target_of(item))
     if isinstance(error, Blocked):
-        judged = Verdict(Status.BLOCKED, error.msg or "")
+        outcome = CheckOutcome(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
-    if judged.status is Status.ERROR and call.excinfo:
+    if outcome.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
-    if judged.status.is_well and (saved := run.results.describe_retries(item)):
-        judged = replace(judged, message="; ".join(filter(None, [judged.message, saved])))
+    if outcome.status.is_well and (saved := run.results.describe_retries(item)):
+        outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
-    _scrub(report, judged)
+    _scrub(report, outcome)
     if report.when == "call" or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
-        kind = type(error).__name__ if error and judged.status.is_failure else ""
-        result = replace(_result(item, report, judged, run), kind=kind, attachments=attachments)
+        kind = type(error).__name__ if error and outcome.status.is_failure else ""
+        result = replace(_result(item, report, outcome, run), kind=kind, attachments=attachments)
         vars(report)["keep"] = partial(run.results.record, result)
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
             run.results.record(result)
@@ -73,7 +73,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
 
 
 def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
-    """A file of checks that could not even be collected, as one broken check."""
+    """Return the result of a file of checks that cannot be collected: one check with the status error."""
     details = clean(report.longrepr, _LONGEST, keep_end=True)
     last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
     return Result(
@@ -90,7 +90,7 @@ def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
     )
 
 
-def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: Run) -> Result:
+def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome, run: Run) -> Result:
     target = collection.target_of(item)
     check, name = collection.check_name(item), collection.target_name(item)
     log: list[LogLine] = item.stash.get(_LOG, [])
@@ -99,14 +99,14 @@ def _result(item: pytest.Item, report: pytest.TestReport, judged: Verdict, run: 
         check=check,
         target=name,
         label=collection.label(item),
-        status=judged.status,
-        message=judged.message,
+        status=outcome.status,
+        message=outcome.message,
         seconds=round(report.duration, 4),
         started=datetime.now(UTC) - timedelta(seconds=report.duration),
         host=run.host,
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
-        details=str(report.longrepr) if judged.status is Status.ERROR else "",
+        details=str(report.longrepr) if outcome.status is Status.ERROR else "",
         failure_threshold=target.failure_threshold if target else 1,
         success_threshold=target.success_threshold if target else 1,
         local=target is not None and target.local,
@@ -126,7 +126,7 @@ def _reference(item: pytest.Item, check: str, target: "Target | None", *, named:
 
 
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
-    """What was logged in this phase; a new try of the test begins anew."""
+    """Keep what was logged in this phase; each retry starts with an empty log."""
     if when == "setup":
         item.stash[_LOG] = []
     if run.log:
@@ -134,15 +134,15 @@ def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
 
 
 def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    """For the author of a broken check: their own lines, without the way through pytest and this plugin."""
+    """Return the traceback for the author of a check: without the frames of pytest and this plugin."""
     own = excinfo.traceback.filter(lambda entry: not any(each in str(entry.path) for each in _FOREIGN))
     excinfo.traceback = own if len(own) else excinfo.traceback
     return str(excinfo.getrepr(style="short"))
 
 
-def _scrub(report: pytest.TestReport, judged: Verdict) -> None:
-    if judged.status is Status.FAILED:
-        report.longrepr = judged.message
+def _scrub(report: pytest.TestReport, outcome: CheckOutcome) -> None:
+    if outcome.status is Status.FAILED:
+        report.longrepr = outcome.message
     elif report.longrepr is not None and not isinstance(report.longrepr, tuple):
         report.longrepr = text_of(report.longrepr)
     scrub_report(report)
@@ -163,23 +163,23 @@ def _extras(result: Result) -> list[dict[str, object]]:
     ]
 
 
-def is_beside_checks(item: pytest.Item, run: Run) -> bool:
-    """Whether a test that is no check lies in a folder of checks: what fails there is shown and alerted as well."""
+def is_other_test(item: pytest.Item, run: Run) -> bool:
+    """Whether this is a test in a folder of checks, but not a check: its failure is shown and alerted as well."""
     return not collection.is_check(item) and item.path.parent in run.folders
 
 
 def make_report(
     item: pytest.Item, call: pytest.CallInfo[None], run: Run
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Around pytest's own. A test beside the checks is recorded only where it fails."""
-    beside = is_beside_checks(item, run)
-    if not beside and not collection.is_check(item):
+    """Wrap pytest's own hook. A test in a folder of checks that is not a check is recorded only where it fails."""
+    is_other = is_other_test(item, run)
+    if not is_other and not collection.is_check(item):
         report = yield
         scrub_report(report)
         return report
     spare_traceback(call)
     report = yield
     record(item, call, report, run)
-    if beside and not report.failed:
+    if is_other and not report.failed:
         vars(report).pop("keep", None)
     return report

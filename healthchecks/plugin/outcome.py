@@ -1,4 +1,4 @@
-"""What a test's report says about the service: a status, and one line that a person understands."""
+"""The status of a check, and the line about it that a person reads, from the report of its test."""
 
 import difflib
 import errno
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.fixtures import FixtureLookupError
-from _pytest.outcomes import OutcomeException
 
 from healthchecks.plugin.configuration.loader import loaded_kinds
 from healthchecks.plugin.probes.job import probe_of
@@ -26,39 +24,39 @@ _BROKEN = (
     ArithmeticError, AttributeError, CheckError, ImportError, LookupError, NameError, NotImplementedError, NotProbed,
     RecursionError, SyntaxError, TypeError, MemoryError, Warning,
 )  # fmt: skip
-"""What a mistake in the check raises, not a bad service."""
+"""Raised by a mistake in the check, not by a bad service."""
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckOutcome:
     status: Status
     message: str = ""
 
 
-def verdict(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> Verdict:
-    """From one phase's report; `error` is what was raised in it."""
+def outcome_of(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> CheckOutcome:
+    """Return the outcome of one phase of the test; `error` is what was raised in it."""
     if report.outcome == "skipped":
-        return Verdict(Status.SKIPPED, _skip_reason(report, error))
+        return CheckOutcome(Status.SKIPPED, _skip_reason(report, error))
     if report.outcome == "failed":
-        if error is None:  # pytest's own judgement: an xfail that is strict, and passes
-            return Verdict(Status.ERROR, _one_line(report.longrepr))
-        broken = report.when != "call" or is_broken(error)
-        return Verdict(Status.ERROR if broken else Status.FAILED, describe(error))
+        if error is None:  # pytest decides: a strict xfail that passes
+            return CheckOutcome(Status.ERROR, _one_line(report.longrepr))
+        is_error = report.when != "call" or is_broken(error)
+        return CheckOutcome(Status.ERROR if is_error else Status.FAILED, describe(error))
     slow = target.slow if target else None
     if slow is not None and report.duration > slow:
-        return Verdict(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
-    return Verdict(Status.OK)
+        return CheckOutcome(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
+    return CheckOutcome(Status.OK)
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether this is a fault of the check itself, or of the machine that it runs on."""
-    ends_process = not isinstance(error, Exception | OutcomeException)
+    """Whether this is a fault of the check itself, or of the machine it runs on."""
+    ends_process = not isinstance(error, Exception | pytest.skip.Exception | pytest.fail.Exception)
     return ends_process or isinstance(error, _BROKEN) or getattr(error, "errno", None) in _NO_DESCRIPTORS
 
 
 def describe(error: BaseException) -> str:
-    """One line, without secrets: the check's own words, or the kind of error with its text."""
+    """Return one line without secrets: the message of the check, or the class of the error and its text."""
     text = text_of(error)
     if isinstance(error, AssertionError):
         text = _assertion(text)
@@ -68,18 +66,18 @@ def describe(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """Without the characters by which a text from the other side would rule the terminal."""
+    """Replace control characters, by which a text of a peer could control the terminal."""
     return _CONTROL.sub("\ufffd", text)
 
 
 def _assertion(text: str) -> str:
-    """The message of `assert …, message`, to which pytest adds the comparison; else the comparison alone."""
+    """Return the message of `assert …, message`, without the comparison that pytest adds; else the comparison."""
     message, _, comparison = text.partition("\nassert ")
     return message if comparison else text or "assertion failed, without a message"
 
 
 def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
-    """Why it was skipped, or is expected to fail: not pytest's view of it, which is the test's source."""
+    """Return why it was skipped or is expected to fail, without the source that pytest shows."""
     expected = getattr(report, "wasxfail", None)
     if expected is not None:
         why = _one_line(expected) or (describe(error) if error else "")
@@ -93,11 +91,11 @@ def _one_line(text: object) -> str:
 
 
 def explained(error: BaseException | None, item: pytest.Item) -> BaseException | None:
-    """Return the error, or in place of one of pytest's about a fixture that is not there a line for its author."""
-    if not isinstance(error, FixtureLookupError) or error.argname is None or error.msg is not None:
+    """Return the error; for a missing fixture, one line for the author of the check."""
+    if not isinstance(error, pytest.FixtureLookupError) or error.argname is None or error.msg is not None:
         return error
     kinds = loaded_kinds()
-    # A target is a fixture by the probe that asks for it: without that one both are missing.
+    # A target becomes a fixture through the probe that asks for it: without the probe both are missing.
     name = next((each for each in _missing(item) if each not in kinds), error.argname)
     if name in kinds:
         what = f": ask for a probe of it as well, or name its class, {name}: {kinds[name].__name__}"
@@ -125,7 +123,7 @@ def _hint(name: str, item: pytest.Item) -> str:
 
 
 def _fixtures(item: pytest.Item) -> dict[str, list[Any]]:
-    """All fixtures of the session; none where another pytest keeps them elsewhere, so that nothing is said of them."""
+    """Return all fixtures of the session; none where another version of pytest keeps them elsewhere."""
     by_node: Mapping[str, Mapping[Any, list[Any]]] = getattr(_manager(item), "_arg2node2fixturedefs", {})
     return {name: [each for found in nodes.values() for each in found] for name, nodes in by_node.items()}
 

@@ -1,4 +1,4 @@
-"""One check: wait for its probes, run the test, and probe again where a retry is due."""
+"""Runs one check: waits for its probes, runs the test, and probes again for a retry."""
 
 import contextlib
 import inspect
@@ -12,7 +12,7 @@ from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.logs import replay
-from healthchecks.plugin.probes.job import Job, current_job
+from healthchecks.plugin.probes.job import ProbeJob, current_job
 from healthchecks.plugin.probes.pool import execute_test, refuse_value
 from healthchecks.plugin.result import Attachment
 from healthchecks.plugin.run import Run
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
 
 
-_INTERVAL = 0.5  # seconds between two looks of the person who waits
+_INTERVAL = 0.5  # seconds between two updates of the line on the terminal
 
 
-def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
-    """Until the job is done or its time is over: notice signals, and show a person on a terminal what is awaited.
+def show_waiting(job: ProbeJob, waiting: Callable[[], tuple[int, float]], run: Run) -> None:
+    """Wait until the job is done or its timeout has expired; handle signals, and show the wait on a terminal.
 
     `waiting` says how many jobs are awaited, and for how many seconds at most.
     """
@@ -39,7 +39,7 @@ def show_waiting(job: Job, waiting: Callable[[], tuple[int, float]], run: Run) -
 
 
 class _Line:
-    """One that is rewritten, and then taken away; on a terminal only."""
+    """A line that is rewritten, and then removed; on a terminal only."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -63,7 +63,7 @@ class _Line:
 
 
 def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
-    """While a test runs, pytest takes what is written for the test's own output."""
+    """Suspend pytest's capture, which would take this for output of the test."""
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
 
@@ -73,14 +73,14 @@ def _line(count: int, seconds: float) -> str:
 
 
 class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]
-    """Something that this check needs is not well."""
+    """Something that this check needs has failed."""
 
 
-def judge(item: pytest.Function, run: Run) -> None:
-    """Call the test with the values of its probes, on the stage. Raises what it raises."""
+def run_test(item: pytest.Function, run: Run) -> None:
+    """Run the test with the values of its probes, in the thread for tests. Raise what it raises."""
     target = collection.target_of(item)
     stop_if_blocked(target, run)
-    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, Job)}
+    jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, ProbeJob)}
     for name, job in jobs.items():
         item.funcargs[name] = value_of(item, run, job)
     arguments = {name: item.funcargs[name] for name in collection.fixture_info(item).argnames}
@@ -95,7 +95,7 @@ def judge(item: pytest.Function, run: Run) -> None:
 
 
 def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
-    """Let the test attach, too: what it judges it can show."""
+    """Keep what the test itself attaches."""
     try:
         return call()
     finally:
@@ -112,12 +112,12 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> objec
 
 
 def prepare(item: pytest.Item, run: Run) -> None:
-    """Have tests that are called by others than `judge` bounded and looked at as those are."""
+    """Give tests that `run_test` does not call, such as unittest's, the same timeout and the same rules."""
     if isinstance(item, TestCaseFunction):
         _prepare_method(item)
     elif isinstance(item, pytest.Function):
         if inspect.iscoroutinefunction(item.obj):  # which a plugin for such may run by itself
-            item.obj = _judged(item.obj)
+            item.obj = _refusing_value(item.obj)
         return
     if not isinstance(item, collection.CheckItem) and "runtest" not in vars(item):
         vars(item)["runtest"] = partial(_run_foreign, item, run, item.runtest)
@@ -133,26 +133,26 @@ def _prepare_method(item: TestCaseFunction) -> None:
 
     is_coroutine = inspect.iscoroutinefunction(item.obj)
     if is_coroutine and isinstance(item.instance, unittest.IsolatedAsyncioTestCase):  # which awaits it
-        setattr(item.instance, item.name, _judged(item.obj))
+        setattr(item.instance, item.name, _refusing_value(item.obj))
     else:
         item.obj = wraps(item.obj)(partial(execute_test, item.obj))
 
 
-def _judged(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
+def _refusing_value(function: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., Coroutine[Any, Any, None]]:
     @wraps(function)
-    async def judged(*arguments: Any, **named: Any) -> None:
+    async def refusing(*arguments: Any, **named: Any) -> None:
         refuse_value(await function(*arguments, **named))
 
-    return judged
+    return refusing
 
 
 def stop_if_blocked(target: "Target | None", run: Run) -> None:
-    """Raises Blocked where something that the target needs is not well."""
+    """Raise Blocked where a target that this one needs has failed."""
     if target and (behind := run.results.find_blocking(target.needs)):
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
 
-def value_of(item: pytest.Item, run: Run, job: Job) -> object:
+def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> object:
     """Return the value of the probe, or raise what it raised; log now what it logged."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
@@ -162,12 +162,12 @@ def value_of(item: pytest.Item, run: Run, job: Job) -> object:
         replay(job)
 
 
-JOBS = pytest.StashKey[list[Job]]()
+JOBS = pytest.StashKey[list[ProbeJob]]()
 ATTACHED = pytest.StashKey[list[Attachment]]()
 
 
 def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
-    """As pytest's own protocol, but a failure with retries left is not reported; the test comes once more."""
+    """Run pytest's own protocol, but do not report a failure while retries are left: run the test again later."""
     target = collection.target_of(item)
     if target is None or run.results.retries[item] >= target.retries:
         return None
@@ -185,7 +185,7 @@ def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) 
 
 
 def _message(report: pytest.TestReport) -> str:
-    """Of the result that `recording` has put on the report."""
+    """Return the message of the result that `makereport` put on the report."""
     return str(vars(report)["keep"].args[0].message)
 
 

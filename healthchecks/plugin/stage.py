@@ -17,7 +17,7 @@ import pytest
 from _pytest.runner import SetupState
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.probes.job import Job
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors
@@ -37,10 +37,10 @@ class _Worker:
     """A thread that runs one job after another until it is retired."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[ProbeJob | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="healthchecks-stage", daemon=True).start()
 
-    def do(self, job: Job | None) -> None:
+    def do(self, job: ProbeJob | None) -> None:
         """Run a job; None retires the thread."""
         self._jobs.put(job)
 
@@ -56,13 +56,13 @@ class Stage:
         self._ends_at, self._interruption = ends_at, interruption
         self._patience = _PATIENCE
         self._worker: _Worker | None = None
-        self._job: Job | None = None
+        self._job: ProbeJob | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> Job:
+    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> ProbeJob:
         """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = Job(name, call, timeout, _NO_LANE)
+        self._job = job = ProbeJob(name, call, timeout, _NO_LANE)
         job.is_ahead = False
         job.begin(max(self._ends_at, time.monotonic() + self._patience))
         try:
@@ -72,7 +72,7 @@ class Stage:
             job.end(None, NotProbed("not run: the system gives no more threads"))
         return job
 
-    def finish(self, job: Job) -> Any:
+    def finish(self, job: ProbeJob) -> Any:
         """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
         try:
             with self._interruption.held():
@@ -101,7 +101,7 @@ class Stage:
             if cleaning := threads.start(self._job.clean, name="healthchecks-clean"):
                 cleaning.join(_PATIENCE)
 
-    def waiting(self, job: Job) -> tuple[int, float]:
+    def waiting(self, job: ProbeJob) -> tuple[int, float]:
         """Return how many jobs are waited for, and for how many seconds at most."""
         return 1, max(0.0, (job.ends_at or 0.0) - time.monotonic())
 

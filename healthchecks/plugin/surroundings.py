@@ -18,14 +18,14 @@ _STEP, _STEPS = 64, 4  # descriptors that a lift gives, and how many lifts are p
 
 
 @dataclass(frozen=True)
-class Limits:
+class PoolLimits:
     """`slots` probes within their timeout at a time; `threads` alive, overdue ones included."""
 
     slots: int
     threads: int
 
 
-def limits() -> Limits:
+def limits() -> PoolLimits:
     """From the descriptor limit, which is first raised nearly to the hard one.
 
     Each hung target holds a descriptor: 200 of them under a limit of 128 gave 85 false failures. What is left up to
@@ -36,7 +36,7 @@ def limits() -> Limits:
     soft = most - min(_STEP * _STEPS, most // 4)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     free = max(4, soft - _RESERVE)
-    return Limits(slots=min(_MOST, free), threads=min(_MOST * 2, free))
+    return PoolLimits(slots=min(_MOST, free), threads=min(_MOST * 2, free))
 
 
 def lift(*, last: bool = False) -> None:

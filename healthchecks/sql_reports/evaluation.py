@@ -8,14 +8,14 @@ from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
-    from healthchecks.clients.postgresql.query import Answer
+    from healthchecks.clients.postgresql.query import QueryResult
     from healthchecks.sql_reports.report import Report
 
 _NAMED = 3  # rows that a message names, by their first cells
 _NAME = 40  # characters of each
 
 
-def judge(report: "Report", answer: "Answer") -> None:
+def judge(report: "Report", answer: "QueryResult") -> None:
     """Raise Unhealthy for an expectation that is not met, CheckError for one or a chart that cannot be."""
     wrong = report.chart_problem or chart_problem(report, answer)
     try:
@@ -28,7 +28,7 @@ def judge(report: "Report", answer: "Answer") -> None:
         raise CheckError(wrong)
 
 
-def number_of(report: "Report", answer: "Answer") -> Decimal | None:
+def number_of(report: "Report", answer: "QueryResult") -> Decimal | None:
     """What the history keeps: what the expectation is about, else the first number of the first row, else the rows."""
     if report.expect and report.expect.what == "rows":
         return Decimal(answer.count)
@@ -38,7 +38,7 @@ def number_of(report: "Report", answer: "Answer") -> Decimal | None:
         return Decimal(answer.count) if not report.expect and answer.exact else None
 
 
-def chart_problem(report: "Report", answer: "Answer") -> str:
+def chart_problem(report: "Report", answer: "QueryResult") -> str:
     """Return why the column of the chart cannot be drawn; empty where it can, or no chart is asked for."""
     wanted = report.chart.column if report.chart else ""
     names = [each.name for each in answer.columns]
@@ -58,7 +58,7 @@ def decimal(text: str | None) -> Decimal | None:
         return None
 
 
-def _judge(report: "Report", answer: "Answer") -> None:
+def _judge(report: "Report", answer: "QueryResult") -> None:
     expect = report.expect
     if expect is None:
         return
@@ -71,7 +71,7 @@ def _judge(report: "Report", answer: "Answer") -> None:
         raise Unhealthy(f"{number:f} in {_first_numeric(answer)}; expected {expect.text}")
 
 
-def _value(answer: "Answer") -> Decimal:
+def _value(answer: "QueryResult") -> Decimal:
     column = next((place for place, each in enumerate(answer.columns) if each.numeric), None)
     if column is None:
         raise CheckError("expect: value, but no column holds numbers")
@@ -83,11 +83,11 @@ def _value(answer: "Answer") -> Decimal:
     return number
 
 
-def _first_numeric(answer: "Answer") -> str:
+def _first_numeric(answer: "QueryResult") -> str:
     return next(each.name for each in answer.columns if each.numeric)
 
 
-def _rows(answer: "Answer") -> str:
+def _rows(answer: "QueryResult") -> str:
     """How many there are, and which: "2 rows (public.orders, public.customers)"."""
     more = "" if answer.exact else " or more"
     names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in answer.rows[:_NAMED]]

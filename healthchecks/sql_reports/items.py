@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks import Unhealthy, remaining
-from healthchecks.clients.postgresql.query import Answer, Query, ask
+from healthchecks.clients.postgresql.query import Query, QueryResult, ask
 from healthchecks.plugin import collection
 from healthchecks.plugin.probes.job import Probe
 from healthchecks.plugin.run import RUN
@@ -68,7 +68,7 @@ class ReportItem(collection.CheckItem):
         shown = _shown(self.path, self.config.invocation_params.dir)
         self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
         self.probe = PROBE
-        self.answer: Answer | None = None
+        self.answer: QueryResult | None = None
         self._shown, self._database = shown, self.target.database
         self.add_marker(collection.MARKER)
 
@@ -95,7 +95,7 @@ class ReportItem(collection.CheckItem):
         self.answer = None
         stop_if_blocked(self.target, run)
         answer = value_of(self, run, run.pool.submit(self.probe, self.target))
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, QueryResult)
         self.answer = answer
         judge(self.target, answer)
 
@@ -128,7 +128,7 @@ def report_name(path: Path, root: Path) -> str:
     return collection.clean_id(relative.with_suffix("").as_posix())
 
 
-def answer(report: Report) -> Answer:
+def answer(report: Report) -> QueryResult:
     """The probe of a report. A connection that is not to be had is tried again until half of the time is over."""
     query = Query(
         text=report.sql,

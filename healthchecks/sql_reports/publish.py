@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from healthchecks.clients.postgresql.query import Answer
+from healthchecks.clients.postgresql.query import QueryResult
 from healthchecks.plugin import history
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
@@ -93,7 +93,7 @@ def _state(result: Result) -> State:
     )
 
 
-def _table(result: Result, report: Report, answer: Answer | None) -> Table | None:
+def _table(result: Result, report: Report, answer: QueryResult | None) -> Table | None:
     if answer is None:
         return None
     number = number_of(report, answer)

@@ -13,7 +13,7 @@ from healthchecks.plugin.configuration.fields import Duration
 from healthchecks.plugin.configuration.target import Target
 
 if TYPE_CHECKING:
-    from healthchecks.clients.postgresql.connection import Access
+    from healthchecks.clients.postgresql.connection import DatabaseAccess
 
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
@@ -116,14 +116,14 @@ class Report(Target):
         self._sql, self._parameters = sql, dict(parameters)
         return self
 
-    def connect(self, access: "Access", parameters: Mapping[str, str]) -> None:
+    def connect(self, access: "DatabaseAccess", parameters: Mapping[str, str]) -> None:
         """Say which database it asks; the parameters replace its own of the same names."""
         self._access = access
         self._parameters |= {name: value for name, value in parameters.items() if name in self._parameters}
 
     @property
-    def access(self) -> "Access":
-        access: Access = self._access
+    def access(self) -> "DatabaseAccess":
+        access: DatabaseAccess = self._access
         return access
 
     @property

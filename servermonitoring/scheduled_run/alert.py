@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import write_whole
-from servermonitoring.scheduled_run.settings import AlertSettings
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from servermonitoring.sentry import envelope
 from servermonitoring.sentry.client import SentryDestination
 from servermonitoring.sentry.dsn import Dsn
@@ -44,7 +44,7 @@ class FaultAlert:
         return f"{_CHECK}[{_TARGET}]"
 
 
-def send(alert: FaultAlert, settings: AlertSettings) -> list[tuple[str, str]]:
+def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, str]]:
     """Send an alert to Sentry and the webhook where configured. Return each channel with its error, "" for none."""
     return [
         (name, error)
@@ -54,7 +54,7 @@ def send(alert: FaultAlert, settings: AlertSettings) -> list[tuple[str, str]]:
 
 
 def _attempt(
-    deliver: Callable[[FaultAlert, AlertSettings], str | None], alert: FaultAlert, settings: AlertSettings
+    deliver: Callable[[FaultAlert, DirectAlertSettings], str | None], alert: FaultAlert, settings: DirectAlertSettings
 ) -> str | None:
     try:
         with _limited(_LIMIT):
@@ -63,7 +63,7 @@ def _attempt(
         return str(error)
 
 
-def _to_sentry(alert: FaultAlert, settings: AlertSettings) -> str | None:
+def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (text := settings.dsn):
         return None
     identity = os.urandom(16).hex()
@@ -73,7 +73,7 @@ def _to_sentry(alert: FaultAlert, settings: AlertSettings) -> str | None:
     return _post(SentryDestination(Dsn.parse(text)), content, identity)
 
 
-def _to_webhook(alert: FaultAlert, settings: AlertSettings) -> str | None:
+def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
@@ -109,7 +109,7 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _event(alert: FaultAlert, settings: AlertSettings, identity: str) -> dict[str, Any]:
+def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the event, in the form of healthchecks/plugin/alerting/sentry.py."""
     origin = Origin()
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment

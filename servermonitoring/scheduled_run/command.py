@@ -17,7 +17,7 @@ from servermonitoring.scheduled_run.process import Fault, RunEnd, RunProcess
 from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
-    from servermonitoring.scheduled_run.settings import AlertSettings
+    from servermonitoring.scheduled_run.settings import DirectAlertSettings
 
 _DESCRIPTION = "Run pytest once; print nothing if the run recorded its end, else print the fault and send an alert."
 _LAST_LINE = 500  # characters of it in an alert's message
@@ -63,10 +63,10 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> RunEnd:
 def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     """Alert a fault unless it was alerted lately; without one, remove the record of alerts."""
     from servermonitoring.scheduled_run.alert import SentAlerts
-    from servermonitoring.scheduled_run.settings import AlertSettings
+    from servermonitoring.scheduled_run.settings import DirectAlertSettings
     from servermonitoring.values import in_words
 
-    settings = AlertSettings()
+    settings = DirectAlertSettings()
     sent_alerts = SentAlerts(command, settings.state_directory)
     now = time.time()
     if fault is None:
@@ -79,7 +79,7 @@ def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
         sent_alerts.remember(fault.kind, now)
 
 
-def _send(fault: Fault, end: RunEnd, settings: "AlertSettings") -> bool:
+def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     """Send the alert and return whether a channel took it."""
     from servermonitoring.scheduled_run.alert import FaultAlert, send
     from servermonitoring.scrubbing import scrub

@@ -17,7 +17,7 @@ _TABLES = ("sentry", "alerts", "state")
 _LARGEST = 1_000_000  # bytes that are read of a file that is not TOML
 
 
-class AlertSettings:
+class DirectAlertSettings:
     """`[sentry]`, `[alerts]` and `[state]`, as far as they can be read. A wrong file raises nothing."""
 
     def __init__(self) -> None:

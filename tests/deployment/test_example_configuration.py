@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
-from healthchecks.plugin.configuration.settings import MonitorSettings, Settings
+from healthchecks.plugin.configuration.settings import MonitorSettings, SuiteSettings
 from tests import ROOT
 from watchdog.rules import DEFAULT
 from watchdog.settings import rules_of
@@ -38,7 +38,7 @@ def model(table: str):
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
     kind = table.partition(".")[0]
-    return loaded_kinds().get(kind) or type(getattr(Settings(), kind))
+    return loaded_kinds().get(kind) or type(getattr(SuiteSettings(), kind))
 
 
 def test_every_example_in_it_is_accepted(tmp_path):
@@ -64,7 +64,7 @@ def test_as_it_ships_it_only_says_where_things_are():
 
 
 def test_it_shows_every_kind_and_every_table_of_settings():
-    assert built_in_kinds() | set(Settings.model_fields) <= set(TABLES)
+    assert built_in_kinds() | set(SuiteSettings.model_fields) <= set(TABLES)
 
 
 @pytest.mark.parametrize(("table", "key", "value"), defaults(), ids=str)

@@ -39,8 +39,8 @@ def test_what_waits_for_longer_is_told_by_spool(run_suite, tmp_path):
     put(tmp_path, "webhook", 4050)
     words = run_suite("", FILE).message(CHECK).split("; ")
     assert sorted(words) == [
-        "1 alert for webhook could not be delivered, the oldest for 1 h 7 min",
-        "2 alerts for sentry could not be delivered, the oldest for 2 h",
+        "1 alert to webhook not delivered, the oldest for 1 h 7 min",
+        "2 alerts to sentry not delivered, the oldest for 2 h",
     ]
 
 

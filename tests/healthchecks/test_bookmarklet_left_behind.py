@@ -15,7 +15,7 @@ DOWNLOADS = """
     import os
 
     from healthchecks import Target, probe
-    from healthchecks.clients.browser import Browser
+    from healthchecks.clients.browser import BrowserSession
 
     SCRIPT = '''
         const click = (href, name) => {
@@ -47,7 +47,7 @@ DOWNLOADS = """
 
     @probe
     def large(page: Page) -> list[str]:
-        with Browser("chromium") as browser:
+        with BrowserSession("chromium") as browser:
             browser.open(page.url)
             browser.run(SCRIPT, "the downloads cannot be started")
             browser.wait(lambda: browser.run("return document.title", "no title") == "over", "not over")

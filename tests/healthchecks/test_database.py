@@ -61,7 +61,7 @@ def test_unknown_database(run, postgresql):
 
 def test_tls_not_offered(run, postgresql):
     found = failure(run(sslmode="require"))
-    assert found == f"the server offers no TLS, which sslmode asks for, at {HOST}:{postgresql.port}"
+    assert found == f"the server offers no TLS, required by sslmode, at {HOST}:{postgresql.port}"
 
 
 def test_down(run, postgresql):
@@ -82,7 +82,7 @@ def test_name_that_nobody_knows(run):
 def test_stopped_before_connecting(run, postgresql):
     postgresql.pause()
     outcome = run(timeout=2)
-    assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no response within 2 s"
     assert outcome.seconds < IN_TIME
 
 
@@ -98,18 +98,18 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
         until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
         postgresql.pause()
         outcome = finish_suite(tmp_path, process, 0)
-    assert failure(outcome) == f"logged in to {HOST}:{postgresql.port}, no answer within 4 s"
+    assert failure(outcome) == f"logged in to {HOST}:{postgresql.port}, no response within 4 s"
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
     outcome = run(port=bad.port(name), timeout=2)
-    assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no response within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("garbage", "not a PostgreSQL server"), ("closes", "closed the connection without an answer")]
+    ("name", "words"), [("garbage", "not a PostgreSQL server"), ("closes", "connection closed without a response")]
 )
 def test_bad_servers(run, bad, name, words):
     assert failure(run(port=bad.port(name))) == f"{words} at {HOST}:{bad.port(name)}"
@@ -196,9 +196,9 @@ def test_server_that_answers_is_told_before_one_that_does_not():
 
 def test_others_of_the_process_wait_as_long_as_it_takes(postgresql):
     """The wait callback is of the whole process: only threads of probes have a timeout."""
-    from healthchecks.clients.postgresql.connection import Access, session
+    from healthchecks.clients.postgresql.connection import DatabaseAccess, session
 
-    with session(Access(postgresql.dsn())) as cursor:
+    with session(DatabaseAccess(postgresql.dsn())) as cursor:
         cursor.execute("select 1")
     done = threading.Event()
 

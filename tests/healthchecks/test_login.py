@@ -4,7 +4,7 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http import forms
-from healthchecks.clients.http.client import Answer
+from healthchecks.clients.http.client import Response
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table
@@ -54,19 +54,19 @@ def test_bad_logins(run_suite, website, bad):
 
 
 EXPECTED = {
-    "wrong": "login failed: HOST/login asks for user, password again",
-    "wrong_then": "login failed: HOST/login asks for user, password again",
-    "wrong_not_contains": "login failed: HOST/login asks for user, password again",
-    "other_page": 'logged in, but "Welcome back" is not on HOST/json',
-    "gone_page": "logged in, but HOST/status/404 answers 404 Not Found",
+    "wrong": "login failed: form with user, password shown again at HOST/login",
+    "wrong_then": "login failed: form with user, password shown again at HOST/login",
+    "wrong_not_contains": "login failed: form with user, password shown again at HOST/login",
+    "other_page": 'logged in, but "Welcome back" not found at HOST/json',
+    "gone_page": "logged in, but status 404 Not Found at HOST/status/404",
     "no_field": f"{FORM} username, password at HOST/login",
     "no_form": f"{FORM} user, password at HOST/json",
     "other_form": "the form 0 has no field user, password at HOST/login",
     "no_such_form": "no form 'signin' at HOST/login",
     "no_button": 'the form has no button "Enter" at HOST/login',
-    "broken": "login page answers 500 Internal Server Error at HOST/broken",
-    "refused": "the login is answered by 403 Forbidden at HOST/status/403",
-    "hole": "connected to HOLE, no answer within 2 s",
+    "broken": "login page: status 500 Internal Server Error at HOST/broken",
+    "refused": "login form submitted: status 403 Forbidden at HOST/status/403",
+    "hole": "connected to HOLE, no response within 2 s",
 }
 
 
@@ -113,7 +113,7 @@ def test_wrong_keys(run_suite, website):
 
 
 def page(content, url=f"http://{HOST}/in/login?next=1"):
-    return Answer(200, "OK", url, {"Content-Type": "text/html"}, content.encode(), 0.0, None)
+    return Response(200, "OK", url, {"Content-Type": "text/html"}, content.encode(), 0.0, None)
 
 
 def test_forms_are_filled_as_browsers_do():
@@ -127,12 +127,12 @@ def test_forms_are_filled_as_browsers_do():
         <input type=submit name=other value="Log out" formaction="/out"></form>"""
     )
     form = forms.find(shown, ["a"])
-    question = forms.filled(form, shown, {"a": "new"})
+    question = forms.fill(form, shown, {"a": "new"})
     assert (question.method, question.url) == ("POST", f"http://{HOST}/do?x=1")
     assert sorted(question.body["data"]) == [
         ("a", "new"), ("c", "on"), ("go", "in"), ("m", "text"), ("r", "2"), ("s", "second"), ("t", "Grüße"),
     ]  # fmt: skip
-    other = forms.filled(form, shown, {}, "Log out")
+    other = forms.fill(form, shown, {}, "Log out")
     assert other.url == f"http://{HOST}/out"
     assert ("other", "Log out") in other.body["data"]
 
@@ -140,14 +140,14 @@ def test_forms_are_filled_as_browsers_do():
 def test_forms_of_other_kinds():
     """No action leads to the page itself; GET and multipart are sent as such; an odd place is refused."""
     plain = page("<form><input name=q></form>")
-    question = forms.filled(forms.find(plain, ["q"]), plain, {"q": "x"})
+    question = forms.fill(forms.find(plain, ["q"]), plain, {"q": "x"})
     assert (question.method, question.url) == ("GET", plain.url)
     assert question.body == {"params": [("q", "x")]}
     parts = page("<base href='/base/'><form method=post action=a enctype=multipart/form-data><input name=q></form>")
-    question = forms.filled(forms.find(parts, ["q"]), parts, {"q": "x"})
+    question = forms.fill(forms.find(parts, ["q"]), parts, {"q": "x"})
     assert (question.url, question.body) == (f"http://{HOST}/base/a", {"files": [("q", (None, "x"))]})
     script = page("<form action='javascript:send()'><input name=q></form>")
-    with pytest.raises(Unhealthy, match="leads to something that is no web page"):
-        forms.filled(forms.find(script, ["q"]), script, {"q": "x"})
+    with pytest.raises(Unhealthy, match="form leads to an invalid URL"):
+        forms.fill(forms.find(script, ["q"]), script, {"q": "x"})
     with pytest.raises(Unhealthy, match=FORM):
         forms.find(page(""), ["q"])

@@ -5,6 +5,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from tests.reliability import reliability
+from tests.servers import certificates
+from tests.servers.peers import over_tls, peer, says
 from tests.servers.rabbitmq import MONITOR
 from tests.servers.server import HOST, until
 from tests.suite import IN_TIME, finish_suite, start_suite, table
@@ -41,7 +44,7 @@ def test_wrong_password(run, rabbitmq):
 
 
 def test_no_vhost(run, rabbitmq):
-    assert failure(run(vhost="shop")) == f'no vhost "shop" at {HOST}:{rabbitmq.port}'
+    assert failure(run(vhost="shop")) == f'no virtual host "shop" at {HOST}:{rabbitmq.port}'
 
 
 def test_down(run, rabbitmq):
@@ -56,26 +59,60 @@ def test_name_that_nobody_knows(run):
 def test_stopped(run, rabbitmq):
     rabbitmq.pause()
     outcome = run(timeout=2)
-    assert failure(outcome) == f"connected to {HOST}:{rabbitmq.port}, no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{rabbitmq.port}, no response within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_amqp", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
     outcome = run(port=bad.port(name), timeout=2)
-    assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no answer within 2 s"
+    assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no response within 2 s"
     assert outcome.seconds < IN_TIME
 
 
 @pytest.mark.parametrize("name", ["garbage", "closes"])
 def test_bad_servers(run, bad, name):
     """Both look alike to pika: it waits for the rest of what garbage says is a frame."""
-    assert failure(run(port=bad.port(name))) == f"closed the connection without an answer at {HOST}:{bad.port(name)}"
+    assert failure(run(port=bad.port(name))) == f"connection closed without a response at {HOST}:{bad.port(name)}"
 
 
 def test_no_tls_spoken(run, bad):
     port = bad.port("garbage")
-    assert failure(run(port=port, tls=True)) == f"speaks no TLS at {HOST}:{port}"
+    assert failure(run(port=port, tls=True)) == f"no TLS at {HOST}:{port}"
+
+
+@pytest.fixture
+def authority(tmp_path_factory):
+    return certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def tls_port(authority):
+    """A port that ends the connection once TLS is agreed on: further than this only a trusted one comes."""
+    with peer(over_tls(authority.good, says())) as port:
+        yield port
+
+
+def test_authority_that_nobody_knows(run, tls_port):
+    words = f"certificate is not trusted (unable to get local issuer certificate) at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True)) == words
+
+
+@reliability(
+    "Messages",
+    fault="the certificate of a message broker is from an authority that only this system knows",
+    promise="it is trusted, as by the checks of websites and by alerts",
+)
+def test_authority_of_the_system(run, authority, tls_port, monkeypatch):
+    """As one that update-ca-certificates installed; what fails comes after TLS."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.authority))
+    closed = f"connection closed without a response at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True)) == closed
+
+
+def test_authority_of_a_file(run, authority, tls_port):
+    closed = f"connection closed without a response at {HOST}:{tls_port}"
+    assert failure(run(port=tls_port, tls=True, ca=authority.authority)) == closed
 
 
 def test_memory_alarm(run, rabbitmq):
@@ -119,7 +156,7 @@ def test_user_without_rights(run, rabbitmq):
         found = failure(run())
     finally:
         rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
-    assert found.startswith(f'user "monitor" lacks a right at {HOST}:{rabbitmq.port}: access to queue ')
+    assert found.startswith(f'user "monitor" lacks a permission at {HOST}:{rabbitmq.port}: access to queue ')
 
 
 def test_least_rights(run, rabbitmq):
@@ -169,5 +206,5 @@ def test_stopped_after_connecting(tmp_path, rabbitmq):
     rabbitmq.pause()
     (tmp_path / "stopped").touch()
     outcome = finish_suite(tmp_path, process, started)
-    assert failure(outcome) == f"logged in to {HOST}:{rabbitmq.port}, no answer within 5 s"
+    assert failure(outcome) == f"logged in to {HOST}:{rabbitmq.port}, no response within 5 s"
     assert outcome.seconds < IN_TIME

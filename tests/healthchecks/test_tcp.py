@@ -41,12 +41,12 @@ def test_no_greeting_in_time(run_suite, bad, name):
 
 
 OTHER = {
-    "closes": (at_once(), "closed the connection without a greeting at PEER"),
-    "resets": (at_once(end=reset), "closed the connection without a greeting at PEER"),
-    "within": (at_once(b"554 error 220\r\n"), "greets with '554 error 220' at PEER instead of '220'"),
-    "half": (at_once(b"22"), "greets with '22' at PEER instead of '220'"),
-    "garbage": (at_once(b"\x00\x01 \xff", end=stay), "greets with '\\x00\\x01 \ufffd' at PEER instead of '220'"),
-    "long": (at_once(b"x" * 70_000, end=stay), f"greets with '{'x' * 59}…' at PEER instead of '220'"),
+    "closes": (at_once(), "connection closed without a greeting at PEER"),
+    "resets": (at_once(end=reset), "connection closed without a greeting at PEER"),
+    "within": (at_once(b"554 error 220\r\n"), "greeting '554 error 220' at PEER instead of '220'"),
+    "half": (at_once(b"22"), "greeting '22' at PEER instead of '220'"),
+    "garbage": (at_once(b"\x00\x01 \xff", end=stay), "greeting '\\x00\\x01 \ufffd' at PEER instead of '220'"),
+    "long": (at_once(b"x" * 70_000, end=stay), f"greeting '{'x' * 59}…' at PEER instead of '220'"),
 }
 
 

@@ -37,7 +37,7 @@ def test_silent(run_suite, state):
     beat(state, ago=12 * 60)
     outcome = run_suite("[watchdog]\n")
     assert outcome.status == 1
-    assert outcome.message(CHECK).startswith("no sign of life of the watchdog for 12 min")
+    assert outcome.message(CHECK).startswith("no heartbeat of the watchdog for 12 min")
 
 
 def test_kills_too_often(run_suite, state):
@@ -89,7 +89,7 @@ def test_real_watchdog(run_suite, state, tmp_path):
     configuration.write_text(f"{RULES}process = 'none of this name'\n[state]\ndirectory = '{state}'\n")
     process = subprocess.Popen([sys.executable, "-c", START, "watch", "--config", str(configuration)])
     try:
-        until(lambda: heartbeat(state), what="first sign of life")
+        until(lambda: heartbeat(state), what="first heartbeat")
         outcome = run_suite(RULES)
     finally:
         process.send_signal(signal.SIGTERM)

@@ -17,17 +17,17 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def text_of(body: bytes, content_type: str) -> str:
+def decode_body(body: bytes, content_type: str) -> str:
     """The text, with U+FFFD for what is none in this charset."""
     for mark, charset in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(charset, errors="replace")
     given = _HEADER.search(content_type)
-    charset = known(given[1]) if given else _by_meta(body, content_type)
+    charset = charset_name(given[1]) if given else _by_meta(body, content_type)
     return body.decode(charset or "utf-8", errors="replace")
 
 
-def known(label: str) -> str:
+def charset_name(label: str) -> str:
     """Python's name of a charset that is used on the web; empty for any other."""
     try:
         name = codecs.lookup(label).name
@@ -42,7 +42,7 @@ def _by_meta(body: bytes, content_type: str) -> str:
     if content_type and "html" not in content_type.lower():
         return ""
     found = _META.search(body[:_LOOK])
-    charset = known(found[1].decode("ascii", errors="replace")) if found else ""
+    charset = charset_name(found[1].decode("ascii", errors="replace")) if found else ""
     return "utf-8" if charset.startswith("utf-16") else charset  # a <meta> that can be read is none in UTF-16
 
 

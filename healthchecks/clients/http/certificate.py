@@ -1,4 +1,4 @@
-"""The other side's certificate: how it is trusted, how long it lives, and what is wrong with it."""
+"""Server certificates: the TLS context that verifies them, expiry, and messages for those that are refused."""
 
 import socket
 import ssl
@@ -11,6 +11,7 @@ from typing import Any
 
 from healthchecks import remaining
 from healthchecks.clients.http.urls import address
+from servermonitoring.tls import trusted_context
 
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 _LONG_FORM = 0x80
@@ -18,7 +19,7 @@ _MOST_LENGTH_BYTES = 4
 
 
 def expires(der: bytes) -> datetime:
-    """The notAfter of a certificate. Raise ValueError for what is none."""
+    """Return the notAfter of a certificate in DER form. Raise ValueError where it is not one."""
     certificate, _ = _element(der, _SEQUENCE)
     rest, _ = _element(certificate, _SEQUENCE)
     if rest[:1] == bytes([_VERSION]):
@@ -33,18 +34,18 @@ def expires(der: bytes) -> datetime:
 
 
 def _element(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
-    """The content of the first element, and what follows it."""
+    """Return the content of the first element, and the bytes after it."""
     if len(data) < 2 or (tag is not None and data[0] != tag):  # noqa: PLR2004 - tag and length
-        raise ValueError("is no certificate")
+        raise ValueError("not a certificate")
     length, begin = data[1], 2
     if length >= _LONG_FORM:
         count = length - _LONG_FORM
         if not 0 < count <= _MOST_LENGTH_BYTES:
-            raise ValueError("is no certificate")
+            raise ValueError("not a certificate")
         begin += count
         length = int.from_bytes(data[2:begin])
     if begin + length > len(data):
-        raise ValueError("is no certificate")
+        raise ValueError("not a certificate")
     return data[begin : begin + length], data[begin + length :]
 
 
@@ -56,7 +57,7 @@ _making = threading.Lock()
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was seen of it when the connection was made."""
+    """Names and expiry, read when the connection was made."""
 
     names: tuple[str, ...]
     """Empty where the certificate was not verified."""
@@ -64,7 +65,7 @@ class Certificate:
 
     @classmethod
     def of(cls, connection: ssl.SSLSocket) -> "Certificate | None":
-        """The one of this connection; None where it cannot be read."""
+        """Return the certificate of this connection; None where it cannot be read."""
         seen: dict[str, Any] | None = connection.getpeercert()
         if seen:
             names = tuple(name for _, name in seen.get("subjectAltName", ()))
@@ -80,22 +81,22 @@ class Certificate:
 
 
 def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
-    """One for all targets of the same trust: reading the authorities takes longer than a whole request."""
+    """Return the context shared by all targets of the same trust: reading the authorities outlasts a request."""
     with _making:
         return _context(verify, ca)
 
 
-def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
-    """For a person on call. Looks at the certificate once more, since a refused one cannot be seen."""
+def describe_verification_error(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:
+    """Return a message about a refused certificate, which is fetched once more: OpenSSL does not keep it."""
     host, _ = address(url)
     code = error.verify_code
     if code in _SELF_SIGNED:
         return "certificate is self-signed"
     if code in _UNKNOWN_AUTHORITY:
-        return "certificate is not from an authority that is trusted here, or the server does not send its chain"
+        return "certificate authority is not trusted, or the server does not send the whole chain"
     if code == _NOT_YET_VALID:
         return "certificate is not valid yet"
-    seen = _look(url, ca) if code in (_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS) else None
+    seen = _fetch(url, ca) if code in (_EXPIRED, _OTHER_HOST, _OTHER_ADDRESS) else None
     if code == _EXPIRED:
         return f"certificate has expired (on {seen.expires:%Y-%m-%d})" if seen else "certificate has expired"
     if code in (_OTHER_HOST, _OTHER_ADDRESS):
@@ -105,19 +106,15 @@ def what_is_wrong(error: ssl.SSLCertVerificationError, url: str, ca: Path | None
 
 @cache
 def _context(verify: bool, ca: Path | None) -> ssl.SSLContext:
-    import certifi
-
-    made = ssl.create_default_context(cafile=str(ca or certifi.where()))
+    made = trusted_context(ca)
     if not verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     return made
 
 
-def _look(url: str, ca: Path | None) -> Certificate | None:
-    import certifi
-
-    lenient = ssl.create_default_context(cafile=str(ca or certifi.where()))
+def _fetch(url: str, ca: Path | None) -> Certificate | None:
+    lenient = trusted_context(ca)
     lenient.check_hostname = False
     lenient.verify_flags |= _IGNORE_TIME
     host = address(url)

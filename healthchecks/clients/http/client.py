@@ -16,12 +16,12 @@ from requests.utils import get_auth_from_url
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.connection import first_bytes
-from healthchecks.clients.http.body import Unpacker, text_of
+from healthchecks.clients.http.body import Unpacker, decode_body
 from healthchecks.clients.http.certificate import Certificate
-from healthchecks.clients.http.errors import CLIENT_ERRORS, told
+from healthchecks.clients.http.errors import CLIENT_ERRORS, translate
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.transport import Trace, session_of
-from healthchecks.clients.http.urls import http_url, origin, same_origin, shown
+from healthchecks.clients.http.urls import http_url, origin, redacted, same_origin
 from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time
@@ -29,7 +29,7 @@ _KEEPS_METHOD = (307, 308)
 
 
 @dataclass(frozen=True)
-class Question:
+class Request:
     """One request; `body` is what requests takes it as: data, files or params."""
 
     url: str
@@ -46,7 +46,7 @@ class Question:
         parts = {"password": self.login, "request headers": self.headers, self.body_name: self.body}
         return [name for name, part in parts.items() if part]
 
-    def redirected(self, status: int, url: str) -> "Question":
+    def redirected(self, status: int, url: str) -> "Request":
         """The next one, as browsers ask it."""
         if status in _KEEPS_METHOD or self.method == "HEAD":
             body = {way: part for way, part in self.body.items() if way != "params"}  # they are in the new URL
@@ -55,7 +55,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What came back in the end; `certificate` is None without TLS."""
 
     status: int
@@ -63,29 +63,30 @@ class Answer:
     url: str
     headers: requests.structures.CaseInsensitiveDict[str]
     body: bytes
-    seconds: float
+    duration: float
+    """In seconds, redirects included."""
     certificate: Certificate | None
     via: str = ""
     """The URL that was asked first, where it redirected to this one."""
 
     @property
-    def here(self) -> str:
+    def location(self) -> str:
         """The URL for messages, and where it came from."""
-        return shown(self.url) + (f" (redirected from {self.via})" if self.via else "")
+        return redacted(self.url) + (f" (redirected from {self.via})" if self.via else "")
 
     @cached_property
     def text(self) -> str:
         """The body as a browser reads it."""
-        return text_of(self.body, self.headers.get("Content-Type", ""))
+        return decode_body(self.body, self.headers.get("Content-Type", ""))
 
     @property
-    def words(self) -> str:
+    def status_line(self) -> str:
         """The status for messages: 503 Service Unavailable."""
         return f"{self.status} {self.reason}".strip()
 
 
 class Client:
-    """`with Client(target) as client: client.ask(Question(url))`; cookies are kept from one to the next."""
+    """`with Client(target) as client: client.send(Request(url))`; cookies are kept from one to the next."""
 
     def __init__(self, keys: WebKeys) -> None:
         self.keys = keys
@@ -98,47 +99,47 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def ask(self, question: Question) -> Answer:
+    def send(self, request: Request) -> Response:
         """Raises Unhealthy for everything that is not an answer; any status is one."""
         started = time.monotonic()
-        question = replace(question, login=question.login or _login_in(question.url))
-        first, via = question.url, ""
+        request = replace(request, login=request.login or _login_in(request.url))
+        first, via = request.url, ""
         for _ in range(self.keys.max_redirects + 1):
             try:
-                with self._send(question, via) as response:
+                with self._send(request, via) as response:
                     target = _redirect(response)
                     if not target or not self.keys.max_redirects:
-                        return self._answer(response, question.url, via, started)
+                        return self._response(response, request.url, via, started)
             except CLIENT_ERRORS as error:
-                raise told(error, self._trace.progress, question.url, self.keys.ca) from None
-            _look_at_the_clock()
-            via = shown(first)
-            question = question.redirected(response.status_code, target)
-        raise Unhealthy(f"redirected more than {self.keys.max_redirects} times, last to {shown(question.url)}")
+                raise translate(error, self._trace.progress, request.url, self.keys.ca) from None
+            _raise_if_overdue()
+            via = redacted(first)
+            request = request.redirected(response.status_code, target)
+        raise Unhealthy(f"more than {self.keys.max_redirects} redirects, last to {redacted(request.url)}")
 
-    def _send(self, question: Question, via: str) -> requests.Response:
-        self._keep_confidence(question)
-        self._trace.begin(question.url, via)
+    def _send(self, request: Request, via: str) -> requests.Response:
+        self._keep_confidence(request)
+        self._trace.begin(request.url, via)
         return self._session.request(
-            question.method, question.url, headers=question.headers, auth=_in_utf8(question.login),
-            timeout=remaining(), allow_redirects=False, stream=True, **question.body,
+            request.method, request.url, headers=request.headers, auth=_in_utf8(request.login),
+            timeout=remaining(), allow_redirects=False, stream=True, **request.body,
         )  # fmt: skip
 
-    def _keep_confidence(self, question: Question) -> None:
+    def _keep_confidence(self, request: Request) -> None:
         """Raise Unhealthy, before anything is sent, where a form or a redirect would take secrets elsewhere."""
-        parts = question.confidential
-        known = same_origin(self.keys.url, question.url) or origin(question.url) in self.keys.allowed_origins
+        parts = request.confidential
+        known = same_origin(self.keys.url, request.url) or origin(request.url) in self.keys.allowed_origins
         if parts and not known:
             raise Unhealthy(
-                f"the {' and '.join(parts)} would go to {origin(question.url)} instead of {origin(self.keys.url)}: "
+                f"the {' and '.join(parts)} would go to {origin(request.url)} instead of {origin(self.keys.url)}: "
                 f"nothing was sent there; list it in allowed_origins if that is right"
             )
 
-    def _answer(self, response: requests.Response, url: str, via: str, started: float) -> Answer:
+    def _response(self, response: requests.Response, url: str, via: str, started: float) -> Response:
         body = _read(response, self.keys.max_body, self._trace.progress.peer)
         certificate = self._trace.certificate_of(url)
-        seconds = time.monotonic() - started
-        return Answer(response.status_code, response.reason, url, response.headers, body, seconds, certificate, via)
+        duration = time.monotonic() - started
+        return Response(response.status_code, response.reason, url, response.headers, body, duration, certificate, via)
 
 
 def _read(response: requests.Response, most: int, peer: str) -> bytes:
@@ -152,13 +153,13 @@ def _read(response: requests.Response, most: int, peer: str) -> bytes:
         try:
             body += unpacker.add(part)
         except zlib.error:
-            raise Unhealthy(f"sends a body that cannot be unpacked at {peer}") from None
+            raise Unhealthy(f"body cannot be decompressed at {peer}") from None
         if len(body) > most:
             body.clear()  # the error that tells it keeps this frame, and all that is in it
             raise too_large
-        _look_at_the_clock()
+        _raise_if_overdue()
     if unpacker.is_cut:
-        raise Unhealthy(f"sends a packed body whose end is missing at {peer}")
+        raise Unhealthy(f"compressed body is incomplete at {peer}")
     return bytes(body)
 
 
@@ -172,7 +173,7 @@ def _redirect(response: requests.Response) -> str:
         return http_url(requests.utils.requote_uri(target))
     except ValueError:  # requests' InvalidURL is one, too
         where = first_bytes(location.encode("latin-1"), 200)
-        raise Unhealthy(f"redirected to something that is no web page, {where}, by {shown(response.url)}") from None
+        raise Unhealthy(f"redirect to an invalid URL, {where}, from {redacted(response.url)}") from None
 
 
 def _login_in(url: str) -> tuple[str, str] | None:
@@ -189,6 +190,6 @@ def _of_no_body(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
 
 
-def _look_at_the_clock() -> None:
+def _raise_if_overdue() -> None:
     if remaining() <= 0.001:  # noqa: PLR2004 - what remaining() never goes below
         raise ProbeTimeout

@@ -9,8 +9,8 @@ import requests
 import urllib3.exceptions
 
 from healthchecks import ProbeTimeout, Unhealthy
-from healthchecks.clients.connection import Progress, Step, is_cut_off, not_connected
-from healthchecks.clients.http.certificate import what_is_wrong
+from healthchecks.clients.connection import ConnectionStep, Progress, describe_failed_connection, is_closed_by_peer
+from healthchecks.clients.http.certificate import describe_verification_error
 
 CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
 """Everything that a request raises; requests' own errors are OSErrors."""
@@ -20,7 +20,7 @@ _CUT_BODY = (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
-def told(error: BaseException, progress: Progress, url: str, ca: Path | None) -> Unhealthy:
+def translate(error: BaseException, progress: Progress, url: str, ca: Path | None) -> Unhealthy:
     """What to raise instead of a client's error: its first cause that says something."""
     causes = list(_causes(error))
     for describe in (_of_connection, _of_talking):
@@ -30,28 +30,28 @@ def told(error: BaseException, progress: Progress, url: str, ca: Path | None) ->
     if any(isinstance(cause, _TIMEOUTS) for cause in causes):
         return ProbeTimeout()
     for cause in causes:
-        if isinstance(cause, OSError) and cause.errno and (message := not_connected(cause, progress)):
+        if isinstance(cause, OSError) and cause.errno and (message := describe_failed_connection(cause, progress)):
             return Unhealthy(message)
     return Unhealthy(f"{type(error).__name__} at {progress.peer}")
 
 
 def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return what_is_wrong(cause, url, ca) + (f" at {progress.peer}" if progress.via else "")
-    if is_cut_off(cause) or isinstance(cause, _CUT_BODY):
-        return progress.closed
+        return describe_verification_error(cause, url, ca) + (f" at {progress.peer}" if progress.via else "")
+    if is_closed_by_peer(cause) or isinstance(cause, _CUT_BODY):
+        return progress.closed_message
     if isinstance(cause, ssl.SSLError):
-        speaks = progress.step is Step.TLS and cause.reason in _NO_TLS
+        speaks = progress.step is ConnectionStep.TLS and cause.reason in _NO_TLS
         reason = (cause.reason or str(cause)).lower().replace("_", " ")
-        return f"speaks no TLS at {progress.peer}" if speaks else f"TLS fails at {progress.peer}: {reason}"
+        return f"no TLS at {progress.peer}" if speaks else f"TLS handshake failed at {progress.peer}: {reason}"
     return ""
 
 
 def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
     if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
-        return f"{progress.peer} is not a place to ask by http"
+        return f"not an HTTP URL: {progress.peer}"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):
-        return f"answers with something that is not HTTP at {progress.peer}"
+        return f"response is not HTTP at {progress.peer}"
     return ""
 
 

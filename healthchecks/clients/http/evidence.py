@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from healthchecks import Unhealthy, attach
-from healthchecks.clients.http.client import Answer
+from healthchecks.clients.http.client import Response
 from servermonitoring.scrubbing import scrub_and_cut
 
 _MOST_READ = 65_536  # characters of the page that are looked at
@@ -14,7 +14,7 @@ _UNSEEN = "//script | //style | //template | //head"
 
 
 @contextlib.contextmanager
-def kept_on_failure(page: Answer) -> Iterator[None]:
+def attach_on_failure(page: Response) -> Iterator[None]:
     """Attach title and text of the page where what is done with it fails."""
     try:
         yield
@@ -23,14 +23,18 @@ def kept_on_failure(page: Answer) -> Iterator[None]:
         raise
 
 
-def excerpt(page: Answer) -> str:
+def excerpt(page: Response) -> str:
     """Status, URL, title, and the beginning of the text, as a reader sees it."""
     title, text = _read(page)
-    lines = [f"{page.words} at {page.here}", f"title: {title}" if title else "", scrub_and_cut(text, _MOST_KEPT)]
+    lines = [
+        f"{page.status_line} at {page.location}",
+        f"title: {title}" if title else "",
+        scrub_and_cut(text, _MOST_KEPT),
+    ]
     return "\n".join(filter(None, lines))
 
 
-def _read(page: Answer) -> tuple[str, str]:
+def _read(page: Response) -> tuple[str, str]:
     beginning = page.text[:_MOST_READ]
     if "<" not in beginning or "json" in page.headers.get("Content-Type", ""):
         return "", beginning

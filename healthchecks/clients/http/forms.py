@@ -7,16 +7,16 @@ from urllib.parse import urljoin
 from lxml import etree, html
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http.client import Answer, Question
-from healthchecks.clients.http.urls import http_url, shown
+from healthchecks.clients.http.client import Request, Response
+from healthchecks.clients.http.urls import http_url, redacted
 
 _BUTTONS = ".//button[@type='submit' or not(@type)] | .//input[@type='submit' or @type='image']"
 
 
-def find(page: Answer, names: Collection[str], wanted: str | int | None = None) -> Any:
+def find(page: Response, names: Collection[str], wanted: str | int | None = None) -> Any:
     """The form with this id, name or number (from 0), else the first with all these fields. Raises Unhealthy."""
     forms = _forms(page)
-    where = shown(page.url)
+    where = redacted(page.url)
     if wanted is None:
         found = [form for form in forms if _has(form, names)]
         what = f"no form with the fields {', '.join(names)}"
@@ -31,14 +31,14 @@ def find(page: Answer, names: Collection[str], wanted: str | int | None = None) 
     return found[0]
 
 
-def is_on(page: Answer, names: Collection[str]) -> bool:
+def has_form(page: Response, names: Collection[str]) -> bool:
     """Whether the page asks for these fields."""
     return any(_has(form, names) for form in _forms(page))
 
 
-def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | None = None) -> Question:
+def fill(form: Any, page: Response, fields: Mapping[str, str], submit: str | None = None) -> Request:
     """The request that a browser sends: hidden fields and what is preset included. Raises Unhealthy."""
-    button = _button(form, submit, shown(page.url))
+    button = _button(form, submit, redacted(page.url))
     values = [(name, value) for name, value in form.form_values() if name not in fields]
     values += list(fields.items())
     given: Mapping[str, str] = button.attrib if button is not None else {}
@@ -50,12 +50,12 @@ def filled(form: Any, page: Answer, fields: Mapping[str, str], submit: str | Non
     target = urljoin(urljoin(page.url, base), action.strip())
     try:
         body = _body(form, method, values)
-        return Question(http_url(target), "POST" if method == "POST" else "GET", body=body, body_name="form fields")
+        return Request(http_url(target), "POST" if method == "POST" else "GET", body=body, body_name="form fields")
     except ValueError:
-        raise Unhealthy(f"the form at {shown(page.url)} leads to something that is no web page") from None
+        raise Unhealthy(f"form leads to an invalid URL at {redacted(page.url)}") from None
 
 
-def _forms(page: Answer) -> list[Any]:
+def _forms(page: Response) -> list[Any]:
     try:
         parser = html.HTMLParser(encoding="utf-8")
         document: Any = html.document_fromstring(page.text.encode(errors="replace"), parser=parser)

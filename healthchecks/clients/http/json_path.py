@@ -13,7 +13,7 @@ class Absent(LookupError):  # noqa: N818 - it names what was found
     """There is nothing at this path."""
 
 
-def unlike(text: str, expected: Mapping[str, Any]) -> str:
+def first_difference(text: str, expected: Mapping[str, Any]) -> str:
     """What of a JSON text is not as expected, the first of it; empty if all is."""
     if not expected:
         return ""

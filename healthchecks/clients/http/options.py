@@ -44,9 +44,11 @@ def certificates(path: Path) -> Path:
     """Return the path of a file of authorities. Raises ValueError for one that cannot be read, or holds none."""
     import ssl
 
+    from servermonitoring.tls import trusted_context
+
     try:
         read_regular(path, _LARGEST)  # OpenSSL would wait for a pipe
-        ssl.create_default_context(cafile=str(path))
+        trusted_context(path)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except ssl.SSLError:
@@ -117,7 +119,7 @@ class WebKeys(BaseModel):
     verify: bool = True
     """Whether the server's certificate must be valid."""
     ca: Authorities | None = None
-    """File of the authority to trust instead of the public ones."""
+    """File of the only authorities to trust, instead of those of the system and the public ones."""
     proxy: Url | None = None
     """Proxy to go through; proxies of the environment are never used."""
 

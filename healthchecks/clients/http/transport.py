@@ -14,7 +14,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from healthchecks import Unhealthy
-from healthchecks.clients.connection import Progress, Step, connect, first_bytes
+from healthchecks.clients.connection import ConnectionStep, Progress, connect, first_bytes
 from healthchecks.clients.http.certificate import Certificate, context
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.urls import address
@@ -28,7 +28,7 @@ _NO_BODY = (204, 304)
 _LENGTH = re.compile(r"\d{1,19}", re.ASCII)
 
 
-class Response(http.client.HTTPResponse):
+class HttpResponse(http.client.HTTPResponse):
     """Raises Unhealthy for what is no response."""
 
     def __init__(self, progress: Progress, *args: Any, **keys: Any) -> None:
@@ -48,7 +48,7 @@ class Response(http.client.HTTPResponse):
         has_body = self.status not in _NO_BODY and self.status >= _FIRST_FINAL and self._method != "HEAD"
         self.length = self._content_length() if has_body else 0
         self.will_close = self.will_close or (not self.chunked and self.length is None)
-        self._progress.at(Step.BODY)
+        self._progress.at(ConnectionStep.BODY)
 
     def _read_status(self) -> tuple[str, int, str]:
         """The final status; http.client's own tunnels ask for it, too."""
@@ -57,16 +57,16 @@ class Response(http.client.HTTPResponse):
             try:
                 version, status, reason = super()._read_status()  # type: ignore[misc]
             except http.client.RemoteDisconnected:
-                raise Unhealthy(self._progress.closed) from None
+                raise Unhealthy(self._progress.closed_message) from None
             except http.client.HTTPException:
                 raise self._no_http(begin) from None
             if not version.startswith(("HTTP/1.", "HTTP/0.9")):
                 raise self._no_http(begin)
-            self._progress.at(Step.HEADERS, status)
+            self._progress.at(ConnectionStep.HEADERS, status)
             if status >= _FIRST_FINAL or status == _SWITCHING_PROTOCOLS:
                 return version, status, reason
             self._read_headers()
-        raise Unhealthy(f"sends more than {_MOST_INTERIM} interim responses (1xx) at {self._progress.peer}")
+        raise Unhealthy(f"more than {_MOST_INTERIM} interim responses (1xx) at {self._progress.peer}")
 
     def _read_headers(self) -> http.client.HTTPMessage:
         lines: list[bytes] = []
@@ -75,14 +75,14 @@ class Response(http.client.HTTPResponse):
             line = self.fp.readline(_MOST_BYTES + 1 - size)
             size += len(line)
             if not line:
-                raise Unhealthy(self._progress.closed)
+                raise Unhealthy(self._progress.closed_message)
             if size > _MOST_BYTES:
-                raise Unhealthy(f"sends more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
+                raise Unhealthy(f"more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
             if line in (b"\r\n", b"\n"):
                 return Parser(_class=http.client.HTTPMessage).parsestr(b"".join(lines).decode("latin-1"))
             lines.append(line)
             if len(lines) > _MOST_HEADERS:
-                raise Unhealthy(f"sends more than {_MOST_HEADERS} headers at {self._progress.peer}")
+                raise Unhealthy(f"more than {_MOST_HEADERS} headers at {self._progress.peer}")
 
     def _content_length(self) -> int | None:
         found = {each.strip() for value in self.headers.get_all("content-length", []) for each in value.split(",")}
@@ -91,10 +91,10 @@ class Response(http.client.HTTPResponse):
         if len(found) == 1 and _LENGTH.fullmatch(length := found.pop()):
             return int(length)
         shown = first_bytes((self.headers["content-length"] or "").encode())
-        raise Unhealthy(f"sends a Content-Length that is no number, {shown}, at {self._progress.peer}")
+        raise Unhealthy(f"invalid Content-Length {shown} at {self._progress.peer}")
 
     def _no_http(self, begin: bytes) -> Unhealthy:
-        return Unhealthy(f"answers with something that is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
+        return Unhealthy(f"response is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
 
 
 _PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
@@ -113,7 +113,7 @@ class Trace:
     def begin(self, url: str, via: str) -> None:
         """A new request, on a connection that is there or on a new one; `via` redirected to it."""
         self.progress = Progress(*address(url), via=via)
-        self.progress.at(Step.ANSWER)
+        self.progress.at(ConnectionStep.ANSWER)
 
     def connecting(self, host: str, port: int) -> Progress:
         """To this host, which may be a proxy."""
@@ -167,18 +167,18 @@ class _Adapter(HTTPAdapter):
 def _pools(trace: Trace) -> dict[str, type[HTTPConnectionPool]]:
     class Traced(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            then = Step.TLS if isinstance(self, HTTPSConnection) else Step.ANSWER
+            then = ConnectionStep.TLS if isinstance(self, HTTPSConnection) else ConnectionStep.ANSWER
             return connect(trace.connecting(self.host.strip("[]"), self.port), then, self.socket_options or ())
 
         def getresponse(self) -> Any:
-            trace.progress.at(Step.ANSWER)
-            self.response_class = partial(Response, trace.progress)  # type: ignore[assignment]  # it is called, no more
+            trace.progress.at(ConnectionStep.ANSWER)
+            self.response_class = partial(HttpResponse, trace.progress)  # type: ignore[assignment]  # it is called, no more
             return super().getresponse()
 
     class Secured(Traced, HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            trace.progress.at(Step.ANSWER)
+            trace.progress.at(ConnectionStep.ANSWER)
             trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
 
     class PlainPool(HTTPConnectionPool):

@@ -69,7 +69,7 @@ def peer_of(host: str, port: int | str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """The URL for messages: without user and password, and without the query, which may hold a ticket."""
     return urlunsplit(_without_login(urlsplit(url))._replace(query="", fragment=""))
 

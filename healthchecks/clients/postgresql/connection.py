@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
-from healthchecks.clients.connection import Progress, Step
+from healthchecks.clients.connection import ConnectionStep, Progress
 from healthchecks.clients.postgresql.errors import describe_connection_error, is_timeout
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ _local = threading.local()  # of this thread: ends_at, in seconds of the monoton
 
 
 @dataclass(frozen=True)
-class Access:
+class DatabaseAccess:
     """Where to, and as whom; `options` are libpq's and win over those in the DSN."""
 
     dsn: str = field(default="", repr=False)
@@ -99,7 +99,7 @@ def parse(dsn: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def session(access: Access) -> Iterator["Cursor"]:
+def session(access: DatabaseAccess) -> Iterator["Cursor"]:
     """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or ProbeTimeout at the timeout."""
     import psycopg2
     from psycopg2.extensions import set_wait_callback
@@ -107,10 +107,10 @@ def session(access: Access) -> Iterator["Cursor"]:
     set_wait_callback(_wait)
     _local.ends_at = time.monotonic() + remaining()
     _local.progress = progress = access.progress
-    progress.at(Step.RESOLVE)
+    progress.at(ConnectionStep.RESOLVE)
     try:
         with contextlib.closing(_connect(access)) as connection, connection.cursor() as cursor:
-            progress.at(Step.LOGGED_IN)
+            progress.at(ConnectionStep.LOGGED_IN)
             cursor.execute("set transaction read only")
             cursor.execute("select set_config('statement_timeout', %s, true)", (str(_milliseconds()),))
             yield cursor
@@ -122,7 +122,7 @@ def session(access: Access) -> Iterator["Cursor"]:
         _local.ends_at = None
 
 
-def _connect(access: Access) -> "Connection":
+def _connect(access: DatabaseAccess) -> "Connection":
     import psycopg2
 
     # For links that go down: the kernel ends such a connection even where nobody waits for it any more.
@@ -161,7 +161,7 @@ def _wait(connection: "Connection") -> None:
 
 def _keep_progress(progress: Progress, *, is_reading: bool) -> None:
     """Until it is connected libpq waits to write, then for what the server answers; at each address of a host."""
-    if progress.step is not Step.LOGGED_IN:
-        step = Step.ANSWER if is_reading else Step.CONNECT
+    if progress.step is not ConnectionStep.LOGGED_IN:
+        step = ConnectionStep.ANSWER if is_reading else ConnectionStep.CONNECT
         if step is not progress.step:
             progress.at(step)

@@ -38,7 +38,7 @@ _WORDS: list[tuple[str, str]] = [
     (r"Connection refused", "connection refused at ADDRESS"),
     (r"No route to host|Network is unreachable|Invalid argument", "no route to ADDRESS"),
     (r'could not translate host name "([^"]*)"', "cannot resolve {}"),
-    (r"server does not support SSL", "the server offers no TLS, which sslmode asks for, at ADDRESS"),
+    (r"server does not support SSL", "the server offers no TLS, required by sslmode, at ADDRESS"),
     (r"certificate verify failed", "the certificate is not trusted at ADDRESS"),
     (r'root certificate file "([^"]*)"', "sslrootcert {} does not exist"),
     (r"server certificate for .* does not match", "the certificate is for another name at ADDRESS"),
@@ -61,7 +61,7 @@ def describe_connection_error(error: "psycopg2.Error", progress: Progress, user:
         if found := re.search(pattern, reason):
             text = words.format(found[1]) if "{}" in words else words
             text = text.replace("USER", f'user "{user}"' if user else "the user").replace("ADDRESS", progress.peer)
-            return text.replace("CLOSED", progress.closed)
+            return text.replace("CLOSED", progress.closed_message)
     return f"{_SEVERITY.sub('', reason).splitlines()[0]} at {progress.peer}"  # a server may speak another language
 
 
@@ -71,7 +71,7 @@ _READ_ONLY = ("25006", "25001", "2D000")
 _MISTAKES = ("0A", "21", "22", "25", "26", "2D", "34", "3F", "42")  # classes of SQLSTATE: what the text asks is wrong
 
 
-def told(error: "psycopg2.Error", role: str) -> Exception:
+def translate(error: "psycopg2.Error", role: str) -> Exception:
     """CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
     code = error.pgcode or ""
     if code == _RIGHTS:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import CheckError, Unhealthy, remaining
-from healthchecks.clients.postgresql.connection import Access, session
-from healthchecks.clients.postgresql.errors import lock_failure, told
+from healthchecks.clients.postgresql.connection import DatabaseAccess, session
+from healthchecks.clients.postgresql.errors import lock_failure, translate
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import size_in_words
 
@@ -85,7 +85,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Cells as the server writes them, None for NULL."""
 
     columns: tuple[Column, ...]
@@ -99,7 +99,7 @@ class Answer:
     """What the role may do besides reading, such as "may write into orders"; empty for one that can only read."""
 
 
-def ask(access: Access, query: Query) -> Answer:
+def ask(access: DatabaseAccess, query: Query) -> QueryResult:
     """The answer to one query, in a read-only transaction that is rolled back.
 
     Raises Unhealthy for what is wrong with the server or its rights, ProbeTimeout at the timeout, and CheckError for a
@@ -116,12 +116,12 @@ def ask(access: Access, query: Query) -> Answer:
         except psycopg2.errors.LockNotAvailable:
             raise lock_failure(waits) from None
         except psycopg2.Error as error:
-            raise told(error, asked_by) from None
+            raise translate(error, asked_by) from None
         except UnicodeDecodeError:
             raise Unhealthy(
                 "the answer holds text that is not UTF-8, and the database does not know what it is"
             ) from None
-    return Answer(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
+    return QueryResult(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
 
 
 def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:

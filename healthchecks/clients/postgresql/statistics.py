@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Statistics:
     """Times in seconds. Of others' transactions and of replication, only what the role sees."""
 
     role: str
@@ -51,12 +51,12 @@ select case when exists (select from pg_stat_wal_receiver)
 """
 
 
-def figures_of(cursor: "Cursor") -> Figures:
+def read_statistics(cursor: "Cursor") -> Statistics:
     role, sees_all, standby, used, most = _rows(cursor, _CONNECTIONS)[0]
     oldest = _rows(cursor, _OLDEST_TRANSACTION)
     seconds, user = oldest[0] if oldest else (0.0, "")
     lags = {"this standby": _rows(cursor, _OWN_LAG)[0][0]} if standby else dict(_rows(cursor, _LAG_OF_STANDBYS))
-    return Figures(role, sees_all, used, most, seconds, f'user "{user}"', lags)
+    return Statistics(role, sees_all, used, most, seconds, f'user "{user}"', lags)
 
 
 def _rows(cursor: "Cursor", query: str) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from healthchecks.plugin.alerting.alert import Alert
-    from healthchecks.plugin.configuration.settings import Settings
+    from healthchecks.plugin.configuration.settings import SuiteSettings
     from servermonitoring.delivery.entries import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
     from servermonitoring.sentry.client import Sentry
@@ -66,7 +66,7 @@ class Channel:
 class AlertInputs:
     """What alerting needs to know of the run."""
 
-    settings: "Settings"
+    settings: "SuiteSettings"
     host: str
     directory: "Path"
     """The state directory."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 import healthchecks
 from healthchecks.plugin.configuration.errors import problems_of
-from healthchecks.plugin.configuration.settings import Settings
+from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.configuration.target import Target
 from servermonitoring.configuration import (
     ConfigurationError,
@@ -80,7 +80,7 @@ class Configuration:
 
     def target_tables(self) -> set[str]:
         """The tables in which targets are."""
-        return {name for name, keys in self._tables.items() if name not in Settings.model_fields and keys}
+        return {name for name, keys in self._tables.items() if name not in SuiteSettings.model_fields and keys}
 
     @property
     def state_directory(self) -> str | None:
@@ -106,7 +106,7 @@ class Configuration:
         kinds = self._all_kinds()
         for kind in kinds.values():
             self.targets(kind)
-        unknown = [name for name in self._tables if name not in {*kinds, *Settings.model_fields, *elsewhere}]
+        unknown = [name for name in self._tables if name not in {*kinds, *SuiteSettings.model_fields, *elsewhere}]
         for name in unknown:
             if not isinstance(self._tables[name], dict):  # of whatever kind, it is none
                 self._problems.append(Problem(table([name]), "stands outside of every table: write it below one"))
@@ -118,9 +118,9 @@ class Configuration:
         passed_over = " ".join(table([name]) for name in unknown)
         return [f"of kinds that no file of this run has, so not looked at: {passed_over}"] if unknown else []
 
-    def _settings(self) -> Settings:
-        tables = {key: value for key, value in self._tables.items() if key in Settings.model_fields}
-        return self._validate(Settings, tables, ()) or Settings()
+    def _settings(self) -> SuiteSettings:
+        tables = {key: value for key, value in self._tables.items() if key in SuiteSettings.model_fields}
+        return self._validate(SuiteSettings, tables, ()) or SuiteSettings()
 
     def _read_targets(self, kind: type[T]) -> list[T]:
         name = kind.kind()
@@ -166,7 +166,7 @@ class Configuration:
             where = place((*reference.split(".", 1), "needs"))
             self._problems += [Problem(where, what) for what in _unknown_needs(target, targets.keys())]
         if cycle := _cycle({reference: target.needs for reference, target in targets.items()}):
-            self._problems.append(Problem(f"[{cycle[0]}] needs", f"goes in a circle: {' → '.join(cycle)}"))
+            self._problems.append(Problem(f"[{cycle[0]}] needs", f"is circular: {' → '.join(cycle)}"))
 
 
 def _unknown_needs(target: Target, known: "Collection[str]") -> list[str]:

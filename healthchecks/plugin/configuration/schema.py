@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from healthchecks.plugin.configuration.loader import loaded_kinds
-from healthchecks.plugin.configuration.settings import Settings
+from healthchecks.plugin.configuration.settings import SuiteSettings
 
 
 def schema() -> dict[str, Any]:
     """Of all kinds loaded so far."""
-    document = _described(Settings)
+    document = _described(SuiteSettings)
     definitions = document.setdefault("$defs", {})
     for name, kind in sorted(loaded_kinds().items()):
         table = _described(kind)

@@ -13,25 +13,25 @@ _DAY = 86400.0  # seconds
 _SLUG = r"^[\w-]*$"
 
 
-class Table(BaseModel):
+class SettingsTable(BaseModel):
     """A table of settings: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RunSettings(Table):
+class RunSettings(SettingsTable):
     timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
     checks: tuple[str, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
 
 
-class StateSettings(Table):
+class StateSettings(SettingsTable):
     directory: str | None = None
     """Where history, spools and the run lock are kept, relative to this file; ~/.local/state/servermonitoring."""
 
 
-class HistorySettings(Table):
+class HistorySettings(SettingsTable):
     max_age: Duration = Field(default=400 * _DAY, ge=_DAY, le=3660 * _DAY)
     """How long results are kept."""
 
@@ -41,7 +41,7 @@ class HistorySettings(Table):
         return math.ceil(self.max_age / _DAY)
 
 
-class DashboardSettings(Table):
+class DashboardSettings(SettingsTable):
     directory: str = "reports/html"
     """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
     relative to the checkout."""
@@ -49,7 +49,7 @@ class DashboardSettings(Table):
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 
 
-class MonitorSettings(Table):
+class MonitorSettings(SettingsTable):
     monitor: str = Field(pattern=r"^[a-z0-9_-]*(\{host\})?[a-z0-9_-]*$", min_length=1, max_length=50)
     """The slug of Sentry's cron monitor, made there if there is none; {host} in it is the name of this host."""
     schedule: str = "*/10 * * * *"
@@ -83,7 +83,7 @@ class CheckInSettings(MonitorSettings):
     """The monitor of runs of database reports alone; without it those check in nowhere."""
 
 
-class SentrySettings(Table):
+class SentrySettings(SettingsTable):
     dsn: Secret | None = None
     """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
     environment: str = ""
@@ -106,7 +106,7 @@ class SentrySettings(Table):
         return self
 
 
-class AlertSettings(Table):
+class AlertSettings(SettingsTable):
     max_per_run: int = Field(default=20, ge=0, le=10_000)
     """Events of one run; what is more is told in one summary. 0: no limit."""
     max_per_day: int = Field(default=200, ge=0, le=100_000)
@@ -115,12 +115,12 @@ class AlertSettings(Table):
     """A URL to which every event is sent by POST, as JSON."""
 
 
-class ReportsSettings(Table):
+class ReportsSettings(SettingsTable):
     database: str = ""
     """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
 
 
-class MetricsSettings(Table):
+class MetricsSettings(SettingsTable):
     textfile: str | None = None
     """File for node_exporter's textfile collector, its name ending in .prom, relative to this file; default none."""
 
@@ -132,7 +132,7 @@ class MetricsSettings(Table):
         return name
 
 
-class Settings(Table):
+class SuiteSettings(SettingsTable):
     """What is in force besides the targets."""
 
     run: RunSettings = RunSettings()

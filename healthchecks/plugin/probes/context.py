@@ -21,8 +21,8 @@ def remaining() -> float:
 def phase(text: str) -> None:
     """Say what the probe waits for from now on, as the beginning of its message if the timeout expires.
 
-    `phase("connected to db1:5432, no answer")` gives "connected to db1:5432, no answer within 4 s"; so does a
-    `ProbeTimeout` that is raised without a text. Without any phase it is "no answer".
+    `phase("connected to db1:5432, no response")` gives "connected to db1:5432, no response within 4 s"; so does a
+    `ProbeTimeout` that is raised without a text. Without any phase it is "no response".
     """
     job = current_job()
     if job is not None:

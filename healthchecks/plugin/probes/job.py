@@ -27,7 +27,7 @@ _PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say
 _SLICE = 0.5  # seconds
 
 
-class Job:
+class ProbeJob:
     """Times are of the monotonic clock, in seconds; whoever ends a job first decides what came of it."""
 
     def __init__(self, name: str, call: Callable[[], Any], timeout: float, lane: tuple[object, int]) -> None:
@@ -38,7 +38,7 @@ class Job:
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None
-        self.phase = "no answer"  # what to say if the time is over now
+        self.phase = "no response"  # what to say if the time is over now
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_overdue = False
@@ -124,11 +124,11 @@ class Job:
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
             return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
-            return ProbeTimeout(f"{self.phase} before the run's own timeout")
+            return ProbeTimeout(f"{self.phase} before the timeout of the run")
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
 
 
-def current_job() -> Job | None:
+def current_job() -> ProbeJob | None:
     """The job that this thread runs."""
     return getattr(_local, "job", None)
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks.plugin.probes.context import remaining
-from healthchecks.plugin.probes.job import Job
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed
-from healthchecks.plugin.surroundings import Limits, restore_descriptors
+from healthchecks.plugin.surroundings import PoolLimits, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
@@ -68,21 +68,21 @@ _PATIENCE = 5.0  # seconds beyond the run's timeout, after which the dispatcher 
 class Pool:
     """All probes of one run; `timeout` is the run's, in seconds."""
 
-    def __init__(self, limits: Limits, timeout: float) -> None:
+    def __init__(self, limits: PoolLimits, timeout: float) -> None:
         self.limits, self.timeout = limits, timeout
         self.ends_at = time.monotonic() + timeout
-        self._jobs: dict[object, Job] = {}
-        self._queue: list[Job] = []
-        self._overdue: list[tuple[float, int, Job]] = []
+        self._jobs: dict[object, ProbeJob] = {}
+        self._queue: list[ProbeJob] = []
+        self._overdue: list[tuple[float, int, ProbeJob]] = []
         self._number = itertools.count()
-        self._running: set[Job] = set()  # within their timeout: these hold the slots
+        self._running: set[ProbeJob] = set()  # within their timeout: these hold the slots
         self._alive = 0
         self._lanes: Counter[object] = Counter()
         self._changed = threading.Condition()
         self._dispatcher: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, probe: "Probe", target: "Target") -> Job:
+    def submit(self, probe: "Probe", target: "Target") -> ProbeJob:
         """The job of this probe of this target; the same one for every test that asks for it."""
         key = (probe.function, target.kind(), target.name)
         with self._changed:
@@ -96,7 +96,7 @@ class Pool:
             self._jobs.pop((probe.function, target.kind(), target.name), None)
         self.submit(probe, target)
 
-    def wait(self, job: Job) -> Any:
+    def wait(self, job: ProbeJob) -> Any:
         """Its value; raises what the probe raised, ProbeTimeout, or NotProbed."""
         if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
             job.end(None, NotProbed("the thread that starts the probes of this run died"))
@@ -116,22 +116,22 @@ class Pool:
             left = list(self._running)
             self._changed.notify_all()
         for job in left:
-            job.end(None, NotProbed("the run was ended before it answered"))
+            job.end(None, NotProbed("run ended before the probe did"))
             job.clean()
 
-    def _job(self, probe: "Probe", target: "Target") -> Job:
+    def _job(self, probe: "Probe", target: "Target") -> ProbeJob:
         lane = (
             probe.function if probe.concurrent else None,
             probe.concurrent or _UNBOUNDED,
         )
-        return Job(
+        return ProbeJob(
             f"{probe.name}[{target.reference}]",
             partial(execute, partial(probe.function, target)),
             target.timeout,
             lane,
         )
 
-    def _enqueue(self, job: Job) -> Job:
+    def _enqueue(self, job: ProbeJob) -> ProbeJob:
         self._queue.append(job)
         if self._dispatcher is None:
             self._dispatcher = threads.start(self._dispatch, name="healthchecks")
@@ -160,10 +160,10 @@ class Pool:
             self._release(job)
         if now >= self.ends_at:
             for job in self._queue:
-                job.end(None, NotProbed(f"not probed: the run's {in_words(self.timeout)} were over"))
+                job.end(None, NotProbed(f"not probed within the run's timeout of {in_words(self.timeout)}"))
             self._queue.clear()
 
-    def _next(self) -> Job | None:
+    def _next(self) -> ProbeJob | None:
         if len(self._running) >= self.limits.slots or self._alive >= self.limits.threads:
             return None
         return next((job for job in self._queue if self._lanes[job.lane] < job.concurrent), None)
@@ -172,7 +172,7 @@ class Pool:
         moment = self._overdue[0][0] if self._overdue else self.ends_at
         return max(0.0, min(moment, self.ends_at if self._queue else moment) - time.monotonic())
 
-    def _take(self, job: Job) -> None:
+    def _take(self, job: ProbeJob) -> None:
         self._queue.remove(job)
         self._running.add(job)
         self._alive += 1
@@ -180,23 +180,23 @@ class Pool:
         job.begin(self.ends_at)
         heapq.heappush(self._overdue, (job.ends_at or 0.0, next(self._number), job))
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: ProbeJob) -> None:
         if threads.start(self._probe, job, name=f"probe {job.name}") is None:
             job.end(None, NotProbed("not probed: the system gives no more threads"))
             self._ended(job)
 
-    def _probe(self, job: Job) -> None:
+    def _probe(self, job: ProbeJob) -> None:
         job.run()
         restore_descriptors()
         self._ended(job)
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: ProbeJob) -> None:
         with self._changed:
             self._alive -= 1
             self._release(job)
             self._changed.notify_all()
 
-    def _release(self, job: Job) -> None:
+    def _release(self, job: ProbeJob) -> None:
         if job in self._running:
             self._running.remove(job)
             self._lanes[job.lane] -= 1

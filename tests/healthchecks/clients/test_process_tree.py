@@ -22,10 +22,10 @@ from tests.servers.server import until
 LIMIT = 60  # seconds
 RUN = """
     import os, sys, time
-    from healthchecks.clients.process_tree import Family
+    from healthchecks.clients.process_tree import ProcessTree
 
     {first}
-    family = Family()
+    family = ProcessTree()
     family.start(["sh", "-c", sys.argv[1]])
     print(family.directory, flush=True)
     {then}

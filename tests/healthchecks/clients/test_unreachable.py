@@ -13,26 +13,26 @@ PROBE = """
 import sys
 from healthchecks.clients import rabbitmq
 from healthchecks.clients.connection import connect
-from healthchecks.clients.http.client import Client, Question
+from healthchecks.clients.http.client import Client, Request
 from healthchecks.clients.postgresql import connection as postgresql
-from healthchecks.clients.connection import Progress, Step
+from healthchecks.clients.connection import Progress, ConnectionStep
 from healthchecks.test_website import Website
 
 HOST = sys.argv[1]
 
 def http():
     with Client(website := Website(url=f"https://{HOST}:5000/")) as client:
-        client.ask(Question(website.url))
+        client.send(Request(website.url))
 
 def database():
-    with postgresql.session(postgresql.Access(options={"host": HOST, "port": 5000, "user": "u"})):
+    with postgresql.session(postgresql.BrokerAccess(options={"host": HOST, "port": 5000, "user": "u"})):
         pass
 
 def broker():
-    with rabbitmq.session(rabbitmq.Access(HOST, 5000, "u", "p")):
+    with rabbitmq.session(rabbitmq.BrokerAccess(HOST, 5000, "u", "p")):
         pass
 
-for probe in (http, database, broker, lambda: connect(Progress(HOST, 5000), Step.ANSWER)):
+for probe in (http, database, broker, lambda: connect(Progress(HOST, 5000), ConnectionStep.ANSWER)):
     try:
         probe()
     except Exception as error:

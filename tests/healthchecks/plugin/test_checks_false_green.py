@@ -129,7 +129,7 @@ def test_async_timeout(suite):
     )
     suite.configure('[job.one]\ntimeout = "0.3s"\n')
     outcome = suite.run()
-    assert {each["message"] for each in outcome.checks.values()} == {"no answer within 0.3 s"}
+    assert {each["message"] for each in outcome.checks.values()} == {"no response within 0.3 s"}
     assert len(outcome.checks) == 2
 
 

@@ -74,7 +74,7 @@ def test_outage_costs_one_timeout(ports, hole):
     outcome = ports.run("test_mine.py", "--durations=0")
     assert outcome.status == 1
     assert len(outcome.checks) == 100
-    assert {each["message"] for each in outcome.checks.values()} == {"no answer within 1 s"}
+    assert {each["message"] for each in outcome.checks.values()} == {"no response within 1 s"}
     began = {each["since"] for each in outcome.checks.values()}
     assert len(began) == 1, "they were probed one after another"
     assert "port[n0, n1, n2 and 97 more]" in outcome.output
@@ -100,7 +100,7 @@ def test_run_timeout(ports, hole):
     outcome = ports.run()
     assert outcome.status == 1
     assert outcome.checks["port_word[one]"]["duration"] < 45  # its own is 50
-    assert outcome.checks["port_word[one]"]["message"] == "no answer before the run's own timeout"
+    assert outcome.checks["port_word[one]"]["message"] == "no response before the timeout of the run"
 
 
 def test_only_selected_are_contacted(ports, greeter):
@@ -130,7 +130,7 @@ def test_maxfail_and_junit(ports, hole):
     outcome = ports.run("test_mine.py", "-x", "--junitxml", "junit.xml")
     assert outcome.status == 1
     assert len(outcome.checks) == 1
-    assert 'message="no answer within 1 s"' in (ports.folder / "junit.xml").read_text()
+    assert 'message="no response within 1 s"' in (ports.folder / "junit.xml").read_text()
 
 
 def test_last_failed(ports, greeter):
@@ -245,7 +245,7 @@ def test_plain_test_under_the_timeout(suite):
     outcome = suite.run()
     reported = {name: (each["status"], each["message"]) for name, each in outcome.checks.items()}
     assert reported == {
-        "hangs[]": ("failed", "no answer within 1 s"),
+        "hangs[]": ("failed", "no response within 1 s"),
         "works[]": ("ok", ""),
         "fails[]": ("failed", "the numbers differ"),
     }
@@ -322,7 +322,7 @@ def test_descriptors_are_rationed(ports, hole):
     process = ports.start("test_mine.py")
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (128, 128))
     outcome = ports.finish(process)
-    assert {each["message"] for each in outcome.checks.values()} == {"no answer within 0.5 s"}
+    assert {each["message"] for each in outcome.checks.values()} == {"no response within 0.5 s"}
 
 
 def test_abandoned_threads_do_not_hold_the_exit(ports, hole):

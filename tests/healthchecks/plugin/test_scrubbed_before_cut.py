@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.json_path import first_difference
 from healthchecks.clients.postgresql.query import LONGEST_CELL, _cell
 from healthchecks.plugin.logs import Collector
 from healthchecks.plugin.outcome import describe
@@ -17,7 +17,7 @@ SECRET = "kaleidoscope-of-1967-and-more"
 
 
 def value(text):
-    return unlike(f'{{"a": "{text}"}}', {"a": "b"})
+    return first_difference(f'{{"a": "{text}"}}', {"a": "b"})
 
 
 def cell(text):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from healthchecks.clients.postgresql.connection import Access
+from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.postgresql.query import Query, ask
 from tests.servers.postgresql import ADMIN, Role
 from tests.servers.server import until
@@ -132,7 +132,7 @@ def test_what_a_role_may_do_besides_reading(postgresql, rights, words):
     role = Role("asking", "asks")
     postgresql.execute(f"create role {role.name} login password '{role.password}' {rights}")
     try:
-        answer = ask(Access(postgresql.dsn(role)), Query("select 1"))
+        answer = ask(DatabaseAccess(postgresql.dsn(role)), Query("select 1"))
     finally:
         postgresql.execute(f"drop role {role.name}")
     assert (answer.asked_by, answer.rights) == ("asking", words)
@@ -155,7 +155,7 @@ def test_query_that_takes_too_long(reports):
     reports.report("long", "select count(*) from generate_series(1, 1000000000000)", timeout="2s")
     reports.report("other", "select 1 as number")
     outcome = reports.run()
-    assert re.fullmatch(r"logged in to \S+:\d+, no answer within 2 s", outcome.message("report[long]"))
+    assert re.fullmatch(r"logged in to \S+:\d+, no response within 2 s", outcome.message("report[long]"))
     assert outcome.checks["report[other]"]["status"] == "ok"
     left = "select count(*) from pg_stat_activity where application_name like 'healthchecks%'"
     until(lambda: reports.postgresql.execute(left) == [(0,)], 120, what="end of the session")
@@ -183,8 +183,8 @@ def test_server_stopped_midway_and_away(reports, postgresql, owned):
         until(lambda: postgresql.execute(waiting) == [(1,)], 120, what="the report's query")
         postgresql.pause()
         outcome = finish_suite(reports.folder, process, 0)
-    assert re.fullmatch(r"logged in to \S+:\d+, no answer within 4 s", outcome.message("report[orders]"))
-    assert "no answer within 4 s" in reports.section("orders").text_content()
+    assert re.fullmatch(r"logged in to \S+:\d+, no response within 4 s", outcome.message("report[orders]"))
+    assert "no response within 4 s" in reports.section("orders").text_content()
     postgresql.stop()
     assert reports.run().message("report[orders]") == f"connection refused at 127.0.0.1:{postgresql.port}"
     assert reports.cells("orders") == [["3"]]

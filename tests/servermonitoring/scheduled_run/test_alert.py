@@ -7,7 +7,7 @@ import time
 import pytest
 
 from servermonitoring.scheduled_run.alert import SentAlerts
-from servermonitoring.scheduled_run.settings import AlertSettings
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from tests.reliability import reliability
 from tests.servers.server import until
 
@@ -91,7 +91,7 @@ def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
         f"[website.home\n[sentry]\ndsn = 'file:{tmp_path}/dsn'\n[alerts]\nwebhook = 'https://chat.example.com/${{KEY}}'\n"
         f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n"
     )
-    settings = AlertSettings()
+    settings = DirectAlertSettings()
     assert (settings.dsn, settings.webhook, settings.state_directory) == (
         "https://key@sentry.example.com/1", "https://chat.example.com/of-the-test", tmp_path / "state",
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
         _ = settings.dsn
     path.unlink()
     os.mkfifo(path)
-    assert AlertSettings().webhook == ""
+    assert DirectAlertSettings().webhook == ""
 
 
 def test_what_others_could_have_written_is_no_memory(tmp_path):

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http.client import Client, Question
-from healthchecks.plugin.probes.job import Job
+from healthchecks.clients.http.client import Client, Request
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.test_website import Website
 from tests.servers.server import HOST
 
@@ -14,11 +14,11 @@ from tests.servers.server import HOST
 @pytest.mark.parametrize(
     ("name", "scheme", "silent"),
     [
-        ("hole", "http", "connected to PEER, no answer"),
-        ("drip_header", "http", "status 200 came from PEER, the headers did not end"),
-        ("drip_body", "http", "status 200 came from PEER, the body did not end"),
-        ("hole", "https", "connected to PEER, TLS not agreed"),
-        ("drip_raw", "https", "connected to PEER, TLS not agreed"),
+        ("hole", "http", "connected to PEER, no response"),
+        ("drip_header", "http", "status 200 from PEER, headers incomplete"),
+        ("drip_body", "http", "status 200 from PEER, body incomplete"),
+        ("hole", "https", "connected to PEER, TLS handshake incomplete"),
+        ("drip_raw", "https", "connected to PEER, TLS handshake incomplete"),
     ],
 )
 def test_abandoned_thread_ends(bad, name, scheme, silent):
@@ -29,9 +29,9 @@ def test_abandoned_thread_ends(bad, name, scheme, silent):
 
     def ask():
         with Client(website) as client:
-            client.ask(Question(website.url))
+            client.send(Request(website.url))
 
-    job = Job(name, ask, website.timeout, (None, 1))
+    job = ProbeJob(name, ask, website.timeout, (None, 1))
     job.begin(float("inf"))
     thread = threading.Thread(target=job.run, daemon=True)
     thread.start()

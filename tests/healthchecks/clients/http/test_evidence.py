@@ -1,6 +1,6 @@
 """What a failing website showed is on the page of the run: title and text, without secrets, and bounded."""
 
-from healthchecks.clients.http.client import Answer
+from healthchecks.clients.http.client import Response
 from healthchecks.clients.http.evidence import excerpt
 from tests.reliability import reliability
 from tests.servers.website import PASSWORD, USER
@@ -33,7 +33,7 @@ def test_page_is_kept(run_suite, website):
 
 
 def answer(body, content_type="text/html"):
-    return Answer(200, "OK", "http://h/", {"Content-Type": content_type}, body, 0.0, None)
+    return Response(200, "OK", "http://h/", {"Content-Type": content_type}, body, 0.0, None)
 
 
 def test_excerpt():

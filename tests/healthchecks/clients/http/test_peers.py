@@ -7,9 +7,9 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http import transport
-from healthchecks.clients.http.body import known, text_of
-from healthchecks.clients.http.client import Client, Question
-from healthchecks.clients.http.json_path import unlike
+from healthchecks.clients.http.body import charset_name, decode_body
+from healthchecks.clients.http.client import Client, Request
+from healthchecks.clients.http.json_path import first_difference
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import peer, says
@@ -54,49 +54,50 @@ GOOD = {
     "packed as nobody asked": packed(HELLO, b"snappy"),
 }
 BAD = {
-    "too many interim responses": (EARLY_HINTS * 21, "sends more than 20 interim responses (1xx) at PEER"),
-    "nothing but an interim one": (EARLY_HINTS, "breaks off in the middle of the headers at PEER"),
-    "cut headers": (OK + b"Content-Ty", "breaks off in the middle of the headers at PEER"),
-    "cut body": (sized(HELLO)[:-1], "breaks off in the middle of the body at PEER"),
+    "too many interim responses": (EARLY_HINTS * 21, "more than 20 interim responses (1xx) at PEER"),
+    "nothing but an interim one": (EARLY_HINTS, "connection closed before the end of the headers at PEER"),
+    "cut headers": (OK + b"Content-Ty", "connection closed before the end of the headers at PEER"),
+    "cut body": (sized(HELLO)[:-1], "connection closed before the end of the body at PEER"),
     "cut chunks": (
-        OK + b"Transfer-Encoding: chunked\r\n" + CLOSE + b"12\r\nHel", "breaks off in the middle of the body at PEER"
+        OK + b"Transfer-Encoding: chunked\r\n" + CLOSE + b"12\r\nHel",
+        "connection closed before the end of the body at PEER",
     ),
-    "no header ends": (OK + b"X-Long: " + b"x" * 300_000, "sends more than 262 kB of headers at PEER"),
-    "2,000 headers": (sized(HELLO, *COOKIES * 14), "sends more than 1000 headers at PEER"),
-    "gzip cut, length fits": (packed(PACKED[:-9]), "sends a packed body whose end is missing at PEER"),
-    "gzip without its sum": (packed(PACKED[:-8]), "sends a packed body whose end is missing at PEER"),
-    "gzip, wrong sum": (packed(PACKED[:-8] + bytes(8)), "sends a body that cannot be unpacked at PEER"),
-    "no gzip": (packed(HELLO), "sends a body that cannot be unpacked at PEER"),
+    "no header ends": (OK + b"X-Long: " + b"x" * 300_000, "more than 262 kB of headers at PEER"),
+    "2,000 headers": (sized(HELLO, *COOKIES * 14), "more than 1000 headers at PEER"),
+    "gzip cut, length fits": (packed(PACKED[:-9]), "compressed body is incomplete at PEER"),
+    "gzip without its sum": (packed(PACKED[:-8]), "compressed body is incomplete at PEER"),
+    "gzip, wrong sum": (packed(PACKED[:-8] + bytes(8)), "body cannot be decompressed at PEER"),
+    "no gzip": (packed(HELLO), "body cannot be decompressed at PEER"),
     "length of many": (
-        OK + b"Content-Length: many\r\n" + CLOSE + HELLO, "sends a Content-Length that is no number, 'many', at PEER"
+        OK + b"Content-Length: many\r\n" + CLOSE + HELLO, "invalid Content-Length 'many' at PEER"
     ),
     "negative length": (
-        OK + b"Content-Length: -1\r\n" + CLOSE + HELLO, "sends a Content-Length that is no number, '-1', at PEER"
+        OK + b"Content-Length: -1\r\n" + CLOSE + HELLO, "invalid Content-Length '-1' at PEER"
     ),
     "two lengths": (
-        sized(HELLO, b"Content-Length: 3"), "sends a Content-Length that is no number, '3', at PEER"
+        sized(HELLO, b"Content-Length: 3"), "invalid Content-Length '3' at PEER"
     ),
-    "ssh": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "answers with something that is not HTTP at PEER: 'SSH-2.0-OpenSSH_9.2p1'"),
+    "ssh": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "response is not HTTP at PEER: 'SSH-2.0-OpenSSH_9.2p1'"),
     "mail, several lines": (
-        b"220-mail\r\n220 ready\r\n", "answers with something that is not HTTP at PEER: '220-mail'"
+        b"220-mail\r\n220 ready\r\n", "response is not HTTP at PEER: '220-mail'"
     ),
     "binary": (
         b"\x15\x03\x01\x00\x02\x02F",
-        "answers with something that is not HTTP at PEER: '\\x15\\x03\\x01\\x00\\x02\\x02F'",
+        "response is not HTTP at PEER: '\\x15\\x03\\x01\\x00\\x02\\x02F'",
     ),
-    "long": (b"x" * 70_000, f"answers with something that is not HTTP at PEER: '{'x' * 59}…'"),
+    "long": (b"x" * 70_000, f"response is not HTTP at PEER: '{'x' * 59}…'"),
     "secret": (
         b"password=hunter-five " + b"x" * 99,
-        f"answers with something that is not HTTP at PEER: 'password=[Filtered] {'x' * 39}…'",
+        f"response is not HTTP at PEER: 'password=[Filtered] {'x' * 39}…'",
     ),
-    "another version": (b"HTTP/2 200\r\n\r\n", "answers with something that is not HTTP at PEER: 'HTTP/2 200'"),
-    "status of words": (b"HTTP/1.1 fine\r\n\r\n", "answers with something that is not HTTP at PEER: 'HTTP/1.1 fine'"),
+    "another version": (b"HTTP/2 200\r\n\r\n", "response is not HTTP at PEER: 'HTTP/2 200'"),
+    "status of words": (b"HTTP/1.1 fine\r\n\r\n", "response is not HTTP at PEER: 'HTTP/1.1 fine'"),
 }  # fmt: skip
 
 
 def ask(port):
     with Client(website := Website(url=f"http://{HOST}:{port}/")) as client:
-        return client.ask(Question(website.url))
+        return client.send(Request(website.url))
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -137,7 +138,7 @@ def test_redirect_says_where_it_came_from():
     with peer(act) as port, pytest.raises(Unhealthy) as caught:
         ask(port)
     where = f"{HOST}:{port} (redirected from http://{HOST}:{port}/)"
-    assert str(caught.value) == f"closed the connection without an answer at {where}"
+    assert str(caught.value) == f"connection closed without a response at {where}"
     away = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with peer(says(away)) as port, pytest.raises(Unhealthy) as caught:
         ask(port)
@@ -156,23 +157,23 @@ def test_charset_of_a_page():
     meta = '<!doctype html><meta name="x" content="y"><META http-equiv=content-type content="text/html; charset={}">'
     for label in ("ISO-8859-1", "latin1", "windows-1252", "us-ascii"):
         page = meta.format(label) + LATIN
-        assert text_of(page.encode("cp1252"), "text/html") == page
-        assert text_of(page.encode("cp1252"), "") == page
+        assert decode_body(page.encode("cp1252"), "text/html") == page
+        assert decode_body(page.encode("cp1252"), "") == page
     short = f"<meta charset='cp1251'>{LATIN}"
-    assert text_of(b"<meta charset='cp1251'>\xcf", "text/html").endswith("\u041f")
-    assert text_of(short.encode(), "text/html; charset=utf-8") == short
-    assert text_of(short.encode(), "application/json") == short
-    assert text_of(b" " * 1024 + meta.format("latin1").encode() + b"\xfc", "text/html").endswith("\ufffd")
-    assert text_of("<meta charset=utf-16>ü".encode(), "text/html").endswith("ü")
-    assert text_of("ü".encode("utf-16"), "text/html; charset=latin1") == "ü"
+    assert decode_body(b"<meta charset='cp1251'>\xcf", "text/html").endswith("\u041f")
+    assert decode_body(short.encode(), "text/html; charset=utf-8") == short
+    assert decode_body(short.encode(), "application/json") == short
+    assert decode_body(b" " * 1024 + meta.format("latin1").encode() + b"\xfc", "text/html").endswith("\ufffd")
+    assert decode_body("<meta charset=utf-16>ü".encode(), "text/html").endswith("ü")
+    assert decode_body("ü".encode("utf-16"), "text/html; charset=latin1") == "ü"
 
 
 def test_charsets_are_those_of_the_web():
     """Others take their time: punycode needs minutes for a megabyte."""
     for name in ("punycode", "utf-7", "idna", "rot13", "base64", "unicode_escape", "hz", "oops", "x" * 40, "../a"):
-        assert known(name) == ""
+        assert charset_name(name) == ""
     page = b"<meta charset=punycode>" + b"a-" * 800_000
-    assert text_of(page, "text/html; charset=punycode") == page.decode()
+    assert decode_body(page, "text/html; charset=punycode") == page.decode()
 
 
 @reliability(
@@ -181,8 +182,8 @@ def test_charsets_are_those_of_the_web():
     promise="read as what follows it",
 )
 def test_json_with_a_byte_order_mark():
-    assert unlike(text_of('\ufeff{"a": 1}'.encode(), "application/json"), {"a": 1}) == ""
-    assert unlike('\ufeff{"a": 1}', {"a": 1}) == ""
+    assert first_difference(decode_body('\ufeff{"a": 1}'.encode(), "application/json"), {"a": 1}) == ""
+    assert first_difference('\ufeff{"a": 1}', {"a": 1}) == ""
 
 
 @reliability(

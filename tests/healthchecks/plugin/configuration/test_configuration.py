@@ -72,7 +72,7 @@ WRONG = {
     "unknown need": ("[shop.a]\nurl = 'x'\nneeds = ['shop.b']", '[shop.a] needs: no target "shop.b"; did you mean "shop.a"?'),
     "needs in a circle": (
         "[shop.a]\nurl = 'x'\nneeds = ['shop.b']\n[shop.b]\nurl = 'x'\nneeds = ['shop.a']",
-        "goes in a circle: shop.a → shop.b → shop.a",
+        "is circular: shop.a → shop.b → shop.a",
     ),
     "needs that are no list": ("[shop.a]\nurl = 'x'\nneeds = 'shop.a'", "[shop.a] needs: 'shop.a': input should be a valid tuple"),
     "half a maintenance": ("[maintenance.a]\nstart = 2026-01-01", "[maintenance.a]: needs either start and end, or cron and hours"),

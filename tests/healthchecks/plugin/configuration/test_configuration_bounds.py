@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from healthchecks.plugin.configuration.fields import bounds, mentions
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
-from healthchecks.plugin.configuration.settings import Settings
+from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.sql_reports.report import Report
 from healthchecks.test_disk import Disk
 from servermonitoring import values
@@ -57,7 +57,7 @@ def test_every_number_has_a_range():
     kinds = [each for each in loaded_kinds().values() if each.__module__.startswith("healthchecks.test_")]
     assert len(kinds) == len(built_in_kinds() - {"alerts"})
     without = []
-    for model in {found for each in (*kinds, Settings, Report) for found in models(each)}:
+    for model in {found for each in (*kinds, SuiteSettings, Report) for found in models(each)}:
         for name, field in model.model_fields.items():
             number = mentions(field.annotation, int) or mentions(field.annotation, float)
             if number and not mentions(field.annotation, str) and not _is_bounded(field):
@@ -110,7 +110,7 @@ OUT_OF_BOUNDS = {
     "20,000 levels": (f"{'a.' * 20_000}a = 1", "is nested too deeply: at most 50 levels"),
     "20,000 levels in a list": (f"x = [{{ {'a.' * 20_000}a = 1 }}]", "is nested too deeply: at most 50 levels"),
     "60 lists": (f"x = {'[' * 60}{']' * 60}", "is nested too deeply: at most 50 levels"),
-    "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "goes in a circle: shop.s"),
+    "a circle of 1,501 needs": (f"{NEEDS}\n[shop.s1500]\nneeds = ['shop.s0']", "is circular: shop.s"),
     "all or 1 %": (
         "[disk.a]\npath = '/'\nmax_used = 1",
         '[disk.a] max_used: 1 may mean 1 % or all: write "1%" or "100%"',
@@ -213,7 +213,7 @@ def test_what_is_within_bounds():
     deep = tables_of(f"[x]\n{'a.' * 48}b = '“quoted”'\n".encode())
     assert "quoted" in repr(deep)
     window = {"start": "2026-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"}
-    settings = Settings.model_validate(
+    settings = SuiteSettings.model_validate(
         {"run": {"timeout": "1d"}, "history": {"max_age": "3660d"}, "maintenance": {"a": window}}
     )
     assert not settings.maintenance["a"].covers("x.y", datetime(2020, 1, 1, tzinfo=UTC))

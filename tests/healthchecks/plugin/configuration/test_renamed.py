@@ -4,7 +4,7 @@ import pytest
 
 from healthchecks.plugin.configuration.loader import Configuration, built_in_kinds
 from healthchecks.plugin.configuration.renamed import RENAMED, hint
-from healthchecks.plugin.configuration.settings import Settings
+from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.options import add_options
 from servermonitoring.configuration import ConfigurationError
 
@@ -21,8 +21,8 @@ def test_each_row_applies_where_the_new_key_exists(kind, old, new):
 @pytest.mark.parametrize(("kind", "old", "new"), ROWS, ids=[f"{kind} {old}" for kind, old, _ in ROWS])
 def test_the_configuration_error_names_the_new_key(kind, old, new, tmp_path):
     path = tmp_path / "servermonitoring.toml"
-    tables = {"*": "tcp.x"}.get(kind, kind if kind in {*Settings.model_fields, "host"} else f"{kind}.x")
-    assert tables.partition(".")[0] in {*Settings.model_fields, *built_in_kinds()}
+    tables = {"*": "tcp.x"}.get(kind, kind if kind in {*SuiteSettings.model_fields, "host"} else f"{kind}.x")
+    assert tables.partition(".")[0] in {*SuiteSettings.model_fields, *built_in_kinds()}
     path.write_text(f"[{tables}]\n{old} = 1\n")
     with pytest.raises(ConfigurationError) as caught:
         Configuration(str(path)).check()

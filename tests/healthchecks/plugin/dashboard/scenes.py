@@ -215,7 +215,7 @@ def _failing(each: Check, ago: int) -> tuple[Status, str, bool]:
 
 SHOP = "status 502 instead of 200: “upstream prematurely closed connection”"
 SLOW = "took 3.4 s, more than 3 s"
-OFFICE = "no answer within 10 s"
+OFFICE = "no response within 10 s"
 REPORTING = "connection refused by db2.example.com:5432"
 
 

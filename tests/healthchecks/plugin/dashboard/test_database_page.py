@@ -39,7 +39,7 @@ def states():
     )
     return [
         first,
-        replace(first, name="shop/orders", title="Orders", status="failed", message="no answer within 30 s",
+        replace(first, name="shop/orders", title="Orders", status="failed", message="no response within 30 s",
                 chart=("line", "orders"), table=old),
         replace(first, name="z", title=HOSTILE, description=HOSTILE, group=HOSTILE, status="error", message=HOSTILE,
                 chart=None, table=odd, maintenance=True),

@@ -113,7 +113,7 @@ def test_a_large_outage_is_grouped_by_its_causes(driver, pages):
     visit(driver, pages["storm"])
     assert [each.text.splitlines()[0] for each in seen(driver, ".causes li")] == [
         "38 checks: status 502 instead of 200: “upstream prematurely closed connection” new in this run",
-        "12 checks: no answer within 10 s new in this run",
+        "12 checks: no response within 10 s new in this run",
     ]
 
 

@@ -92,8 +92,8 @@ def job(suite):
         pytest.param(TEARDOWN, "error", "teardown did not end within 0.5 s", id="teardown"),
         pytest.param(MODULE, "error", "setup did not end within 0.5 s", id="module-fixture"),
         pytest.param(BODY, "error", "the test did not end within 0.5 s", id="test"),
-        pytest.param(PLAIN, "failed", "no answer within 0.5 s", id="plain-test"),
-        pytest.param(CASE, "failed", "no answer within 0.5 s", id="unittest"),
+        pytest.param(PLAIN, "failed", "no response within 0.5 s", id="plain-test"),
+        pytest.param(CASE, "failed", "no response within 0.5 s", id="unittest"),
     ],
 )
 def test_hanging_phase(job, check, status, message):
