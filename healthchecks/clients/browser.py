@@ -1,6 +1,6 @@
 """A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
 
-Selenium's own time limits do not end a page that is busy for ever, nor a browser or driver that stands still: the
+Selenium's own time limits do not end a page that is busy for ever, or a browser or driver that stands still: the
 client has one for each command, and at the timeout all is killed. Chromium downloads nothing; what Firefox
 downloads is bounded, and is removed with all else.
 """
@@ -99,7 +99,7 @@ class BrowserSession:
 
     @property
     def left(self) -> float:
-        """Seconds until there has to be a verdict: what comes after is for evidence."""
+        """Return the seconds until there must be a result; the rest is for evidence."""
         return max(0.05, self._ends_at - time.monotonic())
 
     def open(self, url: str) -> None:
@@ -121,7 +121,7 @@ class BrowserSession:
         while not condition():
             if self._ends_at - time.monotonic() < _INTERVAL:
                 raise Unhealthy(message)
-            time.sleep(_INTERVAL)  # the browser tells nobody when a page changes
+            time.sleep(_INTERVAL)  # the browser does not announce that a page changed
 
     def keep_evidence(self) -> None:
         """Attach what the browser shows, as far as it still answers."""
@@ -159,7 +159,7 @@ class BrowserSession:
                 raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
                 raise ProbeTimeout("the driver did not come up in time")
-            time.sleep(_INTERVAL)  # it tells by its output only
+            time.sleep(_INTERVAL)  # its output is the only sign
 
     def _options(self) -> ArgOptions:
         options = self._of_chromium() if self.kind == "chromium" else self._of_firefox()

@@ -108,7 +108,7 @@ _POLL = 0.02  # seconds between two looks for the message
 
 @dataclass(frozen=True)
 class BrokerAccess:
-    """Where to, and as whom."""
+    """Address and login."""
 
     host: str
     port: int
@@ -125,7 +125,7 @@ class Broker:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.blocked = ""
-        # The public way tells only after the call that is blocked has ended, and then the connection is closed.
+        # The public way reports it only after the call that is blocked has ended, and then the connection is closed.
         connection._impl.add_on_connection_blocked_callback(self._on_blocked)  # noqa: SLF001
 
     def round_trip(self) -> tuple[bytes, bytes | None]:
@@ -211,7 +211,7 @@ def _tls(ca: str) -> ssl.SSLContext:
 
 
 def _quieten() -> None:
-    """Pika logs each failure several times at ERROR, which would reach Sentry beside the check's own words."""
+    """Pika logs each failure several times at ERROR, which would reach Sentry next to the check's own message."""
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if name.startswith("pika") and isinstance(logger, logging.Logger) and _lower not in logger.filters:
             logger.addFilter(_lower)

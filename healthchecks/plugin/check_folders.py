@@ -16,7 +16,7 @@ _LARGEST = 1_000_000  # characters of a file that are looked through
 def places(config: pytest.Config) -> list[Path]:
     """Return what `[run] checks` names: relative to the configuration file."""
     configuration = configuration_of(config)
-    return [configuration.beside(text) for text in configuration.settings.run.checks]
+    return [configuration.relative_to_file(text) for text in configuration.settings.run.checks]
 
 
 def add(config: pytest.Config) -> None:

@@ -59,9 +59,9 @@ class _HoldBack(logging.Filter):
 
 
 def capture_message(text: str, level: str = "error", **data: Any) -> None:
-    """Tell this to Sentry (or the webhook) from a check or its probe, whatever the verdict.
+    """Send a message to Sentry (or the webhook) from a check or its probe, whatever its result.
 
-    Told like a failure: once, then in reminders as long as runs repeat it. `level` is "error", "warning" or
+    It is alerted like a failure: once, then in reminders as long as runs repeat it. `level` is "error", "warning" or
     "info"; `data` is sent with it. It is shown in the log of its test. Raises ValueError for another level.
     """
     number = logging.getLevelNamesMapping().get(level.upper())
@@ -92,7 +92,7 @@ def replay(job: ProbeJob) -> None:
 
 
 def _is_of_this_test(job: ProbeJob | None) -> bool:
-    """Whether what this thread logs is of the test that runs now: not so ahead of it, nor once it was abandoned."""
+    """Return whether what this thread logs is of the test that runs now, not of an earlier or abandoned one."""
     return job is None or not (job.is_ahead or job.done.is_set())
 
 

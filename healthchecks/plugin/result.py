@@ -143,7 +143,7 @@ class NotProbed(Exception):  # noqa: N818 - a state of the run, not of the targe
 
 @dataclass(frozen=True)
 class LogLine:
-    """What a check or its probe logged, or told by capture_message(); scrubbed."""
+    """What a check or its probe logged or sent by capture_message(); scrubbed."""
 
     time: float
     """Unix seconds."""
@@ -152,9 +152,9 @@ class LogLine:
     logger: str
     text: str
     template: str = ""
-    """The text before its figures were put in: the same for the same trouble."""
+    """The text without its values: the same for the same cause."""
     is_message: bool = False
-    """Given to healthchecks.capture_message(), to be told by itself."""
+    """Given to healthchecks.capture_message(), to be sent on its own."""
     data: Mapping[str, Any] = field(default_factory=dict)
     is_repeated: bool = False
     """Logged by a probe that several checks share, and kept for another of them already."""
@@ -193,7 +193,7 @@ class Result:
     group: str = ""
     maintenance: bool = False
     details: str = ""
-    """The traceback of a broken check; empty for a plain bad verdict."""
+    """The traceback of a check with status error; empty for one that failed."""
     kind: str = ""
     """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
     failure_threshold: int = 1

@@ -80,7 +80,7 @@ def format_skipped(results: Iterable[Result]) -> str:
 
 
 def _has_news(result: Result) -> bool:
-    """Whether the check is neither ok nor skipped, or is ok only because of a retry."""
+    """Return whether the check is not ok and not skipped, or ok only because of a retry."""
     return result.status not in (Status.OK, Status.SKIPPED) or (result.status is Status.OK and result.message != "")
 
 

@@ -19,7 +19,7 @@ from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryRespons
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import scrub
 from servermonitoring.sentry.dsn import Dsn
-from servermonitoring.sentry.envelope import Attachment, Origin, event_id, of_check_in, sent_now
+from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin, event_id, of_check_in, sent_now
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.connection import PostConnection
@@ -79,7 +79,7 @@ class Sentry:
         self._check_ins: list[threading.Thread] = []
         self._check_in_error = ""
 
-    def capture(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> str | None:
+    def capture(self, event: dict[str, Any], attachments: Iterable[EnvelopeAttachment] = ()) -> str | None:
         """Put an event into the spool; return its id (that of the event or a new one), or None if it cannot be created.
 
         Of two events with one id Sentry keeps the first.
@@ -87,7 +87,7 @@ class Sentry:
         event = {"event_id": uuid.uuid4().hex, **event}
         return str(event["event_id"]) if self.put(event, attachments) else None
 
-    def put(self, event: dict[str, Any], attachments: Iterable[Attachment] = ()) -> SpoolEntry | None:
+    def put(self, event: dict[str, Any], attachments: Iterable[EnvelopeAttachment] = ()) -> SpoolEntry | None:
         """Put an event into the spool; return its entry, or None if it cannot be created."""
         entry = None
         try:
@@ -100,7 +100,7 @@ class Sentry:
         self.outbox.wake()
         return entry
 
-    def _put(self, event: dict[str, Any], attachments: list[Attachment]) -> SpoolEntry | None:
+    def _put(self, event: dict[str, Any], attachments: list[EnvelopeAttachment]) -> SpoolEntry | None:
         from servermonitoring.sentry import sdk
 
         self._kept = []

@@ -30,7 +30,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Attachment:
+class EnvelopeAttachment:
     """A file sent with an event. Text is scrubbed."""
 
     name: str

@@ -15,7 +15,7 @@ from sentry_sdk.transport import Transport
 
 from servermonitoring.delivery.entries import LARGEST
 from servermonitoring.scrubbing import scrub
-from servermonitoring.sentry.envelope import Attachment, Origin, scrubbed
+from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin, scrubbed
 from servermonitoring.values import size_in_words
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
@@ -66,7 +66,7 @@ def client(dsn: str, origin: Origin, put: Put) -> Client:
     )
 
 
-def capture(client: Client, event: dict[str, Any], attachments: list[Attachment]) -> str | None:
+def capture(client: Client, event: dict[str, Any], attachments: list[EnvelopeAttachment]) -> str | None:
     """Scrub an event and capture it. It is scrubbed before it is cut, so that no half secret is left over."""
     files = [SdkAttachment(each.content, each.name, content_type=each.content_type) for each in attachments]
     return client.capture_event(scrubbed(event), hint={"attachments": files})

@@ -70,7 +70,7 @@ def test_down(run, postgresql):
 
 
 def test_down_at_several_addresses(run, postgresql):
-    """A name that stands for two addresses fails twice, and is told once."""
+    """A name with two addresses fails twice and is reported once."""
     postgresql.stop()
     assert failure(run(host="localhost")) == f"connection refused at localhost:{postgresql.port}"
 

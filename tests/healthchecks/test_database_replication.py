@@ -42,7 +42,7 @@ def judge(run_suite, server, limit):
 
 
 def test_standby_that_replays_nothing(run_suite, postgresql, standby):
-    """It is told on the standby itself; an idle primary is no lag once all is replayed again."""
+    """It is measured on the standby itself; an idle primary is no lag once all is replayed again."""
     standby.execute("select pg_wal_replay_pause()")
     until(lambda: standby.execute("select pg_get_wal_replay_pause_state()") == [("paused",)], what="pause")
     postgresql.execute("create table if not exists news (id int)")

@@ -35,7 +35,7 @@ def failure(run_suite, path, **keys):
 
 
 def test_full(run_suite, disk):
-    """Told with what is left."""
+    """Reported with what is left."""
     (disk / "file").write_bytes(b"x" * (BYTES * 15 // 16))
     assert failure(run_suite, disk) == f"93.8 % of space used on {disk} (65.5 kB of 1.0 MB free), maximum 90 %"
     assert run_suite(table("disk", "data", path=disk, max_used="95%")).status == 0

@@ -12,7 +12,7 @@ GENEROUS = "[host]\nmin_memory_available = 0\nmax_swap_used = '100%'\nmax_load_p
 
 
 def test_too_little_memory(run_suite):
-    """Told with the figures; the other two checks stay well."""
+    """Reported with its values; the other two checks stay ok."""
     outcome = run_suite(GENEROUS.replace("available = 0", "available = '100%'"))
     assert outcome.status == 1
     assert " of memory available (" in outcome.message("host_memory[]")

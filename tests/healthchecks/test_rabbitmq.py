@@ -35,7 +35,7 @@ def assert_well(outcome):
 
 
 def test_wrong_password(run, rabbitmq):
-    """Neither the password nor any form of it is anywhere."""
+    """The password is nowhere, in no form."""
     wrong = "wr:ng p@ss/20%"
     outcome = run(password=wrong)
     assert failure(outcome) == f'login refused for user "monitor" at {HOST}:{rabbitmq.port}'
@@ -130,7 +130,7 @@ def test_no_queue(run, rabbitmq):
 
 
 def test_too_many_messages(run, rabbitmq):
-    """Told with the figures; and nothing was taken out of the queue."""
+    """Reported with its values; and nothing was taken out of the queue."""
     with rabbitmq.queue("celery", messages=5):
         assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages waiting in queue celery, maximum 4"
         assert_well(run(queues={"celery": {"max_messages": 5}}))

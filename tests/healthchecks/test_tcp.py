@@ -84,7 +84,7 @@ HOSTS = ["https://app.example.com", "postgresql://db", "a b", ""]
 
 
 def test_host_that_is_none(run_suite):
-    """Told with the configuration, not as a name that cannot be resolved."""
+    """Reported with the configuration, not as a name that cannot be resolved."""
     kinds = [(kind, f"n{i}", host) for i, host in enumerate(HOSTS) for kind in ("tcp", "rabbitmq", "database")]
     outcome = run_suite("\n".join(table(kind, name, host=host, port=1) for kind, name, host in kinds))
     assert outcome.status == 4, outcome.output

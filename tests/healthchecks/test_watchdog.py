@@ -69,7 +69,7 @@ def test_heartbeat_is_a_pipe(run_suite, state):
 
 
 def test_never_started(run_suite):
-    """Many machines have none: nothing fails, and the reason is told."""
+    """Many machines have none: nothing fails, and the reason is shown."""
     outcome = run_suite("[watchdog]\n", "healthchecks/test_watchdog.py", "-rs")
     assert outcome.status == 0, outcome.output
     assert outcome.checks[CHECK]["status"] == "skipped"

@@ -155,7 +155,7 @@ def _read(response: requests.Response, most: int, peer: str) -> bytes:
         except zlib.error:
             raise Unhealthy(f"body cannot be decompressed at {peer}") from None
         if len(body) > most:
-            body.clear()  # the error that tells it keeps this frame, and all that is in it
+            body.clear()  # the error keeps this frame, and all that is in it
             raise too_large
         _raise_if_overdue()
     if unpacker.is_cut:

@@ -65,7 +65,7 @@ _local = threading.local()  # of this thread: ends_at, in seconds of the monoton
 
 @dataclass(frozen=True)
 class DatabaseAccess:
-    """Where to, and as whom; `options` are libpq's and win over those in the DSN."""
+    """Address and login; `options` are libpq's and take precedence over those in the DSN."""
 
     dsn: str = field(default="", repr=False)
     options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -94,7 +94,7 @@ def parse(dsn: str) -> dict[str, Any]:
         options = dict(parse_dsn(dsn)) if dsn else {}
         [int(port) for port in options.get("port", "").split(",") if port]  # libpq looks at it only later
     except (psycopg2.Error, ValueError):
-        raise ValueError("is neither a URL, postgresql://USER:PASSWORD@HOST/DATABASE, nor key=value pairs") from None
+        raise ValueError("is not a URL (postgresql://USER:PASSWORD@HOST/DATABASE) and not key=value pairs") from None
     return options
 
 

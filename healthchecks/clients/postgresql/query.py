@@ -1,6 +1,6 @@
 """Runs one query of a user's on PostgreSQL, and brings home no more of its answer than is wanted.
 
-The server's own parser tells that it is one query: it is opened as a cursor by PL/pgSQL, which refuses a text of
+The server's own parser decides that it is one query: it is opened as a cursor by PL/pgSQL, which refuses a text of
 several statements, or one that gives no rows, before any of it runs. Rows are made text, cut and counted in the server,
 so that a cell of 100 MB never travels, and every type that it knows arrives as it writes it.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
 
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
-_FETCHED_CELL = 1_500  # characters: what follows the cut tells whether a secret stands at it
+_FETCHED_CELL = 1_500  # characters: what follows the cut shows whether a secret is there
 _LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answers must still open on a phone
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
@@ -138,7 +138,7 @@ def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
 
 
 def _limit_locks(cursor: "Cursor") -> float:
-    """Half of the time that is left, so that it can be told that it was a lock that took it."""
+    """Return half of the time left, so that there is time to report that a lock took it."""
     seconds = remaining() / 2
     cursor.execute("select set_config('lock_timeout', %s, true)", (str(max(1, int(seconds * 1000))),))
     return seconds
@@ -179,7 +179,7 @@ def _row(cells: list[Any]) -> tuple[str | None, ...]:
 
 
 def _cell(text: str | None, size: int) -> str | None:
-    """One that the server has cut is told to be, with its whole size."""
+    """Say of a cell that the server has cut how large it is."""
     if text is None or len(text) <= LONGEST_CELL:
         return text
     return f"{scrub(text)[:LONGEST_CELL]}… ({size_in_words(size)} in all)"

@@ -1,4 +1,4 @@
-"""What a PostgreSQL tells of itself to a role that may only connect, and more to one with pg_monitor."""
+"""Statistics of a PostgreSQL server: some for any role that may connect, more for one with pg_monitor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

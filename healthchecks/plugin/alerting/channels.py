@@ -110,7 +110,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
         return
     from healthchecks.plugin.alerting.sentry import Resolver
     from servermonitoring.sentry.client import Sentry
-    from servermonitoring.sentry.envelope import Attachment, Origin
+    from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 
     origin = Origin(host=inputs.host)
     if settings.environment:
@@ -120,7 +120,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     def put(alert: "Alert") -> "SpoolEntry | None":
         from healthchecks.plugin.alerting.sentry import attachments, event
 
-        files = [Attachment(each.name, each.content, each.media_type) for each in attachments(alert)]
+        files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
     connections.channels.append(Channel("Sentry", sentry, put))

@@ -37,7 +37,7 @@ _FILE = "servermonitoring.toml"
 
 
 class Configuration:
-    """Targets and settings by table; a wrong file gives none of them and tells all of its problems at once."""
+    """Targets and settings by table. A wrong file gives none of them, but all its problems at once."""
 
     def __init__(self, given: str | None) -> None:
         self.path = find(given)
@@ -57,7 +57,7 @@ class Configuration:
         return self.path.name if self.path else _FILE
 
     def targets(self, kind: type[T]) -> list[T]:
-        """The targets of this kind: from its tables, else its defaults; wrong ones are left out and told later."""
+        """Return the targets of this kind from its tables, or its defaults; wrong ones are left out, reported later."""
         if kind not in self._targets:
             self._targets[kind] = self._read_targets(kind)
         return self._targets[kind]
@@ -86,14 +86,16 @@ class Configuration:
     def state_directory(self) -> str | None:
         """`[state] directory`, as a whole path; None where none is configured."""
         text = self.settings.state.directory
-        return str(self.beside(text)) if text else None
+        return str(self.relative_to_file(text)) if text else None
 
     def page_directory(self, rootdir: Path) -> Path:
         """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
         dashboard = self.settings.dashboard
-        return (self.beside if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(dashboard.directory)
+        return (self.relative_to_file if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(
+            dashboard.directory
+        )
 
-    def beside(self, text: str) -> Path:
+    def relative_to_file(self, text: str) -> Path:
         """The file or folder that a setting names: relative to the configuration file."""
         return relative_to_file(self.path, text)
 

@@ -85,11 +85,11 @@ class CheckInSettings(MonitorSettings):
 
 class SentrySettings(SettingsTable):
     dsn: Secret | None = None
-    """Of the project that is told; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
+    """Of the project that gets the alerts; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
     environment: str = ""
     """Sentry's word for where this runs: "staging"; default $SENTRY_ENVIRONMENT, else "production"."""
     token: Secret | None = None
-    """Resolves the issues of checks that are well again; needs `organization`; docs/alerts.md has its scopes."""
+    """Resolves the issues of recovered checks; needs `organization`; docs/alerts.md has its scopes."""
     organization: str = Field(default="", pattern=_SLUG)
     """Its slug."""
     project: str = Field(default="", pattern=_SLUG)
@@ -108,9 +108,9 @@ class SentrySettings(SettingsTable):
 
 class AlertSettings(SettingsTable):
     max_per_run: int = Field(default=20, ge=0, le=10_000)
-    """Events of one run; what is more is told in one summary. 0: no limit."""
+    """Events of one run; any more are one summary. 0: no limit."""
     max_per_day: int = Field(default=200, ge=0, le=100_000)
-    """Events of 24 hours; then only what was not told in them is sent. 0: no limit."""
+    """Events of 24 hours; then only failures that were not alerted in them are sent. 0: no limit."""
     webhook: Secret | None = None
     """A URL to which every event is sent by POST, as JSON."""
 

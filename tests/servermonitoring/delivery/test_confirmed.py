@@ -4,7 +4,7 @@ import pytest
 
 from servermonitoring.delivery.webhook import Webhook
 from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import Attachment, Origin
+from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 
@@ -118,7 +118,7 @@ def test_a_refusal_keeps_the_words_of_the_receiver(sentry, relay):
     promise="the alert is sent without them",
 )
 def test_attachments_that_are_too_large_are_left_out(sentry, bugsink):
-    files = [Attachment(f"page {number}.html", b"x" * 8_000_000) for number in range(3)]
+    files = [EnvelopeAttachment(f"page {number}.html", b"x" * 8_000_000) for number in range(3)]
     assert sentry.capture({"message": "website[home]: gone", "extra": {"more": "kept"}}, files)
     tally = sentry.outbox.deliver(30)
     assert (tally.sent, tally.dropped, tally.error) == (1, 0, "")

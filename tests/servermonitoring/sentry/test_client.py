@@ -14,7 +14,7 @@ from servermonitoring.delivery import connection
 from servermonitoring.scrubbing import FILTERED
 from servermonitoring.secret import Secret
 from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import Attachment, Origin
+from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 from tests.servers import certificates
 from tests.servers.relay import Relay
 from tests.servers.server import HOST, until
@@ -67,7 +67,10 @@ def test_sent_at_is_of_the_sending_and_the_timestamp_of_the_event(to, kent):
 
 def test_attachments_that_are_text_are_scrubbed_and_pictures_are_not(to, bugsink):
     sentry = to(bugsink.dsn)
-    files = [Attachment("page.html", f"<p>password={LOOSE} ü".encode()), Attachment("page.png", PNG, "image/png")]
+    files = [
+        EnvelopeAttachment("page.html", f"<p>password={LOOSE} ü".encode()),
+        EnvelopeAttachment("page.png", PNG, "image/png"),
+    ]
     sentry.capture({"message": "one"}, files)
     (spooled,) = sentry.spool.directory.iterdir()
     assert LOOSE.encode() not in spooled.read_bytes()

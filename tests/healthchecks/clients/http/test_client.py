@@ -22,7 +22,7 @@ from tests.servers.server import HOST
     ],
 )
 def test_abandoned_thread_ends(bad, name, scheme, silent):
-    """No time limit of a client does this: a byte now and then begins each anew. A thread left over would hold
+    """No time limit of a client does this: a byte now and then restarts each. A thread left over would hold
     its descriptor, and its place among the threads of the run.
     """
     website = Website(url=bad.url(name).replace("http:", f"{scheme}:"), timeout=2)

@@ -12,7 +12,7 @@ MAINTENANCE = "<html><head><title>Back soon</title><style>p {}</style></head><bo
 @reliability(
     "Messages",
     fault="a website or a login fails",
-    promise="title and beginning of the page are kept beside the message, without secrets",
+    promise="title and beginning of the page are kept with the message, without secrets",
 )
 def test_page_is_kept(run_suite, website):
     secret = "hunter-six-hunter"
