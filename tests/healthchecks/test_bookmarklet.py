@@ -149,8 +149,11 @@ WRONG_KEYS = [
     ({}, '"url" is missing'),
     ({"url": "http://h/"}, '"bookmarklet" is missing'),
     ({"url": "http://h/", "bookmarklet": "javascript:x"}, "expect or expect_selector is needed"),
-    ({"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"}, "neither a javascript: URL nor a file"),
-    ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "holds no script"),
+    (
+        {"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"},
+        "not a javascript: URL, and not a readable file",
+    ),
+    ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "contains no script"),
     (
         {"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "log": "x.log"},
         'unknown key "log"; it is called "[job.NAME] log" now',

@@ -272,7 +272,7 @@ WRONG_KEYS = [
     ({"ca": "EMPTY"}, "holds no certificate in PEM form"),
     ({"password": "x"}, "password needs user"),
     ({"user": "x", "token": "y"}, "more than one way to log in"),
-    ({"method": "HEAD", "contains": "x"}, "contains needs a body, and HEAD brings none"),
+    ({"method": "HEAD", "contains": "x"}, "contains needs a body, and a response to HEAD has none"),
     ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
     ({"allowed_origins": ["https://sso.example.com/login"]}, "is not an origin: write https://host"),
     ({"allowed_origins": ["sso.example.com"]}, "is not a URL: write https://host/path"),
