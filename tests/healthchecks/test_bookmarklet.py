@@ -53,7 +53,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
     assert message(outcome, "throws").startswith("the bookmarklet fails: ")
     assert message(outcome, "there").startswith('"Bookmarklet" is on the page before the bookmarklet runs')
     assert message(outcome, "gone") == f'"{BOOKMARKLET_TEXT}" and "#gone" not found after the bookmarklet ran'
-    assert message(outcome, "hole").startswith(f"{bad.url('hole')} does not load within 1")
+    assert message(outcome, "hole").startswith(f"{bad.url('hole')} did not load within 1")
     assert message(outcome, "refused") == f"connection refused at 127.0.0.1:{closed}"
     page = (outcome.folder / "html" / "index.html").read_text()
     assert "screenshot" in page
@@ -71,7 +71,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
 )  # fmt: skip
 def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
     """What `while(1){}` makes of a browser ends with the timeout at the latest."""
-    too_soon = "the browser does not start within ", f"{website.url('/bookmarklet')} does not load within "
+    too_soon = "the browser did not start within ", f"{website.url('/bookmarklet')} did not load within "
     for timeout in TIMEOUTS:
         outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, timeout=timeout))
         assert outcome.seconds < timeout + IN_TIME - TIMEOUTS[0]
@@ -103,7 +103,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
         if website.paths:
             break
     assert outcome.status == 1
-    assert message(outcome, "still").startswith(f"{website.url('/slow')} does not load within ")
+    assert message(outcome, "still").startswith(f"{website.url('/slow')} did not load within ")
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")
