@@ -1,4 +1,4 @@
-"""What a writer of checks imports; everything is loaded when first asked for, so that the import is free.
+"""The names that an author of checks imports; each is loaded on first use, so that the import costs nothing.
 
 A check is a plain pytest test. It may ask for a *target*, one table of the configuration, and for a
 *probe* of that target, which was started before the first test ran.

@@ -1,4 +1,4 @@
-"""Alerts arrive: what waits for long, or was refused, tells that Sentry or the webhook does not hear of failures."""
+"""Delivery of alerts: fails when alerts wait for too long, or when Sentry or the webhook refuses them."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from servermonitoring.files import read_regular
 from servermonitoring.values import in_words
 
 _LONGEST = 3600.0  # seconds; several runs in a row could not deliver
-_DAY = 86400.0  # seconds for which what was refused is told
+_DAY = 86400.0  # seconds for which a refused alert makes the check fail
 _REASON_LENGTH = 10_000  # bytes
 
 
@@ -41,7 +41,7 @@ def _refused(spool: Path) -> Iterator[str]:
 
 
 def _reason(spool: Path) -> str:
-    """Return status and first words of the response to the last one."""
+    """Return why the last one was refused: status and first words of the response."""
     try:
         return read_regular(spool / REASON, _REASON_LENGTH).decode(errors="replace")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Bookmarklets: run in a real browser, they add what is expected to the page."""
+"""Bookmarklets: run in a real browser, and must add the expected text or element to the page."""
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote
@@ -19,22 +19,24 @@ _TEXT = "return document.body ? document.body.innerText : ''"
 
 
 def _script(text: str) -> str:
-    """The JavaScript of a javascript: URL, or of a file that holds one or the script itself."""
+    """Return the JavaScript of a javascript: URL, or of a file with such a URL or the script itself."""
     if not text.lower().startswith(_SCHEME):
         try:
             text = read_regular(at_home(text), _LARGEST).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
-            raise ValueError(f"neither a javascript: URL nor a file that can be read: {reason}") from None
+            raise ValueError(f"not a javascript: URL, and not a readable file: {reason}") from None
     script = unquote(text[len(_SCHEME) :]) if text.lower().startswith(_SCHEME) else text
     if not script.strip():
-        raise ValueError("holds no script")
+        raise ValueError("contains no script")
     return script
 
 
 def _public(argument: str) -> str:
     if any(known_secrets.values(argument)):
-        raise ValueError("holds a password or token, which every user of this machine would see among the processes")
+        raise ValueError(
+            "contains a password or token, which every user of this machine could see in the list of processes"
+        )
     return argument
 
 
@@ -49,22 +51,22 @@ class Bookmarklet(Target):
     bookmarklet: Annotated[str, AfterValidator(_script)]
     """The javascript: URL, or a file that holds it."""
     expect: str = ""
-    """Text that it must bring to the page."""
+    """Text that it must add to the page."""
     expect_selector: str = ""
-    """CSS selector of an element that it must bring to the page."""
+    """CSS selector of an element that it must add to the page."""
     browser: Literal["chromium", "firefox"] = "chromium"
     """The browser to use."""
     binary: FilePath | None = None
-    """Its program; default: found on PATH."""
+    """Program of the browser; default: found on PATH."""
     driver: FilePath | None = None
-    """Its driver, chromedriver or geckodriver; default: found on PATH."""
+    """Program of its driver, chromedriver or geckodriver; default: found on PATH."""
     arguments: tuple[Argument, ...] = ()
     """More arguments for the browser."""
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:
         if not (self.expect or self.expect_selector):
-            raise ValueError("expect or expect_selector is needed: what the bookmarklet brings to the page")
+            raise ValueError("expect or expect_selector is needed: what the bookmarklet adds to the page")
         return self
 
 
@@ -81,7 +83,7 @@ def run(bookmarklet: Bookmarklet) -> None:
 
 
 def test_bookmarklet_status(bookmarklet: Bookmarklet, run: None) -> None:
-    """Pass once `run` has ended: whatever can fail does so while the browser is there to show why."""
+    """Pass once `run` has returned: it raises every failure itself, while the browser can still show why."""
 
 
 def _try(bookmarklet: Bookmarklet, browser: "BrowserSession") -> None:
@@ -89,7 +91,9 @@ def _try(bookmarklet: Bookmarklet, browser: "BrowserSession") -> None:
     found = [each for each in (bookmarklet.expect, bookmarklet.expect_selector) if each]
     what = " and ".join(f'"{each}"' for each in found)
     if _shows(bookmarklet, browser):
-        raise Unhealthy(f"{what} is on the page before the bookmarklet runs: expect what only it brings")
+        raise Unhealthy(
+            f"{what} is on the page before the bookmarklet runs: expect something that only the bookmarklet adds"
+        )
     browser.run(bookmarklet.bookmarklet, "the bookmarklet fails")
     missing = f"{what} not found after the bookmarklet ran"
     browser.wait(lambda: _shows(bookmarklet, browser), missing)

@@ -1,4 +1,4 @@
-"""Databases: PostgreSQL lets us in and answers, has connections left, and neither lags nor hangs."""
+"""Databases: login, a query, connections in use, replication lag and long transactions of PostgreSQL."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -17,7 +17,7 @@ _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootc
 
 class Database(Target):
     host: Host = "127.0.0.1"
-    """Name or address, or the directory of its Unix socket."""
+    """Host name or address, or the directory of its Unix socket."""
     port: int = Field(default=5432, ge=1, le=65535)
     user: str = ""
     """Role; by default the name of the user that runs the checks."""
@@ -26,17 +26,17 @@ class Database(Target):
     database: str = "postgres"
     """Database to connect to."""
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    """Whether TLS is needed, and how far the server's certificate is looked at."""
+    """Whether TLS is required, and how far the server's certificate is verified."""
     sslrootcert: str = ""
-    """File of the authority that verify-ca and verify-full trust."""
+    """PEM file of the authority that verify-ca and verify-full trust."""
     dsn: Secret | None = None
     """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
     max_connections_used: Percentage = 0.9
-    """Most connections that may be in use, of those that are not reserved for superusers."""
+    """Maximum share of connections in use, of those not reserved for superusers."""
     max_replication_lag: Duration | None = Field(default=None, le=366 * 86400)
-    """Longest time that a standby may be behind; on a primary one has to be there. Needs the role pg_monitor."""
+    """Maximum lag of a standby; a primary must have one. Needs the role pg_monitor."""
     max_transaction_age: Duration | None = Field(default=None, le=366 * 86400)
-    """Longest time that a transaction may be open. Needs the role pg_monitor."""
+    """Maximum age of an open transaction. Needs the role pg_monitor."""
 
     @field_validator("sslrootcert")
     @classmethod
@@ -55,7 +55,7 @@ class Database(Target):
     def _one_address(self) -> Self:
         both = [key for key in _ADDRESS if key in self.model_fields_set]
         if self.dsn and both:
-            raise ValueError(f"give either dsn or {', '.join(both)}")
+            raise ValueError(f"write either dsn or {', '.join(both)}")
         return self
 
     def access(self) -> DatabaseAccess:

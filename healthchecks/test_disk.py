@@ -1,4 +1,4 @@
-"""Disks: space, inodes, and file systems that were remounted read-only after an error.
+"""Disks: space, inodes, mount points, and file systems remounted read-only after an error.
 
 Without a [disk.NAME] table every local file system of this machine is checked.
 """
@@ -34,13 +34,13 @@ class Disk(Target):
     path: str
     """A directory on the file system."""
     mounted: bool = False
-    """Whether the path itself has to be a mount point; else the file system below it is judged."""
+    """Whether the path itself must be a mount point; otherwise the file system it is on is checked."""
     max_used: Percentage = 0.9
-    """Most space that may be used, of what users other than root may use."""
+    """Maximum share of space used, without the reserve of root."""
     max_inodes_used: Percentage = 0.9
-    """Most inodes that may be used, where the file system counts them."""
+    """Maximum share of inodes used, where the file system counts them."""
     writable: bool = True
-    """Whether it has to be mounted read-write."""
+    """Whether it must be mounted read-write."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
@@ -63,13 +63,13 @@ class Usage:
 def usage(disk: Disk) -> Usage:
     try:
         if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
-            # Not looked at with the configuration: a file system that hangs would hold up the start of the run.
+            # Not checked with the configuration: a file system that hangs would delay the start of the run.
             raise CheckError(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None
     used = status.f_blocks - status.f_bfree
-    usable = used + status.f_bavail  # what df counts with: without root's reserve
+    usable = used + status.f_bavail  # as df: without root's reserve
     return Usage(
         used=used / usable if usable else 0.0,
         free=status.f_bavail * status.f_frsize,
@@ -93,13 +93,13 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
 
 
 def _is_mount_point(path: str) -> bool:
-    """Also of a directory that is mounted within its own file system, where device numbers tell nothing."""
+    """Whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
     real = os.path.realpath(path)
     return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())
 
 
 def _mounts() -> list[Any]:
-    """What is mounted, as far as /proc says it."""
+    """Return all mounts; none where /proc cannot be read."""
     import psutil
 
     try:
@@ -109,7 +109,7 @@ def _mounts() -> list[Any]:
 
 
 def _local_file_systems() -> list[str]:
-    """Mount points with a device of their own, the shortest of each device; always at least /."""
+    """Return the shortest mount point of each local device; always at least /."""
     by_device: dict[str, str] = {}
     for mount in _mounts():
         writable = "ro" not in mount.opts.split(",")

@@ -1,4 +1,4 @@
-"""The machine itself: memory, swap and load. Checked with its defaults when there is no [host] table."""
+"""Memory, swap and load of this machine. Checked with the defaults where there is no [host] table."""
 
 import os
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Host(Target):
     local: ClassVar[bool] = True
 
     min_memory_available: Percentage = 0.05
-    """Least memory that must be available, of all: what programs can get without swapping."""
+    """Minimum share of memory that programs can get without swapping."""
     max_swap_used: Percentage = 0.9
-    """Most swap space that may be used, where there is any."""
+    """Maximum share of swap space used, where there is any."""
     max_load_per_core: float = Field(default=4.0, gt=0, le=10_000)
-    """Highest load for each core, averaged over 15 minutes."""
+    """Maximum load per core, averaged over 15 minutes."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
@@ -38,7 +38,7 @@ class Vitals:
 
 
 @probe
-def vitals(host: Host) -> Vitals:  # noqa: ARG001 - it is of this machine, whatever the limits
+def vitals(host: Host) -> Vitals:  # noqa: ARG001 - the numbers do not depend on the target
     import psutil
 
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()

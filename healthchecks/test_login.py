@@ -1,4 +1,4 @@
-"""Logins: the form is there, takes name and password, and leads to what only members see."""
+"""Logins: submits a login form and checks the page that only members see."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,31 +19,31 @@ class Login(WebKeys, Target):
     fields: SecretByName = Field(min_length=1)
     """The form's fields by name, such as username and password, with what to fill in."""
     form: str | int | None = None
-    """The form, by id, name or number (from 0); else the first that has all the fields."""
+    """The form by id, name or number (from 0); default: the first with all the fields."""
     submit: str | None = None
-    """The button, by id, name or caption; else the first of the form."""
+    """The button by id, name or caption; default: the first of the form."""
     then: Url | None = None
-    """Page to open when logged in; else what the login itself leads to is judged."""
+    """Page to open after the login; default: the page that the login leads to."""
     contains: Texts = ()
-    """Text, or texts, that only those see who are logged in."""
+    """Text, or list of texts, that only members see."""
     not_contains: Texts = ()
-    """Text, or texts, that must not be there."""
+    """Text, or list of texts, that must not be there."""
 
     @model_validator(mode="after")
-    def _success_is_told(self) -> Self:
+    def _has_success_condition(self) -> Self:
         if not self.contains and not self.not_contains:
-            raise ValueError("contains or not_contains is needed: a failed login, too, answers 200")
+            raise ValueError("contains or not_contains is needed: a failed login also has status 200")
         if not self.max_redirects:
-            raise ValueError("max_redirects = 0 has no meaning here: a login leads on by a redirect")
+            raise ValueError("max_redirects = 0 has no meaning here: a login ends with a redirect")
         return self
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where the login led in the end, and whether its form was there again."""
+    """The final page, and whether it has the login form again."""
 
     page: Response
-    asked_again: bool
+    has_form_again: bool
 
 
 @probe
@@ -59,11 +59,11 @@ def arrival(login: Login) -> Arrival:
         with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
                 raise Unhealthy(f"login form submitted: status {page.status_line} at {page.location}")
-        asked_again = forms.has_form(page, login.fields)
-        if login.then and not asked_again:
+        has_form_again = forms.has_form(page, login.fields)
+        if login.then and not has_form_again:
             page = client.send(Request(login.then))
-            asked_again = forms.has_form(page, login.fields)
-    return Arrival(page, asked_again)
+            has_form_again = forms.has_form(page, login.fields)
+    return Arrival(page, has_form_again)
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
@@ -73,7 +73,7 @@ def test_website_login(login: Login, arrival: Arrival) -> None:
 
 def _assert_expected(login: Login, arrival: Arrival) -> None:
     page, here = arrival.page, arrival.page.location
-    assert not arrival.asked_again, f"login failed: form with {', '.join(login.fields)} shown again at {here}"
+    assert not arrival.has_form_again, f"login failed: form with {', '.join(login.fields)} shown again at {here}"
     assert page.status < _FIRST_ERROR, f"logged in, but status {page.status_line} at {here}"
     for text in login.contains:
         assert text in page.text, f'logged in, but "{text}" not found at {here}'

@@ -1,4 +1,4 @@
-"""Message brokers: RabbitMQ takes a message and gives it back, and no queue piles up or has lost its consumers."""
+"""Message brokers: sends and receives a message through RabbitMQ, and checks length and consumers of queues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,33 +15,33 @@ _PORT, _TLS_PORT = 5672, 5671
 
 
 class Queue(BaseModel):
-    """`[rabbitmq.NAME.queues.QUEUE]`: a queue that has to be there."""
+    """`[rabbitmq.NAME.queues.QUEUE]`: a queue that must exist."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_messages: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """Most messages that may be waiting."""
+    """Maximum number of messages waiting."""
     min_consumers: int = Field(default=0, ge=0, le=1_000_000)
-    """Fewest consumers that must be connected."""
+    """Minimum number of consumers connected."""
 
 
 class Rabbitmq(Target):
     host: Host = "127.0.0.1"
-    """Name or address."""
+    """Host name or address."""
     port: int | None = Field(default=None, ge=1, le=65535)
-    """By default 5672, with tls 5671."""
+    """Default: 5672, with tls 5671."""
     user: str = "guest"
-    """Who logs in."""
+    """Name of the user."""
     password: Secret = Field(default_factory=lambda: Secret("guest", remembered=False))
     """Its password."""
     vhost: str = "/"
     """Virtual host."""
     tls: bool = False
-    """Whether to speak TLS; the server's certificate must then be valid."""
+    """Whether to use TLS; the server's certificate must then be valid."""
     ca: Authorities | None = None
     """File of the only authorities to trust, instead of those of the system and the public ones; with tls only."""
     queues: dict[str, Queue] = Field(default_factory=dict)
-    """Queues that have to be there, with their limits; never created, never read from."""
+    """Queues that must exist, with their limits; never created, never read from."""
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Self:
@@ -58,7 +58,7 @@ class Rabbitmq(Target):
 
 @dataclass(frozen=True)
 class Level:
-    """How full a queue is, and who empties it."""
+    """Messages waiting in a queue, and its consumers."""
 
     messages: int
     consumers: int
@@ -66,7 +66,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Exchange:
-    """`received` is the message that came back; a queue that is not there has the level None."""
+    """`received` is None where the message did not arrive; the level of a missing queue is None."""
 
     sent: bytes
     received: bytes | None

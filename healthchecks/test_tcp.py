@@ -1,4 +1,4 @@
-"""Ports: something listens, and greets as expected."""
+"""Ports: accept a connection, and send the expected greeting."""
 
 import socket
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from healthchecks.clients.http.urls import Host
 
 class Tcp(Target):
     host: Host
-    """Name or address."""
+    """Host name or address."""
     port: int = Field(ge=1, le=65535)
     greeting: str = Field(default="", max_length=1_000)
-    """Text with which the server must begin by itself after connecting, such as "220" or "SSH-2.0"."""
+    """Text that the server must send first, such as "220" or "SSH-2.0"."""
 
 
 @dataclass(frozen=True)
 class Greeting:
-    """What came, as far as it is compared; `where` is the address."""
+    """The bytes received, as many as are compared; `where` is the address."""
 
     received: bytes
     where: str
@@ -46,7 +46,7 @@ def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
 
 
 def _read(connection: socket.socket, expected: bytes) -> bytes:
-    """Until the greeting is there, or cannot come any more; then what came with it."""
+    """Read until the greeting is complete, or differs, or the connection ends."""
     received = b""
     while len(received) < len(expected) and expected.startswith(received):
         connection.settimeout(remaining())

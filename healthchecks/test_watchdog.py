@@ -1,7 +1,4 @@
-"""The watchdog: it is alive, and does not have to kill all the time.
-
-Its state is read through its own public functions; it is the one place where the two packages meet.
-"""
+"""The watchdog: its heartbeat, and how many browsers it kills, from the state that it writes for others."""
 
 import time
 from collections.abc import Sequence
@@ -16,18 +13,18 @@ from healthchecks import Target
 from servermonitoring.values import in_words
 
 _HOUR = 3600  # seconds
-_PATIENCE = 60  # seconds that a machine under load may hold up a look
+_PATIENCE = 60  # seconds that a busy machine may delay a scan
 
 
 class Watchdog(Target):
-    # The rules are the watchdog's own to judge; here any table will do.
+    # The watchdog validates its rules itself; here any table is accepted.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "object"}})
 
     single: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
     max_kills_per_hour: int = Field(default=6, ge=0, le=100_000)
-    """Most browsers that it may have to kill in an hour: more says that something is wrong with the work itself."""
+    """Maximum number of browsers killed in an hour; more is a sign of a fault in the jobs that drive them."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
@@ -43,13 +40,13 @@ class Watchdog(Target):
 
 @dataclass(frozen=True)
 class Life:
-    """What the watchdog left for others to read; `silent` and `overdue` in seconds."""
+    """State of the watchdog; `silent` and `overdue` in seconds."""
 
     silent: float
     overdue: float
-    """Silence above this says that it is dead."""
+    """Maximum time since the last heartbeat."""
     killed: Sequence[str]
-    """Why, in the watchdog's words, oldest first; of the last hour."""
+    """The messages about the kills of the last hour, oldest first."""
 
 
 def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Websites: they answer, in time, with what is expected, and their certificate lives on."""
+"""Websites: status, headers, body, redirects, response time and certificate."""
 
 from typing import Any, Literal, Self
 
@@ -16,33 +16,33 @@ from servermonitoring.values import in_words
 
 class Website(WebKeys, Target):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
-    """How to ask."""
+    """Method of the request."""
     request_headers: SecretByName = Field(default_factory=dict)
-    """Headers to send."""
+    """Headers of the request."""
     body: str = ""
-    """Body to send."""
+    """Body of the request."""
     user: str = ""
     """Name for basic authentication."""
     password: Secret | None = None
     """Its password."""
     token: Secret | None = None
-    """Token to send instead, as Authorization: Bearer."""
+    """Token, sent as Authorization: Bearer."""
     status: Statuses = ("200",)
-    """Status that must come: 200, a class of them such as "2xx", or a list: [200, "3xx"]."""
+    """Expected status: 200, a class such as "2xx", or a list: [200, "3xx"]."""
     contains: Texts = ()
-    """Text, or texts, that must be in the body."""
+    """Text, or list of texts, that must be in the body."""
     not_contains: Texts = ()
-    """Text, or texts, that must not be in the body."""
+    """Text, or list of texts, that must not be in the body."""
     values: dict[str, Any] = Field(default_factory=dict, alias="json")
-    """Values that the body, as JSON, must hold, by their dotted paths: "workers.0.state"."""
+    """Expected values in a JSON body, by dotted path: "workers.0.state"."""
     headers: dict[str, str] = Field(default_factory=dict)
-    """Headers that must come, each with text that must be in it."""
+    """Expected headers of the response, each with text that it must contain."""
     final_url: Url | None = None
-    """URL where the redirects must lead."""
+    """URL at which the redirects must end."""
     max_response_time: Duration | None = Field(default=None, gt=0, le=86400)
-    """Seconds above which it fails; `slow` only marks it."""
+    """Maximum duration of the response in seconds; `slow` only marks the check."""
     min_certificate_days: float = Field(default=14, ge=0, le=3660)
-    """Fewest days that the certificate must still be valid; with `verify = false` only where it is given."""
+    """Minimum number of days until the certificate expires; with `verify = false` only where it is set."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -54,9 +54,11 @@ class Website(WebKeys, Target):
         given = [name for name in self.request_headers if name.lower() == "authorization"]
         ways = [bool(self.user), bool(self.token), bool(given), "@" in self.url.split("/")[2]]
         if sum(ways) > 1:
-            raise ValueError("more than one way to log in: give user and password, or token, or the header")
+            raise ValueError("more than one way to log in: write user and password, or token, or the header")
         if self.method == "HEAD" and (found := self.explicit("contains", "not_contains", "values")):
-            raise ValueError(f"{'json' if found[0] == 'values' else found[0]} needs a body, and HEAD brings none")
+            raise ValueError(
+                f"{'json' if found[0] == 'values' else found[0]} needs a body, and a response to HEAD has none"
+            )
         return self
 
 

@@ -1,1 +1,1 @@
-"""How several checks speak to a peer: safe against peers that hang, babble or lie, and clear about what is wrong."""
+"""Clients of the checks: bounded whatever the peer does, with one message for each fault."""

@@ -1,8 +1,8 @@
-"""A real browser without a window, driven through Selenium; no process or profile of it outlives its use.
+"""Drives a headless browser through Selenium; no process or profile outlives its use.
 
-Selenium's own time limits do not end a page that is busy for ever, or a browser or driver that stands still: the
-client has one for each command, and at the timeout all is killed. Chromium downloads nothing; what Firefox
-downloads is bounded, and is removed with all else.
+Selenium's own limits do not end a page that is busy for ever, or a browser or driver that hangs: each command has a
+limit of its own, and at the timeout everything is killed. Chromium downloads nothing; what Firefox downloads is
+bounded and removed.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ _WORDS = [
 
 
 def describe_load_error(said: str, url: str) -> str:
-    """What is wrong, and where; empty for what is not known."""
+    """Return what failed, and where; empty for an unknown error."""
     for pattern, words in _WORDS:
         if re.search(pattern, said):
             return words.replace("PEER", peer(url)).replace("HOST", address(url)[0])
@@ -64,12 +64,12 @@ _NO_DOWNLOADS = 3  # of the policy DownloadRestrictions: all are blocked
 _PORT = re.compile(r"(?:on port |Listening on 127\.0\.0\.1:)([1-9]\d*)")
 _STATUS = "return (performance.getEntriesByType('navigation')[0] || {}).responseStatus"
 _FIRST_ERROR = 400
-_INTERVAL = 0.05  # seconds between two looks
+_INTERVAL = 0.05  # seconds between two polls
 _EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
 
 
 class BrowserSession:
-    """`with BrowserSession("chromium") as browser:`; every method raises Unhealthy for what goes wrong."""
+    """`with BrowserSession("chromium") as browser:`; every method raises Unhealthy where it fails."""
 
     def __init__(
         self, kind: str, binary: Path | None = None, driver: Path | None = None, arguments: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class BrowserSession:
         try:
             self._processes.start([self._driver_path, "--port=0"])
             self._keep_trust()
-            self._driver = self._command(self._connect, "the browser does not start")
+            self._driver = self._command(self._connect, "the browser did not start")
         except BaseException:
             self._processes.end()
             raise
@@ -99,32 +99,32 @@ class BrowserSession:
 
     @property
     def left(self) -> float:
-        """Return the seconds until there must be a result; the rest is for evidence."""
+        """Seconds left for the commands; the rest of the timeout is for evidence."""
         return max(0.05, self._ends_at - time.monotonic())
 
     def open(self, url: str) -> None:
-        """Load a page, wholly. Raises Unhealthy, too, for one that answers with an error."""
+        """Load a page completely. Raise Unhealthy also for a status of 400 or more."""
         self._driver.set_page_load_timeout(self.left)
         self._driver.set_script_timeout(self.left)
-        what = f"{redacted(url)} does not load"
+        what = f"{redacted(url)} did not load"
         self._command(lambda: self._driver.get(url), what, url)
-        status = self.run(_STATUS, what) or 0  # 0 where the browser does not tell it
+        status = self.run(_STATUS, what) or 0  # 0 where the browser does not report it
         if status >= _FIRST_ERROR:
             raise Unhealthy(f"status {status} at {redacted(url)}")
 
     def run(self, script: str, what: str, *arguments: object) -> Any:
-        """What the script returns; `what` begins the message where it fails."""
+        """Return the value of the script; `what` begins the message where it fails."""
         return self._command(lambda: self._driver.execute_script(script, *arguments), what)
 
     def wait(self, condition: Callable[[], bool], message: str) -> None:
-        """Until the page is as it should be."""
+        """Wait until the condition is true. Raise Unhealthy with the message at the timeout."""
         while not condition():
             if self._ends_at - time.monotonic() < _INTERVAL:
                 raise Unhealthy(message)
-            time.sleep(_INTERVAL)  # the browser does not announce that a page changed
+            time.sleep(_INTERVAL)  # there is no event for a changed page
 
     def keep_evidence(self) -> None:
-        """Attach what the browser shows, as far as it still answers."""
+        """Attach screenshot, source and console, as far as the browser still responds."""
         driver = self._driver
         for get in (_screenshot, _source, _console):
             if self._config:
@@ -133,7 +133,7 @@ class BrowserSession:
                 get(driver)
 
     def _keep_trust(self) -> None:
-        """Authorities that the user has added for Chromium count, although its home is an empty one."""
+        """Keep the authorities that the user has added for Chromium, although its home is a new directory."""
         added = at_home("~/.pki")
         if added.is_dir():
             (self._processes.directory / added.name).symlink_to(added)
@@ -150,7 +150,7 @@ class BrowserSession:
         return Remote(command_executor=executor, options=self._options())
 
     def _port(self) -> int:
-        """The one that the driver chose."""
+        """Return the port that the driver chose, from its output."""
         while True:
             said = self._processes.output.read_text(errors="replace")
             if found := _PORT.search(said):
@@ -159,7 +159,7 @@ class BrowserSession:
                 raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
                 raise ProbeTimeout("the driver did not come up in time")
-            time.sleep(_INTERVAL)  # its output is the only sign
+            time.sleep(_INTERVAL)  # the output is the only source
 
     def _options(self) -> ArgOptions:
         options = self._of_chromium() if self.kind == "chromium" else self._of_firefox()

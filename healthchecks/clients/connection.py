@@ -1,4 +1,4 @@
-"""TCP connections: how far a client got with a peer, and one spelling of what failed for all kinds of checks."""
+"""TCP connections: the progress of a client, and one message for each fault in all kinds of checks."""
 
 import enum
 import errno
@@ -15,7 +15,7 @@ from servermonitoring.scrubbing import scrub_and_cut
 
 
 class ConnectionStep(enum.Enum):
-    """What a client waits for: the message if nothing comes in time, and the one if the connection ends."""
+    """What a client waits for: the message at the timeout, and the one where the connection ends."""
 
     RESOLVE = "could not resolve HOST", "cannot resolve HOST"
     CONNECT = "could not connect to PEER", "connection refused at PEER"
@@ -35,7 +35,7 @@ class Progress:
     port: int | str
     step: ConnectionStep = ConnectionStep.RESOLVE
     status: int = 0
-    """Of HTTP, once it came."""
+    """HTTP status, once it was received."""
     via: str = ""
     """The URL that redirected there."""
 
@@ -51,12 +51,12 @@ class Progress:
 
     @property
     def timeout_message(self) -> str:
-        """What did not happen, to be followed by the time: "within 10 s"."""
+        """Message for the timeout, to be followed by the time: "within 10 s"."""
         return self._filled(self.step.value[0])
 
     @property
     def closed_message(self) -> str:
-        """What is wrong if the connection ends here, in whichever way."""
+        """Message for a connection that ends here, however it ends."""
         return self._filled(self.step.value[1])
 
     def _filled(self, text: str) -> str:
@@ -64,7 +64,7 @@ class Progress:
 
 
 CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-"""How the system names a connection that the other side ended."""
+"""Errors for a connection that the peer ended."""
 _NO_ROUTE = {
     errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET,
     errno.EINVAL,  # what a blackhole route gives
@@ -74,7 +74,7 @@ _NO_ROUTE = {
 def connect(
     progress: Progress, then: ConnectionStep, options: Iterable[tuple[int, int, int | bytes]] = ()
 ) -> socket.socket:
-    """Return a socket connected to the first address of the host that accepts; it is broken off at the timeout.
+    """Return a socket connected to the first address of the host that accepts; it is shut down at the timeout.
 
     `then` is the next step, `options` are those of setsockopt. Raise Unhealthy, or ProbeTimeout at the timeout.
     """
@@ -96,7 +96,7 @@ def connect(
 
 
 def describe_failed_connection(error: OSError | UnicodeError, progress: Progress) -> str:
-    """What is wrong, for a person on call; empty for an error that is not about connecting."""
+    """Return a message for a failed connection; empty for any other error."""
     if isinstance(error, socket.gaierror | UnicodeError):
         silent = " (no response from the name server)" if getattr(error, "errno", 0) == socket.EAI_AGAIN else ""
         return f"cannot resolve {progress.host}{silent}"
@@ -108,14 +108,14 @@ def describe_failed_connection(error: OSError | UnicodeError, progress: Progress
 
 
 def is_closed_by_peer(error: BaseException) -> bool:
-    """Whether the peer ended the connection: OpenSSL names it by version, moment and what it had read."""
+    """Whether the peer ended the connection; OpenSSL has several errors for that, by version and moment."""
     unexpected = isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
     return unexpected or isinstance(error, (*CLOSED, ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
 def shut_down(connection: Any) -> None:
-    """Let the thread that waits for this connection go on: no time limit ends a peer that sends a byte now and then."""
-    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own takes the TLS away under a reader
+    """End the wait of another thread for this connection: a peer that sends single bytes meets no socket timeout."""
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own would remove TLS under a reader
 
 
 def _first_of(addresses: list[Any], options: Iterable[tuple[int, int, int | bytes]]) -> socket.socket:
@@ -135,10 +135,10 @@ def _first_of(addresses: list[Any], options: Iterable[tuple[int, int, int | byte
     raise failed or OSError(errno.EADDRNOTAVAIL, "No address")
 
 
-_MOST_READ = 1_000  # bytes that are looked at
+_MOST_READ = 1_000  # bytes that are searched
 
 
 def first_bytes(data: bytes, most: int = 60) -> str:
-    """The first line in quotes, with what cannot be printed as in Python: 'SSH-2.0-OpenSSH_9.2'."""
+    """Return the first line in quotes, escaped as in Python: 'SSH-2.0-OpenSSH_9.2'."""
     line = data[:_MOST_READ].strip().partition(b"\n")[0].rstrip()
     return repr(scrub_and_cut(line.decode(errors="replace"), most))

@@ -1,9 +1,9 @@
-"""Stands between a run and a program that it started, and leaves nothing of the program when the run ends.
+"""Guards a program that a run started: ends all of its processes when the run ends, and removes its directory.
 
-A program of its own, of the standard library only: `python -I -S guardian.py DIRECTORY OWNER COMMAND…`, with a pipe
-from the run as its standard input. It makes the directory, and says "0" on its standard output when the command has
-started, or why it has not. When the pipe brings a byte or its end, or the run is dead, however it died, all that the
-command has started is killed and the directory is removed. Standard output ends when the command does.
+A program of its own, standard library only: `python -I -S guardian.py DIRECTORY OWNER COMMAND…`, with a pipe from the
+run as standard input. It makes the directory, and prints "0" on standard output when the command has started, or why
+it has not. When a byte or the end of the pipe arrives, or the run has died, it kills everything that the command has
+started and removes the directory. Standard output ends when the command does.
 """
 
 import contextlib
@@ -19,16 +19,18 @@ import time
 from pathlib import Path
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
-_INTERVAL = 500  # milliseconds between two looks whether the run lives, if its end of the pipe is held by another
+_INTERVAL = (
+    500  # milliseconds between two checks that the run lives, since another process may hold its end of the pipe
+)
 _LARGEST = 100_000_000  # bytes of a file that the command writes: a page may start downloads without end
-_PATIENCE = 10.0  # seconds for what does not die
+_PATIENCE = 10.0  # seconds for processes that do not die
 _DEAF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def main(directory: Path, owner: str, command: list[str]) -> None:
-    """Start the command, and end it with all that is below it when the run ends."""
+    """Start the command; end it and its descendants when the run ends."""
     run = int(owner.partition(".")[0])
-    children = _hear_of_children()
+    children = _watch_children()
     for number in _DEAF:
         signal.signal(number, _nothing)  # not ignored: that the command would inherit
     _prctl(_SET_CHILD_SUBREAPER, 1)
@@ -47,8 +49,8 @@ def main(directory: Path, owner: str, command: list[str]) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _hear_of_children() -> int:
-    """A descriptor that can be read when a child has ended."""
+def _watch_children() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
@@ -71,16 +73,16 @@ def _start(command: list[str], directory: Path) -> int:
             os.write(writing, bytes([number]))
             os._exit(127)
     os.close(writing)
-    answer = os.read(reading, 1)
+    failure = os.read(reading, 1)
     os.close(reading)
-    if answer:
-        raise OSError(answer[0], os.strerror(answer[0]))
+    if failure:
+        raise OSError(failure[0], os.strerror(failure[0]))
     _say("0")
     return pid
 
 
 def _become(command: list[str], directory: Path, guardian: int) -> None:
-    """Whoever kills the guardian ends the command, too. A thread's end would as well: here is but one."""
+    """Become the command. It dies with the guardian's thread, of which there is only one."""
     os.setsid()
     _prctl(_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guardian:
@@ -96,7 +98,7 @@ def _become(command: list[str], directory: Path, guardian: int) -> None:
 
 
 def _wait(run: int, children: int, command: int) -> None:
-    """Until the run ends this, or is dead. Orphans come here, and are collected."""
+    """Wait until the run ends this or dies; meanwhile collect orphans, which are inherited."""
     events = select.poll()
     events.register(0, select.POLLIN)
     events.register(children, select.POLLIN)
@@ -106,7 +108,7 @@ def _wait(run: int, children: int, command: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(children, 4096)
         if _has_ended(command):
-            os.dup2(2, 1)  # nothing more is said
+            os.dup2(2, 1)  # no more output
         with contextlib.suppress(ChildProcessError):
             _collect()
 
@@ -125,10 +127,10 @@ def _collect() -> None:
 
 
 def _end_all() -> None:
-    """Kill children until the kernel says that there are none.
+    """Kill children until the kernel reports none.
 
-    What loses its parent becomes a child of this process, so that nothing is left below when no child is. Children
-    only: until they are collected, which is done here, their pids are nobody else's.
+    Orphans become children of this process (subreaper), so no descendant is left when no child is. Only children are
+    killed: their pids cannot be reused before they are collected, which happens here.
     """
     end = time.monotonic() + _PATIENCE
     with contextlib.suppress(OSError):  # ChildProcessError; without /proc the command dies with this process
@@ -141,7 +143,7 @@ def _end_all() -> None:
 
 
 def _children() -> list[int]:
-    """May miss some while others end: whoever asks, asks again."""
+    """Return the children; some may be missing while others end, so callers ask again."""
     try:
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except OSError:  # a kernel without these files
@@ -155,7 +157,7 @@ def _is_child(process: Path) -> bool:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody may hear it any longer
+    with contextlib.suppress(OSError):  # the reader may be gone
         os.write(1, f"{text}\n".encode())
 
 

@@ -1,8 +1,8 @@
-"""What a run left that was killed together with its guardians: processes, and temporary directories.
+"""Removes processes and temporary directories of runs that were killed together with their guardians.
 
-Anybody may have put anything into /tmp, and a pid may be another process's by now. So only those directories go that
-have our name, belong to this user, are for nobody else and name a dead run; only those processes that carry the mark
-of one, which everything below a guardian inherits in its environment.
+/tmp may contain anything, and pids are reused. Removed are only directories that have our prefix, belong to this user,
+are closed to others and name a dead run; killed are only processes with the mark of a dead run, which all descendants
+of a guardian inherit in their environment.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from servermonitoring import owner
 
 MARK = "SERVERMONITORING_FAMILY"  # in the environment: owner, dot, token of the directory
-_UNNAMED = 3600.0  # seconds after which a directory without an owner was not just made
+_UNNAMED = 3600.0  # seconds; a younger directory without an owner may still be in the making
 _PATIENCE = 5.0  # seconds for processes that do not die, or go on starting others
 _MOST = 1 << 20  # bytes of an environment
 
@@ -55,7 +55,7 @@ def _marked(is_meant: Callable[[str], bool]) -> Iterator[int]:
 
 
 def _mark(pid: int) -> str:
-    """Of a living process of this user; else empty."""
+    """Return the mark of a living process of this user; empty for any other."""
     environment, start = Path(f"/proc/{pid}/environ"), f"{MARK}=".encode()
     with contextlib.suppress(OSError):
         if environment.stat().st_uid == os.geteuid():
@@ -66,7 +66,7 @@ def _mark(pid: int) -> str:
 
 
 def _kill(pid: int, is_meant: Callable[[str], bool]) -> None:
-    """Look once more when the pid is held, so that no other process is hit."""
+    """Kill it; check the mark again once the pid is held, so that no other process is hit."""
     with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(pid)
         try:

@@ -1,6 +1,6 @@
-"""A program with everything that it starts, in a temporary directory of its own: ended and removed whole.
+"""Runs a program in a temporary directory, and ends it with all of its descendants.
 
-A guardian stands in between: a small process that ends all of it when the run says so, or dies. See guardian.py.
+A guardian process (guardian.py) ends them when the run asks for it or dies.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _PATIENCE = 15.0  # seconds for the guardian, which gives up after 10
 
 
 class ProcessTree:
-    """Ended from any thread, at any time, more than once; what is ended never starts anything again."""
+    """A program and its descendants; `end` may be called from any thread, at any time, more than once."""
 
     def __init__(self) -> None:
         token = secrets.token_hex(6)
@@ -49,7 +49,7 @@ class ProcessTree:
         self._ended = False
 
     def start(self, command: list[str]) -> None:
-        """Raises Unhealthy where it cannot be started, ProbeTimeout where that takes too long."""
+        """Start the program. Raise Unhealthy where that fails, ProbeTimeout where it takes too long."""
         leftovers.remove_once()
         with self._lock:
             if self._ended:
@@ -57,9 +57,9 @@ class ProcessTree:
             self._guardian = self._guard(command)
         if not _is_readable(self._guardian, remaining()):
             raise ProbeTimeout(f"{command[0]} did not start in time")
-        answer = _output(self._guardian)
-        if answer != "0":
-            raise Unhealthy(f"cannot be started: {answer or command[0]}")
+        error = _output(self._guardian)
+        if error != "0":
+            raise Unhealthy(f"cannot be started: {error or command[0]}")
 
     @property
     def is_running(self) -> bool:
@@ -68,7 +68,7 @@ class ProcessTree:
             return self._guardian is not None and not self._ended and not _is_readable(self._guardian, 0)
 
     def end(self) -> None:
-        """Kill all of it, stopped ones too, and remove its directory; return when that is done."""
+        """Kill all processes, also stopped ones, and remove the directory; return when that is done."""
         with self._lock:
             if self._guardian is not None and not self._ended and not _end(self._guardian):  # it was killed
                 leftovers.end_marked(lambda mark: mark == self._mark)
@@ -86,13 +86,13 @@ class ProcessTree:
             raise Unhealthy(f"{command[0]} cannot be started: {error.strerror}") from None
 
     def _environment(self) -> dict[str, str]:
-        """All that a browser writes goes into its directory, whatever it takes for its home."""
+        """Return the environment: home and temporary files are in the directory."""
         directory = str(self.directory)
         return {**inherited(), "TMPDIR": directory, "HOME": directory, leftovers.MARK: self._mark}
 
 
 def _base() -> Path:
-    """Where temporary directories go. Raise Unhealthy where there is no such place."""
+    """Return where to make the directory. Raise Unhealthy where there is no place for temporary files."""
     try:
         usual = tempfile.gettempdir()
     except OSError as error:
@@ -101,7 +101,7 @@ def _base() -> Path:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> bool:
-    """End a guardian; whether it has done its work."""
+    """End a guardian; return whether it has cleaned up."""
     with contextlib.suppress(OSError):
         process.stdin.write(b"\n")  # type: ignore[union-attr]  # a byte, since forks of this run hold the pipe open, too
     process.send_signal(signal.SIGCONT)

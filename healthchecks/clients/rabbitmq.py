@@ -1,4 +1,4 @@
-"""Speaks to RabbitMQ, and gives back words instead of pika's exceptions."""
+"""A RabbitMQ client for monitoring: one connection, with messages instead of pika's exceptions."""
 
 import contextlib
 import logging
@@ -32,7 +32,7 @@ _ERRNO = re.compile(r"(?:Error\(|\[Errno )(\d{1,3})[,\]]")
 
 
 def describe_error(error: Exception, access: "BrokerAccess", progress: Progress) -> str:
-    """What is wrong, and where."""
+    """Return what failed, and where."""
     text = repr(error).replace("\\", "")
     if reply := _REPLY.search(text):
         return _reply_words(int(reply[1]), reply["text"], access, progress.peer)
@@ -47,7 +47,7 @@ def describe_error(error: Exception, access: "BrokerAccess", progress: Progress)
 
 
 def _of_system(error: Exception, text: str, progress: Progress) -> str:
-    """The system's own error, which pika wraps in several ways and prints."""
+    """Return a message for an error of the system, which pika wraps in several ways."""
     if isinstance(error, socket.gaierror):
         return describe_failed_connection(error, progress)
     number = _ERRNO.search(text)
@@ -55,7 +55,7 @@ def _of_system(error: Exception, text: str, progress: Progress) -> str:
 
 
 def _reply_words(code: int, text: str, access: "BrokerAccess", where: str) -> str:
-    """What the server itself gave as its reason; `text` is like "NOT_FOUND - no queue 'celery'"."""
+    """Return a message for the server's reply; `text` is like "NOT_FOUND - no queue 'celery'"."""
     reason = text.partition(" - ")[2] or text
     if code == _ACCESS_REFUSED and "ogin was refused" in reason:
         return f'login refused for user "{access.user}" at {where}'
@@ -69,7 +69,7 @@ def _reply_words(code: int, text: str, access: "BrokerAccess", where: str) -> st
 
 
 def traced(progress: Progress) -> type[SelectConnection]:
-    """The class of a connection for pika.BlockingConnection, which keeps the progress."""
+    """Return the connection class for pika.BlockingConnection that keeps the progress."""
 
     class Services(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
         def connect_socket(self, sock: Any, *args: Any, **keys: Any) -> Any:
@@ -103,12 +103,12 @@ def traced(progress: Progress) -> type[SelectConnection]:
     return Connection
 
 
-_POLL = 0.02  # seconds between two looks for the message
+_POLL = 0.02  # seconds between two polls for the message
 
 
 @dataclass(frozen=True)
 class BrokerAccess:
-    """Address and login."""
+    """Address, user and virtual host of a broker."""
 
     host: str
     port: int
@@ -125,11 +125,11 @@ class Broker:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.blocked = ""
-        # The public way reports it only after the call that is blocked has ended, and then the connection is closed.
+        # The public callback comes only after the blocked call has ended, when the connection is closed.
         connection._impl.add_on_connection_blocked_callback(self._on_blocked)  # noqa: SLF001
 
     def round_trip(self) -> tuple[bytes, bytes | None]:
-        """What was sent, and what came back, through a queue that nobody else sees and that goes with us."""
+        """Return the message sent and the one received, through a private queue that ends with the connection."""
         channel = self.connection.channel()
         channel.confirm_delivery()
         queue = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
@@ -138,7 +138,7 @@ class Broker:
         return sent, self._receive(channel, queue)
 
     def queue(self, name: str) -> tuple[int, int] | None:
-        """Messages waiting and consumers; None where there is no such queue. Never creates one."""
+        """Return messages waiting and consumers; None where the queue does not exist. It is never created."""
         import pika.exceptions
 
         try:
@@ -150,7 +150,7 @@ class Broker:
         return found.message_count, found.consumer_count
 
     def _receive(self, channel: Any, queue: str) -> bytes | None:
-        """A confirmed message may still be on its way into the queue."""
+        """Poll for the message: a confirmed one may not be in the queue yet."""
         while remaining() > _POLL:
             method, _, content = channel.basic_get(queue, auto_ack=True)
             if method is not None:
@@ -164,7 +164,7 @@ class Broker:
 
 @contextlib.contextmanager
 def session(access: BrokerAccess) -> Iterator[Broker]:
-    """An open connection. Raises Unhealthy, or ProbeTimeout at the timeout."""
+    """Yield an open connection. Raise Unhealthy, or ProbeTimeout at the timeout."""
     import pika
 
     _quieten()
@@ -178,7 +178,7 @@ def session(access: BrokerAccess) -> Iterator[Broker]:
             yield broker
     except Unhealthy:
         raise
-    except Exception as error:  # noqa: BLE001 - to rubbish pika answers with a KeyError or worse, too
+    except Exception as error:  # noqa: BLE001 - for invalid frames pika raises KeyError or others
         if broker and broker.blocked:
             raise Unhealthy(f"publishing is blocked: {broker.blocked} at {progress.peer}") from None
         if "Timeout" in repr(error):  # of pika's own, of the socket, or wrapped in another
@@ -197,7 +197,7 @@ def _parameters(access: BrokerAccess) -> Any:
         ssl_options=pika.SSLOptions(_tls(access.ca), access.host) if access.tls else None,
         socket_timeout=remaining(),
         stack_timeout=remaining(),
-        blocked_connection_timeout=remaining() / 2,  # so that there is time to say that it is blocked
+        blocked_connection_timeout=remaining() / 2,  # leaves time to report that it is blocked
         heartbeat=max(2, math.ceil(remaining())),  # ends an abandoned thread, if the server stops in mid-call
         client_properties={"connection_name": "healthchecks"},
     )
@@ -207,11 +207,11 @@ def _tls(ca: str) -> ssl.SSLContext:
     try:
         return trusted_context(ca or None)
     except OSError as error:
-        raise Unhealthy(f"ca {ca}: {error.strerror or 'holds no certificate in PEM form'}") from None
+        raise Unhealthy(f"ca {ca}: {error.strerror or 'contains no certificate in PEM form'}") from None
 
 
 def _quieten() -> None:
-    """Pika logs each failure several times at ERROR, which would reach Sentry next to the check's own message."""
+    """Lower pika's records to DEBUG: it logs each failure several times at ERROR, which would go to Sentry as well."""
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if name.startswith("pika") and isinstance(logger, logging.Logger) and _lower not in logger.filters:
             logger.addFilter(_lower)

@@ -53,7 +53,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
     assert message(outcome, "throws").startswith("the bookmarklet fails: ")
     assert message(outcome, "there").startswith('"Bookmarklet" is on the page before the bookmarklet runs')
     assert message(outcome, "gone") == f'"{BOOKMARKLET_TEXT}" and "#gone" not found after the bookmarklet ran'
-    assert message(outcome, "hole").startswith(f"{bad.url('hole')} does not load within 1")
+    assert message(outcome, "hole").startswith(f"{bad.url('hole')} did not load within 1")
     assert message(outcome, "refused") == f"connection refused at 127.0.0.1:{closed}"
     page = (outcome.folder / "html" / "index.html").read_text()
     assert "screenshot" in page
@@ -71,7 +71,7 @@ def test_bad_bookmarklets(run_suite, website, bad):
 )  # fmt: skip
 def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
     """What `while(1){}` makes of a browser ends with the timeout at the latest."""
-    too_soon = "the browser does not start within ", f"{website.url('/bookmarklet')} does not load within "
+    too_soon = "the browser did not start within ", f"{website.url('/bookmarklet')} did not load within "
     for timeout in TIMEOUTS:
         outcome = run_suite(bookmarklet("busy", website, path, bookmarklet=script, timeout=timeout))
         assert outcome.seconds < timeout + IN_TIME - TIMEOUTS[0]
@@ -103,7 +103,7 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
         if website.paths:
             break
     assert outcome.status == 1
-    assert message(outcome, "still").startswith(f"{website.url('/slow')} does not load within ")
+    assert message(outcome, "still").startswith(f"{website.url('/slow')} did not load within ")
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")
@@ -149,8 +149,11 @@ WRONG_KEYS = [
     ({}, '"url" is missing'),
     ({"url": "http://h/"}, '"bookmarklet" is missing'),
     ({"url": "http://h/", "bookmarklet": "javascript:x"}, "expect or expect_selector is needed"),
-    ({"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"}, "neither a javascript: URL nor a file"),
-    ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "holds no script"),
+    (
+        {"url": "http://h/", "bookmarklet": "/nowhere.js", "expect": "x"},
+        "not a javascript: URL, and not a readable file",
+    ),
+    ({"url": "http://h/", "bookmarklet": "javascript:", "expect": "x"}, "contains no script"),
     (
         {"url": "http://h/", "bookmarklet": "javascript:x", "expect": "x", "log": "x.log"},
         'unknown key "log"; it is called "[job.NAME] log" now',

@@ -136,7 +136,7 @@ def test_timeout_while_the_browser_starts(run_suite, website, tmp_path):
         if started.exists():
             break
     assert started.exists()
-    assert outcome.message("bookmarklet_status[hanging]").startswith("the browser does not start within ")
+    assert outcome.message("bookmarklet_status[hanging]").startswith("the browser did not start within ")
 
 
 @reliability(
@@ -151,7 +151,7 @@ def test_driver_that_never_tells_its_port(run_suite, website, tmp_path):
     driver.chmod(stat.S_IRWXU)
     outcome = run_suite(bookmarklet("silent", website, driver=driver, timeout=3))
     message = outcome.message("bookmarklet_status[silent]")
-    assert message.startswith(("the driver did not come up in time", "the browser does not start within 3 s"))
+    assert message.startswith(("the driver did not come up in time", "the browser did not start within 3 s"))
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")

@@ -1,1 +1,1 @@
-"""A web client for monitoring: bounded in time and size, with errors in plain words."""
+"""A web client for monitoring: bounded in time and size, with one message for each fault."""

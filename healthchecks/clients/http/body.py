@@ -1,10 +1,10 @@
-"""Response bodies: unpacked as they arrive and never further than wanted, then decoded as a browser does."""
+"""Response bodies: decompressed as they arrive, up to a limit, and decoded as by a browser."""
 
 import codecs
 import re
 import zlib
 
-_LOOK = 1024  # bytes in which browsers look for a <meta>
+_SEARCHED = 1024  # bytes in which browsers search for a <meta>
 _META = re.compile(rb"<meta\s[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
 _HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -18,7 +18,7 @@ _KNOWN = {
 
 
 def decode_body(body: bytes, content_type: str) -> str:
-    """The text, with U+FFFD for what is none in this charset."""
+    """Return the text, with U+FFFD for bytes that are invalid in its charset."""
     for mark, charset in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(charset, errors="replace")
@@ -28,7 +28,7 @@ def decode_body(body: bytes, content_type: str) -> str:
 
 
 def charset_name(label: str) -> str:
-    """Python's name of a charset that is used on the web; empty for any other."""
+    """Return Python's name of a charset of the web; empty for any other."""
     try:
         name = codecs.lookup(label).name
     except (LookupError, ValueError):
@@ -41,9 +41,9 @@ def charset_name(label: str) -> str:
 def _by_meta(body: bytes, content_type: str) -> str:
     if content_type and "html" not in content_type.lower():
         return ""
-    found = _META.search(body[:_LOOK])
+    found = _META.search(body[:_SEARCHED])
     charset = charset_name(found[1].decode("ascii", errors="replace")) if found else ""
-    return "utf-8" if charset.startswith("utf-16") else charset  # a <meta> that can be read is none in UTF-16
+    return "utf-8" if charset.startswith("utf-16") else charset  # a readable <meta> is not in UTF-16
 
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -52,7 +52,7 @@ _MEMBER = b"\x1f\x8b"  # begins each member of a gzip file
 
 
 class Unpacker:
-    """`add()` each part of a body; it stays as it is in an encoding that is not known, since none was asked for."""
+    """Decompresses a body, part by part; a body in an unknown encoding stays as it is, since none was requested."""
 
     def __init__(self, encoding: str, most: int) -> None:
         self._window = _WINDOWS.get(encoding.strip().lower())
@@ -62,7 +62,7 @@ class Unpacker:
         self._room = most + 1
 
     def add(self, part: bytes) -> bytes:
-        """What this part unpacks to. Once that is more than `most` in all, it may be cut. Raise zlib.error."""
+        """Return this part decompressed. Above `most` bytes in all it may be cut. Raise zlib.error."""
         if self._unpack is None:
             return part
         part, self._left = self._left + part, b""
@@ -76,11 +76,11 @@ class Unpacker:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the end is missing; a body without a byte is none."""
+        """Whether the end is missing; an empty body is complete."""
         return self._unpack is not None and self._begun and not self._unpack.eof
 
     def _next_member(self, part: bytes) -> bool:
-        """Whether another member of a gzip file begins; other bytes after the end are ignored, as by browsers."""
+        """Start the next member of a gzip file; return False for other bytes, which are ignored as by browsers."""
         if len(part) < len(_MEMBER):
             self._left = part
             return False

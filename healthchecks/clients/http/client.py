@@ -1,7 +1,7 @@
-"""Asks a web server, and comes back: in time, with a bounded answer, or with what is wrong in clear words.
+"""Sends requests to a web server: bounded in time and size, with one message for each fault.
 
-What requests leaves open is closed here: nothing of the environment is used (.netrc, proxies), a redirect is
-followed without its body being read, secrets go to no other origin, and the body is read as it arrives.
+On top of requests: nothing of the environment is used (.netrc, proxies), the body of a redirect is not read, secrets
+go to no other origin, and a body is read as it arrives.
 """
 
 import time
@@ -30,7 +30,7 @@ _KEEPS_METHOD = (307, 308)
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `body` is what requests takes it as: data, files or params."""
+    """One request; `body` has the keyword arguments of requests: data, files or params."""
 
     url: str
     method: str = "GET"
@@ -38,16 +38,16 @@ class Request:
     login: tuple[str, str] | None = None
     body: dict[str, Any] = field(default_factory=dict)
     body_name: str = "body"
-    """What the body is, for messages."""
+    """Name of the body in messages."""
 
     @property
-    def confidential(self) -> list[str]:
-        """What of it is for the configured origin only."""
+    def confidential_parts(self) -> list[str]:
+        """Names of the parts that may go to the configured origin only."""
         parts = {"password": self.login, "request headers": self.headers, self.body_name: self.body}
         return [name for name, part in parts.items() if part]
 
     def redirected(self, status: int, url: str) -> "Request":
-        """The next one, as browsers ask it."""
+        """Return the request that a browser sends after this redirect."""
         if status in _KEEPS_METHOD or self.method == "HEAD":
             body = {way: part for way, part in self.body.items() if way != "params"}  # they are in the new URL
             return replace(self, url=url, body=body)
@@ -56,7 +56,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back in the end; `certificate` is None without TLS."""
+    """The response after all redirects; `certificate` is None without TLS."""
 
     status: int
     reason: str
@@ -67,16 +67,16 @@ class Response:
     """In seconds, redirects included."""
     certificate: Certificate | None
     via: str = ""
-    """The URL that was asked first, where it redirected to this one."""
+    """The first URL, where it redirected to this one."""
 
     @property
     def location(self) -> str:
-        """The URL for messages, and where it came from."""
+        """The URL for messages, with the one that redirected to it."""
         return redacted(self.url) + (f" (redirected from {self.via})" if self.via else "")
 
     @cached_property
     def text(self) -> str:
-        """The body as a browser reads it."""
+        """The body, decoded as by a browser."""
         return decode_body(self.body, self.headers.get("Content-Type", ""))
 
     @property
@@ -86,7 +86,7 @@ class Response:
 
 
 class Client:
-    """`with Client(target) as client: client.send(Request(url))`; cookies are kept from one to the next."""
+    """`with Client(target) as client: client.send(Request(url))`; cookies are kept."""
 
     def __init__(self, keys: WebKeys) -> None:
         self.keys = keys
@@ -100,7 +100,7 @@ class Client:
         self._session.close()
 
     def send(self, request: Request) -> Response:
-        """Raises Unhealthy for everything that is not an answer; any status is one."""
+        """Return the response, whatever its status. Raise Unhealthy where there is none."""
         started = time.monotonic()
         request = replace(request, login=request.login or _login_in(request.url))
         first, via = request.url, ""
@@ -118,21 +118,21 @@ class Client:
         raise Unhealthy(f"more than {self.keys.max_redirects} redirects, last to {redacted(request.url)}")
 
     def _send(self, request: Request, via: str) -> requests.Response:
-        self._keep_confidence(request)
+        self._refuse_other_origin(request)
         self._trace.begin(request.url, via)
         return self._session.request(
             request.method, request.url, headers=request.headers, auth=_in_utf8(request.login),
             timeout=remaining(), allow_redirects=False, stream=True, **request.body,
         )  # fmt: skip
 
-    def _keep_confidence(self, request: Request) -> None:
-        """Raise Unhealthy, before anything is sent, where a form or a redirect would take secrets elsewhere."""
-        parts = request.confidential
+    def _refuse_other_origin(self, request: Request) -> None:
+        """Raise Unhealthy, before anything is sent, where a form or redirect would send secrets to another origin."""
+        parts = request.confidential_parts
         known = same_origin(self.keys.url, request.url) or origin(request.url) in self.keys.allowed_origins
         if parts and not known:
             raise Unhealthy(
                 f"the {' and '.join(parts)} would go to {origin(request.url)} instead of {origin(self.keys.url)}: "
-                f"nothing was sent there; list it in allowed_origins if that is right"
+                f"nothing was sent; if it is right, add it to allowed_origins"
             )
 
     def _response(self, response: requests.Response, url: str, via: str, started: float) -> Response:
@@ -143,9 +143,9 @@ class Client:
 
 
 def _read(response: requests.Response, most: int, peer: str) -> bytes:
-    """The body as it arrives: a read that waits until its part is full would never look at the clock."""
+    """Return the body, read as it arrives: a read that waits for a full part would not notice the timeout."""
     too_large = Unhealthy(f"body is larger than {size_in_words(most)}")
-    if (response.raw.length_remaining or 0) > most:  # by its header: nothing has to be read
+    if (response.raw.length_remaining or 0) > most:  # by its Content-Length
         raise too_large
     unpacker = Unpacker(response.headers.get("Content-Encoding", ""), most)
     body = bytearray()
@@ -155,7 +155,7 @@ def _read(response: requests.Response, most: int, peer: str) -> bytes:
         except zlib.error:
             raise Unhealthy(f"body cannot be decompressed at {peer}") from None
         if len(body) > most:
-            body.clear()  # the error keeps this frame, and all that is in it
+            body.clear()  # the traceback of the error keeps this frame alive
             raise too_large
         _raise_if_overdue()
     if unpacker.is_cut:
@@ -164,7 +164,7 @@ def _read(response: requests.Response, most: int, peer: str) -> bytes:
 
 
 def _redirect(response: requests.Response) -> str:
-    """Where it leads, or nothing. Raises Unhealthy for what cannot be followed."""
+    """Return the target of a redirect; empty where it is none. Raise Unhealthy for an invalid target."""
     location = response.headers.get("Location", "") if response.is_redirect else ""
     if not location:
         return ""
@@ -182,7 +182,7 @@ def _login_in(url: str) -> tuple[str, str] | None:
 
 
 def _in_utf8(login: tuple[str, str] | None) -> tuple[str, str] | None:
-    """So that requests, which writes Latin-1, writes UTF-8: as browsers do."""
+    """Return the login so that requests, which encodes as Latin-1, sends UTF-8 as browsers do."""
     return (login[0].encode().decode("latin-1"), login[1].encode().decode("latin-1")) if login else None
 
 

@@ -1,4 +1,4 @@
-"""What went wrong on the way to a web server, in the words of a person on call; no URL's password, no query."""
+"""Messages for the errors of a web client; without the password and query of a URL."""
 
 import http.client
 import ssl
@@ -13,7 +13,7 @@ from healthchecks.clients.connection import ConnectionStep, Progress, describe_f
 from healthchecks.clients.http.certificate import describe_verification_error
 
 CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
-"""Everything that a request raises; requests' own errors are OSErrors."""
+"""All errors that a request raises; those of requests are OSErrors."""
 
 _TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
 _CUT_BODY = (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)
@@ -21,9 +21,9 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACK
 
 
 def translate(error: BaseException, progress: Progress, url: str, ca: Path | None) -> Unhealthy:
-    """What to raise instead of a client's error: its first cause that says something."""
+    """Return the exception to raise instead, by the first cause with a known message."""
     causes = list(_causes(error))
-    for describe in (_of_connection, _of_talking):
+    for describe in (_of_connection, _of_protocol):
         for cause in causes:
             if message := describe(cause, progress, url, ca):
                 return Unhealthy(message)
@@ -41,13 +41,13 @@ def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path 
     if is_closed_by_peer(cause) or isinstance(cause, _CUT_BODY):
         return progress.closed_message
     if isinstance(cause, ssl.SSLError):
-        speaks = progress.step is ConnectionStep.TLS and cause.reason in _NO_TLS
+        is_plain = progress.step is ConnectionStep.TLS and cause.reason in _NO_TLS
         reason = (cause.reason or str(cause)).lower().replace("_", " ")
-        return f"no TLS at {progress.peer}" if speaks else f"TLS handshake failed at {progress.peer}: {reason}"
+        return f"no TLS at {progress.peer}" if is_plain else f"TLS handshake failed at {progress.peer}: {reason}"
     return ""
 
 
-def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
+def _of_protocol(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
     if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
         return f"not an HTTP URL: {progress.peer}"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):
@@ -56,7 +56,7 @@ def _of_talking(cause: BaseException, progress: Progress, _url: str, _ca: Path |
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those it was made of; urllib3 and requests hide them in different places."""
+    """Yield the error and its causes; urllib3 and requests keep them in different attributes."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""What a page showed when a check of it fails: kept for the page of the run, and for the alert."""
+"""Keeps title and text of a page whose check fails, for the dashboard and the alert."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from healthchecks import Unhealthy, attach
 from healthchecks.clients.http.client import Response
 from servermonitoring.scrubbing import scrub_and_cut
 
-_MOST_READ = 65_536  # characters of the page that are looked at
+_MOST_READ = 65_536  # characters of the page that are parsed
 _MOST_KEPT = 2_000  # characters of its text
 _UNSEEN = "//script | //style | //template | //head"
 
 
 @contextlib.contextmanager
 def attach_on_failure(page: Response) -> Iterator[None]:
-    """Attach title and text of the page where what is done with it fails."""
+    """Attach title and text of the page where the block fails."""
     try:
         yield
     except (AssertionError, Unhealthy):
@@ -24,7 +24,7 @@ def attach_on_failure(page: Response) -> Iterator[None]:
 
 
 def excerpt(page: Response) -> str:
-    """Status, URL, title, and the beginning of the text, as a reader sees it."""
+    """Return status, URL, title, and the beginning of the visible text."""
     title, text = _read(page)
     lines = [
         f"{page.status_line} at {page.location}",

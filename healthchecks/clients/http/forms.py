@@ -1,4 +1,4 @@
-"""HTML forms: found on a page, filled in, and made into the request that a browser would send."""
+"""HTML forms: finds one on a page, fills it in, and makes the request that a browser would send."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _BUTTONS = ".//button[@type='submit' or not(@type)] | .//input[@type='submit' or
 
 
 def find(page: Response, names: Collection[str], wanted: str | int | None = None) -> Any:
-    """The form with this id, name or number (from 0), else the first with all these fields. Raises Unhealthy."""
+    """Return the form with this id, name or number (from 0), by default the first with all fields. Raise Unhealthy."""
     forms = _forms(page)
     where = redacted(page.url)
     if wanted is None:
@@ -32,12 +32,12 @@ def find(page: Response, names: Collection[str], wanted: str | int | None = None
 
 
 def has_form(page: Response, names: Collection[str]) -> bool:
-    """Whether the page asks for these fields."""
+    """Whether a form on the page has all of these fields."""
     return any(_has(form, names) for form in _forms(page))
 
 
 def fill(form: Any, page: Response, fields: Mapping[str, str], submit: str | None = None) -> Request:
-    """The request that a browser sends: hidden fields and what is preset included. Raises Unhealthy."""
+    """Return the request that a browser sends, with hidden fields and presets. Raise Unhealthy."""
     button = _button(form, submit, redacted(page.url))
     values = [(name, value) for name, value in form.form_values() if name not in fields]
     values += list(fields.items())
@@ -70,7 +70,7 @@ def _has(form: Any, names: Collection[str]) -> bool:
 
 
 def _button(form: Any, submit: str | None, where: str) -> Any:
-    """The one that is asked for by id, name or caption; else the first, as the enter key takes it."""
+    """Return the button with this id, name or caption; by default the first, as for the enter key."""
     buttons = form.xpath(_BUTTONS)
     if submit is None:
         return next((each for each in buttons if "disabled" not in each.attrib), None)

@@ -1,4 +1,4 @@
-"""Values inside JSON, by their dotted paths."""
+"""Values in JSON, by dotted path."""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from servermonitoring.scrubbing import scrub_and_cut
 _LONGEST = 100  # characters of a value in a message
 
 
-class Absent(LookupError):  # noqa: N818 - it names what was found
-    """There is nothing at this path."""
+class MissingPathError(LookupError):
+    """There is no value at this path."""
 
 
 def first_difference(text: str, expected: Mapping[str, Any]) -> str:
-    """What of a JSON text is not as expected, the first of it; empty if all is."""
+    """Return a message for the first value that is not as expected; empty where all are."""
     if not expected:
         return ""
     try:
@@ -24,7 +24,7 @@ def first_difference(text: str, expected: Mapping[str, Any]) -> str:
     for path, value in expected.items():
         try:
             found = at(document, path)
-        except Absent:
+        except MissingPathError:
             return f"the JSON has no {path}"
         if not _equal(found, value):
             return f"{path} is {_shown(found)} instead of {_shown(value)}"
@@ -32,7 +32,7 @@ def first_difference(text: str, expected: Mapping[str, Any]) -> str:
 
 
 def at(document: Any, path: str) -> Any:
-    """The value at "workers.0.state"; a key that holds a dot itself is found as well. Raises Absent."""
+    """Return the value at "workers.0.state"; keys with dots are found as well. Raise MissingPathError."""
     if isinstance(document, dict) and path in document:
         return document[path]
     head, _, rest = path.partition(".")
@@ -40,7 +40,7 @@ def at(document: Any, path: str) -> Any:
         if (inner := _inner(document, head)) is not None:
             return at(inner[0], rest) if rest else inner[0]
         if not rest:
-            raise Absent(path)
+            raise MissingPathError(path)
         more, _, rest = rest.partition(".")
         head = f"{head}.{more}"
 
@@ -54,7 +54,7 @@ def _inner(document: Any, key: str) -> tuple[Any] | None:
 
 
 def _equal(found: Any, expected: Any) -> bool:
-    """As JSON sees it: 1 is 1.0, but true is not 1."""
+    """Compare as JSON does: 1 is 1.0, but true is not 1."""
     return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
 
 

@@ -1,4 +1,4 @@
-"""Keys that several tables share."""
+"""Configuration keys that several kinds of targets share."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ _LARGEST = 10_000_000  # bytes of a file of authorities
 
 
 def _secrets(value: object) -> object:
-    """All are secret but those of harmless names: "text/html" must not be blanked out everywhere."""
+    """Make every value a Secret; those with harmless names, such as Accept, are not scrubbed elsewhere."""
     if not isinstance(value, dict):
         return value
     return {key: Secret(text, remembered=False) if _is_plain(text) else text for key, text in value.items()}
@@ -41,7 +41,7 @@ def _remember(secrets: dict[str, Secret]) -> dict[str, Secret]:
 
 
 def certificates(path: Path) -> Path:
-    """Return the path of a file of authorities. Raises ValueError for one that cannot be read, or holds none."""
+    """Return the path of a file of authorities. Raise ValueError where it is unreadable or contains none."""
     import ssl
 
     from servermonitoring.tls import trusted_context
@@ -52,7 +52,7 @@ def certificates(path: Path) -> Path:
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except ssl.SSLError:
-        raise ValueError(f"{path} holds no certificate in PEM form") from None
+        raise ValueError(f"{path} contains no certificate in PEM form") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     return path
@@ -86,7 +86,9 @@ def _statuses(value: object) -> object:
 def _status(value: object) -> str:
     text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not _STATUS.fullmatch(text):
-        raise ValueError(f'{value!r} is no status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]')
+        raise ValueError(
+            f'{value!r} is not a status: write 200, a class such as "2xx", or a list of them: [200, "3xx"]'
+        )
     return text
 
 
@@ -106,33 +108,33 @@ Statuses = Annotated[
 
 
 class WebKeys(BaseModel):
-    """How a web server is spoken to."""
+    """Keys of the targets that are web servers."""
 
     url: Url
-    """Where to begin."""
+    """URL of the first request."""
     max_redirects: int = Field(default=10, ge=0, le=50)
-    """Most redirects to follow; 0 follows none, and the redirect is itself the response."""
+    """Maximum number of redirects; with 0 none is followed, and the redirect is the response."""
     allowed_origins: tuple[Origin, ...] = ()
-    """Other origins that may get password, headers, body and form fields, such as "https://sso.example.com"."""
+    """Other origins that may receive password, headers, body and form fields: "https://sso.example.com"."""
     max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)
-    """Largest body, unpacked; a larger one is a failure."""
+    """Maximum size of the body, decompressed."""
     verify: bool = True
     """Whether the server's certificate must be valid."""
     ca: Authorities | None = None
     """File of the only authorities to trust, instead of those of the system and the public ones."""
     proxy: Url | None = None
-    """Proxy to go through; proxies of the environment are never used."""
+    """HTTP proxy; those of the environment are never used."""
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Self:
         if self.ca and not self.verify:
-            raise ValueError("ca has no meaning with verify = false: leave one of them out")
+            raise ValueError("ca has no meaning with verify = false: remove one of them")
         return self
 
     def explicit(self, *keys: str) -> list[str]:
-        """Which of these keys are written in the file."""
+        """Return those of the keys that are set in the file."""
         return [key for key in keys if key in self.model_fields_set]
 
     def dict_of(self, secrets: dict[str, Secret]) -> dict[str, Any]:
-        """The values for the client that needs them."""
+        """Return the revealed values."""
         return {name: secret.reveal() for name, secret in secrets.items()}

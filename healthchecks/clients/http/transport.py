@@ -1,4 +1,4 @@
-"""How requests reach a web server: connections that can be cut, and response heads as browsers accept them."""
+"""Connections of requests: they end at the timeout, and accept the responses that browsers accept."""
 
 import http.client
 import re
@@ -29,7 +29,7 @@ _LENGTH = re.compile(r"\d{1,19}", re.ASCII)
 
 
 class HttpResponse(http.client.HTTPResponse):
-    """Raises Unhealthy for what is no response."""
+    """A response as browsers accept it. Raise Unhealthy for anything else."""
 
     def __init__(self, progress: Progress, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
@@ -51,7 +51,7 @@ class HttpResponse(http.client.HTTPResponse):
         self._progress.at(ConnectionStep.BODY)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """The final status; http.client's own tunnels ask for it, too."""
+        """Return the final status; http.client calls this for tunnels as well."""
         for _ in range(_MOST_INTERIM + 1):
             begin = self.fp.peek(1)[:200]
             try:
@@ -101,7 +101,7 @@ _PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
 
 
 class Trace:
-    """What the connections of one client saw: how far the newest came, and each server's certificate."""
+    """Progress of the newest connection of a client, and the certificates of its servers."""
 
     def __init__(self) -> None:
         self.progress = Progress("", 0)
@@ -111,18 +111,18 @@ class Trace:
         return self.certificates.get(urlsplit(url).hostname or "")
 
     def begin(self, url: str, via: str) -> None:
-        """A new request, on a connection that is there or on a new one; `via` redirected to it."""
+        """Start a request, on an open connection or a new one; `via` redirected to it."""
         self.progress = Progress(*address(url), via=via)
         self.progress.at(ConnectionStep.ANSWER)
 
     def connecting(self, host: str, port: int) -> Progress:
-        """To this host, which may be a proxy."""
+        """Start a connection to this host, which may be a proxy."""
         self.progress = Progress(host, port, via=self.progress.via)
         return self.progress
 
 
 def session_of(keys: WebKeys, trace: Trace) -> requests.Session:
-    """A session that takes nothing from the environment and follows no redirect by itself."""
+    """Return a session that uses nothing of the environment and follows no redirect."""
     session = _Session()
     session.trust_env = False
     session.headers.clear()
@@ -137,7 +137,7 @@ def session_of(keys: WebKeys, trace: Trace) -> requests.Session:
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
-        """None: requests would read the whole body of a redirect, however long, before it lets us look."""
+        """Return None: requests would read the whole body of a redirect, however long, before it returns."""
         return None
 
 
@@ -157,7 +157,7 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to do: the context says what is trusted, and was loaded once for all."""
+        """Do nothing: the context has the authorities, loaded once."""
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)

@@ -1,4 +1,4 @@
-"""URLs: as keys of a target, and in messages."""
+"""URLs and hosts: validation, and their form in messages."""
 
 import re
 from typing import Annotated
@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 _PORTS = {"http": 80, "https": 443}
 _NOWHERE = re.compile(r"[\s\\\x00-\x1f\x7f]")
-"""Of a backslash parsers think differently: what urlsplit takes for the host must be what is connected to."""
+"""Parsers differ about a backslash: the host of urlsplit must be the host that is connected to."""
 
 
 def http_url(url: str) -> str:
-    """The URL itself. Raises ValueError where it is none of http or https, without repeating a password in it."""
+    """Return the URL. Raise ValueError, without repeating a password, where it is not http or https."""
     try:
         parts = urlsplit(url)
         complete = parts.scheme in _PORTS and parts.hostname and parts.port != 0
@@ -35,17 +35,17 @@ def _only_origin(url: str) -> str:
 
 
 Origin = Annotated[str, AfterValidator(_only_origin), WithJsonSchema({"type": "string", "format": "uri"})]
-"""What stands before the path of a URL."""
+"""Scheme, host and port of a URL."""
 
 
 def host_name(host: str) -> str:
-    """The name or address itself. Raises ValueError for a URL, and for one with a port."""
+    """Return the name or address. Raise ValueError for a URL, or where it has a port."""
     if "://" in host:
         raise ValueError('is a URL: write the host alone, as in "db.example.com"')
     if any(each.isspace() for each in host) or "@" in host[1:]:
-        raise ValueError('is no host: write its name or address, as in "db.example.com"')
+        raise ValueError('is not a host: write its name or address, as in "db.example.com"')
     if host.count(":") == 1:
-        raise ValueError("holds a port: write it below, as in port = 5432")
+        raise ValueError("contains a port: write it below, as in port = 5432")
     return host
 
 
@@ -54,23 +54,23 @@ Host = Annotated[str, Field(min_length=1), AfterValidator(host_name)]
 
 
 def address(url: str) -> tuple[str, int]:
-    """Host and port."""
+    """Return host and port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def peer(url: str) -> str:
-    """Host and port for messages: 127.0.0.1:8080."""
+    """Return host and port for messages: 127.0.0.1:8080."""
     return peer_of(*address(url))
 
 
 def peer_of(host: str, port: int | str) -> str:
-    """Host and port for messages."""
+    """Return host and port for messages."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def redacted(url: str) -> str:
-    """The URL for messages: without user and password, and without the query, which may hold a ticket."""
+    """Return the URL for messages: without login, query (which may contain a token) and fragment."""
     return urlunsplit(_without_login(urlsplit(url))._replace(query="", fragment=""))
 
 
@@ -84,15 +84,15 @@ def is_at(url: str, expected: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port, as browsers write it: https://app.example.com, http://127.0.0.1:8080."""
+    """Return scheme, host and port as in browsers: https://app.example.com, http://127.0.0.1:8080."""
     scheme, (host, port) = urlsplit(url).scheme, address(url)
     return f"{scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != _PORTS[scheme] else "")
 
 
 def same_origin(url: str, other: str) -> bool:
-    """Whether what is meant for one URL may be sent to the other: one origin, or the same host's https instead of http.
+    """Whether both have one origin, or the second is https on port 443 of the first, which is http on port 80.
 
-    Only from port 80 to 443: what answers on other ports may be another server.
+    Other ports may belong to another server.
     """
     here, there = origin(url), origin(other)
     return there == here or (address(url)[1] == _PORTS["http"] and there == here.replace("http:", "https:", 1))

@@ -58,5 +58,5 @@ def test_no_secret_among_arguments(run_suite, argument):
     keys = {"url": "http://127.0.0.1/", "bookmarklet": BOOKMARKLET, "expect": "x", "arguments": [argument]}
     outcome = run_suite(table("bookmarklet", "one", **keys))
     assert outcome.status == 4
-    assert "[bookmarklet.one] arguments[0]: holds a password or token, which every user" in outcome.output
+    assert "[bookmarklet.one] arguments[0]: contains a password or token, which every user" in outcome.output
     assert "hunter-two" not in outcome.output

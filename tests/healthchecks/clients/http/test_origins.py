@@ -26,7 +26,7 @@ def other(other_website):
 
 def refusal(what, website, other):
     where = f"{other.url('')} instead of {website.url('')}"
-    return f"the {what} would go to {where}: nothing was sent there; list it in allowed_origins if that is right"
+    return f"the {what} would go to {where}: nothing was sent; if it is right, add it to allowed_origins"
 
 
 LOGINS = {

@@ -31,7 +31,7 @@ def test_wrong_password_in_dsn(run_suite, postgresql, form):
     [
         ({"dsn": "postgresql://monitor:s3cret word@host:port/x"}, "is neither a URL"),
         ({"dsn": "host=127.0.0.1 s3cret"}, "is neither a URL"),
-        ({"dsn": "host=127.0.0.1", "port": 5432}, "give either dsn or port"),
+        ({"dsn": "host=127.0.0.1", "port": 5432}, "write either dsn or port"),
     ],
 )
 def test_wrong_configuration(run_suite, keys, words):
