@@ -20,6 +20,7 @@ REPLACED = re.compile(
 # Places that need such a word: part of the file's path, and the reason.
 NEEDED = {
     "tests/test_vocabulary.py": "lists the words",
+    "healthchecks/plugin/alerting/store.py": "reads a column of an older history",
 }
 TEXTS = {".py", ".md", ".toml", ".j2", ".js"}
 

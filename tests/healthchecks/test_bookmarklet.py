@@ -89,7 +89,7 @@ def below(pid):
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("stopped", ["chromedriver", "chromium", "all"])
 def test_driver_or_browser_stands_still(tmp_path, website, stopped):
-    """SIGSTOP while a page is loading: a verdict in time, and the stopped ones are gone too."""
+    """SIGSTOP while a page is loading: a result in time, and the stopped ones are gone too."""
     for timeout in TIMEOUTS:
         started = time.monotonic()
         run = start_suite(tmp_path, bookmarklet("still", website, "/slow?seconds=150", timeout=timeout))

@@ -96,7 +96,7 @@ BAD_SERVERS = {
     promise="the message has the address and how far the client came, and the limit that was hit",
 )
 def test_bad_servers(run_suite, bad):
-    """Whatever a server does to keep us waiting: the verdict comes with the timeout, and the exit is not held up."""
+    """Whatever a server does to keep us waiting: the result comes with the timeout, and the exit is not held up."""
     tables = [table("website", name, url=bad.url(name), timeout=2, max_redirects=50) for name in BAD_SERVERS]
     outcome = run_suite("\n".join(tables))
     expected = {name: text.replace("PEER", f"{HOST}:{bad.port(name)}") for name, text in BAD_SERVERS.items()}
@@ -254,7 +254,7 @@ def test_proxy_of_the_target_is_used(home, website):
 
 
 def test_no_secret_is_told(home, website):
-    """Neither of the URL, nor of headers, nor of a form of it, in anything that a failing run writes."""
+    """Nothing of it, of the URL, of headers or of a form, in anything that a failing run writes."""
     url = website.url("/echo?api_key=tell-no-one", user=(USER, PASSWORD))
     outcome = home(url, request_headers={"Authorization-Token": "my-own-token"}, contains="nothing", status=201)
     assert outcome.status == 1

@@ -35,7 +35,7 @@ def test_wrong_password_in_dsn(run_suite, postgresql, form):
     ],
 )
 def test_wrong_configuration(run_suite, keys, words):
-    """Told before anything is contacted, and without the DSN."""
+    """Reported before anything is contacted, and without the DSN."""
     outcome = run_suite(table("database", "main", **keys))
     assert outcome.status == 4
     assert words in outcome.output
