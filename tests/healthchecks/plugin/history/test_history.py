@@ -190,7 +190,7 @@ def test_damage_in_the_middle_is_found_put_aside_and_nothing_of_this_run_is_lost
     assert len(list(tmp_path.glob("history-damaged-*.sqlite"))) == 1
 
 
-def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
+def test_a_full_disk_is_reported_and_what_was_stored_is_still_shown(small_disk):
     for minute in range(3):
         record(small_disk, 400, run(minute, Status.OK))
     with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
@@ -198,7 +198,7 @@ def test_a_full_disk_is_told_and_what_was_stored_is_still_shown(small_disk):
             file.write(b"x" * 4096)
     data = record(small_disk, 400, run(3, *[Status.FAILED] * 100))
     assert "full" in data.errors[0]
-    assert data.errors[1].startswith("the results of this run are lost to the history: ")
+    assert data.errors[1].startswith("the results of this run will be missing from the history: ")
     assert len(data.checks) == 1
     (small_disk / "fill").unlink()
     assert record(small_disk, 400, run(4, Status.OK)).errors == []
