@@ -22,22 +22,26 @@ DOWNLOADS = """
             const link = document.createElement("a");
             link.href = href; link.download = name; document.body.append(link); link.click();
         };
-        const frame = document.createElement("iframe");
-        frame.src = "/attachment/frame"; document.body.append(frame);
-        click("/attachment/link", "link.bin");
-        click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
-        click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
-        window.open("/attachment/window");
         const asked = async (...ways) => {
             const paths = await fetch("/asked").then(answer => answer.json(), () => []);
             if (ways.every(way => paths.includes("/attachment/" + way))) return;
             await new Promise(resolve => setTimeout(resolve, 100));
             await asked(...ways);
         };
-        asked("frame", "link", "window").then(() => {
-            location = "/attachment/location";  // sooner it could take the place of the link
-            asked("location").then(() => setTimeout(() => { document.title = "over"; }, 3000));
-        });
+        const start = async () => {
+            click("/attachment/link", "link.bin");  // alone: after any other download it would need a permission
+            await asked("link");
+            const frame = document.createElement("iframe");
+            frame.src = "/attachment/frame"; document.body.append(frame);
+            window.open("/attachment/window");
+            click(URL.createObjectURL(new Blob([new Uint8Array(5000000)])), "blob.bin");
+            click("data:application/octet-stream;base64," + btoa("x".repeat(3000000)), "data.bin");
+            await asked("frame", "window");
+            location = "/attachment/location";
+            await asked("location");
+            setTimeout(() => { document.title = "over"; }, 3000);
+        };
+        start();
     '''
 
 
@@ -51,7 +55,7 @@ DOWNLOADS = """
             browser.open(page.url)
             browser.run(SCRIPT, "the downloads cannot be started")
             browser.wait(lambda: browser.run("return document.title", "no title") == "over", "not over")
-            own = browser._family.directory
+            own = browser._processes.directory
             found = [each for each in (*own.rglob("*"), *own.parent.glob("*")) if each.is_file()]
             return [str(each) for each in found if each.stat().st_size > 900_000]
 

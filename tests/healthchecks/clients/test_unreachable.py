@@ -25,7 +25,7 @@ def http():
         client.send(Request(website.url))
 
 def database():
-    with postgresql.session(postgresql.BrokerAccess(options={"host": HOST, "port": 5000, "user": "u"})):
+    with postgresql.session(postgresql.DatabaseAccess(options={"host": HOST, "port": 5000, "user": "u"})):
         pass
 
 def broker():

@@ -270,7 +270,7 @@ def test_newest_validation_ever_seen(kennel):
     child = next(pid for pid in browser.members if pid != main.pid)
     assert validate_process(child)
     os.kill(child, signal.SIGKILL)
-    wait_for(lambda: browser.drop_dead() or child not in browser.members)
+    wait_for(lambda: browser.drop_dead_members() or child not in browser.members)
     tracker.clean_up([browser])
     validated = browser.validated_at
     assert abs(validated - uptime()) < 60

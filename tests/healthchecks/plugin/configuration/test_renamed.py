@@ -6,6 +6,7 @@ from healthchecks.plugin.configuration.loader import Configuration, built_in_kin
 from healthchecks.plugin.configuration.renamed import RENAMED, hint
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.options import add_options
+from healthchecks.sql_reports import hooks
 from servermonitoring.configuration import ConfigurationError
 
 ROWS = [(kind, old, new) for kind, names in RENAMED.items() for old, new in names.items()]
@@ -54,5 +55,6 @@ class Options:
 def test_all_options_have_the_prefix():
     options = Options()
     add_options(options)
+    hooks.pytest_addoption(options)
     assert len(options.names) == 5
     assert [name for name in options.names if not name.startswith("--monitoring-")] == []
