@@ -180,7 +180,7 @@ def by_pytest(suite):
 def on_page(suite):
     """The state of each check that has a card, by its label."""
     text = (suite.page / "index.html").read_text()
-    cards = re.findall(r'data-state="(\w+)".*?<h3>.*?<bdi>(.*?)</bdi>', text, re.DOTALL)
+    cards = re.findall(r'data-status="(\w+)".*?<h3>.*?<bdi>(.*?)</bdi>', text, re.DOTALL)
     return {label: state for state, label in cards if label in EXPECTED}
 
 
