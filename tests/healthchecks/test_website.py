@@ -233,8 +233,8 @@ def test_odd_redirects(run_suite, website):
         "\n".join(table("website", path, url=website.url(f"/{path}"), contains="Welcome") for path in paths)
     )
     nowhere = "redirect to an invalid URL"
-    assert outcome.message("website_access[mail]") == f"{nowhere}, 'mailto:me@example.com', by {website.url('/mail')}"
-    assert outcome.message("website_access[broken]") == f"{nowhere}, 'http://[oops/', by {website.url('/broken')}"
+    assert outcome.message("website_access[mail]") == f"{nowhere}, 'mailto:me@example.com', from {website.url('/mail')}"
+    assert outcome.message("website_access[broken]") == f"{nowhere}, 'http://[oops/', from {website.url('/broken')}"
     assert outcome.checks["website_access[charset]"]["status"] == "ok", outcome.output
 
 

@@ -188,7 +188,7 @@ def test_server_stopped_midway_and_away(reports, postgresql, owned):
     postgresql.stop()
     assert reports.run().message("report[orders]") == f"connection refused at 127.0.0.1:{postgresql.port}"
     assert reports.cells("orders") == [["3"]]
-    assert "This time there was no answer: the table is of" in reports.section("orders").text_content()
+    assert "The last run has no result: the table is of" in reports.section("orders").text_content()
     postgresql.start()
 
 
@@ -203,7 +203,7 @@ def test_side_by_side(reports):
     outcome = reports.run()
     assert [reports.cells(f"n{number}")[0][1] for number in range(8)] == [str(number) for number in range(8)]
     assert reports.cells("rows") == [["1"], ["2"], ["3"]], "only what is shown is made: the query streams"
-    assert "The first 3 rows of more" in reports.section("rows").text_content()
+    assert "The first 3 rows, there are more" in reports.section("rows").text_content()
     assert 290 < len(reports.cells("long")) < 310, "cut where a page could not show it any more"
     assert outcome.message("report[orders]") == 'the role "reader" lacks a right: permission denied for schema shop'
     assert "should ask as" not in outcome.output, "a role that can only read is not warned of"
