@@ -34,7 +34,7 @@ def bounded(call: Callable[[], T], seconds: float) -> T:
         return call()
     thread.join(seconds)
     if thread.is_alive():
-        raise TimeoutError(f"no answer within {seconds:g} s")
+        raise TimeoutError(f"no response within {seconds:g} s")
     if errors:
         raise errors[0]
     return outcome[0]

@@ -126,7 +126,7 @@ class Unhealthy(Exception):  # noqa: N818 - it names a state, as the checks' own
 
 
 class ProbeTimeout(Unhealthy):
-    """The target gave no answer before its timeout; without a text, in the words of `healthchecks.phase()`."""
+    """The target did not respond before its timeout; without a text, in the words of `healthchecks.phase()`."""
 
 
 class CheckError(Exception):
@@ -184,7 +184,7 @@ class Result:
     """Check and target for people: website[home]."""
     status: Status
     message: str
-    """One line that a person on call understands; of a check that is well only what a retry saved it from."""
+    """One line for a person on call; for a check that is ok, only the message that a retry replaced."""
     seconds: float
     """What the probe took."""
     started: datetime
@@ -195,7 +195,7 @@ class Result:
     details: str = ""
     """The traceback of a check with status error; empty for one that failed."""
     kind: str = ""
-    """The class of error: ProbeTimeout, AssertionError; empty when all is well."""
+    """The class of error: ProbeTimeout, AssertionError; empty if there is none."""
     failure_threshold: int = 1
     """Failures in a row before an alert."""
     success_threshold: int = 1

@@ -70,7 +70,7 @@ class Store:
         self._database.close()
 
     def keep(self, states: Sequence[State], days: int) -> None:
-        """Of a report that got no answer this time the old table stays. Numbers older than `days` go."""
+        """Store the states; one without a table keeps its old one. Delete numbers older than `days`."""
         with self._database as database:
             before = {each.name: each for each in self.states()}
             for state in states:

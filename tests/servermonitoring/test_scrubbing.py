@@ -226,7 +226,7 @@ def test_credentials_are_told_by_their_form(text, clean):
     "text",
     [
         'database[main]: password authentication failed for user "monitor" at 127.0.0.1:5432',
-        "no answer within 10 s from https://app.example.com:8443/login?next=/members",
+        "no response within 10 s from https://app.example.com:8443/login?next=/members",
         "http://[::1]:8080/ answered 500",
         "The token expired. The secret is out. Basic rules apply.",
         "/srv/app/secrets: No such file",

@@ -20,5 +20,5 @@ def test_what_is_raised_is_raised_here():
 
 
 def test_what_hangs_is_left_behind():
-    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+    with pytest.raises(TimeoutError, match=r"no response within 0\.05 s"):
         bounded(threading.Event().wait, 0.05)

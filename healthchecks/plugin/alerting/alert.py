@@ -46,7 +46,7 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """The event in a list: website[home]: answers 502 instead of 200."""
+        """The event in a list: website[home]: status 502 instead of 200."""
         return f"{self.label}: {self.message}"
 
     @property

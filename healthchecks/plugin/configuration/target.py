@@ -32,7 +32,7 @@ class Target(BaseModel):
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is probed again at once before it is called failing."""
     needs: tuple[str, ...] = ()
-    """Targets that must be well first, such as "tcp.gateway"; else this one is shown as blocked."""
+    """Targets that must pass first, such as "tcp.gateway"; else the checks of this one are blocked."""
     group: str = ""
     """Heading under which the page shows it."""
     maintenance: bool = False

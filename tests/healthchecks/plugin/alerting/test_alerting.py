@@ -14,7 +14,7 @@ from healthchecks.plugin.result import LogLine, Result, Status
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
 
-def result(target="home", status=Status.FAILED, message="answers 502 instead of 200", **more) -> Result:
+def result(target="home", status=Status.FAILED, message="status 502 instead of 200", **more) -> Result:
     kind = "Unhealthy" if status is Status.FAILED else ""
     fields = {"seconds": 0.1, "started": START, "host": "web1", "kind": kind, **more}
     return Result("website_access", target, f"website[{target}]", status, message, **fields)
@@ -55,7 +55,7 @@ def runs(tmp_path):
 def test_a_failure_is_alerted_once_with_what_a_person_needs(runs):
     runs.run(result(status=Status.OK, message=""))
     (alert,) = runs.run(result(group="shop"))
-    assert alert.title == "website[home]: answers 502 instead of 200"
+    assert alert.title == "website[home]: status 502 instead of 200"
     assert (alert.action, alert.failures, alert.since) == (Action.ALERT, 1, START + timedelta(minutes=10))
     assert [(each.time, each.status) for each in alert.earlier] == [(START, Status.OK)]
     assert alert.result.group == "shop"
@@ -161,14 +161,14 @@ def test_the_daily_limit_is_sent_once_and_lifted_by_time(tmp_path):
 
 
 def test_another_class_of_error_is_sent(runs):
-    runs.run(result(message="no answer within 10 s", kind="ProbeTimeout"))
+    runs.run(result(message="no response within 10 s", kind="ProbeTimeout"))
     (alert,) = runs.run(result(status=Status.ERROR, message="TypeError: …", kind="TypeError"))
     assert alert.action is Action.CHANGED
 
 
 def test_without_a_state_all_that_fails_is_alerted_whatever_the_threshold():
     alerts = Decider(AlertLimits(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
-    assert [alert.title for alert in alerts] == ["website[home]: answers 502 instead of 200"]
+    assert [alert.title for alert in alerts] == ["website[home]: status 502 instead of 200"]
 
 
 def test_a_logged_error_of_a_passing_check_is_sent_to_its_issue(runs):
@@ -184,7 +184,7 @@ def test_a_logged_error_of_a_passing_check_is_sent_to_its_issue(runs):
 
 def test_a_logged_error_of_a_failing_check_is_not_sent_twice(runs):
     (alert,) = runs.run(result(log=[line("upstream is gone")]))
-    assert alert.message == "answers 502 instead of 200"
+    assert alert.message == "status 502 instead of 200"
 
 
 def test_what_a_shared_probe_logged_is_sent_for_one_check_only(runs):
@@ -199,7 +199,7 @@ def test_a_message_of_its_own_is_an_issue_of_its_own_whatever_the_result(runs):
     message = line("the backlog is long", logging.WARNING, is_message=True, data={"length": "1200"})
     sent = runs.run(result(log=[message, message]))
     assert [(alert.level, alert.message, alert.data) for alert in sent] == [
-        ("error", "answers 502 instead of 200", {}), ("warning", "the backlog is long", {"length": "1200"}),
+        ("error", "status 502 instead of 200", {}), ("warning", "the backlog is long", {"length": "1200"}),
     ]  # fmt: skip
     assert sent[1].fingerprint == ["website_access", "home", "the backlog is long"]
 

@@ -48,7 +48,7 @@ def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink
             sentry.capture(event(alert))
     assert sentry.outbox.deliver(20).sent == 3
     assert [(issue.title, issue.events) for issue in bugsink.issues()] == [
-        ("website[home]: answers 502 instead of 200", 3)
+        ("website[home]: status 502 instead of 200", 3)
     ]
     actions = [(each.tags["action"], each.data["contexts"]["history"]) for each in bugsink.events()]
     assert [action for action, _ in actions] == ["alert", "reminder", "reminder"]

@@ -370,7 +370,7 @@ def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, ha
     )
     outcome = suite.run("test_mine.py", "--monitoring-no-alerts")
     assert outcome.status == 0, outcome.output
-    assert f"history.sqlite: no answer within 0.2 s; {POSTPONED.format(suite.state)}" in outcome.output
+    assert f"history.sqlite: no response within 0.2 s; {POSTPONED.format(suite.state)}" in outcome.output
     assert "1 check is ok" in (suite.page / "index.html").read_text()
     (suite.folder / "conftest.py").unlink()
     assert "stored 1 earlier run that had to wait" in suite.run("test_mine.py", "--monitoring-no-alerts").output
