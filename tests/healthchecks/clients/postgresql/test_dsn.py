@@ -29,8 +29,8 @@ def test_wrong_password_in_dsn(run_suite, postgresql, form):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"dsn": "postgresql://monitor:s3cret word@host:port/x"}, "is neither a URL"),
-        ({"dsn": "host=127.0.0.1 s3cret"}, "is neither a URL"),
+        ({"dsn": "postgresql://monitor:s3cret word@host:port/x"}, "is not a URL"),
+        ({"dsn": "host=127.0.0.1 s3cret"}, "is not a URL"),
         ({"dsn": "host=127.0.0.1", "port": 5432}, "write either dsn or port"),
     ],
 )
