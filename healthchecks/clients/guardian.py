@@ -1,9 +1,12 @@
 """Guards a program that a run started: ends all of its processes when the run ends, and removes its directory.
 
-A program of its own, standard library only: `python -I -S guardian.py DIRECTORY OWNER COMMAND…`, with a pipe from the
-run as standard input. It makes the directory, and prints "0" on standard output when the command has started, or why
-it has not. When a byte or the end of the pipe arrives, or the run has died, it kills everything that the command has
-started and removes the directory. Standard output ends when the command does.
+A program of its own, standard library only: `python -I -S guardian.py DIRECTORY OWNER MARK COMMAND…`, with a pipe from
+the run as standard input. It makes the directory, and prints "0" on standard output when the command has started, or
+why it has not. When a byte or the end of the pipe arrives, or the run has died, it kills everything that the command
+has started and removes the directory. Standard output ends when the command does.
+
+MARK, as NAME=VALUE, is in the environment of the command, not of the guardian: a later run kills what has the mark of a
+dead run, and the guardian must live to remove the directory.
 """
 
 import contextlib
@@ -27,7 +30,7 @@ _PATIENCE = 10.0  # seconds for processes that do not die
 _DEAF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def main(directory: Path, owner: str, command: list[str]) -> None:
+def main(directory: Path, owner: str, mark: str, command: list[str]) -> None:
     """Start the command; end it and its descendants when the run ends."""
     run = int(owner.partition(".")[0])
     children = _watch_children()
@@ -41,7 +44,7 @@ def main(directory: Path, owner: str, command: list[str]) -> None:
         return
     try:
         (directory / "owner").write_text(owner)
-        _wait(run, children, _start(command, directory))
+        _wait(run, children, _start(command, directory, mark))
     except OSError as error:
         _say(f"{command[0]}: {error.strerror}")
     finally:
@@ -59,14 +62,14 @@ def _watch_children() -> int:
     return reading
 
 
-def _start(command: list[str], directory: Path) -> int:
+def _start(command: list[str], directory: Path, mark: str) -> int:
     """Start it in a session of its own; return its pid. Raise OSError."""
     reading, writing = os.pipe()  # closed by exec
     guardian, pid = os.getpid(), os.fork()
     if pid == 0:
         number = errno.EINVAL
         try:
-            _become(command, directory, guardian)
+            _become(command, directory, mark, guardian)
         except OSError as error:
             number = error.errno or number
         finally:
@@ -81,7 +84,7 @@ def _start(command: list[str], directory: Path) -> int:
     return pid
 
 
-def _become(command: list[str], directory: Path, guardian: int) -> None:
+def _become(command: list[str], directory: Path, mark: str, guardian: int) -> None:
     """Become the command. It dies with the guardian's thread, of which there is only one."""
     os.setsid()
     _prctl(_SET_PDEATHSIG, signal.SIGKILL)
@@ -94,6 +97,8 @@ def _become(command: list[str], directory: Path, guardian: int) -> None:
     for descriptor, number in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(descriptor, number)
     os.chdir(directory)
+    name, _, value = mark.partition("=")
+    os.environ[name] = value
     os.execvp(command[0], command)  # noqa: S606 - the program that the target names
 
 
@@ -170,4 +175,4 @@ def _nothing(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

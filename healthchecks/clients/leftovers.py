@@ -2,7 +2,7 @@
 
 /tmp may contain anything, and pids are reused. Removed are only directories that have our prefix, belong to this user,
 are closed to others and name a dead run; killed are only processes with the mark of a dead run, which all descendants
-of a guardian inherit in their environment.
+of a guardian have in their environment, but not the guardian: one that lives is about to clean up itself.
 """
 
 import contextlib

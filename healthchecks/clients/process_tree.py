@@ -76,7 +76,7 @@ class ProcessTree:
             self._ended = True
 
     def _guard(self, command: list[str]) -> "subprocess.Popen[bytes]":
-        arguments = [guardian.__file__, str(self.directory), self._owner, *command]
+        arguments = [guardian.__file__, str(self.directory), self._owner, f"{leftovers.MARK}={self._mark}", *command]
         try:
             return subprocess.Popen(  # noqa: S603 - the program that the target names
                 [sys.executable, "-I", "-S", *arguments], env=self._environment(), start_new_session=True,
@@ -88,7 +88,7 @@ class ProcessTree:
     def _environment(self) -> dict[str, str]:
         """Return the environment: home and temporary files are in the directory."""
         directory = str(self.directory)
-        return {**inherited(), "TMPDIR": directory, "HOME": directory, leftovers.MARK: self._mark}
+        return {**inherited(), "TMPDIR": directory, "HOME": directory}
 
 
 def _base() -> Path:

@@ -136,6 +136,26 @@ def test_a_fork_of_the_run_lives_on(runs):
 
 @reliability(
     "Browsers",
+    fault="another run starts, with other temporary files, just when one is killed",
+    promise="it ends the browsers of the dead one, whose guardian still removes their directory",
+)
+def test_another_run_starts_when_one_is_killed(runs, tmp_path):
+    run, directory = runs.start("plain")
+    guardian, *browser = runs.below(run)
+    guardian.suspend()
+    run.kill()
+    run.wait(LIMIT)
+    other = Runs(tmp_path)
+    later, _ = other.start("plain")  # cleans up before it starts anything
+    until(lambda: not any(map(alive, browser)), LIMIT, what="end of the browser")
+    assert directory.exists()
+    guardian.resume()
+    runs.assert_nothing_left()
+    later.communicate(timeout=LIMIT)
+
+
+@reliability(
+    "Browsers",
     fault="the memory is full, and the kernel kills the process that guards a browser",
     promise="the run ends the browser itself",
 )
