@@ -20,7 +20,7 @@ class ConnectionStep(enum.Enum):
     RESOLVE = "could not resolve HOST", "cannot resolve HOST"
     CONNECT = "could not connect to PEER", "connection refused at PEER"
     TLS = "connected to PEER, TLS handshake incomplete", "connection closed during the TLS handshake at PEER"
-    ANSWER = "connected to PEER, no response", "connection closed without a response at PEER"
+    RESPONSE = "connected to PEER, no response", "connection closed without a response at PEER"
     GREETING = "connected to PEER, no greeting", "connection closed without a greeting at PEER"
     HEADERS = "status STATUS from PEER, headers incomplete", "connection closed before the end of the headers at PEER"
     BODY = "status STATUS from PEER, body incomplete", "connection closed before the end of the body at PEER"

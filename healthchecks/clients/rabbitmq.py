@@ -78,7 +78,7 @@ def traced(progress: Progress) -> type[SelectConnection]:
             return super().connect_socket(sock, *args, **keys)
 
         def create_streaming_connection(self, *args: Any, **keys: Any) -> Any:
-            progress.at(ConnectionStep.TLS if keys.get("ssl_context") else ConnectionStep.ANSWER)
+            progress.at(ConnectionStep.TLS if keys.get("ssl_context") else ConnectionStep.RESPONSE)
             return super().create_streaming_connection(*args, **keys)
 
     class Connection(SelectConnection):  # type: ignore[misc]
@@ -89,7 +89,7 @@ def traced(progress: Progress) -> type[SelectConnection]:
             services = Services(custom_ioloop)
 
             def begin(parameters: Any) -> "Connection":
-                progress.at(ConnectionStep.ANSWER)
+                progress.at(ConnectionStep.RESPONSE)
                 return cls(parameters, custom_ioloop=services, internal_connection_workflow=False)
 
             return cls._start_connection_workflow(

@@ -49,8 +49,8 @@ def keys(session: pytest.Session) -> set[tuple[str, str]]:
     """Return the keys under which faults of the files in this run would be recorded, and no check is."""
     by_key = {(collection.check_name(item), collection.target_name(item)): item for item in session.items}
     names = {name for item in session.items for name in (collection.check_name(item), _file_name(item.path))}
-    judged = {key for key, item in by_key.items() if collection.is_check(item)}
-    return (by_key.keys() | {(name, "") for name in names}) - judged
+    checks = {key for key, item in by_key.items() if collection.is_check(item)}
+    return (by_key.keys() | {(name, "") for name in names}) - checks
 
 
 def over(run: Run) -> Iterator[Result]:

@@ -20,9 +20,9 @@ from healthchecks.plugin.run import Run
 from servermonitoring import completion, threads
 from servermonitoring.threads import bounded
 
-_PATIENCE = 2  # seconds for the history, on a disk that does not answer
+_PATIENCE = 2  # seconds for the history, on a disk that does not respond
 
-_PATIENCE_AT_WORK = 30  # seconds, when it has answered: an old one is brought to the present schema, once
+_PATIENCE_AT_WORK = 30  # seconds, when it has responded: an old one is brought to the present schema, once
 
 
 def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:

@@ -36,7 +36,7 @@ class Bar:
     width: float
 
 
-def course(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
+def trend(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
     """Moments in seconds, and values; the last of each quarter of a day stands for it. None for fewer than two."""
     start = time.time() - days * _DAY
     within = [(moment, value) for moment, value in points if 0 <= moment - start <= days * _DAY]

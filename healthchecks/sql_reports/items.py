@@ -13,7 +13,7 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probes.job import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
-from healthchecks.sql_reports.evaluation import judge
+from healthchecks.sql_reports.evaluation import evaluate
 from healthchecks.sql_reports.hooks import FOLDER
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report
@@ -68,7 +68,7 @@ class ReportItem(collection.CheckItem):
         shown = _shown(self.path, self.config.invocation_params.dir)
         self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
         self.probe = PROBE
-        self.answer: QueryResult | None = None
+        self.query_result: QueryResult | None = None
         self._shown, self._database = shown, self.target.database
         self.add_marker(collection.MARKER)
 
@@ -92,15 +92,15 @@ class ReportItem(collection.CheckItem):
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
-        self.answer = None
+        self.query_result = None
         stop_if_blocked(self.target, run)
-        answer = value_of(self, run, run.pool.submit(self.probe, self.target))
-        assert isinstance(answer, QueryResult)
-        self.answer = answer
-        judge(self.target, answer)
+        query_result = value_of(self, run, run.pool.submit(self.probe, self.target))
+        assert isinstance(query_result, QueryResult)
+        self.query_result = query_result
+        evaluate(self.target, query_result)
 
     def extras(self) -> dict[str, Any]:
-        return {"report": self.target, "answer": self.answer, "database": self._database, "path": self.path}
+        return {"report": self.target, "query_result": self.query_result, "database": self._database, "path": self.path}
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.target.label
@@ -128,7 +128,7 @@ def report_name(path: Path, root: Path) -> str:
     return collection.clean_id(relative.with_suffix("").as_posix())
 
 
-def answer(report: Report) -> QueryResult:
+def run_query(report: Report) -> QueryResult:
     """The probe of a report. A connection that is not to be had is tried again until half of the time is over."""
     query = Query(
         text=report.sql,
@@ -147,4 +147,4 @@ def answer(report: Report) -> QueryResult:
         time.sleep(_PAUSE)
 
 
-PROBE = Probe(answer, "report", Report, _AT_A_TIME)
+PROBE = Probe(run_query, "report", Report, _AT_A_TIME)

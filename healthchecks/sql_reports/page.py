@@ -29,20 +29,20 @@ def _text(text: str) -> str:
 
 NAME = "database.html"
 ONCE = "database-once.html"  # of a run with parameters of its own
-DAYS = 90  # of the course of a report's number
+DAYS = 90  # of a report's number that are drawn
 _TALL = 15  # rows; a longer table scrolls in its frame
-Course = Sequence[tuple[float, float]]
+Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportView:
     """One report, as the template wants it."""
 
     state: State
     anchor: str
     csv: str
     """Where its CSV file is, as a link."""
-    course: charts.Curve | None
+    trend: charts.Curve | None
     bars: Sequence[charts.Bar]
     line: charts.Curve | None
 
@@ -60,7 +60,7 @@ class Shown:
         return self.state.table is not None and len(self.state.table.rows) > _TALL
 
 
-def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> Path:
+def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Points], host: str, name: str = NAME) -> Path:
     """Write the page to a new file that replaces the old one. Raise OSError."""
     publish.publish(directory / name, html(states, numbers, host, name))
     return directory / name
@@ -81,8 +81,8 @@ def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OS
     return failed
 
 
-def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name: str = NAME) -> str:
-    shown = [_shown(each, numbers.get(each.name, ()), name) for each in states]
+def html(states: Sequence[State], numbers: Mapping[str, Points], host: str, name: str = NAME) -> str:
+    shown = [_view(each, numbers.get(each.name, ()), name) for each in states]
     shown.sort(key=lambda each: (each.state.group, each.state.name))
     failures = [each for each in shown if each.is_failure]
     headline = make_headline(states, "report")
@@ -100,12 +100,12 @@ def html(states: Sequence[State], numbers: Mapping[str, Course], host: str, name
     )
 
 
-def _shown(state: State, course: Course, page: str) -> Shown:
-    return Shown(
+def _view(state: State, trend: Points, page: str) -> ReportView:
+    return ReportView(
         state=state,
         anchor=_anchor(state.name),
         csv=quote(os.fspath(_csv_path(Path(), page, state.name))) if state.table else "",
-        course=charts.course(course, DAYS),
+        trend=charts.trend(trend, DAYS),
         bars=charts.bars(state.table, state.chart[1])
         if state.table and state.chart and state.chart[0] == "bar"
         else (),

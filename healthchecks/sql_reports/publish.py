@@ -37,7 +37,7 @@ def finish(run: Run, untitled: Sequence[Path]) -> None:
         )
 
 
-def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Course], name: str) -> Path:
+def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Points], name: str) -> Path:
     """The page, after the files that it links to; one of these that fails costs no other."""
     if failed := page.write_tables(run.page_directory, states, name):
         run.add_suite_error("reports", f"not all tables could be written as CSV: {failed[0]}")
@@ -47,7 +47,7 @@ def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Cours
 def _remember(
     run: Run, results: Sequence[Result]
 ) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
-    """All reports that ever ran, and the courses of their numbers; where nothing can be kept, those of this run."""
+    """Return all reports that ever ran and the points of their numbers; if they cannot be stored, those of this run."""
     states = [_state(each) for each in results]
     path = run.directory / history.NAME
     try:
@@ -89,21 +89,21 @@ def _state(result: Result) -> State:
         ran=result.started.timestamp(),
         seconds=result.seconds,
         maintenance=result.maintenance,
-        table=_table(result, report, result.extras["answer"]),
+        table=_table(result, report, result.extras["query_result"]),
     )
 
 
-def _table(result: Result, report: Report, answer: QueryResult | None) -> Table | None:
-    if answer is None:
+def _table(result: Result, report: Report, query_result: QueryResult | None) -> Table | None:
+    if query_result is None:
         return None
-    number = number_of(report, answer)
+    number = number_of(report, query_result)
     return Table(
         asked=result.started.timestamp(),
-        columns=[scrub(each.name) for each in answer.columns],
-        numeric=[each.numeric for each in answer.columns],
-        rows=[[cell if cell is None else scrub(cell) for cell in row] for row in answer.rows],
-        count=answer.count,
-        exact=answer.exact,
+        columns=[scrub(each.name) for each in query_result.columns],
+        numeric=[each.numeric for each in query_result.columns],
+        rows=[[cell if cell is None else scrub(cell) for cell in row] for row in query_result.rows],
+        count=query_result.count,
+        exact=query_result.exact,
         number=None if number is None else str(number),
     )
 
@@ -112,9 +112,9 @@ def _warn_of_rights(run: Run, results: Sequence[Result]) -> None:
     """A read-only transaction is no barrier by itself: the role should have no rights to lose."""
     found: dict[str, str] = {}
     for each in results:
-        answer = each.extras["answer"]
-        if answer is not None and answer.rights:
-            found.setdefault(each.extras["database"], f'the role "{answer.asked_by}" {answer.rights}')
+        query_result = each.extras["query_result"]
+        if query_result is not None and query_result.rights:
+            found.setdefault(each.extras["database"], f'the role "{query_result.asked_by}" {query_result.rights}')
     for database, what in found.items():
         run.notices.append(
             f"[database.{database}]: {what}; reports should ask as one that can only read: docs/reports.md"

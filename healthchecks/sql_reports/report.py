@@ -34,7 +34,7 @@ class Expectation:
 
     @property
     def counted(self) -> int:
-        """How many rows have to be counted before it can be judged."""
+        """Return how many rows must be counted before it can be evaluated."""
         return max(int(number) for _, number in self.bounds) + 1 if self.what == "rows" else 0
 
     def is_met_by(self, number: Decimal) -> bool:

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS numbers (report_id INTEGER NOT NULL REFERENCES report
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a report's last answer. Moments are seconds since 1970."""
+    """The rows of a report's last result. Times are seconds since 1970."""
 
     asked: float
     columns: Sequence[str]
@@ -52,7 +52,7 @@ class State:
     seconds: float
     maintenance: bool = False
     table: Table | None = None
-    """Of this run, or of the last one that got an answer."""
+    """Of this run, or of the last one with a result."""
 
 
 class Store:
@@ -94,7 +94,7 @@ class Store:
         return [each for each in states if each and os.access(each.path, os.F_OK)]
 
     def numbers(self, days: int) -> Mapping[str, list[tuple[float, float]]]:
-        """The course of each report's number: moments and values, the oldest first."""
+        """Return the points of each report's number: times and values, the oldest first."""
         oldest = (datetime.now(UTC) - timedelta(days=days)).timestamp()
         rows = self._database.execute(
             "SELECT name, time, value FROM numbers JOIN reports ON id = report_id WHERE time >= ? ORDER BY time",

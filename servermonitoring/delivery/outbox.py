@@ -10,7 +10,8 @@ from servermonitoring.delivery.entries import Tally
 from servermonitoring.delivery.spool import Spool
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.sender import Destination, Sender
+    from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.sender import Sender
 
 _BUDGET = 60.0  # seconds for one pass
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next pass while entries wait

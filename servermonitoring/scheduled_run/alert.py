@@ -25,7 +25,7 @@ from servermonitoring.sentry.envelope import Origin, scrubbed
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.sender import Destination
+    from servermonitoring.delivery.attempt import Destination
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole delivery

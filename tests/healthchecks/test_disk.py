@@ -62,7 +62,7 @@ def test_not_there(run_suite, tmp_path):
 
 @reliability(
     "Messages",
-    fault="nothing is mounted where a disk should be, so that the system disk is judged in its place",
+    fault="nothing is mounted where a disk should be, so that the system disk is checked in its place",
     promise="`mounted = true` makes it a failure",
 )
 def test_not_mounted(run_suite, disk, tmp_path):
@@ -81,7 +81,7 @@ def test_not_mounted(run_suite, disk, tmp_path):
         subprocess.run(["umount", str(bound)], check=True)
 
 
-@reliability("Messages", fault="the path of a disk is a file", promise="an error that says so: it is not judged")
+@reliability("Messages", fault="the path of a disk is a file", promise="an error that says so: it is not checked")
 def test_file(run_suite, tmp_path):
     file = tmp_path / "file"
     file.touch()

@@ -1,4 +1,4 @@
-"""[host], judged on this machine: limits that no machine meets, and limits that each does."""
+"""[host], checked on this machine: limits that no machine meets, and limits that each does."""
 
 import os
 

@@ -113,7 +113,7 @@ class Trace:
     def begin(self, url: str, via: str) -> None:
         """Start a request, on an open connection or a new one; `via` redirected to it."""
         self.progress = Progress(*address(url), via=via)
-        self.progress.at(ConnectionStep.ANSWER)
+        self.progress.at(ConnectionStep.RESPONSE)
 
     def connecting(self, host: str, port: int) -> Progress:
         """Start a connection to this host, which may be a proxy."""
@@ -167,18 +167,18 @@ class _Adapter(HTTPAdapter):
 def _pools(trace: Trace) -> dict[str, type[HTTPConnectionPool]]:
     class Traced(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            then = ConnectionStep.TLS if isinstance(self, HTTPSConnection) else ConnectionStep.ANSWER
+            then = ConnectionStep.TLS if isinstance(self, HTTPSConnection) else ConnectionStep.RESPONSE
             return connect(trace.connecting(self.host.strip("[]"), self.port), then, self.socket_options or ())
 
         def getresponse(self) -> Any:
-            trace.progress.at(ConnectionStep.ANSWER)
+            trace.progress.at(ConnectionStep.RESPONSE)
             self.response_class = partial(HttpResponse, trace.progress)  # type: ignore[assignment]  # it is called, no more
             return super().getresponse()
 
     class Secured(Traced, HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            trace.progress.at(ConnectionStep.ANSWER)
+            trace.progress.at(ConnectionStep.RESPONSE)
             trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
 
     class PlainPool(HTTPConnectionPool):

@@ -153,15 +153,15 @@ def _wait(connection: "Connection") -> None:
         if ends_at is not None:
             _keep_progress(_local.progress, is_reading=state == POLL_READ)
         left = None if ends_at is None else (ends_at - time.monotonic()) * 1000
-        if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no answer
+        if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no response
             raise ProbeTimeout
         if left is None:
             poller.poll()
 
 
 def _keep_progress(progress: Progress, *, is_reading: bool) -> None:
-    """Until it is connected libpq waits to write, then for what the server answers; at each address of a host."""
+    """Until it is connected libpq waits to write, then for the server's response; at each address of a host."""
     if progress.step is not ConnectionStep.LOGGED_IN:
-        step = ConnectionStep.ANSWER if is_reading else ConnectionStep.CONNECT
+        step = ConnectionStep.RESPONSE if is_reading else ConnectionStep.CONNECT
         if step is not progress.step:
             progress.at(step)

@@ -1,4 +1,4 @@
-"""Runs one query of a user's on PostgreSQL, and brings home no more of its answer than is wanted.
+"""Runs one query of a user's on PostgreSQL, and fetches no more of its result than is wanted.
 
 The server's own parser decides that it is one query: it is opened as a cursor by PL/pgSQL, which refuses a text of
 several statements, or one that gives no rows, before any of it runs. Rows are made text, cut and counted in the server,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
 _FETCHED_CELL = 1_500  # characters: what follows the cut shows whether a secret is there
-_LARGEST_ANSWER = 300_000  # characters of all its rows: a page of ten such answers must still open on a phone
+_LARGEST_RESULT = 300_000  # characters of all its rows: a page of ten such results must still open on a phone
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
 select current_user::text, coalesce(
@@ -45,7 +45,7 @@ begin open report no scroll for execute current_setting('servermonitoring.query'
 _READ = """
 declare
     report refcursor := 'servermonitoring_report';
-    answer refcursor := 'servermonitoring_answer';
+    answer refcursor := 'servermonitoring_result';
     rows text[] := '{{}}';
     size bigint := 0;
     rest bigint;
@@ -100,7 +100,7 @@ class QueryResult:
 
 
 def ask(access: DatabaseAccess, query: Query) -> QueryResult:
-    """The answer to one query, in a read-only transaction that is rolled back.
+    """Return the result of one query, in a read-only transaction that is rolled back.
 
     Raises Unhealthy for what is wrong with the server or its rights, ProbeTimeout at the timeout, and CheckError for a
     text that is not one query that reads.
@@ -119,7 +119,7 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
             raise translate(error, asked_by) from None
         except UnicodeDecodeError:
             raise Unhealthy(
-                "the answer holds text that is not UTF-8, and the database does not know what it is"
+                "the result holds text that is not UTF-8, and the database does not know what it is"
             ) from None
     return QueryResult(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
 
@@ -165,11 +165,11 @@ def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str |
         names=", ".join(names),
         cells=", ".join(f"left({name}, {_FETCHED_CELL}), octet_length({name})::text" for name in names),
         limit=query.limit,
-        largest=_LARGEST_ANSWER,
+        largest=_LARGEST_RESULT,
         counted=query.counted,
     )
     cursor.execute("do %s", (block,))
-    cursor.execute("fetch all from servermonitoring_answer")
+    cursor.execute("fetch all from servermonitoring_result")
     *rows, (rest,) = cursor.fetchall()
     return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
 

@@ -87,7 +87,7 @@ class ProbeJob:
             look()
 
     def expire(self) -> None:
-        """The timeout passed: give no answer, and clean up what the abandoned thread would leave."""
+        """Give up at the timeout, and clean up what the abandoned thread would leave."""
         if self.end(None, self._overdue()):
             threads.start(self.clean, name="healthchecks-clean")
 

@@ -32,7 +32,7 @@ def broker():
     with rabbitmq.session(rabbitmq.BrokerAccess(HOST, 5000, "u", "p")):
         pass
 
-for probe in (http, database, broker, lambda: connect(Progress(HOST, 5000), ConnectionStep.ANSWER)):
+for probe in (http, database, broker, lambda: connect(Progress(HOST, 5000), ConnectionStep.RESPONSE)):
     try:
         probe()
     except Exception as error:

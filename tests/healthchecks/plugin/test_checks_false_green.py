@@ -208,7 +208,7 @@ PLUGIN = """
 @reliability(
     "Checks",
     fault="another plugin runs async tests by wrapping them, as pytest-asyncio does",
-    promise="they are awaited once, and judged",
+    promise="they are awaited once, and count",
 )
 def test_async_plugin(suite):
     suite.write("conftest.py", PLUGIN)

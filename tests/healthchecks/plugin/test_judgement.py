@@ -138,7 +138,7 @@ def test_slow(suite):
 
 
 def test_maintenance(jobs):
-    """A target in maintenance, by its own key or by an open window, is judged and marked."""
+    """A target in maintenance, by its own key or by an open window, is checked and marked."""
     jobs.configure("""
         [job.own]
         maintenance = true

@@ -143,7 +143,7 @@ def test_last_failed(ports, greeter):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted(ports, hole, greeter, number):
-    """SIGTERM and Ctrl-C end a run at once; what was judged is recorded, and the page says that it was cut off."""
+    """SIGTERM and Ctrl-C end a run at once; the results until then are recorded, and the page says it was cut off."""
     ports.configure(table(greeter.port, "well") + table(hole.port, "hung", timeout=50))
     process = ports.start("test_mine.py", "-v")
     for line in process.stdout:

@@ -150,7 +150,7 @@ def state(**changes):
     return State(**values | changes)
 
 
-def test_course_of_90_days():
+def test_trend_of_90_days():
     """A curve from the oldest number to the newest, its bounds in words; none for one number."""
     now = time.time()
     points = [(now - 86400 * (90 - day) + 60, float(day)) for day in range(90)]

@@ -1,4 +1,4 @@
-"""`pytest reports`: what is collected, how it is judged, what is kept."""
+"""`pytest reports`: what is collected, evaluated and stored."""
 
 import sqlite3
 
@@ -62,7 +62,7 @@ def test_mistakes_of_the_configuration(reports):
 @reliability(
     "Authors",
     fault="the chart of a report is misspelt",
-    promise="its expectation is judged all the same, and the message has both",
+    promise="its expectation is evaluated all the same, and the message has both",
 )
 def test_a_wrong_chart_hides_no_failure(reports):
     for name, chart in {"one": "baar n", "two": "bar m"}.items():
@@ -149,8 +149,8 @@ VERDICTS = {
         {"expect": "rows == 0"},
         "1 row (\ufffd[31m\ufffdred); expected rows == 0",
     ),
-    "null": ("select null::int as n", {"expect": "value < 7"}, "n is NULL, so there is no value to judge"),
-    "none": ("select 1 limit 0", {"expect": "value < 7"}, "no row, so there is no value to judge"),
+    "null": ("select null::int as n", {"expect": "value < 7"}, "n is NULL, so there is no value to compare"),
+    "none": ("select 1 limit 0", {"expect": "value < 7"}, "no row, so there is no value to compare"),
     "role": ("select 1", {"requires": "pg_write_server_files"}, 'the role "reader" may not see this: grant pg_write'),
     "raise": ("select pg_terminate_backend(pg_backend_pid())", {}, "the server ended the connection at 127.0.0.1:"),
 }
@@ -266,7 +266,7 @@ def test_xdist_is_refused(reports):
 @reliability(
     "Authors",
     fault="a run of reports has parameters of its own",
-    promise="it has a page of its own; the kept report and the course of its number stay as they were",
+    promise="it has a page of its own; the stored report and the trend of its number stay as they were",
 )
 def test_parameters_of_one_run_leave_what_is_kept(reports):
     path = reports.report("one", "select %(age)s::int as age", param="age = 1")

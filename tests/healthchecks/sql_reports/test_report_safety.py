@@ -172,7 +172,7 @@ def test_cell_of_100_megabytes(reports):
 
 
 def test_server_stopped_midway_and_away(reports, postgresql, owned):
-    """Each report is judged at its timeout; the page says so, and still shows the last table with its age."""
+    """Each report fails at its timeout; the page says so, and still shows the last table with its age."""
     reports.role = owned
     reports.report("orders", "select count(*) as orders from shop.orders", timeout="4s")
     reports.run().assert_well("report[orders]")

@@ -83,7 +83,7 @@ def job(suite):
 @reliability(
     "Checks",
     fault="a fixture, a test or a unittest method hangs",
-    promise="its check says so at its timeout, all others are judged",
+    promise="its check says so at its timeout, all others have their results",
 )
 @pytest.mark.parametrize(
     ("check", "status", "message"),
