@@ -21,7 +21,6 @@ from servermonitoring import completion, threads
 from servermonitoring.threads import bounded
 
 _PATIENCE = 2  # seconds for the history, on a disk that does not respond
-
 _PATIENCE_AT_WORK = 30  # seconds, when it has responded: an old one is brought to the present schema, once
 
 
@@ -182,7 +181,6 @@ def _export(run: Run) -> None:
 _PROGRAMS = ("pytest", "py.test", "__main__.py")
 
 _GRACE = 3.0  # seconds that threads of checks may hold the exit
-
 _LATE = 10.0  # seconds after the run's timeout
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 8000  # characters of a traceback
-
 _BREADCRUMBS = 50
 
 
@@ -143,7 +142,6 @@ class Resolver:
 HOST = "{host}"
 
 LONGEST = 50  # characters; Sentry's own limit
-
 _DIGEST = 6  # characters that distinguish two long names of hosts that begin alike
 
 
@@ -161,9 +159,7 @@ def monitor_slug(monitor: str, host: str) -> str:
 
 
 _WEEK = 7 * 86400.0  # seconds after which an event that Sentry does not know will not arrive any more
-
 _MINUTE = 60
-
 _SUITE_RAN = (0, 1)  # pytest's statuses: whatever the checks say
 
 
