@@ -11,7 +11,7 @@ import pytest
 
 from tests.scheduled import checkout  # noqa: F401 - a fixture
 from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
-from tests.suite import run_suite  # noqa: F401 - a fixture
+from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, or one worker would end long after the others

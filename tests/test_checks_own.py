@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests import ROOT
-from tests.healthchecks.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.reliability import reliability
 
 TEXT = (ROOT / "docs" / "checks-own.md").read_text()
@@ -38,7 +37,7 @@ def shop():
 
 
 @pytest.fixture
-def documented(suite, shop):  # noqa: F811 - the fixture
+def documented(suite, shop):
     """The files of the page, and a second one that asks for the shared probe."""
     (suite.folder / "mychecks").mkdir()
     for name, text in FILES.items():
@@ -104,7 +103,7 @@ RAISED = """
     fault="a check raises one exception or another",
     promise="docs/checks-own.md has a table of which are failed, error and skipped, and it is true",
 )
-def test_the_table_of_what_happens(suite):  # noqa: F811 - the fixture
+def test_the_table_of_what_happens(suite):
     """What is in a row of it has the status of that row."""
     suite.write("test_mine.py", RAISED)
     found = suite.run().checks
@@ -173,7 +172,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def test_the_rest_of_the_table(suite):  # noqa: F811 - the fixture
+def test_the_rest_of_the_table(suite):
     """What is no exception by its name; no part of the table is left out."""
     suite.write("test_mine.py", OTHER)
     suite.configure("[thing.one]\n")

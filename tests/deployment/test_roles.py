@@ -29,7 +29,7 @@ def role(postgresql):
 
 
 def test_the_role_is_enough_for_the_check(role, postgresql, run_suite):
-    run_suite(table("database", "main", dsn=postgresql.url(role))).assert_well("database_access[main]")
+    run_suite(table("database", "main", dsn=postgresql.url(role))).assert_ok("database_access[main]")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_user_is_enough_for_the_check_and_may_do_nothing_else(user, rabbitmq
     login = {"host": "127.0.0.1", "port": rabbitmq.port, "user": user.name, "password": user.password}
     with rabbitmq.queue("celery", messages=1) as queue:
         toml = table("rabbitmq", "main", **login, queues={queue: {"max_messages": 5}})
-        run_suite(toml).assert_well("rabbitmq_access[main]")
+        run_suite(toml).assert_ok("rabbitmq_access[main]")
         for forbidden in (
             lambda channel: channel.basic_get(queue),
             lambda channel: channel.queue_declare("mine"),

@@ -30,7 +30,7 @@ def test_it_is_skipped_where_nothing_was_ever_sent(run_suite):
 
 def test_what_waits_for_less_than_an_hour_is_well(run_suite, tmp_path):
     put(tmp_path, "sentry", 3500)
-    run_suite("", FILE).assert_well(CHECK)
+    run_suite("", FILE).assert_ok(CHECK)
 
 
 def test_what_waits_for_longer_is_told_by_spool(run_suite, tmp_path):
@@ -70,7 +70,7 @@ def test_what_was_refused_is_told_for_a_day(run_suite, website, tmp_path, status
     assert run_suite(toml, FILE).message(CHECK) == f"1 alert refused by webhook within a day: {words}"
     for each in (tmp_path / "state" / "spool" / "webhook" / "refused").iterdir():
         os.utime(each, (1, time.time() - 86500))
-    run_suite(toml, FILE).assert_well(CHECK)
+    run_suite(toml, FILE).assert_ok(CHECK)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import time
 from urllib.parse import quote
 
 import psutil
@@ -12,7 +11,7 @@ from tests.reliability import reliability
 from tests.servers.browsers import TIMEOUT, bookmarklet
 from tests.servers.server import free_port, program, until
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_HANGING, BOOKMARKLET_TEXT
-from tests.suite import IN_TIME, finish_suite, start_suite, table
+from tests.suite import IN_TIME, ProjectSuite, table
 
 DRIVERS = {"chromium": "chromedriver", "firefox": "geckodriver"}
 TIMEOUTS = (8, 24, 72)  # seconds, to be tried in turn until a browser loads a page before: how busy is the machine?
@@ -91,14 +90,14 @@ def below(pid):
 def test_driver_or_browser_stands_still(tmp_path, website, stopped):
     """SIGSTOP while a page is loading: a result in time, and the stopped ones are gone too."""
     for timeout in TIMEOUTS:
-        started = time.monotonic()
-        run = start_suite(tmp_path, bookmarklet("still", website, "/slow?seconds=150", timeout=timeout))
+        suite = ProjectSuite(tmp_path, bookmarklet("still", website, "/slow?seconds=150", timeout=timeout))
+        run = suite.start()
         until(lambda run=run: website.paths or run.poll() is not None, 180, what="the page was asked for")
         for each in below(run.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if stopped in (each.name(), "all"):
                     each.suspend()
-        outcome = finish_suite(tmp_path, run, started)
+        outcome = suite.finish(run)
         assert outcome.seconds < timeout + IN_TIME - TIMEOUTS[0]
         if website.paths:
             break
@@ -108,11 +107,11 @@ def test_driver_or_browser_stands_still(tmp_path, website, stopped):
 
 @pytest.mark.usefixtures("chromium", "no_process_left")
 def test_interrupted_run_leaves_no_browser(tmp_path, website):
-    started = time.monotonic()
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", timeout=60))
+    suite = ProjectSuite(tmp_path, bookmarklet("cut", website, "/slow?seconds=60", timeout=60))
+    run = suite.start()
     until(lambda: website.paths, 120, what="the page was asked for")
     run.send_signal(signal.SIGINT)
-    outcome = finish_suite(tmp_path, run, started)
+    outcome = suite.finish(run)
     assert outcome.status == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.reliability import reliability
 from tests.servers.browsers import bookmarklet
 from tests.servers.server import until
-from tests.suite import start_suite, table
+from tests.suite import ProjectSuite, table
 
 DOWNLOADS = """
     import os
@@ -81,7 +81,7 @@ def test_downloads_are_not_stored(run_suite, website, tmp_path):
     toml = table("page", "downloads", url=website.url("/bookmarklet"), timeout=150)
     outcome = run_suite(toml, str(tmp_path / "test_downloads.py"))
     assert {f"/attachment/{way}" for way in WAYS} <= set(website.paths)
-    outcome.assert_well("downloads[downloads]")
+    outcome.assert_ok("downloads[downloads]")
 
 
 @reliability(
@@ -98,7 +98,7 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
         (home / ".pki" / "nssdb").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     script = SECURE.replace("URL", website.url("/", tls="good"))
-    run_suite(bookmarklet("home", website, bookmarklet=script, timeout=60)).assert_well("bookmarklet_status[home]")
+    run_suite(bookmarklet("home", website, bookmarklet=script, timeout=60)).assert_ok("bookmarklet_status[home]")
     assert [each.name for each in home.iterdir()] == [".pki"] * has_authorities
     assert (home / ".pki" / "nssdb" / "cert9.db").exists() == has_authorities
 
@@ -111,7 +111,7 @@ def test_home_of_the_user(run_suite, website, tmp_path, monkeypatch, has_authori
 @pytest.mark.usefixtures("chromium", "no_process_left")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
 def test_run_that_is_killed(tmp_path, website, number):
-    run = start_suite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", timeout=150))
+    run = ProjectSuite(tmp_path, bookmarklet("cut", website, "/slow?seconds=150", timeout=150)).start()
     until(lambda: website.paths, 150, what="the page was asked for")
     run.send_signal(number)
     run.communicate(timeout=120)

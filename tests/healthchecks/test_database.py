@@ -11,7 +11,7 @@ from healthchecks.clients.postgresql.errors import describe_connection_error
 from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
-from tests.suite import IN_TIME, finish_suite, start_suite, table
+from tests.suite import IN_TIME, ProjectSuite, table
 
 CHECK = "database_access[main]"
 
@@ -31,8 +31,8 @@ def failure(outcome):
     return outcome.message(CHECK)
 
 
-def assert_well(outcome):
-    outcome.assert_well(CHECK)
+def assert_ok(outcome):
+    outcome.assert_ok(CHECK)
 
 
 def test_wrong_password(run, postgresql):
@@ -92,12 +92,12 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
         # The check's query waits for this. LOCK would lock what the view reads too, and nobody could log in.
         lock = "alter view pg_catalog.pg_stat_activity reset (security_barrier)"
         cursor.execute(f"begin; set local allow_system_table_mods = on; {lock}")
-        toml = table("database", "main", dsn=postgresql.url(), timeout=4)
-        process = start_suite(tmp_path, toml)
+        suite = ProjectSuite(tmp_path, table("database", "main", dsn=postgresql.url(), timeout=4))
+        process = suite.start()
         waiting = "select count(*) from pg_locks where not granted"
         until(lambda: postgresql.execute(waiting)[0][0], 120, what="the check's query")
         postgresql.pause()
-        outcome = finish_suite(tmp_path, process, 0)
+        outcome = suite.finish(process)
     assert failure(outcome) == f"logged in to {HOST}:{postgresql.port}, no response within 4 s"
 
 
@@ -146,14 +146,14 @@ def test_most_connections_used(run, postgresql, role):
         for _ in range(9):
             stack.enter_context(contextlib.closing(postgresql.connect(ADMIN)))
         assert failure(run(role, max_connections_used="20%")) == "10 of 37 connections used (27.0 %), maximum 20 %"
-        assert_well(run(role, max_connections_used="50%"))
+        assert_ok(run(role, max_connections_used="50%"))
 
 
 def test_old_transaction(run, postgresql):
     """A transaction that somebody else left open."""
     with contextlib.closing(postgresql.connect(ADMIN)) as connection, connection.cursor() as cursor:
         cursor.execute("begin")
-        assert_well(run(READER, max_transaction_age="1h"))
+        assert_ok(run(READER, max_transaction_age="1h"))
         found = failure(run(READER, max_transaction_age="10ms"))
     assert found.startswith('transaction of user "admin" open for ')
     assert found.endswith(", maximum 0.01 s")
@@ -172,7 +172,7 @@ def test_no_standby(run):
 
 def test_well(run):
     """With a password that holds everything that URLs dislike."""
-    assert_well(run())
+    assert_ok(run())
 
 
 def test_words_of_a_server_in_another_language():

@@ -1,6 +1,5 @@
 """[rabbitmq.NAME], against a real RabbitMQ and servers that misbehave: the failing cases first."""
 
-import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -10,7 +9,7 @@ from tests.servers import certificates
 from tests.servers.peers import over_tls, peer, says
 from tests.servers.rabbitmq import MONITOR
 from tests.servers.server import HOST, until
-from tests.suite import IN_TIME, finish_suite, start_suite, table
+from tests.suite import IN_TIME, ProjectSuite, table
 
 CHECK = "rabbitmq_access[main]"
 
@@ -30,8 +29,8 @@ def failure(outcome):
     return outcome.message(CHECK)
 
 
-def assert_well(outcome):
-    outcome.assert_well(CHECK)
+def assert_ok(outcome):
+    outcome.assert_ok(CHECK)
 
 
 def test_wrong_password(run, rabbitmq):
@@ -133,7 +132,7 @@ def test_too_many_messages(run, rabbitmq):
     """Reported with its values; and nothing was taken out of the queue."""
     with rabbitmq.queue("celery", messages=5):
         assert failure(run(queues={"celery": {"max_messages": 4}})) == "5 messages waiting in queue celery, maximum 4"
-        assert_well(run(queues={"celery": {"max_messages": 5}}))
+        assert_ok(run(queues={"celery": {"max_messages": 5}}))
         assert rabbitmq.waiting("celery") == 5
 
 
@@ -141,7 +140,7 @@ def test_too_few_consumers(run, rabbitmq):
     with rabbitmq.queue("celery", consumers=1):
         found = failure(run(queues={"celery": {"min_consumers": 2}}))
         assert found == "1 consumer on queue celery, minimum 2"
-        assert_well(run(queues={"celery": {"min_consumers": 1}}))
+        assert_ok(run(queues={"celery": {"min_consumers": 1}}))
 
 
 def test_all_bad_queues_are_told(run, rabbitmq):
@@ -164,7 +163,7 @@ def test_least_rights(run, rabbitmq):
     rabbitmq.ctl("set_permissions", MONITOR.name, r"^amq\.gen.*", r"^amq\.default$", r"^amq\.gen.*")
     try:
         with rabbitmq.queue("celery"):
-            assert_well(run(queues={"celery": {"max_messages": 10}}))
+            assert_ok(run(queues={"celery": {"max_messages": 10}}))
     finally:
         rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
 
@@ -172,7 +171,7 @@ def test_least_rights(run, rabbitmq):
 def test_well(run, rabbitmq):
     """The round trip leaves no queue behind."""
     outcome = run()
-    assert_well(outcome)
+    assert_ok(outcome)
     assert rabbitmq.ctl("list_queues", "name").split() in ([], ["name"])
 
 
@@ -200,11 +199,11 @@ def test_stopped_after_connecting(tmp_path, rabbitmq):
     own = tmp_path / "test_own.py"
     own.write_text(OWN.replace("FOLDER", str(tmp_path)))
     keys = {"host": HOST, "port": rabbitmq.port, "user": MONITOR.name, "password": MONITOR.password, "timeout": 5}
-    started = time.monotonic()
-    process = start_suite(tmp_path, table("rabbitmq", "main", **keys), str(own))
+    suite = ProjectSuite(tmp_path, table("rabbitmq", "main", **keys))
+    process = suite.start(str(own))
     until((tmp_path / "connected").exists, 120, what="connection")
     rabbitmq.pause()
     (tmp_path / "stopped").touch()
-    outcome = finish_suite(tmp_path, process, started)
+    outcome = suite.finish(process)
     assert failure(outcome) == f"logged in to {HOST}:{rabbitmq.port}, no response within 5 s"
     assert outcome.seconds < IN_TIME

@@ -7,7 +7,7 @@ from healthchecks.clients.process_tree import inherited
 from tests.reliability import reliability
 from tests.servers.server import until
 from tests.servers.website import BOOKMARKLET
-from tests.suite import finish_suite, start_suite, table
+from tests.suite import ProjectSuite, table
 
 SECRET = "kaleidoscope-1967"
 
@@ -24,13 +24,14 @@ def test_no_process_has_a_secret(tmp_path, website, monkeypatch):
     monkeypatch.setenv("SENTRY_DSN", "")  # so that nothing is sent
     page = website.url("/slow?seconds=150")
     keys = {"url": page, "bookmarklet": BOOKMARKLET, "expect": "x", "timeout": 150}
-    run = start_suite(tmp_path, table("bookmarklet", "one", **keys))
+    suite = ProjectSuite(tmp_path, table("bookmarklet", "one", **keys))
+    run = suite.start()
     try:
         until(lambda: website.paths, 150, what="the page was asked for")
         seen = [_of(each) for each in psutil.Process(run.pid).children(recursive=True)]
     finally:
         run.terminate()
-        finish_suite(tmp_path, run, 0)
+        suite.finish(run)
     assert any("chromedriver" in text for text in seen)
     assert any("--user-data-dir" in text for text in seen)
     assert not any(SECRET in text for text in seen)

@@ -10,9 +10,8 @@ import pytest
 from healthchecks.plugin import history
 from healthchecks.plugin.result import LARGEST, Attachment, LogLine, Result, Status, clean, text_of
 from servermonitoring.scrubbing import FILTERED, remember
-from tests.healthchecks.plugin.conftest import Suite
 from tests.reliability import reliability
-from tests.suite import table
+from tests.suite import Suite, table
 
 LONE = "\ud800"
 SECRET = "k7Qz-19xw-Lm4v-Pp82-Rt55"

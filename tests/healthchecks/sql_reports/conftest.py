@@ -12,7 +12,7 @@ import pytest
 from tests.fork_server import Process
 from tests.servers.postgresql import READER, PostgreSQL, Role
 from tests.servers.server import HOST, program
-from tests.suite import Outcome, finish_suite, start_suite, table
+from tests.suite import Outcome, ProjectSuite, table
 
 
 @dataclass
@@ -42,10 +42,16 @@ class Reports:
     def start(self, *arguments: str, toml: str | None = None) -> Process:
         named = any(not each.startswith("-") for each in arguments)
         places = () if named else (str(self.folder / "reports"),)
-        return start_suite(self.folder, self.toml if toml is None else toml, *places, *arguments)
+        return self._suite(toml).start(*places, *arguments)
+
+    def finish(self, process: Process) -> Outcome:
+        return self._suite().finish(process)
 
     def run(self, *arguments: str, toml: str | None = None) -> Outcome:
-        return finish_suite(self.folder, self.start(*arguments, toml=toml), 0)
+        return self._suite(toml).finish(self.start(*arguments, toml=toml))
+
+    def _suite(self, toml: str | None = None) -> ProjectSuite:
+        return ProjectSuite(self.folder, self.toml if toml is None else toml)
 
     def failure(self, name: str, query: str, **header: str) -> str:
         """Why this report alone fails."""

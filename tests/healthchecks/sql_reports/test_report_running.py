@@ -2,7 +2,6 @@
 
 import sqlite3
 
-from tests.healthchecks.plugin.conftest import suite  # noqa: F401 - a fixture
 from tests.reliability import reliability
 from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
@@ -12,7 +11,7 @@ DISK = "[disk.root]\npath = '/'\nmax_used = '100%'\n"
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
 
 
-def test_foreign_sql_is_none_of_our_business(suite):  # noqa: F811 - the fixture
+def test_foreign_sql_is_none_of_our_business(suite):
     """An ordinary test run with dumps and migrations around collects none of them."""
     suite.write("test_mine.py", "def test_one(): pass")
     suite.write("dump.sql", "-- MySQL dump 10.13\n-- Host: localhost    Database: shop\n-- Database: `shop`\nselect 1;")
@@ -109,7 +108,7 @@ def test_expectation_unmet_and_met_again(reports, postgresql):
     postgresql.execute("grant select on orders to public")
     path = reports.report("shop/orders", "select id from orders", expect="rows == 0")
     try:
-        reports.run().assert_well("report[shop/orders]")
+        reports.run().assert_ok("report[shop/orders]")
         postgresql.execute("insert into orders select generate_series(11, 15)")
         outcome = reports.run()
         entry = outcome.checks["report[shop/orders]"]
@@ -121,7 +120,7 @@ def test_expectation_unmet_and_met_again(reports, postgresql):
         assert "5 rows (11, 12, 13, …)" in section
         assert "1 of 1 report failed" in reports.page.text_content()
         postgresql.execute("delete from orders")
-        reports.run(str(path)).assert_well("report[shop/orders]")
+        reports.run(str(path)).assert_ok("report[shop/orders]")
     finally:
         postgresql.execute("drop table orders")
     with sqlite3.connect(reports.folder / "state" / "history.sqlite") as history:
@@ -195,12 +194,12 @@ def test_parameters(reports):
     """Bound as values, whatever they hold; replaced from the command line; a wrong name is reported."""
     query = "select interval %(since)s, %(name)s, 5 % 2"
     path = reports.report("one", query, param="since = '1 day'\n-- param: name = 'x'")
-    reports.run().assert_well("report[one]")
+    reports.run().assert_ok("report[one]")
     assert reports.cells("one") == [["1 day", "x", "1"]]
     hostile = "a'; drop table b; --%\\' $$ %(since)s"
     outcome = reports.run(str(path), "--monitoring-param=since=7 days", f"--monitoring-param=name={hostile}")
     reports.page_name = "database-once"
-    outcome.assert_well("report[one]")
+    outcome.assert_ok("report[one]")
     assert reports.cells("one") == [["7 days", hostile, "1"]]
     assert 'no report has a parameter sinc; did you mean "since"?' in reports.run("--monitoring-param=sinc=1").output
 
@@ -240,7 +239,7 @@ def test_part_of_the_reports(reports):
     outcome = reports.run()
     assert "not a report, -- title: is missing: untitled.sql" in outcome.output
     second.write_text("-- title: second\nselect 'changed' as who")
-    reports.run("-ksecond").assert_well("report[second]")
+    reports.run("-ksecond").assert_ok("report[second]")
     assert [reports.cells("first"), reports.cells("second")] == [[["first"]], [["changed"]]]
     assert "All 2 reports are ok" in reports.page.text_content()
     first.unlink()

@@ -9,7 +9,6 @@ from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.postgresql.query import Query, ask
 from tests.servers.postgresql import ADMIN, Role
 from tests.servers.server import until
-from tests.suite import finish_suite
 
 ONE_QUERY = "a report is exactly one query that gives rows: "
 SEVERAL = ONE_QUERY + "cannot open multi-query plan as cursor"
@@ -165,7 +164,7 @@ def test_cell_of_100_megabytes(reports):
     """Its beginning arrives; the whole would not fit into the memory that this run may have."""
     reports.report("cell", "select repeat('x', 100000000) as long, repeat('y', 100000000)::bytea as bytes")
     outcome = reports.run("-ptests.healthchecks.sql_reports.little_memory")
-    outcome.assert_well("report[cell]")
+    outcome.assert_ok("report[cell]")
     assert reports.cells("cell") == [
         ["x" * 1000 + "… (100 MB in all)", "\\x" + "79" * 499 + "… (200 MB in all)"],
     ]
@@ -175,14 +174,14 @@ def test_server_stopped_midway_and_away(reports, postgresql, owned):
     """Each report fails at its timeout; the page says so, and still shows the last table with its age."""
     reports.role = owned
     reports.report("orders", "select count(*) as orders from shop.orders", timeout="4s")
-    reports.run().assert_well("report[orders]")
+    reports.run().assert_ok("report[orders]")
     with contextlib.closing(postgresql.connect(ADMIN)) as holder, holder.cursor() as cursor:
         cursor.execute("begin; lock table shop.orders")
         process = reports.start()
         waiting = "select count(*) from pg_locks where not granted"
         until(lambda: postgresql.execute(waiting) == [(1,)], 120, what="the report's query")
         postgresql.pause()
-        outcome = finish_suite(reports.folder, process, 0)
+        outcome = reports.finish(process)
     assert re.fullmatch(r"logged in to \S+:\d+, no response within 4 s", outcome.message("report[orders]"))
     assert "no response within 4 s" in reports.section("orders").text_content()
     postgresql.stop()

@@ -99,7 +99,7 @@ def test_sequences_that_the_role_may_not_see(reports, owned):
     assert outcome.message("report[postgresql/sequences]").startswith("1 row (shop.numbers)")
     assert reports.cells("postgresql/sequences")[0][5] == "grant select on sequence shop.numbers to reader"
     reports.role = owned
-    reports.run(str(SHIPPED / "sequences.sql")).assert_well("report[postgresql/sequences]")
+    reports.run(str(SHIPPED / "sequences.sql")).assert_ok("report[postgresql/sequences]")
 
 
 def test_as_a_reader_of_everything(reports, postgresql, pgbench):

@@ -103,7 +103,7 @@ def test_postgresql_that_asks_in_clear_text(run_suite, postgresql):
     finally:
         rules.write_text(before)
         postgresql.execute("select pg_reload_conf()")
-    local.assert_well(CHECK)
+    local.assert_ok(CHECK)
     assert "asks for the password in clear text" in other.message(CHECK)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from healthchecks.plugin.alerting.store import StateFile
-from tests.healthchecks.plugin.conftest import Suite
+from tests.suite import Suite
 
 SHOPS = """
     import logging

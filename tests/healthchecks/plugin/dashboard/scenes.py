@@ -4,7 +4,6 @@ folder = Scene("failing").make(tmp_path)          # folder / "html" / "index.htm
 """
 
 import json
-import os
 import random
 import time
 import zlib
@@ -17,7 +16,8 @@ from typing import Any, NamedTuple
 from healthchecks.plugin.history import FinishedRun, database, opened
 from healthchecks.plugin.result import Result, Status
 from tests import ROOT
-from tests.fork_server import Process, start_pytest
+from tests.fork_server import Process
+from tests.suite import Suite
 
 INTERVAL = 600  # seconds
 DAY = 86400
@@ -109,7 +109,6 @@ class Scene:
 
     def lay_out(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
         (folder / "servermonitoring.toml").write_text(self._configuration(folder))
         usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
@@ -128,12 +127,10 @@ class Scene:
         return process.wait(_LIMIT)
 
     def start(self, folder: Path, *arguments: str) -> Process:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))}
-        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        suite = Suite(folder)
+        suite.environment["PYTHONPATH"] = str(ROOT)
         with (folder / "output").open("wb") as output:
-            return start_pytest(
-                [*options, *(arguments or ("test_scene.py",))], folder, {**environment, "PYTHONPATH": str(ROOT)}, output
-            )
+            return suite.start("-q", *(arguments or ("test_scene.py",)), stdout=output)
 
     def _tests(self) -> Iterator[str]:
         for kind in dict.fromkeys(each.kind for each in self.checks):
