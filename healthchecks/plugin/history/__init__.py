@@ -1,6 +1,13 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
-from healthchecks.plugin.history.database import NAME, UnusableError, check_readable, connect_beside, is_damaged
+from healthchecks.plugin.history.database import (
+    NAME,
+    UnusableError,
+    check_readable,
+    connect_beside,
+    is_damaged,
+    renew,
+)
 from healthchecks.plugin.history.models import (
     Change,
     CheckHistory,
@@ -12,7 +19,6 @@ from healthchecks.plugin.history.models import (
     run_name,
 )
 from healthchecks.plugin.history.recorder import HistoryData, postpone, record
-from healthchecks.plugin.history.repair import renew
 from healthchecks.plugin.history.store import NAMES, PASSING, History, opened
 
 __all__ = [

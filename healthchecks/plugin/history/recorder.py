@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from healthchecks.plugin.history import backlog, database, queries, repair
+from healthchecks.plugin.history import backlog, database, queries
 from healthchecks.plugin.history.models import CheckHistory, FinishedRun, RunRecord, Streak
 from healthchecks.plugin.history.store import History, UnstorableError, opened
 
@@ -44,7 +44,7 @@ def postpone(directory: Path, run: FinishedRun) -> str:
 
 def _store(directory: Path, days: int, run: FinishedRun) -> HistoryData:
     """Store the run. A damaged file is renamed and replaced, twice if what was salvaged is damaged, too."""
-    renew = partial(repair.renew, directory / database.NAME, without=run.name)
+    renew = partial(database.renew, directory / database.NAME, without=run.name)
     renamed: list[str] = []
     for salvage in (True, False):
         try:
