@@ -8,18 +8,21 @@ from healthchecks.plugin.history.database import (
     is_damaged,
     renew,
 )
-from healthchecks.plugin.history.models import (
+from healthchecks.plugin.history.recorder import HistoryData, postpone, record
+from healthchecks.plugin.history.store import (
+    NAMES,
+    PASSING,
     Change,
     CheckHistory,
     FinishedRun,
+    History,
     Point,
     RunRecord,
     Streak,
     Uptime,
+    opened,
     run_name,
 )
-from healthchecks.plugin.history.recorder import HistoryData, postpone, record
-from healthchecks.plugin.history.store import NAMES, PASSING, History, opened
 
 __all__ = [
     "NAME",

@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.history import database, queries
-from healthchecks.plugin.history.models import CheckHistory, FinishedRun, RunRecord, Streak
-from healthchecks.plugin.history.store import History, UnstorableError, opened
+from healthchecks.plugin.history.store import (
+    CheckHistory,
+    FinishedRun,
+    History,
+    RunRecord,
+    Streak,
+    UnstorableError,
+    opened,
+)
 from healthchecks.plugin.result import Result, Status
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 

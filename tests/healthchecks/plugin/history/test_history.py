@@ -10,8 +10,8 @@ import pytest
 
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun, database, postpone, record
-from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.recorder import BACKLOG
+from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.result import Result, Status
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
