@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard import archive, changes, last_run
+from healthchecks.plugin.dashboard import changes, last_run, publish
 from healthchecks.plugin.dashboard.overview import Overview, list_unconfigured
 from healthchecks.plugin.dashboard.run_charts import make_script_data
 from healthchecks.plugin.dashboard.snapshot import Snapshot
@@ -109,12 +109,12 @@ def _describe_cut(snapshot: Snapshot) -> str:
 def _make_changes(snapshot: Snapshot, shown: Overview) -> dict[str, Any]:
     cards = {each.key for each in shown.cards}
     found, left_out = changes.list_changes(snapshot, [each for each in snapshot.history.checks if each.key in cards])
-    kept = archive.list_kept(snapshot.page_directory) if snapshot.page_directory else set()
+    kept = publish.list_run_pages(snapshot.page_directory) if snapshot.page_directory else set()
     if snapshot.history.runs and changes.is_eventful(snapshot):
-        kept.add(archive.file_name(snapshot.history.runs[-1].time))  # this one will be
+        kept.add(publish.run_page_name(snapshot.history.runs[-1].time))  # this one will be
     return {
         "changes": found, "left_out": left_out, "kept": kept,
-        "names_of": {each.run: archive.file_name(each.run) for each in found if each.run},
+        "names_of": {each.run: publish.run_page_name(each.run) for each in found if each.run},
         "ids": {each.key: each.id for each in shown.cards},
     }  # fmt: skip
 
