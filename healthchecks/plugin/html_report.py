@@ -11,7 +11,7 @@ from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.dashboard import archive, badges, changes, publish
+from healthchecks.plugin.dashboard import badges, changes, publish
 from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
@@ -162,7 +162,7 @@ class Page:
         """Keep a copy of the page if something changed in this run. Raises OSError."""
         page, runs = self._report.pages.archived, snapshot.history.runs
         if page and runs and changes.is_eventful(snapshot):
-            archive.keep(self.path.parent, runs[-1].time, page)
+            publish.keep_run_page(self.path.parent, runs[-1].time, page)
 
     def write_badges(self) -> None:
         """Write the badges. Raises OSError."""

@@ -130,7 +130,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
 
 
 def _document(alert: FaultAlert, identity: str) -> dict[str, Any]:
-    """Return the document, in the form of healthchecks/plugin/alerting/webhook.py; docs/alerts.md shows the keys."""
+    """Return the document, in the form of healthchecks/plugin/alerting/channels.py; docs/alerts.md shows the keys."""
     now = iso(datetime.now(UTC))
     return {
         "id": identity,

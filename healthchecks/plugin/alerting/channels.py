@@ -1,14 +1,18 @@
-"""Where alerts go, from the settings: Sentry, the webhook; and what else a run sends: check-ins, resolved issues."""
+"""Where alerts go, from the settings: Sentry, the webhook; and what else a run sends: check-ins, resolved issues.
+
+The webhook's document is made here, Sentry's events in `sentry`.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
 from servermonitoring.delivery.entries import Tally
 from servermonitoring.sentry import dsn
+from servermonitoring.values import iso
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,9 +148,32 @@ def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
     webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook")
 
     def put(alert: "Alert") -> "SpoolEntry | None":
-        from healthchecks.plugin.alerting.webhook import document
-
-        return webhook.post(document(alert), "/".join(alert.fingerprint))
+        return webhook.post(_document(alert), "/".join(alert.fingerprint))
 
     connections.channels.append(Channel("webhook", webhook, put))
     connections.names.append("webhook")
+
+
+def _document(alert: "Alert") -> dict[str, Any]:
+    """Return the alert as the webhook's JSON document, which docs/alerts.md shows; keys are added, never renamed."""
+    check, target, topic = alert.key
+    result = alert.result
+    status = "logged" if topic else str(result.status) if result else "failed"
+    return {
+        "id": alert.id,
+        "action": str(alert.action),
+        "title": alert.title,
+        "check": check,
+        "target": target,
+        "label": alert.label,
+        "message": alert.message,
+        "status": status,
+        "level": alert.level,
+        "host": alert.host,
+        "group": result.group if result else "",
+        "time": iso(alert.time),
+        "since": iso(alert.since),
+        "failures": alert.failures,
+        "suppressed": alert.suppressed,
+        "data": dict(alert.data),
+    }

@@ -8,8 +8,7 @@ from pathlib import Path
 from markupsafe import escape
 
 from healthchecks.plugin.dashboard import publish
-from healthchecks.plugin.dashboard.cards import Card
-from healthchecks.plugin.dashboard.overview import Overview
+from healthchecks.plugin.dashboard.overview import Card, Overview
 from healthchecks.plugin.dashboard.template import clean
 from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import read_regular

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Change, CheckHistory, RunRecord
-from healthchecks.plugin.history.models import Kind
 from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY
+from healthchecks.plugin.history.store import Kind
 from servermonitoring.values import in_words
 from servermonitoring.watchdog_state import kills
 

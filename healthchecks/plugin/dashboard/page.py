@@ -1,18 +1,23 @@
-"""The whole page: the context of its template."""
+"""The whole page: the context of its template.
 
+The table of the last run is made from the data of pytest-html: rows, logs and pictures, without its script.
+"""
+
+import base64
+import binascii
 import html
 import json
 import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard import archive, changes, last_run
+from healthchecks.plugin.dashboard import changes, publish
 from healthchecks.plugin.dashboard.overview import Overview, list_unconfigured
 from healthchecks.plugin.dashboard.run_charts import make_script_data
 from healthchecks.plugin.dashboard.snapshot import Snapshot
@@ -109,18 +114,26 @@ def _describe_cut(snapshot: Snapshot) -> str:
 def _make_changes(snapshot: Snapshot, shown: Overview) -> dict[str, Any]:
     cards = {each.key for each in shown.cards}
     found, left_out = changes.list_changes(snapshot, [each for each in snapshot.history.checks if each.key in cards])
-    kept = archive.list_kept(snapshot.page_directory) if snapshot.page_directory else set()
+    kept = publish.list_run_pages(snapshot.page_directory) if snapshot.page_directory else set()
     if snapshot.history.runs and changes.is_eventful(snapshot):
-        kept.add(archive.file_name(snapshot.history.runs[-1].time))  # this one will be
+        kept.add(publish.run_page_name(snapshot.history.runs[-1].time))  # this one will be
     return {
         "changes": found, "left_out": left_out, "kept": kept,
-        "names_of": {each.run: archive.file_name(each.run) for each in found if each.run},
+        "names_of": {each.run: publish.run_page_name(each.run) for each in found if each.run},
         "ids": {each.key: each.id for each in shown.cards},
     }  # fmt: skip
 
 
+def _make_data(points: Mapping[str, Sequence[Any]]) -> Markup:
+    """Return JSON that cannot end a <script>."""
+    text = json.dumps(make_script_data(points) | {"bars": BARS}, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
 def _make_last_run(report: Mapping[str, Any], test_data: Mapping[str, Any]) -> dict[str, Any]:
-    head, rows = last_run.drop_empty_links(report["table_head"], last_run.list_rows(test_data))
+    head, rows = _drop_empty_links(report["table_head"], _list_rows(test_data))
     added = report["additional_summary"]
     return {
         "rows": rows,
@@ -131,9 +144,71 @@ def _make_last_run(report: Mapping[str, Any], test_data: Mapping[str, Any]) -> d
     }
 
 
-def _make_data(points: Mapping[str, Sequence[Any]]) -> Markup:
-    """Return JSON that cannot end a <script>."""
-    text = json.dumps(make_script_data(points) | {"bars": BARS}, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - escaped above
+_NOTHING = "No log output captured."
+_MAX_SHOWN = 20_000  # characters of a text; a longer one can only be saved
+_RESULTS = ("failed", "error", "skipped", "passed")
+
+
+class AttachedText(NamedTuple):
+    """An attachment to read or save."""
+
+    name: str
+    link: str
+    content: str
+
+
+class Row(NamedTuple):
+    """One test. `cells` and `log` are HTML from pytest-html and from hooks of the user."""
+
+    node: str
+    result: str
+    cells: list[Markup]
+    log: Markup
+    pictures: list[tuple[str, str]]
+    texts: list[AttachedText]
+
+
+def _list_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Return the rows in the order of pytest-html: failures first."""
+    found = [_make_row(node, test) for node, tests in data["tests"].items() for test in tests]
+    return sorted(found, key=lambda row: _RESULTS.index(row.result) if row.result in _RESULTS else len(_RESULTS))
+
+
+def _drop_empty_links(head: list[str], found: list[Row]) -> tuple[list[str], list[Row]]:
+    """Return head and rows of the table, without the column of links if there is none."""
+    place = next((place for place, cell in enumerate(head) if ">Links<" in cell), None)
+    if place is None or any(len(row.cells) != len(head) or "<a " in row.cells[place] for row in found):
+        return head, found
+    return [*head[:place], *head[place + 1 :]], [
+        row._replace(cells=[*row.cells[:place], *row.cells[place + 1 :]]) for row in found
+    ]
+
+
+def _make_row(node: str, test: Mapping[str, Any]) -> Row:
+    log = test["log"].strip()
+    return Row(
+        node=node,
+        result=re.sub(r"\W", "", str(test.get("result", ""))).lower(),
+        cells=[Markup(cell) for cell in test["resultsTableRow"]],  # noqa: S704 - pytest-html's, with ids escaped by us
+        log=Markup("" if log == _NOTHING else log),  # noqa: S704 - pytest-html has escaped it
+        pictures=[(each["name"], each["content"]) for each in test["extras"] if each["format_type"] == "image"],
+        texts=list(_list_texts(test["extras"])),
+    )
+
+
+def _list_texts(extras: list[dict[str, Any]]) -> Iterator[AttachedText]:
+    for each in extras:
+        if each["format_type"] in ("text", "json", "url"):
+            content = _decode(each["content"])
+            yield AttachedText(each["name"], each["content"], content if len(content) <= _MAX_SHOWN else "")
+
+
+def _decode(link: str) -> str:
+    """Return the text of a data: URL; nothing for another URL."""
+    head, _, data = link.partition(";base64,")
+    if not head.startswith("data:"):
+        return ""
+    try:
+        return base64.b64decode(data).decode(errors="replace")
+    except binascii.Error:
+        return ""

@@ -1,19 +1,28 @@
 """The history: one local SQLite file, since the page and the alerts must work while the main database is down."""
 
-from healthchecks.plugin.history.database import NAME, UnusableError, check_readable, connect_beside, is_damaged
-from healthchecks.plugin.history.models import (
+from healthchecks.plugin.history.database import (
+    NAME,
+    UnusableError,
+    check_readable,
+    connect_beside,
+    is_damaged,
+    renew,
+)
+from healthchecks.plugin.history.recorder import HistoryData, postpone, record
+from healthchecks.plugin.history.store import (
+    NAMES,
+    PASSING,
     Change,
     CheckHistory,
     FinishedRun,
+    History,
     Point,
     RunRecord,
     Streak,
     Uptime,
+    opened,
     run_name,
 )
-from healthchecks.plugin.history.recorder import HistoryData, postpone, record
-from healthchecks.plugin.history.repair import renew
-from healthchecks.plugin.history.store import NAMES, PASSING, History, opened
 
 __all__ = [
     "NAME",

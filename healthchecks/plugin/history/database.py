@@ -1,10 +1,13 @@
-"""The SQLite file: opening, schema, integrity check."""
+"""The SQLite file: opening, schema, integrity check, and a new one with what can be read of a damaged one."""
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from servermonitoring.files import read_regular
@@ -173,3 +176,80 @@ def _check_integrity(database: sqlite3.Connection) -> None:
         raise DamagedError(found)
     with database:
         database.execute("INSERT OR REPLACE INTO facts VALUES ('integrity checked', ?)", (time.time(),))
+
+
+_BUDGET = 1.0  # seconds for what can still be read
+_UNREADABLE = (sqlite3.Error, OSError, ValueError)  # names of columns, too, may be no UTF-8
+_RECENT = 8 * 86400  # seconds: what the page shows of each check is copied first
+_BATCH = 500  # rows between two readings of the clock
+_RESULTS = "SELECT * FROM results WHERE check_id = ? AND time {} ? ORDER BY time DESC"
+_SALVAGED = ("checks", "runs", "reports", "numbers")
+
+
+def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
+    """Rename the file, make a new one with what can be read of it; return the new name of the old one.
+
+    `without` names a run that will be stored again. Raise OSError; sqlite3.Error if no new one can be made.
+    """
+    damaged = _rename(path)
+    with closing(connect(path)) as database:
+        if salvage:
+            with contextlib.suppress(*_UNREADABLE), closing(connect_unchanged(damaged)) as old:
+                _salvage(old, database, time.monotonic() + _BUDGET)
+                _drop(database, without)
+    return damaged
+
+
+def _rename(path: Path) -> Path:
+    """Rename the file and its write-ahead log."""
+    damaged = path.with_name(f"history-damaged-{time.time_ns()}.sqlite")
+    path.rename(damaged)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(damaged.with_name(damaged.name + suffix))
+    return damaged
+
+
+def _salvage(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
+    """Copy table by table, and check by check, since one page that cannot be read ends a query."""
+    if old.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        return
+    for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE name IN ('reports', 'numbers')").fetchall():
+        new.execute(statement)
+    for table in _SALVAGED:
+        _copy(old, new, table, f"SELECT * FROM {table}", (), end)  # noqa: S608 - our own names
+    recent = int(time.time()) - _RECENT
+    checks = [check for (check,) in new.execute("SELECT id FROM checks")]
+    for comparison, check in itertools.product((">", "<="), checks):
+        if time.monotonic() < end:
+            _copy(old, new, "results", _RESULTS.format(comparison), (check, recent), end)
+
+
+def _drop(database: sqlite3.Connection, name: str) -> None:
+    with database:
+        database.execute("DELETE FROM results WHERE time = (SELECT time FROM runs WHERE name = ?)", (name,))
+        database.execute("DELETE FROM runs WHERE name = ?", (name,))
+
+
+def _copy(  # noqa: PLR0913, PLR0917 - from where, where to, and how long
+    old: sqlite3.Connection, new: sqlite3.Connection, table: str, query: str, values: tuple[int, ...], end: float
+) -> None:
+    with contextlib.suppress(*_UNREADABLE), new:
+        for rows in _batches(old.execute(query, values)):
+            marks = ", ".join("?" * len(rows[0]))
+            new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
+            if time.monotonic() > end:
+                return
+
+
+def _batches(rows: sqlite3.Cursor) -> Iterator[list[tuple[object, ...]]]:
+    """Return batches of rows up to the first one that cannot be read."""
+    found: list[tuple[object, ...]] = []
+    with contextlib.suppress(*_UNREADABLE):
+        for row in rows:
+            found.append(row)
+            if len(found) == _BATCH:
+                yield found
+                found = []
+    if found:
+        yield found

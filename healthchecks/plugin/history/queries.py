@@ -10,9 +10,19 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from healthchecks.plugin.history import models
-from healthchecks.plugin.history.models import Change, CheckHistory, Kind, Point, RunRecord, Streak, Uptime, kind_of
-from healthchecks.plugin.history.store import PASSING, point
+from healthchecks.plugin.history.store import (
+    PART,
+    PASSING,
+    Change,
+    CheckHistory,
+    Kind,
+    Point,
+    RunRecord,
+    Streak,
+    Uptime,
+    kind_of,
+    point,
+)
 
 _Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
 _CheckRow = tuple[int, str, str, str, str, str, str, int, int]
@@ -50,7 +60,7 @@ def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
         (now - CHANGES_DAYS * DAY, now),
     )
     return [
-        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(models.PART))
+        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(PART))
         for time, seconds, interrupted, name in rows
     ]
 

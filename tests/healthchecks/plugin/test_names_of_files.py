@@ -9,7 +9,7 @@ import lxml.html
 import pytest
 
 from healthchecks.plugin.dashboard import badges
-from healthchecks.plugin.dashboard.cards import Card
+from healthchecks.plugin.dashboard.overview import Card
 from healthchecks.plugin.wording import CardStatus
 from tests.reliability import reliability
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import FinishedRun, backlog, database, record
-from healthchecks.plugin.history.models import Kind
+from healthchecks.plugin.history import FinishedRun, database, postpone, record
+from healthchecks.plugin.history.recorder import BACKLOG
+from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.result import Result, Status
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -107,7 +108,7 @@ def test_a_history_of_a_newer_version_is_left_alone(tmp_path):
     data = record(tmp_path, 400, run(1, Status.OK))
     assert "made by a newer version (99)" in data.errors[0]
     assert len(rows(tmp_path)) == 1
-    assert len(list((tmp_path / backlog.DIRECTORY).iterdir())) == 1
+    assert len(list((tmp_path / BACKLOG).iterdir())) == 1
 
 
 def test_what_is_old_is_forgotten_and_a_wrong_clock_wipes_nothing_out(tmp_path):
@@ -131,11 +132,11 @@ def test_a_run_is_stored_once_whoever_tries(tmp_path):
     """A process that is killed between storing and removing the file leaves the file."""
     waiting = run(0, Status.FAILED)
     record(tmp_path, 400, waiting)
-    backlog.add(tmp_path, waiting)
+    postpone(tmp_path, waiting)
     data = record(tmp_path, 400, run(1, Status.FAILED))
     assert data.notices == []
     assert len(rows(tmp_path)) == 2
-    assert list((tmp_path / backlog.DIRECTORY).iterdir()) == []
+    assert list((tmp_path / BACKLOG).iterdir()) == []
 
 
 def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
@@ -148,7 +149,7 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
             data = record(tmp_path, 400, run(minute, Status.FAILED))
             assert "database is locked" in data.errors[0]
             assert data.errors[1] == POSTPONED.format(tmp_path)
-        assert {path.stat().st_mode & 0o777 for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / BACKLOG).iterdir()} == {0o600}
         other.rollback()
     data = record(tmp_path, 400, run(3, Status.FAILED))
     assert data.notices == ["stored 2 earlier runs that had to wait"]
@@ -158,7 +159,7 @@ def test_a_locked_history_gets_its_runs_later_in_order(tmp_path, monkeypatch):
 
 def test_rubbish_in_the_spool_holds_up_nothing(tmp_path):
     record(tmp_path, 400, run(0, Status.OK))
-    folder = tmp_path / backlog.DIRECTORY
+    folder = tmp_path / BACKLOG
     folder.mkdir()
     for name, text in {"1": "{", "2": "[]", "3": '{"results": 5}', "4": "[" * 100_000}.items():
         (folder / f"{name}.json").write_text(text)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import backlog, record
+from healthchecks.plugin.history import postpone, record
+from healthchecks.plugin.history.recorder import BACKLOG
 from healthchecks.plugin.result import Status
 from tests import ROOT
 from tests.healthchecks.plugin.alerting.shops import Shops
@@ -104,7 +105,7 @@ def test_nobody_is_alerted_twice_without_a_history(receiver, spoil):
         outcome = receiver.shops.run()
         assert f"{history.NAME}: {UNUSABLE[spoil]}" in outcome.output
     assert receiver.titles() == ["shop[a]", "suite[history]"]
-    assert len(list((receiver.shops.state / backlog.DIRECTORY).iterdir())) == 2
+    assert len(list((receiver.shops.state / BACKLOG).iterdir())) == 2
 
 
 @reliability(
@@ -310,17 +311,17 @@ def test_values_that_no_run_stored_are_damage(tmp_path, change):
 )
 def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
     for name, broken in {"1": {"message": 5}, "2": {"seconds": 10**400}, "3": {"status": "gone"}}.items():
-        backlog.add(tmp_path, run(0, Status.OK, name=name))
-        (path,) = (each for each in (tmp_path / backlog.DIRECTORY).iterdir() if each.name.endswith(f"-{name}.json"))
+        postpone(tmp_path, run(0, Status.OK, name=name))
+        (path,) = (each for each in (tmp_path / BACKLOG).iterdir() if each.name.endswith(f"-{name}.json"))
         document = json.loads(path.read_text())
         document["results"][0] |= broken
         path.write_text(json.dumps(document))
-    backlog.add(tmp_path, run(1, Status.FAILED))
+    postpone(tmp_path, run(1, Status.FAILED))
     data = record(tmp_path, 400, run(2, Status.FAILED))
-    assert data.errors == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / backlog.DIRECTORY}"]
+    assert data.errors == [f"3 of the runs that had to wait cannot be stored: see {tmp_path / BACKLOG}"]
     assert data.notices == ["stored 1 earlier run that had to wait"]
     assert len(rows(tmp_path)) == 2
-    assert {path.suffix for path in (tmp_path / backlog.DIRECTORY).iterdir()} == {".unreadable"}
+    assert {path.suffix for path in (tmp_path / BACKLOG).iterdir()} == {".unreadable"}
     assert record(tmp_path, 400, run(3, Status.FAILED)).errors == []
 
 
@@ -328,7 +329,7 @@ def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
 def test_a_run_that_can_never_be_stored_is_reported_and_delays_no_later_one(tmp_path, odd):
     data = record(tmp_path, 400, replace(run(0, Status.OK), **odd))
     assert data.errors[0].startswith("the results of this run cannot be stored: ")
-    assert not (tmp_path / backlog.DIRECTORY).exists()
+    assert not (tmp_path / BACKLOG).exists()
     assert record(tmp_path, 400, run(1, Status.OK)).errors == []
 
 

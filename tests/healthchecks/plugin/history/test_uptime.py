@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from healthchecks.plugin.dashboard.cards import format_uptime
+from healthchecks.plugin.dashboard.overview import format_uptime
 from healthchecks.plugin.history import FinishedRun, Uptime, opened
-from healthchecks.plugin.history.models import Kind, Point
 from healthchecks.plugin.history.queries import UPTIME_DAYS, changes_in, interval_of, uptimes
+from healthchecks.plugin.history.store import Kind, Point
 from healthchecks.plugin.result import Result, Status
 
 # Two weeks around the end of summer time in Berlin, on 25 October 2026.
