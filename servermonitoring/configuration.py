@@ -7,9 +7,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
-from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in, scrub_and_cut
+from servermonitoring.scrubbing import (
+    credentials_in,
+    is_sensitive,
+    looks_secret,
+    remember,
+    remember_passwords_in,
+    scrub_and_cut,
+)
 
 NAME = "servermonitoring.toml"
 VARIABLE = "SERVERMONITORING_CONFIG"
@@ -269,12 +275,12 @@ def without(message: str, value: object) -> str:
 
 
 def _may_be_secret(text: str) -> bool:
-    return any(known_secrets.values(text)) or any(_is_like_a_key(word) for word in text.split())
+    return any(credentials_in(text)) or any(_is_like_a_key(word) for word in text.split())
 
 
 def _is_like_a_key(word: str) -> bool:
     """Return whether a word is long, of letters and digits, and no address or path: the form of tokens."""
-    return len(word) >= _LIKE_A_KEY and known_secrets.looks_secret(word) and not set("/.") & set(word)
+    return len(word) >= _LIKE_A_KEY and looks_secret(word) and not set("/.") & set(word)
 
 
 def _texts(value: object) -> Iterator[str]:

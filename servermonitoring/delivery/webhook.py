@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 from servermonitoring.delivery.entries import SpoolEntry, Tally
 from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.spool import Spool
-from servermonitoring.scrubbing import remember
-from servermonitoring.sentry.envelope import scrubbed
+from servermonitoring.scrubbing import remember, scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:

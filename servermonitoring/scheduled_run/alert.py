@@ -18,10 +18,11 @@ from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import write_whole
 from servermonitoring.scheduled_run.settings import DirectAlertSettings
+from servermonitoring.scrubbing import scrubbed
 from servermonitoring.sentry import envelope
 from servermonitoring.sentry.client import SentryDestination
 from servermonitoring.sentry.dsn import Dsn
-from servermonitoring.sentry.envelope import Origin, scrubbed
+from servermonitoring.sentry.envelope import Origin
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from servermonitoring import __version__
-from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub
+from servermonitoring.scrubbing import scrubbed
 
 _LONGEST_HEADER = 65_536  # bytes
 
@@ -71,14 +71,3 @@ def of_check_in(check_in: dict[str, Any]) -> bytes:
 def now() -> str:
     """Return the current time as Sentry writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def scrubbed(value: Any, key: str = "") -> Any:
-    """Return the value with each string in it scrubbed, and the values of sensitive keys filtered."""
-    if isinstance(value, dict):
-        return {scrub(str(name)): scrubbed(each, str(name)) for name, each in value.items()}
-    if key and is_sensitive(key) and value is not None and not isinstance(value, bool):
-        return FILTERED
-    if isinstance(value, list | tuple):
-        return [scrubbed(each) for each in value]
-    return scrub(value) if isinstance(value, str) else value

@@ -14,8 +14,8 @@ from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import Transport
 
 from servermonitoring.delivery.entries import LARGEST
-from servermonitoring.scrubbing import scrub
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin, scrubbed
+from servermonitoring.scrubbing import scrub, scrubbed
+from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 from servermonitoring.values import size_in_words
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
