@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servermonitoring.files import private_directory
-from servermonitoring.lock import AlreadyRunningError, InstanceLock
+from servermonitoring.state_directory import AlreadyRunningError, InstanceLock
 from servermonitoring.watchdog_state import Heartbeat, Kill, record_kill, write_heartbeat
 from watchdog.background import Backlog
 
