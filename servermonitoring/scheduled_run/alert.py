@@ -19,10 +19,8 @@ from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import write_whole
 from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from servermonitoring.scrubbing import scrubbed
-from servermonitoring.sentry import envelope
-from servermonitoring.sentry.client import SentryDestination
+from servermonitoring.sentry.client import Origin, SentryDestination, timestamp
 from servermonitoring.sentry.dsn import Dsn
-from servermonitoring.sentry.envelope import Origin
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
         "event_id": identity,
-        "timestamp": envelope.now(),
+        "timestamp": timestamp(),
         "platform": "python",
         "level": "error",
         "logger": "healthchecks",

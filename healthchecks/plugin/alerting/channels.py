@@ -109,8 +109,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     if not text:
         return
     from healthchecks.plugin.alerting.sentry import Resolver
-    from servermonitoring.sentry.client import Sentry
-    from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
+    from servermonitoring.sentry.client import EnvelopeAttachment, Origin, Sentry
 
     origin = Origin(host=inputs.host)
     if settings.environment:

@@ -3,8 +3,7 @@
 import pytest
 
 from servermonitoring.delivery.webhook import Webhook
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
+from servermonitoring.sentry.client import EnvelopeAttachment, Origin, Sentry
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 
