@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from servermonitoring import threads
-from servermonitoring.delivery.attempt import Attempt, Destination, attempt
+from servermonitoring.delivery.attempt import Attempt, DeliveryOutcome, Destination, attempt
 from servermonitoring.delivery.entries import EntryQueue, SpoolEntry
-from servermonitoring.delivery.responses import DeliveryOutcome
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.values import in_words
 

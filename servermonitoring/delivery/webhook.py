@@ -12,8 +12,8 @@ from servermonitoring.scrubbing import remember, scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
+    from servermonitoring.delivery.attempt import DeliveryResponse
     from servermonitoring.delivery.connection import PostConnection
-    from servermonitoring.delivery.responses import DeliveryResponse
 
 _LARGEST = 1_000_000  # bytes; parsing takes up to fifty times as many
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError, UnreachableError
+from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import write_whole
 from servermonitoring.scheduled_run.settings import DirectAlertSettings

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servermonitoring import __version__, threads
+from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.delivery.entries import SpoolEntry, Tally
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.delivery.spool import Spool
 from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.sentry.dsn import Dsn
