@@ -14,8 +14,7 @@ from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.connection import PostConnection
-    from servermonitoring.delivery.entries import SpoolEntry
-    from servermonitoring.delivery.spool import Spool
+    from servermonitoring.delivery.spool import Spool, SpoolEntry
 
 _TIMEOUT = 10.0  # seconds for each step
 _RETRY = {408, 425, 429}  # and every 5xx

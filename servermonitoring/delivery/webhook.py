@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from servermonitoring.delivery.entries import SpoolEntry, Tally
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
 from servermonitoring.scrubbing import remember, scrubbed
 from servermonitoring.values import size_in_words
 

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from servermonitoring import __version__, threads
 from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
-from servermonitoring.delivery.entries import SpoolEntry, Tally
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
 from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.sentry.dsn import Dsn
 

@@ -13,7 +13,7 @@ from sentry_sdk.attachments import Attachment as SdkAttachment
 from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import Transport
 
-from servermonitoring.delivery.entries import LARGEST
+from servermonitoring.delivery.spool import LARGEST
 from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.values import size_in_words
 

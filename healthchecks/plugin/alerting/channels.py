@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
-from servermonitoring.delivery.entries import Tally
+from servermonitoring.delivery.spool import Tally
 from servermonitoring.sentry import dsn
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.configuration.settings import SuiteSettings
-    from servermonitoring.delivery.entries import SpoolEntry
+    from servermonitoring.delivery.spool import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
     from servermonitoring.sentry.client import Sentry
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import Tally
+from servermonitoring.delivery.spool import Tally
 from servermonitoring.sentry.client import Origin, Sentry
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import LARGEST, SpoolEntry
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.spool import LARGEST, Spool, SpoolEntry
 from servermonitoring.delivery.webhook import Webhook
 from servermonitoring.sentry.client import Sentry
 from tests.reliability import reliability
