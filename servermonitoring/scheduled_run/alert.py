@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 from servermonitoring import configuration, state_directory
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
+from servermonitoring.delivery.dsn import HEALTHCHECKS, Dsn, in_force
+from servermonitoring.delivery.sentry import Origin, SentryDestination, timestamp
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
 from servermonitoring.secret import Secret
-from servermonitoring.sentry.client import Origin, SentryDestination, timestamp
-from servermonitoring.sentry.dsn import HEALTHCHECKS, Dsn, in_force
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
+from servermonitoring.delivery import dsn
 from servermonitoring.delivery.spool import Tally
-from servermonitoring.sentry import dsn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.configuration.settings import SuiteSettings
+    from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
-    from servermonitoring.sentry.client import Sentry
 
 OnError = Callable[[str], None]
 """Called with what is wrong; the run goes on."""
@@ -109,7 +109,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     if not text:
         return
     from healthchecks.plugin.alerting.sentry import Resolver
-    from servermonitoring.sentry.client import EnvelopeAttachment, Origin, Sentry
+    from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin, Sentry
 
     origin = Origin(host=inputs.host)
     if settings.environment:

@@ -18,7 +18,7 @@ from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
-    from servermonitoring.sentry.client import EnvelopeAttachment, Origin
+    from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from servermonitoring import __version__, threads
 from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
+from servermonitoring.delivery.dsn import Dsn
 from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
 from servermonitoring.scrubbing import scrub, scrubbed
-from servermonitoring.sentry.dsn import Dsn
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.connection import PostConnection
@@ -94,7 +94,7 @@ class Sentry:
         return entry
 
     def _put(self, event: dict[str, Any], attachments: list[EnvelopeAttachment]) -> SpoolEntry | None:
-        from servermonitoring.sentry import sdk
+        from servermonitoring.delivery import sdk
 
         self._kept = []
         self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
