@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import REASON, REFUSED, listing, names
+from servermonitoring.delivery.spool import REASON, REFUSED, listing, names
 from servermonitoring.files import read_regular
 from servermonitoring.values import in_words
 

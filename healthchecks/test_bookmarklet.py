@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.http.urls import Url
-from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
+from servermonitoring.scrubbing import credentials_in
 
 if TYPE_CHECKING:
     from healthchecks.clients.browser import BrowserSession
@@ -33,7 +33,7 @@ def _script(text: str) -> str:
 
 
 def _public(argument: str) -> str:
-    if any(known_secrets.values(argument)):
+    if any(credentials_in(argument)):
         raise ValueError(
             "contains a password or token, which every user of this machine could see in the list of processes"
         )

@@ -1,21 +1,29 @@
-"""Configuration file: its place, its content and the messages about its errors."""
+"""Configuration file: its place, its TOML, its content and the messages about its errors."""
 
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from servermonitoring import known_secrets
 from servermonitoring.files import at_home, read_regular
-from servermonitoring.scrubbing import is_sensitive, remember, remember_passwords_in, scrub_and_cut
-from servermonitoring.toml_text import DEEPEST, TOO_DEEP, tables_of
+from servermonitoring.scrubbing import (
+    credentials_in,
+    is_sensitive,
+    looks_secret,
+    remember,
+    remember_passwords_in,
+    scrub_and_cut,
+)
 
 NAME = "servermonitoring.toml"
 VARIABLE = "SERVERMONITORING_CONFIG"
 _LARGEST = 5_000_000  # bytes
 _LONGEST_TEXT = 100_000  # characters of any value
 _LARGEST_NUMBER = 10**15  # of any value: a petabyte
+_DEEPEST = 50  # levels of tables and lists
+_TOO_DEEP = f"is nested too deeply: at most {_DEEPEST} levels"
 _LONGEST_PROBLEM, _MOST_PROBLEMS = 1_000, 100  # characters; problems that are shown
 _REFERENCE = re.compile(r"\$(?:\$(?=\{)|\{(?P<name>[^}]*)\})")  # ${NAME}; $${ is a literal ${
 
@@ -63,6 +71,67 @@ def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
         raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror or error}")]) from None
     except ValueError as error:
         raise ConfigurationError(path, [Problem("", str(error))]) from None
+
+
+_KEY = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
+_DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_KEY}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")  # a.b.c: tomllib takes minutes for it
+_PLACE = re.compile(r"line (\d+)")
+_CURLY = re.compile("[\u2018-\u201f\u00ab\u00bb]")  # every quote of typographers
+_WITHIN = (  # messages of tomllib for lines where a curly quote may be part of a text
+    "Illegal character",
+    "Found invalid character",
+    "Unterminated",
+    "Expected",
+)
+_WORDS = [  # message of tomllib, our message; {} is the name of a table
+    (re.compile(r"Unclosed array"), "a list has no closing bracket: ]"),
+    (
+        re.compile(r"(?:Illegal|Found invalid) character '\\n'|Unterminated string|Expected ['\"]{3}"),
+        'a text has no closing quote: write "text"',
+    ),
+    (re.compile(r"Cannot declare \((.*?),?\) twice"), "[{}] appears twice: write all its keys below the first"),
+    (re.compile(r"Cannot mutate immutable namespace \((.*?),?\)"), "{} is already defined and cannot be extended"),
+    (re.compile(r"Cannot overwrite a value"), "a key appears twice"),
+    (re.compile(r"Invalid value"), 'invalid value; write texts in quotes: "text"'),
+]
+
+
+def tables_of(data: bytes) -> dict[str, Any]:
+    """Return the tables of a TOML document. Raise ValueError that names the line and what to write instead."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"is not UTF-8 (line {line}): save it in that encoding") from None
+    if _DEEP_KEY.search(text):
+        raise ValueError(_TOO_DEEP)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except ValueError as error:  # also a number of 5,000 digits
+        raise ValueError(f"is not TOML: {_error_in_words(str(error), text)}") from None
+
+
+def _error_in_words(message: str, text: str) -> str:
+    message, _, place = message.partition(" (at ")
+    found = _PLACE.match(place)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    return f"{_toml_reason(message, line)} (at {place}" if place else _toml_reason(message, line)
+
+
+def _toml_reason(message: str, line: str) -> str:
+    if (curly := _CURLY.search(line)) and not message.startswith(_WITHIN):  # else it is part of a text
+        return f'{curly[0]} is a curly quote; write the straight one: "'
+    for pattern, words in _WORDS:
+        if found := pattern.match(message):
+            return words.format(_table_name(found[1])) if "{}" in words else words
+    return message[:1].lower() + message[1:]
+
+
+def _table_name(words: str) -> str:
+    """Return website.home of "'website', 'home'", as Python writes it."""
+    return ".".join(part.strip().strip("'\"") for part in words.split(","))
 
 
 def expanded(tables: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -121,8 +190,8 @@ def table(path: Iterable[str | int]) -> str:
 
 
 def _expand(value: Any, path: tuple[str | int, ...], problems: list[Problem]) -> Any:
-    if len(path) > DEEPEST:
-        raise ValueError(TOO_DEEP)
+    if len(path) > _DEEPEST:
+        raise ValueError(_TOO_DEEP)
     if isinstance(value, dict):
         return {key: _expand(each, (*path, key), problems) for key, each in value.items()}
     if isinstance(value, list):
@@ -206,12 +275,12 @@ def without(message: str, value: object) -> str:
 
 
 def _may_be_secret(text: str) -> bool:
-    return any(known_secrets.values(text)) or any(_is_like_a_key(word) for word in text.split())
+    return any(credentials_in(text)) or any(_is_like_a_key(word) for word in text.split())
 
 
 def _is_like_a_key(word: str) -> bool:
     """Return whether a word is long, of letters and digits, and no address or path: the form of tokens."""
-    return len(word) >= _LIKE_A_KEY and known_secrets.looks_secret(word) and not set("/.") & set(word)
+    return len(word) >= _LIKE_A_KEY and looks_secret(word) and not set("/.") & set(word)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -42,7 +42,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 ]
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
-    ("servermonitoring.sentry.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by sentry.client
+    ("servermonitoring.delivery.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by delivery.sentry
     ("servermonitoring.tls", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", set(), {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
@@ -154,7 +154,7 @@ def test_imports_go_one_way():
 def test_sentrys_sdk_is_loaded_with_the_first_alert_only():
     """It takes longer to load than most runs need for all else."""
     early = [
-        str(each) for each in imports(ROOT) if each.imported == "servermonitoring.sentry.sdk" and not each.deferred
+        str(each) for each in imports(ROOT) if each.imported == "servermonitoring.delivery.sdk" and not each.deferred
     ]
     assert early == []
 

@@ -187,7 +187,6 @@ def _interval(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # first of all; the daemon waits for it in a thread
     from servermonitoring.configuration import ConfigurationError
-    from servermonitoring.lock import AlreadyRunningError
     from watchdog import log_stream
 
     options = parser().parse_args(arguments)
@@ -199,6 +198,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_CONFIGURATION
-    except AlreadyRunningError as error:
+    except state_directory.AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return ALREADY_RUNNING

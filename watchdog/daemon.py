@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.threads import wait_for_background
 from servermonitoring.watchdog_state import Heartbeat
-from watchdog import background, messages, sd_notify
+from watchdog import messages, sd_notify
 from watchdog.alerting.channel import AlertChannel
 from watchdog.settings import WatchdogSettings
 from watchdog.watcher import Watcher
@@ -86,7 +87,7 @@ class Daemon:
     def finish(self) -> None:
         """Complete the work under way."""
         self.watcher.finish()
-        background.wait_for_background(_PATIENCE)
+        wait_for_background(_PATIENCE)
         self.watcher.state.finish(_PATIENCE)
         self._channel.close()
 

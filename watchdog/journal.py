@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.files import write_whole
+from servermonitoring.threads import in_background
 from watchdog import processes
-from watchdog.background import in_background
 from watchdog.browser import Browser
 from watchdog.processes import Process
 from watchdog.rules import Rule
@@ -59,7 +59,7 @@ class Journal:
             if not self._idle.is_set():
                 return  # the thread that writes now writes this too
             self._idle.clear()
-        in_background(self._write)
+        in_background(self._write, log)
         if wait:
             self._idle.wait(_PATIENCE)
 

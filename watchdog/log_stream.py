@@ -7,7 +7,9 @@ import os
 import select
 import sys
 
-from watchdog.background import Backlog
+from servermonitoring.threads import Backlog
+
+log = logging.getLogger(__name__)
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _MOST = 1000  # lines that wait for a reader
@@ -36,7 +38,7 @@ class LogStream(logging.Handler):
         super().__init__()
         self.setFormatter(LineFormatter(_FORMAT))
         self._descriptor = descriptor
-        self._lines: Backlog[str] = Backlog(self._write, _MOST)
+        self._lines: Backlog[str] = Backlog(self._write, _MOST, log)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from servermonitoring import configuration, values
 from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, safe_message
+from servermonitoring.delivery.dsn import Dsn, in_force
 from servermonitoring.secret import Secret
-from servermonitoring.sentry.dsn import Dsn, in_force
 from watchdog.rules import DEFAULT, Rule
 
 VARIABLE = "WATCHDOG_SENTRY_DSN"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servermonitoring.files import private_directory
-from servermonitoring.lock import AlreadyRunningError, InstanceLock
+from servermonitoring.state_directory import AlreadyRunningError, InstanceLock
+from servermonitoring.threads import Backlog
 from servermonitoring.watchdog_state import Heartbeat, Kill, record_kill, write_heartbeat
-from watchdog.background import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class StateWriter:
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._backlog: Backlog[Kill | None] | None = None if directory is None else Backlog(self._write, _MOST)
+        self._backlog: Backlog[Kill | None] | None = None if directory is None else Backlog(self._write, _MOST, log)
         self._heartbeat: Heartbeat | None = None  # the newest; older ones need not be written
         self._lock: InstanceLock | None = None
         self._has_failed = False

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from servermonitoring.threads import in_background
 from watchdog import messages, policy
-from watchdog.background import in_background
 from watchdog.browser import Browser
 from watchdog.browsers import Browsers
 from watchdog.cleanup import leftovers
@@ -206,7 +206,7 @@ class Watcher:
         browser = termination.browser
         self.browsers.forget(browser)
         log.info("process %d has ended %s", browser.main.pid, termination.in_words(uptime()))
-        in_background(lambda: _remove_profiles(browser))
+        in_background(lambda: _remove_profiles(browser), log)
 
     def _notice_interruption(self, now: float) -> None:
         self._interrupted_until = max(self._interrupted_until, self._interruptions.notice(now))

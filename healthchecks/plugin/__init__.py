@@ -34,9 +34,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     streams.secure()
     streams.secure_capture(early_config)
     if "SERVERMONITORING_COMPLETION" in os.environ:
-        from servermonitoring import completion
+        from servermonitoring.scheduled_run.process import claim_pipe
 
-        completion.claim()
+        claim_pipe()
     return (yield)
 
 

@@ -16,7 +16,6 @@ from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage
 from healthchecks.plugin.surroundings import lift, limits
 from servermonitoring import state_directory
-from servermonitoring.lock import InstanceLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +74,7 @@ class Run:
         self.host = socket.gethostname()
         self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
-        self.lock = InstanceLock(self.directory)
+        self.lock = state_directory.InstanceLock(self.directory)
         self.results = Results()
         self.notices: list[str] = []
         self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
@@ -101,7 +100,7 @@ class Run:
         Runs of reports have a lock of their own: a slow database must not delay the checks.
         """
         if self.of_reports:
-            self.lock = InstanceLock(self.directory, "reports.lock")
+            self.lock = state_directory.InstanceLock(self.directory, "reports.lock")
         try:
             state_directory.directory(self.configuration.state_directory)
             self.lock.take()

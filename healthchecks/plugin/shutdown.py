@@ -17,7 +17,8 @@ from healthchecks.plugin.html_report import list_other_checks, take_snapshot
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
-from servermonitoring import completion, threads
+from servermonitoring import threads
+from servermonitoring.scheduled_run.process import announce_end
 from servermonitoring.threads import bounded
 
 _PATIENCE = 2  # seconds for the history, on a disk that does not respond
@@ -60,7 +61,7 @@ def conclude(run: Run) -> None:
         with _output(run, "page"):
             _publish(run)
     run.lock.release()
-    completion.announce(_exit_status(run), run.suite_errors)
+    announce_end(_exit_status(run), run.suite_errors)
 
 
 def settle(run: Run) -> int:

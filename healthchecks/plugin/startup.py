@@ -24,7 +24,7 @@ from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.terminal import format_header
 from servermonitoring.configuration import ConfigurationError
-from servermonitoring.lock import EXIT_STATUS, AlreadyRunningError
+from servermonitoring.state_directory import ALREADY_RUNNING, AlreadyRunningError
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
 
@@ -174,7 +174,7 @@ def _lock(run: Run) -> None:
     try:
         run.take_lock()
     except AlreadyRunningError as error:
-        pytest.exit(str(error), returncode=EXIT_STATUS)
+        pytest.exit(str(error), returncode=ALREADY_RUNNING)
 
 
 def _set_options(session: pytest.Session) -> None:

@@ -1,15 +1,28 @@
-"""One attempt to deliver one entry: the request, and what its response means for the entry."""
+"""One attempt to deliver one entry: the request, and what its response means for the entry, and how long to pause.
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+Light: every run with alerts loads it, though few have one to deliver.
+"""
 
-from servermonitoring.delivery.entries import SpoolEntry
-from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError, UnreachableError
-from servermonitoring.delivery.spool import Spool
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.connection import PostConnection
-    from servermonitoring.delivery.responses import DeliveryResponse
+    from servermonitoring.delivery.spool import Spool, SpoolEntry
+
+_TIMEOUT = 10.0  # seconds for each step
+_RETRY = {408, 425, 429}  # and every 5xx
+_WRONG_ADDRESS = {401, 403, 404, 407}  # not about what was sent: the next one would fail, too
+_UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
+_LONGEST_PAUSE = 86400.0  # seconds
+_FIRST_WORDS = 200  # characters
+_OF_EVENTS = {"", "error", "default"}  # Sentry's categories of what is sent here; "" is all
 
 
 class Destination(Protocol):
@@ -27,7 +40,14 @@ class Destination(Protocol):
         """Return whether a response with a status of success confirms this content."""
 
 
-_TIMEOUT = 10.0  # seconds for each step
+class DeliveryOutcome(Enum):
+    """What happens to the entry that was sent."""
+
+    SENT = "sent"
+    RETRY = "retry"  # kept for another attempt
+    LIMITED = "limited"  # kept, as all others, until the pause is over
+    REFUSED = "refused"  # this one for good
+    UNAVAILABLE = "unavailable"  # kept, as all others: the address or the key is wrong
 
 
 @dataclass(frozen=True)
@@ -41,7 +61,7 @@ class Attempt:
     reason: str = ""  # of a refusal: the status of the response, and its first words
 
 
-def attempt(spool: Spool, destination: Destination, connection: "PostConnection", entry: SpoolEntry) -> Attempt:
+def attempt(spool: "Spool", destination: Destination, connection: "PostConnection", entry: "SpoolEntry") -> Attempt:
     """Send one entry and read the response."""
     try:
         content = spool.read(entry)
@@ -71,3 +91,93 @@ def _attempt_of(destination: Destination, content: bytes, response: "DeliveryRes
         error += ": check its address and key"
     reason = f"{response.in_words()}{response.first_words()}"
     return Attempt(outcome, error, response.pause(), f"status-{response.status}", reason)
+
+
+class UnreachableError(Exception):
+    """No connection to the right server; the message says why."""
+
+
+class NoResponseError(Exception):
+    """A server that sent no complete response in time; the message says why."""
+
+
+@dataclass(frozen=True)
+class DeliveryResponse:
+    """An HTTP response; names of headers in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """The first 65,536 bytes."""
+
+    @property
+    def outcome(self) -> DeliveryOutcome:
+        status = self.status
+        if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own
+            return DeliveryOutcome.SENT
+        if status == 429:  # noqa: PLR2004
+            return DeliveryOutcome.LIMITED
+        if status in _RETRY or status >= 500:  # noqa: PLR2004
+            return DeliveryOutcome.RETRY
+        # A redirect is not followed: what is sent would go to an unknown server.
+        wrong_address = status in _WRONG_ADDRESS or status < 400  # noqa: PLR2004
+        return DeliveryOutcome.UNAVAILABLE if wrong_address else DeliveryOutcome.REFUSED
+
+    def in_words(self) -> str:
+        """Return status and phrase: "429 Too Many Requests"."""
+        from http import HTTPStatus
+
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
+
+    def first_words(self) -> str:
+        """Return the start of the body, as in ": no_text": one line, without secrets; "" for an empty body."""
+        text = "".join(each if each.isprintable() else " " for each in self.body.decode(errors="replace"))
+        words = " ".join(scrub(text).split())[:_FIRST_WORDS]
+        return f": {words}" if words else ""
+
+    def document(self) -> dict[str, Any] | None:
+        """Return the body if it is one JSON object, else None."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def pause(self) -> float:
+        """Return for how many seconds to send nothing; 0 for no pause."""
+        limits = self.headers.get("x-sentry-rate-limits", "")
+        asked = [_rate_limit(each) for each in limits.split(",")]
+        if self.status in {429, 503} and not limits:
+            asked.append(_retry_after(self.headers.get("retry-after", "")))
+        wanted = max(asked)
+        if not wanted and self.status == 429:  # noqa: PLR2004
+            wanted = _UNNAMED_PAUSE
+        return min(wanted, _LONGEST_PAUSE)
+
+
+def _rate_limit(text: str) -> float:
+    """Return 60 of "60:error;default:organization" (X-Sentry-Rate-Limits); 0 for other categories."""
+    seconds, _, rest = text.strip().partition(":")
+    categories = set(rest.partition(":")[0].split(";"))
+    return _seconds(seconds) if categories & _OF_EVENTS else 0.0
+
+
+def _retry_after(text: str) -> float:
+    """Return the seconds of "120" or until a date."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return _seconds(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if 0 < number < float("inf") else 0.0

@@ -13,7 +13,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from servermonitoring.delivery.responses import DeliveryResponse, NoResponseError, UnreachableError
+from servermonitoring.delivery.attempt import DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.tls import trusted_context
 
 _context = functools.cache(trusted_context)

@@ -6,8 +6,7 @@ from collections.abc import Callable  # noqa: TC003 - no more to load
 from typing import TYPE_CHECKING
 
 from servermonitoring import threads
-from servermonitoring.delivery.entries import Tally
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.spool import Spool, Tally
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Destination

@@ -9,14 +9,14 @@ import fcntl
 import os
 import threading
 import time
+from bisect import insort
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from servermonitoring import threads
-from servermonitoring.delivery.attempt import Attempt, Destination, attempt
-from servermonitoring.delivery.entries import EntryQueue, SpoolEntry
-from servermonitoring.delivery.responses import DeliveryOutcome
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.attempt import Attempt, DeliveryOutcome, Destination, attempt
+from servermonitoring.delivery.spool import Spool, SpoolEntry
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -219,6 +219,50 @@ class Sender:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+class EntryQueue:
+    """Entries to deliver: oldest first, those of one key one after another. Not thread-safe."""
+
+    def __init__(self, entries: Iterable[SpoolEntry] = ()) -> None:
+        self._ready: list[SpoolEntry] = []  # the first of each key of which none is in progress
+        self._behind: dict[str, deque[SpoolEntry]] = {}  # key → those after the first
+        for each in sorted(entries):
+            if each.key in self._behind:
+                self._behind[each.key].append(each)
+            else:
+                self._behind[each.key] = deque()
+                self._ready.append(each)
+        self.in_progress: set[str] = set()  # keys
+
+    def __len__(self) -> int:
+        """Return how many entries can still be taken, now or later."""
+        keys = {each.key for each in self._ready} | self.in_progress
+        return len(self._ready) + sum(len(self._behind[key]) for key in keys)
+
+    def take(self, *, newest: bool = False) -> SpoolEntry | None:
+        """Return the next entry; None if each waits for an earlier one of its key."""
+        if not self._ready:
+            return None
+        chosen = self._ready.pop(-1 if newest else 0)
+        self.in_progress.add(chosen.key)
+        return chosen
+
+    def done(self, entry: SpoolEntry) -> None:
+        """Make the next entry of its key available."""
+        self.in_progress.discard(entry.key)
+        if self._behind[entry.key]:
+            insort(self._ready, self._behind[entry.key].popleft())
+
+    def put_back(self, entry: SpoolEntry) -> None:
+        """Make the entry available again."""
+        self.in_progress.discard(entry.key)
+        insort(self._ready, entry)
+
+    def skip(self, entry: SpoolEntry) -> None:
+        """Leave out an entry that failed, and those of its key after it."""
+        self.in_progress.discard(entry.key)
+        self._behind[entry.key].clear()
 
 
 def _that_fit_in_memory(waiting: Iterable[SpoolEntry]) -> list[SpoolEntry]:

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from servermonitoring.delivery.entries import SpoolEntry, Tally
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.spool import Spool
-from servermonitoring.scrubbing import remember
-from servermonitoring.sentry.envelope import scrubbed
+from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
+from servermonitoring.scrubbing import remember, scrubbed
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
+    from servermonitoring.delivery.attempt import DeliveryResponse
     from servermonitoring.delivery.connection import PostConnection
-    from servermonitoring.delivery.responses import DeliveryResponse
 
 _LARGEST = 1_000_000  # bytes; parsing takes up to fifty times as many
 

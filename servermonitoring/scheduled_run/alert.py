@@ -1,12 +1,17 @@
-"""Alerts of the scheduled command: sent directly, without spool, thread, temporary file or sentry_sdk."""
+"""Alerts of the scheduled command: sent directly, without spool, thread, temporary file or sentry_sdk.
+
+Their settings are read also where the configuration file is wrong elsewhere.
+"""
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring.delivery.responses import DeliveryOutcome, NoResponseError, UnreachableError
+from servermonitoring import configuration, state_directory
+from servermonitoring.configuration import ConfigurationError
+from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
+from servermonitoring.delivery.dsn import HEALTHCHECKS, Dsn, in_force
+from servermonitoring.delivery.sentry import Origin, SentryDestination, timestamp
 from servermonitoring.delivery.webhook import WebhookDestination
-from servermonitoring.files import write_whole
-from servermonitoring.scheduled_run.settings import DirectAlertSettings
-from servermonitoring.sentry import envelope
-from servermonitoring.sentry.client import SentryDestination
-from servermonitoring.sentry.dsn import Dsn
-from servermonitoring.sentry.envelope import Origin, scrubbed
+from servermonitoring.files import read_regular, write_whole
+from servermonitoring.scrubbing import scrubbed
+from servermonitoring.secret import Secret
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:
@@ -42,6 +48,65 @@ class FaultAlert:
     @property
     def label(self) -> str:
         return f"{_CHECK}[{_TARGET}]"
+
+
+_TABLES = ("sentry", "alerts", "state")
+_MOST_READ = 1_000_000  # bytes that are read of a file that is not TOML
+
+
+class DirectAlertSettings:
+    """`[sentry]`, `[alerts]` and `[state]`, as far as they can be read. A wrong file raises nothing."""
+
+    def __init__(self) -> None:
+        self.path = configuration.find()
+        self._tables = _read_tables(self.path) if self.path else {}
+
+    @property
+    def dsn(self) -> str:
+        """The DSN of the suite, or "". Raises ValueError for a secret file that cannot be read."""
+        return in_force(HEALTHCHECKS, lambda: self._secret("sentry", "dsn"))
+
+    @property
+    def webhook(self) -> str:
+        """The URL, or "". Raises ValueError for a secret file that cannot be read."""
+        return self._secret("alerts", "webhook")
+
+    @property
+    def environment(self) -> str:
+        return self._text("sentry", "environment")
+
+    @property
+    def state_directory(self) -> Path:
+        return state_directory.location(self._text("state", "directory"))
+
+    def _text(self, table: str, key: str) -> str:
+        keys = self._tables.get(table)
+        value = keys.get(key) if isinstance(keys, dict) else None
+        return value if isinstance(value, str) else ""
+
+    def _secret(self, table: str, key: str) -> str:
+        text = self._text(table, key)
+        return Secret.load(text).reveal() if text else ""
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    try:
+        return configuration.read(path)[0]
+    except ConfigurationError:
+        return configuration.expanded(_rescued(path))[0]
+
+
+def _rescued(path: Path) -> dict[str, Any]:
+    """Return the tables that can be read one by one from a file that is not TOML as a whole."""
+    try:
+        text = read_regular(path, _MOST_READ, part="start").decode("utf-8-sig", errors="replace")
+    except OSError:
+        return {}
+    found: dict[str, Any] = {}
+    for part in re.split(r"^(?=\[)", text, flags=re.MULTILINE):
+        with contextlib.suppress(ValueError, RecursionError):
+            found |= {name: keys for name, keys in tomllib.loads(part).items() if name not in found}
+    return {name: keys for name, keys in found.items() if name in _TABLES}
 
 
 def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, str]]:
@@ -115,7 +180,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
         "event_id": identity,
-        "timestamp": envelope.now(),
+        "timestamp": timestamp(),
         "platform": "python",
         "level": "error",
         "logger": "healthchecks",

@@ -1,23 +1,26 @@
 """Command line `deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: runs `pytest ARGUMENTS…`.
 
 It exits with 0 and prints nothing if the run finished and recorded its end, also when checks fail: alerts and page show
-those. Else it prints the fault, for cron's mail and systemd's journal, and sends an alert directly.
+those. Else it prints the fault, for cron's mail and systemd's journal, and sends an alert directly. Started by root,
+as from cron, it first changes to the suite's user.
 """
 
 import argparse
 import os
+import pwd
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servermonitoring.files import open_standard
 from servermonitoring.scheduled_run.process import Fault, RunEnd, RunProcess
-from servermonitoring.scheduled_run.user import run_as
 
 if TYPE_CHECKING:
-    from servermonitoring.scheduled_run.settings import DirectAlertSettings
+    from servermonitoring.scheduled_run.alert import DirectAlertSettings
 
 _DESCRIPTION = "Run pytest once; print nothing if the run recorded its end, else print the fault and send an alert."
 _LAST_LINE = 500  # characters of it in an alert's message
@@ -29,7 +32,75 @@ def main(arguments: Sequence[str], checkout: str) -> int:
     open_standard()
     options = _parse(arguments)
     work = partial(_scheduled, options.arguments, options.timeout, checkout)
-    return run_as(options.user, work) if options.user else work()
+    return _run_as(options.user, work) if options.user else work()
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")
+    return parser.parse_args(arguments)
+
+
+def _run_as(name: str, work: Callable[[], int]) -> int:
+    """Do the work in a process with the user's rights, write its output with ours, and return its exit status.
+
+    Debian's cron keeps a job's output in a file in /tmp before it mails it. On a disk that is full for all but root,
+    only root can write there: so one process keeps root's rights and only forwards what the other writes.
+
+    Raise PermissionError if this process cannot become that user, OSError if no process can be started.
+    """
+    user = _user(name)
+    if os.geteuid() == user.pw_uid:
+        return work()
+    if os.geteuid() != 0:
+        raise PermissionError(f"only root can become user {name}")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _work_as(user, work, writing)
+    os.close(writing)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: os.kill(child, received))
+    _pass_on(reading)
+    return abs(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise PermissionError(f"there is no user {name}") from None
+
+
+def _work_as(user: pwd.struct_passwd, work: Callable[[], int], output: int) -> None:
+    """Do the work as the user and end the process."""
+    status = 1
+    try:
+        for number in (1, 2):
+            os.dup2(output, number)
+        os.close(output)
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        os.environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+        status = work()
+    except BaseException:  # noqa: BLE001 - no caller is left
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _pass_on(reading: int) -> None:
+    """Forward to standard output, which may be closed or full, until the other process has ended."""
+    while data := os.read(reading, 65536):
+        try:
+            while data:
+                data = data[os.write(1, data) :]
+        except OSError:
+            continue
 
 
 def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
@@ -44,14 +115,6 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
     return fault.status if fault else 0
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")
-    return parser.parse_args(arguments)
-
-
 def _run(command: Sequence[str], timeout: float, directory: Path) -> RunEnd:
     try:
         os.chdir(directory)
@@ -62,8 +125,7 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> RunEnd:
 
 def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     """Alert a fault unless it was alerted lately; without one, remove the record of alerts."""
-    from servermonitoring.scheduled_run.alert import SentAlerts
-    from servermonitoring.scheduled_run.settings import DirectAlertSettings
+    from servermonitoring.scheduled_run.alert import DirectAlertSettings, SentAlerts
     from servermonitoring.values import in_words
 
     settings = DirectAlertSettings()

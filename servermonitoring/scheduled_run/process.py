@@ -1,21 +1,46 @@
-"""Supervised pytest process: its output, exit status and fault."""
+"""Supervised pytest process: its output, exit status and fault, and the end of the run that it reports.
+
+The suite sends that end through a pipe, which needs no disk.
+"""
 
 import contextlib
+import json
 import os
 import selectors
 import signal
+import stat
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from servermonitoring.completion import VARIABLE, Completion
+from servermonitoring.scrubbing import scrub
 
+_VARIABLE = "SERVERMONITORING_COMPLETION"  # the number of the pipe's writing end
 _MOST_KEPT = 100_000  # bytes of output: the last ones
 _GRACE = 30.0  # seconds between SIGINT, at which a run records what it has, and SIGKILL
 _PAUSE = 0.1  # seconds between two checks whether it still runs
 _LAST_READS = 100  # after the end; a process that outlives it may go on writing
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A run that has recorded its end."""
+
+    status: int
+    """pytest's exit status."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Part of the suite → why it could not store, show or send its results."""
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Completion | None":
+        """Return what was sent; None if it is incomplete."""
+        try:
+            document = json.loads(data)
+            return cls(int(document["status"]), {str(key): str(text) for key, text in document["problems"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -41,7 +66,7 @@ class RunProcess:
         reading, writing = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the suite
-                words, env={**os.environ, VARIABLE: str(writing)}, pass_fds=[writing], start_new_session=True,
+                words, env={**os.environ, _VARIABLE: str(writing)}, pass_fds=[writing], start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         finally:
@@ -153,3 +178,36 @@ def _signal_name(number: int) -> str:
         return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
         return f"signal {number}"
+
+
+_LONGEST = 1000  # characters of one problem
+
+_descriptor: int | None = None
+
+
+def claim_pipe() -> None:
+    """Remove the pipe from the environment of the suite, so that no process of a check holds it open."""
+    global _descriptor  # noqa: PLW0603 - a process has one such pipe
+    number = os.environ.pop(_VARIABLE, "")
+    if not number.isdecimal():
+        return
+    try:
+        if stat.S_ISFIFO(os.fstat(int(number)).st_mode):
+            os.set_inheritable(int(number), False)
+            _descriptor = int(number)
+    except (OSError, OverflowError):
+        return
+
+
+def announce_end(status: int, problems: Mapping[str, str]) -> None:
+    """Send the end of the suite's run, once; do nothing without a pipe."""
+    global _descriptor  # noqa: PLW0603
+    if _descriptor is None:
+        return
+    texts = {part: scrub(text)[:_LONGEST] for part, text in problems.items()}
+    try:
+        os.write(_descriptor, json.dumps({"status": status, "problems": texts}).encode())
+        os.close(_descriptor)
+    except OSError:  # the command is gone
+        pass
+    _descriptor = None

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from servermonitoring.delivery.entries import SpoolEntry
+from servermonitoring.delivery.spool import SpoolEntry
 from tests.reliability import reliability
 from tests.suite import ROOT
 

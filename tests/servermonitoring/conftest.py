@@ -2,11 +2,11 @@
 
 import pytest
 
-from servermonitoring import known_secrets
-from servermonitoring.known_secrets import Words
+from servermonitoring import scrubbing
+from servermonitoring.scrubbing import Words
 
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch):
     for name in ("_anywhere", "_alone"):
-        monkeypatch.setattr(known_secrets, name, Words(getattr(known_secrets, name).form))
+        monkeypatch.setattr(scrubbing, name, Words(getattr(scrubbing, name).form))

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from servermonitoring.lock import AlreadyRunningError, InstanceLock
+from servermonitoring.state_directory import AlreadyRunningError, InstanceLock
 from tests import ROOT
 
 HOLD = """
 import sys
 from pathlib import Path
-from servermonitoring.lock import InstanceLock
+from servermonitoring.state_directory import InstanceLock
 lock = InstanceLock(Path(sys.argv[1]), "a.lock")
 lock.take()
 print("taken", flush=True)

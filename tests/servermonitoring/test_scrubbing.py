@@ -9,8 +9,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from servermonitoring.known_secrets import ORDINARY
-from servermonitoring.scrubbing import FILTERED, is_sensitive, remember, remember_passwords_in, scrub, scrub_and_cut
+from servermonitoring.scrubbing import (
+    FILTERED,
+    ORDINARY,
+    is_sensitive,
+    remember,
+    remember_passwords_in,
+    scrub,
+    scrub_and_cut,
+)
 from tests.reliability import reliability
 
 HARD = "p@ss \"w:rd'/50%ü\\&<x>"  # every character that somebody escapes

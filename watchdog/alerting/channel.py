@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servermonitoring.delivery import SECONDS_AT_END
-from watchdog.background import in_background
+from servermonitoring.threads import in_background
 from watchdog.settings import VARIABLE, AlertDestination
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class AlertChannel:
             return
         self._destination, before, self._handler = destination, self._handler, None
         if before:
-            in_background(lambda: before.finish(SECONDS_AT_END))
+            in_background(lambda: before.finish(SECONDS_AT_END), log)
         if destination.problem:
             log.error("alerts are not sent: %s", destination.problem)
         elif not destination.dsn:

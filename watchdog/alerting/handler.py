@@ -14,10 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.delivery.entries import Tally
+from servermonitoring.delivery.sentry import Origin, Sentry
+from servermonitoring.delivery.spool import Tally
 from servermonitoring.scrubbing import scrub_and_cut
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import Origin
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Kill
 from watchdog.alerting.throttle import WINDOW, AlertThrottle

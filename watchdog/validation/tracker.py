@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
+from servermonitoring.threads import in_background
 from watchdog import validation
-from watchdog.background import in_background
 from watchdog.browser import Browser
 from watchdog.clock import uptime
 from watchdog.policy import due_at
@@ -53,7 +53,7 @@ class ValidationTracker:
     def close(self) -> None:
         if self._receiver is not None:
             self._receiver.close()
-        in_background(self._save)
+        in_background(self._save, log)
 
     def update(self, browser: Browser, now: float) -> None:
         """Find the browser's newest validation; excuse the browser if it cannot be known."""
@@ -98,7 +98,7 @@ class ValidationTracker:
         for browser in browsers:
             if browser.validated_at is not None:
                 self._validations.note(browser.main, browser.validated_at)
-        in_background(self._save)
+        in_background(self._save, log)
 
     def _save(self) -> None:
         if self._state is None or not self._saving.acquire(blocking=False):  # at most one waits for the disk

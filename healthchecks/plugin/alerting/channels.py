@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
-from servermonitoring.delivery.entries import Tally
-from servermonitoring.sentry import dsn
+from servermonitoring.delivery import dsn
+from servermonitoring.delivery.spool import Tally
 from servermonitoring.values import iso
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.configuration.settings import SuiteSettings
-    from servermonitoring.delivery.entries import SpoolEntry
+    from servermonitoring.delivery.sentry import Sentry
+    from servermonitoring.delivery.spool import SpoolEntry
     from servermonitoring.delivery.webhook import Webhook
-    from servermonitoring.sentry.client import Sentry
 
 OnError = Callable[[str], None]
 """Called with what is wrong; the run goes on."""
@@ -113,8 +113,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     if not text:
         return
     from healthchecks.plugin.alerting.sentry import Resolver
-    from servermonitoring.sentry.client import Sentry
-    from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
+    from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin, Sentry
 
     origin = Origin(host=inputs.host)
     if settings.environment:

@@ -21,7 +21,7 @@ from servermonitoring.threads import bounded
 if TYPE_CHECKING:
     from healthchecks.plugin.alerting.channels import AlertInputs, Channel, Connections, OnError
     from healthchecks.plugin.history import CheckHistory
-    from servermonitoring.delivery.entries import SpoolEntry
+    from servermonitoring.delivery.spool import SpoolEntry
 
 
 _LATELY = 86400.0  # seconds

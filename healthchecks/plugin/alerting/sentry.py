@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
     from healthchecks.plugin.configuration.settings import MonitorSettings
-    from servermonitoring.sentry.client import Sentry
+    from servermonitoring.delivery.sentry import Sentry
 
 
 _LONGEST = 8000  # characters of a traceback

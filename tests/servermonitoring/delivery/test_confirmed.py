@@ -2,9 +2,8 @@
 
 import pytest
 
+from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin, Sentry
 from servermonitoring.delivery.webhook import Webhook
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 

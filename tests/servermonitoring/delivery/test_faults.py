@@ -19,9 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import Tally
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import Origin
+from servermonitoring.delivery.sentry import Origin, Sentry
+from servermonitoring.delivery.spool import Tally
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT, program, until
 
@@ -262,7 +261,7 @@ SILENT_DNS = """
     fcntl.ioctl(lo, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
     lo.bind(("127.0.0.1", 53))
     from pathlib import Path
-    from servermonitoring.sentry.client import Sentry
+    from servermonitoring.delivery.sentry import Sentry
     sentry = Sentry("http://0123456789abcdef@sentry.example.com/1", Path(sys.argv[1]))
     began = time.monotonic()
     tally = sentry.outbox.deliver(5)
@@ -331,7 +330,7 @@ def test_two_at_once(run, relay, bugsink, spool):
     ids = put(run(), 40)
     relay.delay = 0.02
     code = (
-        "from servermonitoring.sentry.client import *; "
+        "from servermonitoring.delivery.sentry import *; "
         f"print(Sentry({relay.dsn!r}, Path({str(spool)!r})).outbox.deliver(60).sent)"
     )
     processes = [
@@ -347,7 +346,7 @@ def test_two_at_once(run, relay, bugsink, spool):
 SENDER = """
     import sys, time
     from pathlib import Path
-    from servermonitoring.sentry.client import Sentry
+    from servermonitoring.delivery.sentry import Sentry
     sentry = Sentry(sys.argv[1], Path(sys.argv[2]))
     sentry.start()
     for line in open(sys.argv[3]):

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryResponse
+from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 
 from servermonitoring.delivery import spool
 from servermonitoring.delivery.connection import PostAddress, PostConnection
-from servermonitoring.delivery.entries import EntryQueue, SpoolEntry
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.sender import EntryQueue
+from servermonitoring.delivery.spool import Spool, SpoolEntry
 
 
 class Nobody:

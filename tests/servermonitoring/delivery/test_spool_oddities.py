@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.delivery.entries import LARGEST, SpoolEntry
-from servermonitoring.delivery.spool import Spool
+from servermonitoring.delivery.sentry import Sentry
+from servermonitoring.delivery.spool import LARGEST, Spool, SpoolEntry
 from servermonitoring.delivery.webhook import Webhook
-from servermonitoring.sentry.client import Sentry
 from tests.reliability import reliability
 from tests.servers.relay import Relay
 from tests.servers.server import ROOT
@@ -92,7 +91,7 @@ MEASURE = """
     import sys
     from pathlib import Path
     from servermonitoring.delivery.webhook import Webhook
-    from servermonitoring.sentry.client import Sentry
+    from servermonitoring.delivery.sentry import Sentry
     to = {"Sentry": Sentry, "webhook": Webhook}[sys.argv[1]]
     tally = to(sys.argv[2], Path(sys.argv[3])).outbox.deliver(60)
     peak, = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from servermonitoring.scheduled_run.alert import SentAlerts
-from servermonitoring.scheduled_run.settings import DirectAlertSettings
+from servermonitoring.scheduled_run.alert import DirectAlertSettings, SentAlerts
 from tests.reliability import reliability
 from tests.servers.server import until
 

@@ -8,8 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from healthchecks.plugin.alerting.sentry import event
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import Origin
+from servermonitoring.delivery.sentry import Origin, Sentry
 from tests.healthchecks.plugin.alerting.shops import Shops, age_alerts
 from tests.healthchecks.plugin.alerting.test_alerting import Runs, result
 from tests.reliability import reliability

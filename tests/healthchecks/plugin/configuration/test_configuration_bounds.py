@@ -16,8 +16,7 @@ from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.sql_reports.report import Report
 from healthchecks.test_disk import Disk
 from servermonitoring import values
-from servermonitoring.configuration import ConfigurationError, read
-from servermonitoring.toml_text import tables_of
+from servermonitoring.configuration import ConfigurationError, read, tables_of
 from tests.reliability import reliability
 from watchdog import settings as rulebook
 

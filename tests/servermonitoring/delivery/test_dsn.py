@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from servermonitoring.delivery.dsn import Dsn, in_force
 from servermonitoring.scrubbing import scrub
-from servermonitoring.sentry.dsn import Dsn, in_force
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -80,7 +80,7 @@ def test_the_one_in_force(monkeypatch):
 
 def test_sentrys_sdk_is_not_loaded_until_there_is_an_alert(tmp_path):
     code = (
-        "import sys, pathlib; from servermonitoring.sentry.client import Sentry; "
+        "import sys, pathlib; from servermonitoring.delivery.sentry import Sentry; "
         f"sentry = Sentry('https://{KEY}@h/1', pathlib.Path({str(tmp_path / 'spool')!r})); "
         "sentry.start(); print(sentry.finish(5)); print('sentry_sdk' in sys.modules, 'urllib3' in sys.modules)"
     )

@@ -11,10 +11,9 @@ import sentry_sdk
 from sentry_sdk.utils import event_from_exception
 
 from servermonitoring.delivery import connection
+from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin, Sentry
 from servermonitoring.scrubbing import FILTERED
 from servermonitoring.secret import Secret
-from servermonitoring.sentry.client import Sentry
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin
 from tests.servers import certificates
 from tests.servers.relay import Relay
 from tests.servers.server import HOST, until

@@ -6,17 +6,19 @@ the SDK of the checked application in the same process.
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentry_sdk import Client
 from sentry_sdk.attachments import Attachment as SdkAttachment
 from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import Transport
 
-from servermonitoring.delivery.entries import LARGEST
-from servermonitoring.scrubbing import scrub
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin, scrubbed
+from servermonitoring.delivery.spool import LARGEST
+from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.values import size_in_words
+
+if TYPE_CHECKING:
+    from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin
 
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
 
@@ -47,7 +49,7 @@ def _without_attachments(envelope: Envelope, event: Any) -> Envelope:
     return Envelope(headers=envelope.headers, items=[item])
 
 
-def client(dsn: str, origin: Origin, put: Put) -> Client:
+def client(dsn: str, origin: "Origin", put: Put) -> Client:
     """Return a client without integrations: no added headers in requests, no local variables, no source lines."""
     return Client(
         dsn=dsn,
@@ -66,7 +68,7 @@ def client(dsn: str, origin: Origin, put: Put) -> Client:
     )
 
 
-def capture(client: Client, event: dict[str, Any], attachments: list[EnvelopeAttachment]) -> str | None:
+def capture(client: Client, event: dict[str, Any], attachments: "list[EnvelopeAttachment]") -> str | None:
     """Scrub an event and capture it. It is scrubbed before it is cut, so that no half secret is left over."""
     files = [SdkAttachment(each.content, each.name, content_type=each.content_type) for each in attachments]
     return client.capture_event(scrubbed(event), hint={"attachments": files})

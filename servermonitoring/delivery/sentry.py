@@ -1,65 +1,58 @@
 """Sentry client of suite and watchdog: sends events through a spool on the disk, check-ins directly.
 
+Both are envelopes: a JSON header in the first line, then items
+(https://develop.sentry.dev/sdk/data-model/envelopes/).
 Nothing here raises into the caller, and only `check_in` and `finish` wait for the network, each for the time that it
 is given.
 """
 
+import json
+import os
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring import threads
-from servermonitoring.delivery.entries import SpoolEntry, Tally
+from servermonitoring import __version__, threads
+from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
+from servermonitoring.delivery.dsn import Dsn
 from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.responses import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
-from servermonitoring.delivery.spool import Spool
-from servermonitoring.scrubbing import scrub
-from servermonitoring.sentry.dsn import Dsn
-from servermonitoring.sentry.envelope import EnvelopeAttachment, Origin, event_id, of_check_in, sent_now
+from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
+from servermonitoring.scrubbing import scrub, scrubbed
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.connection import PostConnection
 
 _CLIENT = "servermonitoring/0.1"
 _GZIP = 31  # zlib's window bits for the gzip format
+_LONGEST_HEADER = 65_536  # bytes of an envelope
 
 
-class SentryDestination:
-    """Sentry as a destination of a spool: envelopes, packed."""
+@dataclass(frozen=True)
+class Origin:
+    """Where events come from: environment, release and host."""
 
-    name = "Sentry"
+    environment: str = "production"
+    release: str = ""  # default: $SENTRY_RELEASE, else the version of this package
+    host: str = field(default_factory=socket.gethostname)
 
-    def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
-        self._url, self._ca_certs = dsn.envelopes, ca_certs
-        self._headers = {
-            "Content-Type": "application/x-sentry-envelope",
-            "Content-Encoding": "gzip",
-            "User-Agent": _CLIENT,
-            "X-Sentry-Auth": dsn.auth(_CLIENT),
-        }
+    def release_name(self) -> str:
+        """Return the release, with its default."""
+        return self.release or os.environ.get("SENTRY_RELEASE") or f"servermonitoring@{__version__}"
 
-    def connection(self) -> "PostConnection":
-        from servermonitoring.delivery.connection import PostAddress, PostConnection
 
-        return PostConnection(PostAddress(self._url, self._ca_certs))
+@dataclass(frozen=True)
+class EnvelopeAttachment:
+    """A file sent with an event. Text is scrubbed."""
 
-    def prepare(self, content: bytes, _identity: str = "") -> tuple[bytes, dict[str, str]]:
-        import zlib
-
-        packer = zlib.compressobj(5, wbits=_GZIP)
-        return b"".join([*(packer.compress(each) for each in sent_now(content)), packer.flush()]), self._headers
-
-    def is_confirmed(self, content: bytes, response: DeliveryResponse) -> bool:
-        """Return whether the response names the event, as that of a proxy or a captive portal does not.
-
-        https://develop.sentry.dev/sdk/data-model/envelopes/#authentication
-        """
-        document = response.document()
-        return document is not None and _hex(document.get("id")) == _hex(event_id(content))
+    name: str
+    content: bytes = field(repr=False)
+    content_type: str | None = None  # default: guessed from the name
 
 
 class Sentry:
@@ -101,7 +94,7 @@ class Sentry:
         return entry
 
     def _put(self, event: dict[str, Any], attachments: list[EnvelopeAttachment]) -> SpoolEntry | None:
-        from servermonitoring.sentry import sdk
+        from servermonitoring.delivery import sdk
 
         self._kept = []
         self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
@@ -166,7 +159,7 @@ class Sentry:
         connection = self._destination.connection()
         failed = f"check-in {check_in['status']!r} did not reach Sentry"
         try:
-            body, headers = self._destination.prepare(of_check_in(check_in))
+            body, headers = self._destination.prepare(_envelope_of(check_in))
             response = connection.post(body, headers, 10.0)
             if response.outcome is not DeliveryOutcome.SENT:
                 self._check_in_error = f"{failed}: it responds with {response.in_words()}"
@@ -178,6 +171,75 @@ class Sentry:
             connection.close()
 
 
+class SentryDestination:
+    """Sentry as a destination of a spool: envelopes, packed."""
+
+    name = "Sentry"
+
+    def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
+        self._url, self._ca_certs = dsn.envelopes, ca_certs
+        self._headers = {
+            "Content-Type": "application/x-sentry-envelope",
+            "Content-Encoding": "gzip",
+            "User-Agent": _CLIENT,
+            "X-Sentry-Auth": dsn.auth(_CLIENT),
+        }
+
+    def connection(self) -> "PostConnection":
+        from servermonitoring.delivery.connection import PostAddress, PostConnection
+
+        return PostConnection(PostAddress(self._url, self._ca_certs))
+
+    def prepare(self, content: bytes, _identity: str = "") -> tuple[bytes, dict[str, str]]:
+        import zlib
+
+        packer = zlib.compressobj(5, wbits=_GZIP)
+        return b"".join([*(packer.compress(each) for each in _sent_now(content)), packer.flush()]), self._headers
+
+    def is_confirmed(self, content: bytes, response: DeliveryResponse) -> bool:
+        """Return whether the response names the event, as that of a proxy or a captive portal does not.
+
+        https://develop.sentry.dev/sdk/data-model/envelopes/#authentication
+        """
+        document = response.document()
+        return document is not None and _hex(document.get("id")) == _hex(_event_id(content))
+
+
 def _hex(identity: object) -> str:
     """Return an event's id for comparison: without dashes, in lower case."""
     return str(identity).replace("-", "").lower()
+
+
+def _sent_now(content: bytes) -> tuple[bytes, memoryview]:
+    """Return the envelope with `sent_at` of this moment, from which the server computes this clock's error.
+
+    In two parts, the header and the rest, which may be large and is not copied. Raise ValueError if it is not an
+    envelope.
+    """
+    header, end = _header(content)
+    return json.dumps({**header, "sent_at": timestamp()}).encode(), memoryview(content)[end:]
+
+
+def _event_id(content: bytes) -> Any:
+    """Return the id of the event in an envelope; None if its header has none. Raise ValueError as `_sent_now` does."""
+    return _header(content)[0].get("event_id")
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """Return the header and the position of its end."""
+    end = content.find(b"\n", 0, _LONGEST_HEADER)
+    header = json.loads(content[:end]) if end >= 0 else None
+    if not isinstance(header, dict):
+        raise ValueError("not an envelope")  # noqa: TRY004 - as for what is not JSON
+    return header, end
+
+
+def _envelope_of(check_in: dict[str, Any]) -> bytes:
+    """Return an envelope with one check-in."""
+    lines = ({"sent_at": timestamp()}, {"type": "check_in"}, scrubbed(check_in))
+    return "\n".join(json.dumps(each) for each in lines).encode() + b"\n"
+
+
+def timestamp() -> str:
+    """Return the current time as Sentry writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

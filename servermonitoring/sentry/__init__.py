@@ -1,1 +1,0 @@
-"""Sentry client of suite and watchdog."""
