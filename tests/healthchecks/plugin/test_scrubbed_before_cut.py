@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from healthchecks.clients.http.json_path import first_difference
+from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.postgresql.query import LONGEST_CELL, _cell
 from healthchecks.plugin.logs import Collector
 from healthchecks.plugin.outcome import describe
