@@ -1,15 +1,28 @@
-"""Steps of an installation: `install` takes them in this order, `uninstall` in reverse."""
+"""The steps of an installation: `install` takes them in this order, `uninstall` undoes them in reverse."""
 
 import argparse
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from environment import CheckedConfiguration, Environment, Units, is_systemd
-from steps import Directory, Failed, File, Link, Rights, Step, SystemUser, run
+from steps import (
+    CheckedConfiguration,
+    Directory,
+    Environment,
+    Failed,
+    File,
+    Link,
+    Rights,
+    Step,
+    SystemUser,
+    Units,
+    is_systemd,
+    run,
+)
 
 USER = "servermonitoring"
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -56,6 +69,32 @@ def kept(*, purge: bool) -> list[str]:
     places = [] if purge else [STATE, PAGES, SECRETS, CONFIGURATION, PASSWORDS, f"the system user {USER}"]
     there = [str(each) for each in places if not isinstance(each, Path) or each.exists()]
     return [*there, f"this checkout ({CHECKOUT})"]
+
+
+def apply(wanted: Iterable[Step], *, dry_run: bool) -> bool:
+    """Do what is missing, in order; return whether there was anything."""
+    changed = False
+    for step in wanted:
+        if not (words := step.missing()):
+            continue
+        changed = True
+        print(f"{'would change: ' * dry_run}{words}", flush=True)
+        if not dry_run:
+            step.do()
+    return changed
+
+
+def undo(wanted: Iterable[Step], *, dry_run: bool, purge: bool = False) -> bool:
+    """Undo what is there, last step first, the user's own data with `purge` only; return whether there was anything."""
+    changed = False
+    for step in reversed(list(wanted)):
+        if (step.precious and not purge) or not (words := step.there()):
+            continue
+        changed = True
+        print(f"{'would change: ' * dry_run}{words}", flush=True)
+        if not dry_run:
+            step.undo()
+    return changed
 
 
 def common() -> list[Step]:

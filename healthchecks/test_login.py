@@ -6,11 +6,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, probe
-from healthchecks.clients.http import forms
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.evidence import attach_on_failure
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.urls import Url
+from healthchecks.clients.http.webpage import attach_on_failure, fill_form, find_form, has_form
 
 _FIRST_ERROR = 400
 
@@ -53,16 +52,16 @@ def arrival(login: Login) -> Arrival:
         with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
                 raise Unhealthy(f"login page: status {page.status_line} at {page.location}")
-            form = forms.find(page, login.fields, login.form)
-            sent = forms.fill(form, page, login.dict_of(login.fields), login.submit)
+            form = find_form(page, login.fields, login.form)
+            sent = fill_form(form, page, login.dict_of(login.fields), login.submit)
         page = client.send(sent)
         with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
                 raise Unhealthy(f"login form submitted: status {page.status_line} at {page.location}")
-        has_form_again = forms.has_form(page, login.fields)
+        has_form_again = has_form(page, login.fields)
         if login.then and not has_form_again:
             page = client.send(Request(login.then))
-            has_form_again = forms.has_form(page, login.fields)
+            has_form_again = has_form(page, login.fields)
     return Arrival(page, has_form_again)
 
 

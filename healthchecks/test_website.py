@@ -5,11 +5,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from healthchecks import Duration, Secret, Target, probe
+from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.evidence import attach_on_failure
-from healthchecks.clients.http.json_path import first_difference
 from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.http.urls import Url, is_at, redacted
+from healthchecks.clients.http.webpage import attach_on_failure
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 

@@ -1,9 +1,13 @@
 """The pytest plugin of database reports, its hooks in the order in which pytest calls them.
 
-In a test run without reports it does nothing, and imports nothing but this.
+The title at the head of a `.sql` file makes it a report. In a test run without reports this module does nothing, and
+imports nothing else: a title is found without loading what a report needs.
 """
 
+import re
 import sys
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 
 FOLDER = "reports"  # of .sql files that may be reports
 _UNTITLED = pytest.StashKey[list[Path]]()  # files in it that have no title
+_TITLE = re.compile(r"--\s?title:")
+_LONGEST = 16_384  # bytes of a header
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,10 +36,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a `.sql` file that has a title, in a folder `reports` or named on the command line."""
     if file_path.suffix != ".sql" or not parent.config.pluginmanager.has_plugin("healthchecks.plugin"):
         return None
-    from healthchecks.sql_reports.title import has_title
-
     is_in_folder = FOLDER in file_path.parent.parts
-    if parent.session.isinitpath(file_path) or (is_in_folder and has_title(file_path)):
+    if parent.session.isinitpath(file_path) or (is_in_folder and _has_title(file_path)):
         from healthchecks.sql_reports.items import ReportFile
 
         return ReportFile.from_parent(parent, path=file_path)
@@ -58,3 +62,19 @@ def pytest_healthcheck_finish(run: "Run") -> None:
 
         untitled = run.session.config.stash.get(_UNTITLED, None)
         finish(run, untitled or ())
+
+
+def _has_title(path: Path) -> bool:
+    """Return whether the comments at the head of a file have a title; False for a file that cannot be read."""
+    from servermonitoring.files import read_regular
+
+    try:
+        start = read_regular(path, _LONGEST, part="start").decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    return any(_TITLE.match(line) for line in leading_comments(start.splitlines()))
+
+
+def leading_comments(lines: Iterable[str]) -> list[str]:
+    """Return the lines before the first that is not blank and not a comment."""
+    return list(takewhile(lambda line: not line.strip() or line.startswith("--"), lines))

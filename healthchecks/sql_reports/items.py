@@ -13,10 +13,9 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probes.job import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
-from healthchecks.sql_reports.evaluation import evaluate
 from healthchecks.sql_reports.hooks import FOLDER
 from healthchecks.sql_reports.parser import read_report
-from healthchecks.sql_reports.report import Report
+from healthchecks.sql_reports.report import Report, evaluate
 from servermonitoring.configuration import Problem, echo, nearest
 
 if TYPE_CHECKING:

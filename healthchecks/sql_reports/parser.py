@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.renamed import hint
+from healthchecks.sql_reports.hooks import leading_comments
 from healthchecks.sql_reports.report import Report
-from healthchecks.sql_reports.title import leading_comments
 from servermonitoring.configuration import Problem, nearest
 from servermonitoring.files import read_regular
 

@@ -9,9 +9,8 @@ from healthchecks.plugin import history
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
 from healthchecks.sql_reports import page, store
-from healthchecks.sql_reports.evaluation import number_of
 from healthchecks.sql_reports.items import OPTION
-from healthchecks.sql_reports.report import Report
+from healthchecks.sql_reports.report import Report, number_of
 from healthchecks.sql_reports.store import State, Table
 from servermonitoring.scrubbing import scrub
 

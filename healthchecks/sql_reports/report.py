@@ -1,19 +1,26 @@
-"""A report as a target: its settings, its query, and the database that it asks."""
+"""A report as a target: its settings, its query, the database that it asks, and the evaluation of the query's result.
+
+The evaluation compares the result with the expectation, and selects the number to store. It is pure.
+"""
 
 import operator
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from healthchecks.plugin.configuration.fields import Duration
 from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.result import CheckError, Unhealthy
+from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
     from healthchecks.clients.postgresql.connection import DatabaseAccess
+    from healthchecks.clients.postgresql.query import QueryResult
 
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
@@ -146,3 +153,87 @@ class Report(Target):
         if not self._parameters:
             return self._sql
         return re.sub(r"%(?!\(\w+\)s)", "%%", self._sql)
+
+
+_NAMED = 3  # rows that a message names, by their first cells
+_NAME = 40  # characters of each
+
+
+def evaluate(report: Report, result: "QueryResult") -> None:
+    """Raise Unhealthy for an expectation that is not met, CheckError for one or a chart that cannot be."""
+    wrong = report.chart_problem or _chart_problem(report, result)
+    try:
+        _evaluate(report, result)
+    except (Unhealthy, CheckError) as error:
+        if not wrong:
+            raise
+        raise type(error)(f"{error}; {wrong}") from None
+    if wrong:
+        raise CheckError(wrong)
+
+
+def number_of(report: Report, result: "QueryResult") -> Decimal | None:
+    """Return the number to store: that of the expectation, else the first of the first row, else the row count."""
+    if report.expect and report.expect.what == "rows":
+        return Decimal(result.count)
+    try:
+        return _value(result)
+    except (CheckError, Unhealthy):
+        return Decimal(result.count) if not report.expect and result.exact else None
+
+
+def _evaluate(report: Report, result: "QueryResult") -> None:
+    expect = report.expect
+    if expect is None:
+        return
+    if expect.what == "rows":
+        if not expect.is_met_by(Decimal(result.count)):
+            raise Unhealthy(f"{_rows(result)}; expected {expect.text}")
+        return
+    number = _value(result)
+    if not expect.is_met_by(number):
+        raise Unhealthy(f"{number:f} in {_first_numeric(result)}; expected {expect.text}")
+
+
+def _value(result: "QueryResult") -> Decimal:
+    column = next((place for place, each in enumerate(result.columns) if each.numeric), None)
+    if column is None:
+        raise CheckError("expect: value, but no column holds numbers")
+    if not result.rows:
+        raise Unhealthy("no row, so there is no value to compare")
+    number = _decimal(result.rows[0][column])
+    if number is None:
+        raise Unhealthy(f"{result.columns[column].name} is NULL, so there is no value to compare")
+    return number
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    """Return the number in a cell of a numeric column; NaN and infinities are numbers, too."""
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _first_numeric(result: "QueryResult") -> str:
+    return next(each.name for each in result.columns if each.numeric)
+
+
+def _rows(result: "QueryResult") -> str:
+    """How many there are, and which: "2 rows (public.orders, public.customers)"."""
+    more = "" if result.exact else " or more"
+    names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in result.rows[:_NAMED]]
+    which = f" ({', '.join(names)}{', …' if result.count > _NAMED else ''})" if any(names) else ""
+    return f"{result.count} row{'s' if result.count != 1 or more else ''}{more}{which}"
+
+
+def _chart_problem(report: Report, result: "QueryResult") -> str:
+    """Return why the column of the chart cannot be drawn; empty where it can, or no chart is asked for."""
+    wanted = report.chart.column if report.chart else ""
+    names = [each.name for each in result.columns]
+    if not wanted:
+        return ""
+    if wanted not in names:
+        return f'chart: there is no column "{wanted}"; there are {", ".join(names)}'
+    is_numeric = result.columns[names.index(wanted)].numeric
+    return "" if is_numeric else f'chart: the column "{wanted}" holds no numbers'

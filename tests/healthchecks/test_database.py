@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from healthchecks.clients.connection import Progress
-from healthchecks.clients.postgresql.errors import describe_connection_error
+from healthchecks.clients.postgresql.connection import describe_connection_error
 from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until

@@ -3,8 +3,8 @@
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http import forms
 from healthchecks.clients.http.client import Response
+from healthchecks.clients.http.webpage import fill_form, find_form
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table
@@ -126,13 +126,13 @@ def test_forms_are_filled_as_browsers_do():
         <button type=button name=never>x</button><button name=go value=in>Log in</button>
         <input type=submit name=other value="Log out" formaction="/out"></form>"""
     )
-    form = forms.find(shown, ["a"])
-    question = forms.fill(form, shown, {"a": "new"})
+    form = find_form(shown, ["a"])
+    question = fill_form(form, shown, {"a": "new"})
     assert (question.method, question.url) == ("POST", f"http://{HOST}/do?x=1")
     assert sorted(question.body["data"]) == [
         ("a", "new"), ("c", "on"), ("go", "in"), ("m", "text"), ("r", "2"), ("s", "second"), ("t", "Grüße"),
     ]  # fmt: skip
-    other = forms.fill(form, shown, {}, "Log out")
+    other = fill_form(form, shown, {}, "Log out")
     assert other.url == f"http://{HOST}/out"
     assert ("other", "Log out") in other.body["data"]
 
@@ -140,14 +140,14 @@ def test_forms_are_filled_as_browsers_do():
 def test_forms_of_other_kinds():
     """No action leads to the page itself; GET and multipart are sent as such; an odd place is refused."""
     plain = page("<form><input name=q></form>")
-    question = forms.fill(forms.find(plain, ["q"]), plain, {"q": "x"})
+    question = fill_form(find_form(plain, ["q"]), plain, {"q": "x"})
     assert (question.method, question.url) == ("GET", plain.url)
     assert question.body == {"params": [("q", "x")]}
     parts = page("<base href='/base/'><form method=post action=a enctype=multipart/form-data><input name=q></form>")
-    question = forms.fill(forms.find(parts, ["q"]), parts, {"q": "x"})
+    question = fill_form(find_form(parts, ["q"]), parts, {"q": "x"})
     assert (question.url, question.body) == (f"http://{HOST}/base/a", {"files": [("q", (None, "x"))]})
     script = page("<form action='javascript:send()'><input name=q></form>")
     with pytest.raises(Unhealthy, match="form leads to an invalid URL"):
-        forms.fill(forms.find(script, ["q"]), script, {"q": "x"})
+        fill_form(find_form(script, ["q"]), script, {"q": "x"})
     with pytest.raises(Unhealthy, match=FORM):
-        forms.find(page(""), ["q"])
+        find_form(page(""), ["q"])

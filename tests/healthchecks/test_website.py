@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from healthchecks.clients.http.json_path import first_difference
+from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.urls import http_url, is_at, origin, redacted, same_origin
 from healthchecks.test_website import Website
 from tests.reliability import reliability

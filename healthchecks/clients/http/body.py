@@ -1,50 +1,13 @@
-"""Response bodies: decompressed as they arrive, up to a limit, and decoded as by a browser."""
+"""Response bodies: decompressed as they arrive, up to a limit, decoded as by a browser, and their values in JSON."""
 
 import codecs
+import json
 import re
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
-_SEARCHED = 1024  # bytes in which browsers search for a <meta>
-_META = re.compile(rb"<meta\s[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
-_HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_LATIN = "cp1252"  # what browsers take for Latin-1 and ASCII
-# Those of the WHATWG's list that Python has. Others, such as punycode, take minutes for a megabyte.
-_KNOWN = {
-    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp866", "koi8-r", "koi8-u", "mac-roman", "gbk", "gb2312", "gb18030",
-    "big5", "euc_jp", "shift_jis", "iso2022_jp", "euc_kr", *(f"cp{number}" for number in (874, *range(1250, 1259))),
-    *(f"iso8859-{number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
-}  # fmt: skip
-
-
-def decode_body(body: bytes, content_type: str) -> str:
-    """Return the text, with U+FFFD for bytes that are invalid in its charset."""
-    for mark, charset in _MARKS:
-        if body.startswith(mark):
-            return body[len(mark) :].decode(charset, errors="replace")
-    given = _HEADER.search(content_type)
-    charset = charset_name(given[1]) if given else _by_meta(body, content_type)
-    return body.decode(charset or "utf-8", errors="replace")
-
-
-def charset_name(label: str) -> str:
-    """Return Python's name of a charset of the web; empty for any other."""
-    try:
-        name = codecs.lookup(label).name
-    except (LookupError, ValueError):
-        return ""
-    if name in ("iso8859-1", "ascii"):
-        return _LATIN
-    return name if name in _KNOWN else ""
-
-
-def _by_meta(body: bytes, content_type: str) -> str:
-    if content_type and "html" not in content_type.lower():
-        return ""
-    found = _META.search(body[:_SEARCHED])
-    charset = charset_name(found[1].decode("ascii", errors="replace")) if found else ""
-    return "utf-8" if charset.startswith("utf-16") else charset  # a readable <meta> is not in UTF-16
-
+from servermonitoring.scrubbing import scrub_and_cut
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
@@ -101,3 +64,101 @@ class Unpacker:
         self._begun = True
         self._room -= len(unpacked)
         return unpacked
+
+
+_SEARCHED = 1024  # bytes in which browsers search for a <meta>
+_META = re.compile(rb"<meta\s[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
+_HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_LATIN = "cp1252"  # what browsers take for Latin-1 and ASCII
+# Those of the WHATWG's list that Python has. Others, such as punycode, take minutes for a megabyte.
+_KNOWN = {
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp866", "koi8-r", "koi8-u", "mac-roman", "gbk", "gb2312", "gb18030",
+    "big5", "euc_jp", "shift_jis", "iso2022_jp", "euc_kr", *(f"cp{number}" for number in (874, *range(1250, 1259))),
+    *(f"iso8859-{number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
+}  # fmt: skip
+
+
+def decode_body(body: bytes, content_type: str) -> str:
+    """Return the text, with U+FFFD for bytes that are invalid in its charset."""
+    for mark, charset in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(charset, errors="replace")
+    given = _HEADER.search(content_type)
+    charset = charset_name(given[1]) if given else _by_meta(body, content_type)
+    return body.decode(charset or "utf-8", errors="replace")
+
+
+def charset_name(label: str) -> str:
+    """Return Python's name of a charset of the web; empty for any other."""
+    try:
+        name = codecs.lookup(label).name
+    except (LookupError, ValueError):
+        return ""
+    if name in ("iso8859-1", "ascii"):
+        return _LATIN
+    return name if name in _KNOWN else ""
+
+
+def _by_meta(body: bytes, content_type: str) -> str:
+    if content_type and "html" not in content_type.lower():
+        return ""
+    found = _META.search(body[:_SEARCHED])
+    charset = charset_name(found[1].decode("ascii", errors="replace")) if found else ""
+    return "utf-8" if charset.startswith("utf-16") else charset  # a readable <meta> is not in UTF-16
+
+
+_LONGEST_VALUE = 100  # characters of a value in a message
+
+
+class _MissingPathError(LookupError):
+    """There is no value at this path."""
+
+
+def first_difference(text: str, expected: Mapping[str, Any]) -> str:
+    """Return a message for the first value that is not as expected; empty where all are."""
+    if not expected:
+        return ""
+    try:
+        document = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return "the body is not JSON"
+    for path, value in expected.items():
+        try:
+            found = _at(document, path)
+        except _MissingPathError:
+            return f"the JSON has no {path}"
+        if not _equal(found, value):
+            return f"{path} is {_shown(found)} instead of {_shown(value)}"
+    return ""
+
+
+def _at(document: Any, path: str) -> Any:
+    """Return the value at "workers.0.state"; keys with dots are found as well. Raise _MissingPathError."""
+    if isinstance(document, dict) and path in document:
+        return document[path]
+    head, _, rest = path.partition(".")
+    while True:
+        if (inner := _inner(document, head)) is not None:
+            return _at(inner[0], rest) if rest else inner[0]
+        if not rest:
+            raise _MissingPathError(path)
+        more, _, rest = rest.partition(".")
+        head = f"{head}.{more}"
+
+
+def _inner(document: Any, key: str) -> tuple[Any] | None:
+    if isinstance(document, dict) and key in document:
+        return (document[key],)
+    if isinstance(document, list) and key.isascii() and key.isdigit() and int(key) < len(document):
+        return (document[int(key)],)
+    return None
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    """Compare as JSON does: 1 is 1.0, but true is not 1."""
+    return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
+
+
+def _shown(value: Any) -> str:
+    return scrub_and_cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)

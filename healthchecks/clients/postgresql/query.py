@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from healthchecks import CheckError, Unhealthy, remaining
 from healthchecks.clients.postgresql.connection import DatabaseAccess, session
-from healthchecks.clients.postgresql.errors import lock_failure, translate
 from servermonitoring.scrubbing import scrub
-from servermonitoring.values import size_in_words
+from servermonitoring.values import in_words, size_in_words
 
 if TYPE_CHECKING:
+    import psycopg2
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
 
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
@@ -114,9 +114,9 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
             columns = _open(cursor, query)
             rows, rest = _read(cursor, len(columns), query)
         except psycopg2.errors.LockNotAvailable:
-            raise lock_failure(waits) from None
+            raise _lock_failure(waits) from None
         except psycopg2.Error as error:
-            raise translate(error, asked_by) from None
+            raise _translate(error, asked_by) from None
         except UnicodeDecodeError:
             raise Unhealthy(
                 "the result holds text that is not UTF-8, and the database does not know what it is"
@@ -183,3 +183,54 @@ def _cell(text: str | None, size: int) -> str | None:
     if text is None or len(text) <= LONGEST_CELL:
         return text
     return f"{scrub(text)[:LONGEST_CELL]}… ({size_in_words(size)} in all)"
+
+
+_RIGHT_MISSING = "42501"
+_NOT_ONE_QUERY = "42P11"
+_READ_ONLY = ("25006", "25001", "2D000")
+_MISTAKES = ("0A", "21", "22", "25", "26", "2D", "34", "3F", "42")  # classes of SQLSTATE: what the text asks is wrong
+
+
+def _translate(error: "psycopg2.Error", role: str) -> Exception:
+    """CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
+    code = error.pgcode or ""
+    if code == _RIGHT_MISSING:
+        return Unhealthy(f'the role "{role}" lacks a right: {_primary(error)}')
+    if code == _NOT_ONE_QUERY:
+        return CheckError(f"a report is exactly one query that gives rows: {_primary(error)}")
+    if code in _READ_ONLY:
+        return CheckError(f"a report only reads: {_primary(error)}")
+    if code.startswith(_MISTAKES):
+        return CheckError(f"{_place(error)}{_primary(error)}", _whole(error))
+    return error
+
+
+def _lock_failure(seconds: float) -> Unhealthy:
+    return Unhealthy(f"a lock that it needs was not released within {in_words(round(seconds) or seconds)}")
+
+
+def _primary(error: "psycopg2.Error") -> str:
+    return error.diag.message_primary or str(error)
+
+
+def _place(error: "psycopg2.Error") -> str:
+    """Where in the query: the server counts characters, people count lines."""
+    query, position = error.diag.internal_query, error.diag.internal_position
+    if not query or not position:
+        return ""
+    return f"line {query[: int(position) - 1].count(chr(10)) + 1}: "
+
+
+def _whole(error: "psycopg2.Error") -> str:
+    """For the author of the report: with the line in question, and the server's hint."""
+    lines = [_place(error) + _primary(error)]
+    query, position = error.diag.internal_query, error.diag.internal_position
+    if query and position:
+        before = query[: int(position) - 1]
+        line = query.splitlines()[before.count("\n")]
+        lines += [line, " " * len(before.rpartition("\n")[2]) + "^"]
+    if error.diag.message_detail:
+        lines.append(f"detail: {error.diag.message_detail}")
+    if error.diag.message_hint:
+        lines.append(f"hint: {error.diag.message_hint}")
+    return "\n".join(lines)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from healthchecks.clients import leftovers
+from healthchecks.clients import process_tree
 from servermonitoring import owner
 from tests.reliability import reliability
 from tests.servers.server import until
@@ -235,8 +235,8 @@ def test_what_only_looks_like_a_leftover_stays(tmp_path, monkeypatch):
         os.chown(stay[-1], 12345, -1)
     os.mkfifo(stay[2] / "fifo")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    leftovers.remove_once.cache_clear()
-    leftovers.remove_once()
+    process_tree.remove_leftovers_once.cache_clear()
+    process_tree.remove_leftovers_once()
     assert not ours.exists()
     assert all(os.path.lexists(each) for each in stay)
     assert (treasure / "profile").is_dir()

@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from healthchecks.clients.http.json_path import first_difference
+from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.postgresql.query import LONGEST_CELL, _cell
 from healthchecks.plugin.logs import Collector
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import LARGEST, clean
-from healthchecks.sql_reports.evaluation import _NAME, _rows
+from healthchecks.sql_reports.report import _NAME, _rows
 from servermonitoring.scrubbing import remember
 from watchdog.browser import Browser
 

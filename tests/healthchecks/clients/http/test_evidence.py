@@ -1,7 +1,7 @@
 """What a failing website showed is on the page of the run: title and text, without secrets, and bounded."""
 
 from healthchecks.clients.http.client import Response
-from healthchecks.clients.http.evidence import excerpt
+from healthchecks.clients.http.webpage import excerpt
 from tests.reliability import reliability
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table

@@ -7,9 +7,8 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http import transport
-from healthchecks.clients.http.body import charset_name, decode_body
+from healthchecks.clients.http.body import charset_name, decode_body, first_difference
 from healthchecks.clients.http.client import Client, Request
-from healthchecks.clients.http.json_path import first_difference
 from healthchecks.test_website import Website
 from tests.reliability import reliability
 from tests.servers.peers import peer, says

@@ -1,19 +1,57 @@
-"""HTML forms: finds one on a page, fills it in, and makes the request that a browser would send."""
+"""HTML pages that a server sends: an excerpt for the dashboard and the alert, and forms, filled in as by a browser."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
-from lxml import etree, html
-
-from healthchecks import Unhealthy
+from healthchecks import Unhealthy, attach
 from healthchecks.clients.http.client import Request, Response
 from healthchecks.clients.http.urls import http_url, redacted
+from servermonitoring.scrubbing import scrub_and_cut
 
+_MOST_READ = 65_536  # characters of the page that are parsed
+_MOST_KEPT = 2_000  # characters of its text
+_UNSEEN = "//script | //style | //template | //head"
 _BUTTONS = ".//button[@type='submit' or not(@type)] | .//input[@type='submit' or @type='image']"
 
 
-def find(page: Response, names: Collection[str], wanted: str | int | None = None) -> Any:
+@contextlib.contextmanager
+def attach_on_failure(page: Response) -> Iterator[None]:
+    """Attach title and text of the page where the block fails."""
+    try:
+        yield
+    except (AssertionError, Unhealthy):
+        attach("page", excerpt(page))
+        raise
+
+
+def excerpt(page: Response) -> str:
+    """Return status, URL, title, and the beginning of the visible text."""
+    title, text = _read(page)
+    lines = [
+        f"{page.status_line} at {page.location}",
+        f"title: {title}" if title else "",
+        scrub_and_cut(text, _MOST_KEPT),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _read(page: Response) -> tuple[str, str]:
+    beginning = page.text[:_MOST_READ]
+    if "<" not in beginning or "json" in page.headers.get("Content-Type", ""):
+        return "", beginning
+    document = _document(beginning)
+    if document is None:
+        return "", beginning
+    title = " ".join(str(document.xpath("string(//title)")).split())
+    for element in document.xpath(_UNSEEN):
+        element.drop_tree()
+    lines = (" ".join(line.split()) for line in document.text_content().splitlines())
+    return scrub_and_cut(title, 200), "\n".join(filter(None, lines))
+
+
+def find_form(page: Response, names: Collection[str], wanted: str | int | None = None) -> Any:
     """Return the form with this id, name or number (from 0), by default the first with all fields. Raise Unhealthy."""
     forms = _forms(page)
     where = redacted(page.url)
@@ -36,7 +74,7 @@ def has_form(page: Response, names: Collection[str]) -> bool:
     return any(_has(form, names) for form in _forms(page))
 
 
-def fill(form: Any, page: Response, fields: Mapping[str, str], submit: str | None = None) -> Request:
+def fill_form(form: Any, page: Response, fields: Mapping[str, str], submit: str | None = None) -> Request:
     """Return the request that a browser sends, with hidden fields and presets. Raise Unhealthy."""
     button = _button(form, submit, redacted(page.url))
     values = [(name, value) for name, value in form.form_values() if name not in fields]
@@ -56,12 +94,8 @@ def fill(form: Any, page: Response, fields: Mapping[str, str], submit: str | Non
 
 
 def _forms(page: Response) -> list[Any]:
-    try:
-        parser = html.HTMLParser(encoding="utf-8")
-        document: Any = html.document_fromstring(page.text.encode(errors="replace"), parser=parser)
-        return list(document.forms)
-    except etree.ParserError:  # an empty page
-        return []
+    document = _document(page.text)
+    return [] if document is None else list(document.forms)
 
 
 def _has(form: Any, names: Collection[str]) -> bool:
@@ -86,3 +120,13 @@ def _body(form: Any, method: str, values: list[tuple[str, str]]) -> dict[str, An
     if form.get("enctype", "").lower() == "multipart/form-data":
         return {"files": [(name, (None, value)) for name, value in values]}
     return {"data": values}
+
+
+def _document(text: str) -> Any:
+    """Return the page as a tree; None for an empty page."""
+    from lxml import etree, html
+
+    try:
+        return html.document_fromstring(text.encode(errors="replace"), parser=html.HTMLParser(encoding="utf-8"))
+    except etree.LxmlError:
+        return None
