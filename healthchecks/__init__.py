@@ -8,8 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.configuration.fields import Duration, Percentage, Size
-    from healthchecks.plugin.configuration.target import Target
+    from healthchecks.plugin.configuration.target import Duration, Percentage, Size, Target
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
     from healthchecks.plugin.probes.fixture import probe
@@ -35,11 +34,11 @@ __all__ = [
 
 _HOMES = {
     "CheckError": "healthchecks.plugin.result",
-    "Duration": "healthchecks.plugin.configuration.fields",
+    "Duration": "healthchecks.plugin.configuration.target",
     "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",
-    "Percentage": "healthchecks.plugin.configuration.fields",
-    "Size": "healthchecks.plugin.configuration.fields",
+    "Percentage": "healthchecks.plugin.configuration.target",
+    "Size": "healthchecks.plugin.configuration.target",
     "Target": "healthchecks.plugin.configuration.target",
     "Unhealthy": "healthchecks.plugin.result",
     "attach": "healthchecks.plugin.probes.context",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from healthchecks.plugin.configuration.fields import Duration
-from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.configuration.target import Duration, Target
 
 if TYPE_CHECKING:
     from healthchecks.clients.postgresql.connection import DatabaseAccess

@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from healthchecks.plugin.configuration.fields import Duration
 from healthchecks.plugin.configuration.maintenance import Maintenance, checked_schedule
+from healthchecks.plugin.configuration.target import Duration
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
