@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from healthchecks.plugin.check_folders import places
-from healthchecks.plugin.configuration.loader import built_in_kinds
-from healthchecks.plugin.configuration.schema import schema
+from healthchecks.plugin.configuration.loader import built_in_kinds, schema
 from healthchecks.plugin.history.export import export
 from healthchecks.plugin.run import configuration_of
 from servermonitoring import state_directory
