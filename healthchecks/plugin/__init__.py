@@ -63,9 +63,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     if check_files.are_all_named(session.config):
-        from healthchecks.plugin.check_folders import add
-
-        add(session.config)
+        check_files.add_own(session.config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -4,11 +4,9 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.reports import CollectErrorRepr
 
 from healthchecks.plugin import names
 
@@ -43,7 +41,6 @@ class CheckItem(pytest.Item):
         return {}
 
 
-_LARGEST = 5_000_000  # bytes of a file of checks
 _TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 
@@ -51,24 +48,6 @@ _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 def is_check(item: pytest.Item) -> bool:
     """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
     return item.get_closest_marker(MARKER) is not None
-
-
-def is_mentioned_in(path: Path) -> bool:
-    """Whether the text of a file speaks of health checks at all."""
-    from servermonitoring.files import read_regular
-
-    try:
-        return b"healthcheck" in read_regular(path, _LARGEST)
-    except OSError:
-        return False
-
-
-def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
-    """A file that ends the process when it is imported, as one that cannot be collected."""
-    from healthchecks.plugin.result import with_place
-
-    text = f"{with_place(error)}: a file of checks must not end the process"
-    return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin import collection
+from healthchecks.plugin import check_files, collection
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
@@ -56,13 +56,12 @@ def _print_schema(config: pytest.Config) -> int:
     """Write it to standard output; kinds in files that the command line or `[run] checks` names are in it, too."""
     import json
 
-    from healthchecks.plugin.check_folders import places
     from healthchecks.plugin.configuration.loader import built_in_kinds, schema
 
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
     named = [config.invocation_params.dir / argument.split("::")[0] for argument in config.args]
-    for path in [*named, *places(config)]:
+    for path in [*named, *check_files.places(config)]:
         _load(path)
     print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
     return 0

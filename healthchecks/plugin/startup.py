@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import check_folders, collection, collection_errors, logs, names, options
+from healthchecks.plugin import check_files, collection, collection_errors, logs, names, options
 from healthchecks.plugin.alerting.channels import AlertInputs, connect
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
@@ -44,9 +44,7 @@ def prepare(session: pytest.Session) -> None:
     _refuse_plugins(config)
     configuration = configuration_of(config)
     broken = _kinds_of_broken_files(session)
-    passed_over = _refuse_mistakes(
-        session, configuration, broken | check_folders.kinds_in(check_folders.places(config))
-    )
+    passed_over = _refuse_mistakes(session, configuration, broken | check_files.kinds_in(check_files.places(config)))
     if _only_shows(config):
         return
     run = Run(configuration, session)
@@ -124,9 +122,7 @@ def _refuse_plugins(config: pytest.Config) -> None:
 
 
 def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
-    return check_folders.kinds_in(
-        session.config.rootpath / each.nodeid for each in collection_errors.broken_files(session)
-    )
+    return check_files.kinds_in(session.config.rootpath / each.nodeid for each in check_files.broken_files(session))
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
@@ -193,7 +189,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
         environment = dict(line.split(": ", 1) for line in format_header(run))
-        page.begin(session, {"host": run.host, **environment}, collection_errors.broken_files(session))
+        page.begin(session, {"host": run.host, **environment}, check_files.broken_files(session))
     except OSError as error:
         run.add_suite_error("page", f"no page: {error}")
         return
