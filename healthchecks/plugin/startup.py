@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import check_files, collection, collection_errors, logs, names, options
+from healthchecks.plugin import check_files, collection, collection_errors, logs, options
 from healthchecks.plugin.alerting.channels import AlertInputs, connect
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
@@ -58,7 +58,7 @@ def prepare(session: pytest.Session) -> None:
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
-        *names.notices(session),
+        *collection.name_notices(session),
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
