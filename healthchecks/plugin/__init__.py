@@ -29,10 +29,10 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    from healthchecks.plugin import streams
+    from healthchecks.plugin import surroundings
 
-    streams.secure()
-    streams.secure_capture(early_config)
+    surroundings.secure_streams()
+    surroundings.secure_capture(early_config)
     if "SERVERMONITORING_COMPLETION" in os.environ:
         from servermonitoring import completion
 
@@ -98,8 +98,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         leave_worker(session.config)
         prepare(session)
-    elif "healthchecks.plugin.streams" in sys.modules:
-        sys.modules["healthchecks.plugin.streams"].insist()
+    elif "healthchecks.plugin.surroundings" in sys.modules:
+        sys.modules["healthchecks.plugin.surroundings"].insist()
 
 
 @pytest.hookimpl(optionalhook=True)
