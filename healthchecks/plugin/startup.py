@@ -1,9 +1,17 @@
-"""The start of a run: the configuration is checked, then every probe is started at once."""
+"""The start of a run: what cannot work is refused, then every probe is started at once.
+
+Refused before anything is contacted or written: a wrong configuration, missing plugins, Python without asserts, the
+directories of another user.
+"""
 
 import gc
 import itertools
 import os
+import pwd
+import shlex
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +22,6 @@ from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
-from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse_optimized
 from healthchecks.plugin.probes.job import Probe
 from healthchecks.plugin.probes.pool import POOL
 from healthchecks.plugin.run import RUN, Run, configuration_of
@@ -27,6 +34,7 @@ from servermonitoring.configuration import ConfigurationError
 from servermonitoring.lock import EXIT_STATUS, AlreadyRunningError
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
+_CACHE_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")  # which write at the end of every run
 
 
 def leave_worker(config: pytest.Config) -> None:
@@ -38,7 +46,7 @@ def leave_worker(config: pytest.Config) -> None:
 
 def prepare(session: pytest.Session) -> None:
     """Create the run. Raise pytest.UsageError for what cannot run; nothing is contacted or written yet."""
-    refuse_optimized()
+    _refuse_optimized()
     gc.freeze()  # these objects stay: pytest collects garbage twice when it ends
     config = session.config
     _refuse_plugins(config)
@@ -48,7 +56,7 @@ def prepare(session: pytest.Session) -> None:
     if _only_shows(config):
         return
     run = Run(configuration, session)
-    refuse_foreign_directories(run, config)
+    _refuse_foreign_directories(run, config)
     config.stash[RUN] = run
     found = [item for item in session.items if collection.is_check(item)]
     run.items = [each for each in found if not collection.kind_is_absent(each)]
@@ -105,6 +113,14 @@ def _only_shows(config: pytest.Config) -> bool:
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
+def _refuse_optimized() -> None:
+    """Raise pytest.UsageError if Python leaves out asserts (-O): every check would pass."""
+    if not __debug__:
+        raise pytest.UsageError(
+            "Python was started with -O (or $PYTHONOPTIMIZE), without which checks assert nothing: start it without"
+        )
+
+
 def _refuse_plugins(config: pytest.Config) -> None:
     """Raise pytest.UsageError if a plugin that health checks need is switched off, or one would end the process.
 
@@ -151,6 +167,60 @@ def _check_needs(session: pytest.Session, configuration: Configuration) -> None:
         target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
         if target and (unknown := configuration.unknown_needs(target)):
             item.stash[collection.PROBLEM] = f"@pytest.mark.{collection.MARKER}: needs: {'; '.join(unknown)}"
+
+
+def _refuse_foreign_directories(run: Run, config: pytest.Config) -> None:
+    """Raise pytest.UsageError where this user would leave files that the directories' owner could not read."""
+    for what, wrong in (("state", _state_fault(run.directory)), ("page", _page_fault(run.page_directory))):
+        if wrong:
+            for name in _CACHE_PLUGINS:
+                config.pluginmanager.unregister(name=name)
+            raise pytest.UsageError(f"the {what} directory {wrong}")
+
+
+def _state_fault(directory: Path) -> str:
+    """Root would write into it, or make it; another user could not keep it private."""
+    place, owner = _nearest_place(directory)
+    me = os.geteuid()
+    if me == 0 and owner != 0:
+        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
+    if owner != me and place == directory:
+        keep = "name another in [state] directory"
+        return f"{place} belongs to {_user_name(owner)}, not to {_user_name(me)}: {keep}, or {_command_of(owner)}"
+    return ""
+
+
+def _page_fault(directory: Path) -> str:
+    place, owner = _nearest_place(directory)
+    if os.geteuid() == 0 and owner != 0 and place == directory:
+        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
+    return ""
+
+
+def _nearest_place(directory: Path) -> tuple[Path, int]:
+    """The directory or, where it is still to be made, the one that is there above it; and its owner."""
+    for place in (directory, *directory.absolute().parents):
+        try:
+            return place, place.stat().st_uid
+        except OSError:
+            continue
+    return directory, os.geteuid()
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _command_of(uid: int) -> str:
+    """What to type: this command as another user."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = f"#{uid}"
+    return f"run `sudo -u {shlex.quote(user)} {shlex.join(sys.argv)}`"
 
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
