@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probes.job import Probe
+    from healthchecks.plugin.probe import Probe
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
@@ -60,7 +60,7 @@ def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probes.job import probe_of
+    from healthchecks.plugin.probe import probe_of
 
     kinds: dict[str, type[Target]] = {}
     for name in metafunc.fixturenames:
@@ -141,7 +141,7 @@ def kind_is_absent(item: pytest.Item) -> bool:
 
 def probes_of(item: pytest.Item) -> "Iterator[Probe]":
     """The probes that this test asks for."""
-    from healthchecks.plugin.probes.job import probe_of
+    from healthchecks.plugin.probe import probe_of
 
     if isinstance(item, CheckItem):
         yield item.probe

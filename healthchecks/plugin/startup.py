@@ -22,8 +22,7 @@ from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
-from healthchecks.plugin.probes.job import Probe
-from healthchecks.plugin.probes.pool import POOL
+from healthchecks.plugin.probe import POOL, Probe
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
