@@ -8,11 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.configuration.fields import Duration, Percentage, Size
-    from healthchecks.plugin.configuration.target import Target
+    from healthchecks.plugin.configuration.target import Duration, Percentage, Size, Target
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
-    from healthchecks.plugin.probes.fixture import probe
+    from healthchecks.plugin.probe import attach, on_timeout, phase, probe, remaining
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
 
@@ -35,19 +33,19 @@ __all__ = [
 
 _HOMES = {
     "CheckError": "healthchecks.plugin.result",
-    "Duration": "healthchecks.plugin.configuration.fields",
+    "Duration": "healthchecks.plugin.configuration.target",
     "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",
-    "Percentage": "healthchecks.plugin.configuration.fields",
-    "Size": "healthchecks.plugin.configuration.fields",
+    "Percentage": "healthchecks.plugin.configuration.target",
+    "Size": "healthchecks.plugin.configuration.target",
     "Target": "healthchecks.plugin.configuration.target",
     "Unhealthy": "healthchecks.plugin.result",
-    "attach": "healthchecks.plugin.probes.context",
+    "attach": "healthchecks.plugin.probe",
     "capture_message": "healthchecks.plugin.logs",
-    "probe": "healthchecks.plugin.probes.fixture",
-    "on_timeout": "healthchecks.plugin.probes.context",
-    "phase": "healthchecks.plugin.probes.context",
-    "remaining": "healthchecks.plugin.probes.context",
+    "probe": "healthchecks.plugin.probe",
+    "on_timeout": "healthchecks.plugin.probe",
+    "phase": "healthchecks.plugin.probe",
+    "remaining": "healthchecks.plugin.probe",
 }
 
 

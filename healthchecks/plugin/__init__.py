@@ -29,10 +29,10 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    from healthchecks.plugin import streams
+    from healthchecks.plugin import surroundings
 
-    streams.secure()
-    streams.secure_capture(early_config)
+    surroundings.secure_streams()
+    surroundings.secure_capture(early_config)
     if "SERVERMONITORING_COMPLETION" in os.environ:
         from servermonitoring.scheduled_run.process import claim_pipe
 
@@ -63,9 +63,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     if check_files.are_all_named(session.config):
-        from healthchecks.plugin.check_folders import add
-
-        add(session.config)
+        check_files.add_own(session.config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -100,8 +98,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         leave_worker(session.config)
         prepare(session)
-    elif "healthchecks.plugin.streams" in sys.modules:
-        sys.modules["healthchecks.plugin.streams"].insist()
+    elif "healthchecks.plugin.surroundings" in sys.modules:
+        sys.modules["healthchecks.plugin.surroundings"].insist()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,21 +1,21 @@
-"""Which tests are health checks, and of what: the bridge from pytest's items to targets and probes."""
+"""Which tests are health checks, of what, and by which names history, alerts and page distinguish them.
+
+The bridge from pytest's items to targets and probes.
+"""
 
 import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from unittest import TestCase
 
 import pytest
-from _pytest.reports import CollectErrorRepr
-
-from healthchecks.plugin import names
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probes.job import Probe
+    from healthchecks.plugin.probe import Probe
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
@@ -43,9 +43,11 @@ class CheckItem(pytest.Item):
         return {}
 
 
-_LARGEST = 5_000_000  # bytes of a file of checks
 _TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.configuration.target"
+_NAME = pytest.StashKey[str]()
+_NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
+_SHARES_TARGET = pytest.StashKey[bool]()  # whether another check is about targets of the same kind
 
 
 def is_check(item: pytest.Item) -> bool:
@@ -53,30 +55,12 @@ def is_check(item: pytest.Item) -> bool:
     return item.get_closest_marker(MARKER) is not None
 
 
-def is_mentioned_in(path: Path) -> bool:
-    """Whether the text of a file speaks of health checks at all."""
-    from servermonitoring.files import read_regular
-
-    try:
-        return b"healthcheck" in read_regular(path, _LARGEST)
-    except OSError:
-        return False
-
-
-def report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
-    """A file that ends the process when it is imported, as one that cannot be collected."""
-    from healthchecks.plugin.result import with_place
-
-    text = f"{with_place(error)}: a file of checks must not end the process"
-    return pytest.CollectReport(collector.nodeid, "failed", CollectErrorRepr(text), None)
-
-
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     """The fixture names of a test that stand for targets, with their kinds."""
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probes.job import probe_of
+    from healthchecks.plugin.probe import probe_of
 
     kinds: dict[str, type[Target]] = {}
     for name in metafunc.fixturenames:
@@ -157,7 +141,7 @@ def kind_is_absent(item: pytest.Item) -> bool:
 
 def probes_of(item: pytest.Item) -> "Iterator[Probe]":
     """The probes that this test asks for."""
-    from healthchecks.plugin.probes.job import probe_of
+    from healthchecks.plugin.probe import probe_of
 
     if isinstance(item, CheckItem):
         yield item.probe
@@ -175,20 +159,88 @@ def fixture_info(item: pytest.Function) -> Any:
 def give_names(items: Iterable[pytest.Item]) -> None:
     """Tell all collected checks apart, before any of them is deselected."""
     found = [item for item in items if is_check(item)]
-    names.assign(item for item in found if not isinstance(item, CheckItem))
+    _assign_names(item for item in found if not isinstance(item, CheckItem))
     functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
-    names.assign_labels((item, target) for item, target in functions if target is not None and target.name)
+    _assign_labels((item, target) for item, target in functions if target is not None and target.name)
     taken: dict[str, pytest.Item] = {}
     for item in found:
         if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
             item.target.called(clean_id(item.nodeid))
 
 
+def _assign_names(items: Iterable[pytest.Item]) -> None:
+    """Give each test a name that no other one has; the first of several in the run's order keeps its plain name."""
+    taken: dict[str, str] = {}
+    for item in items:
+        test = _function(item)
+        item.stash[_NAME] = next(each for each in _candidates(item) if taken.setdefault(each, test) == test)
+        if item.stash[_NAME].startswith(f"{item.path.stem}."):
+            item.session.stash.setdefault(_NAMESAKES, {})[test] = item.stash[_NAME]
+
+
+def _function(item: pytest.Item) -> str:
+    """The function of the item, whatever its parameters."""
+    return item.nodeid.partition("[")[0]
+
+
+def _candidates(item: pytest.Item) -> Iterator[str]:
+    """The plain name, the same with its class, with its file, and what pytest calls it."""
+    name, place = _plain_name(item), getattr(getattr(item, "cls", None), "__qualname__", "")
+    if place not in _later_places(item):
+        yield name
+    if place:
+        name = f"{place}.{name}"
+        yield name
+    yield f"{item.path.stem}.{name}"
+    yield _function(item)
+
+
+def _later_places(item: pytest.Item) -> Iterator[str]:
+    """In which classes of its file, after the first one, a test of this name is: also one that was not selected."""
+    module = item.getparent(pytest.Module)
+    name = getattr(item, "originalname", None) or item.name
+    if module is None or not isinstance(item, pytest.Function):
+        return
+    places = [""] if callable(getattr(module.obj, name, None)) else []
+    places += [each.__qualname__ for each in vars(module.obj).values() if _is_class_of_tests(each, module, name)]
+    yield from places[1:]
+
+
+def _is_class_of_tests(thing: object, module: pytest.Module, name: str) -> bool:
+    if not isinstance(thing, type) or not callable(getattr(thing, name, None)):
+        return False
+    return issubclass(thing, TestCase) or module.classnamefilter(thing.__name__)
+
+
+def _assign_labels(items: "Iterable[tuple[pytest.Item, Target]]") -> None:
+    """Note which checks share their kind of target with another check: their labels have to say which check it is."""
+    kinds: dict[str, dict[str, list[pytest.Item]]] = {}
+    for item, target in items:
+        kinds.setdefault(target.kind(), {}).setdefault(item.stash[_NAME], []).append(item)
+    for checks in kinds.values():
+        for item in (each for several in checks.values() for each in several):
+            item.stash[_SHARES_TARGET] = len(checks) > 1
+
+
+def name_notices(session: pytest.Session) -> list[str]:
+    """Return a line for each test that has the name of its file in its own."""
+    return [
+        f"{test} has the name of another check, so it is {name} here: give it a name of its own"
+        for test, name in session.stash.get(_NAMESAKES, {}).items()
+    ]
+
+
 def check_name(item: pytest.Item) -> str:
     """What the check is called in history and alerts: the test's name without `test_`."""
     if isinstance(item, CheckItem):
         return item.check
-    return item.stash.get(names.NAME, None) or names.plain_name(item)
+    return item.stash.get(_NAME, None) or _plain_name(item)
+
+
+def _plain_name(item: pytest.Item) -> str:
+    """Return the test's name without `test_`."""
+    name = cast("str", getattr(item, "originalname", None) or item.name)
+    return name.removeprefix("test_")
 
 
 def target_name(item: pytest.Item) -> str:
@@ -201,13 +253,22 @@ def target_name(item: pytest.Item) -> str:
     target = target_of(item)
     if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
         return target.name
-    return names.readable_id(callspec.id)
+    return _readable_id(callspec.id)
+
+
+def _readable_id(identifier: str) -> str:
+    r"""Return pytest's id of the parameters as their author wrote them: pytest writes ü as \xfc."""
+    try:
+        text = identifier.encode("ascii").decode("unicode_escape")
+    except UnicodeError:
+        return identifier
+    return text if text.isprintable() else identifier
 
 
 def label(item: pytest.Item) -> str:
     """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
     target, check, name = target_of(item), check_name(item), target_name(item)
-    if target is not None and target.name == name != "" and not item.stash.get(names.SHARES_TARGET, False):
+    if target is not None and target.name == name != "" and not item.stash.get(_SHARES_TARGET, False):
         return target.label
     return f"{check}[{name}]" if name else check
 

@@ -2,30 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.check_files import FAILED, FailedFiles
-from healthchecks.plugin.check_folders import MISSING
-from healthchecks.plugin.makereport import is_other_test, result_of_file
-from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.check_files import MISSING, broken_files
+from healthchecks.plugin.makereport import is_other_test
+from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.run import Run
 
 _NAMED = 3  # tests that a hint names
-
-
-def broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
-    """Return pytest's reports of the files that could not be collected."""
-    plugin: FailedFiles | None = session.config.pluginmanager.get_plugin(FAILED)
-    return list(plugin.reports) if plugin else []
+_LONGEST = 100_000  # characters of a traceback
 
 
 def record(session: pytest.Session, run: Run) -> None:
     """Record one error for each file that could not be collected, and for each that `[run] checks` names in vain."""
     for report in broken_files(session):
-        _record(result_of_file(report, run), run)
+        _record(_of_broken(report, run), run)
     for path in session.config.stash.get(MISSING, ()):
         _record(_of_missing(path, run), run)
         session.testsfailed += 1  # so that pytest's exit status shows it
@@ -66,8 +60,26 @@ def _record(result: Result, run: Run) -> None:
     run.results.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))
 
 
-def _file_name(path: Path) -> str:
+def _file_name(path: PurePath) -> str:
     return path.stem.removeprefix("test_")
+
+
+def _of_broken(report: pytest.CollectReport, run: Run) -> Result:
+    """Return the result of a file of checks that cannot be collected: one check with the status error."""
+    details = clean(report.longrepr, _LONGEST, keep_end=True)
+    last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
+    return Result(
+        check=_file_name(PurePath(report.nodeid)),
+        target="",
+        label=report.nodeid,
+        status=Status.ERROR,
+        message=last.removeprefix("E").strip(),
+        seconds=0.0,
+        started=run.started,
+        host=run.host,
+        details=details,
+        kind="CollectError",
+    )
 
 
 def _of_missing(path: Path, run: Run) -> Result:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probe import ProbeJob, current_job
 from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
-from healthchecks.plugin.result import CheckError, LogLine, Result, Status, clean, text_of
+from healthchecks.plugin.result import CheckError, LogLine, Result, Status, text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import ATTACHED, JOBS, Blocked
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 _FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
-_LONGEST = 100_000  # characters of a traceback or of captured output
 _LOG = pytest.StashKey[list[LogLine]]()
 
 
@@ -70,24 +69,6 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
             run.results.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
-
-
-def result_of_file(report: pytest.CollectReport, run: Run) -> Result:
-    """Return the result of a file of checks that cannot be collected: one check with the status error."""
-    details = clean(report.longrepr, _LONGEST, keep_end=True)
-    last = next((line for line in reversed(details.splitlines()) if line.strip()), "cannot be collected")
-    return Result(
-        check=PurePath(report.nodeid).stem.removeprefix("test_"),
-        target="",
-        label=report.nodeid,
-        status=Status.ERROR,
-        message=last.removeprefix("E").strip(),
-        seconds=0.0,
-        started=run.started,
-        host=run.host,
-        details=details,
-        kind="CollectError",
-    )
 
 
 def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome, run: Run) -> Result:

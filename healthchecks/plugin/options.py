@@ -1,10 +1,17 @@
-"""The plugin's options and its mark, and whether the command line asks for a part of the checks."""
+"""The plugin's options and its mark, and whether the command line asks for a part of the checks.
 
+Two options ask for something else than a run: the schema of the configuration, an export of the history.
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin import collection
+from healthchecks.plugin import check_files, collection
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
@@ -39,14 +46,53 @@ def add_options(parser: pytest.Parser) -> None:
 def print_and_exit(config: pytest.Config) -> int | None:
     """Return the exit status where an option asks for something else than a run; None for a run."""
     if config.getoption("monitoring_schema"):
-        from healthchecks.plugin.commands import print_schema
-
-        return print_schema(config)
+        return _print_schema(config)
     if file := config.getoption("monitoring_export"):
-        from healthchecks.plugin.commands import export_history
-
-        return export_history(config, file)
+        return _export_history(config, file)
     return None
+
+
+def _print_schema(config: pytest.Config) -> int:
+    """Write it to standard output; kinds in files that the command line or `[run] checks` names are in it, too."""
+    import json
+
+    from healthchecks.plugin.configuration.loader import built_in_kinds, schema
+
+    for kind in built_in_kinds():
+        importlib.import_module(f"healthchecks.test_{kind}")
+    named = [config.invocation_params.dir / argument.split("::")[0] for argument in config.args]
+    for path in [*named, *check_files.places(config)]:
+        _load(path)
+    print(json.dumps(schema(), indent=2))  # noqa: T201 - what was asked for
+    return 0
+
+
+def _load(path: Path) -> None:
+    files = sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
+    for file in files:
+        known = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        if file.is_file() and str(file.resolve()) not in known:
+            spec = importlib.util.spec_from_file_location(file.stem, file)
+            if spec and spec.loader:
+                module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+
+
+def _export_history(config: pytest.Config, file: str) -> int:
+    """The exit status: 0. Raises pytest.UsageError that says what is wrong."""
+    import sqlite3
+
+    from healthchecks.plugin.history.export import export
+    from healthchecks.plugin.run import configuration_of
+    from servermonitoring import state_directory
+
+    directory = state_directory.location(configuration_of(config).state_directory)
+    try:
+        count = export(directory, config.invocation_params.dir / Path(file).expanduser())
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise pytest.UsageError(f"--monitoring-export: {error}") from None
+    print(f"{count} result{'s' if count != 1 else ''} written to {file}")  # noqa: T201 - what was asked for
+    return 0
 
 
 _OPTIONS = {

@@ -10,7 +10,7 @@ import pytest
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.configuration.loader import Configuration
-from healthchecks.plugin.probes.pool import Pool
+from healthchecks.plugin.pool import Pool
 from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage

@@ -12,8 +12,8 @@ from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.logs import replay
-from healthchecks.plugin.probes.job import ProbeJob, current_job
-from healthchecks.plugin.probes.pool import execute_test, refuse_value
+from healthchecks.plugin.pool import execute_test, refuse_value
+from healthchecks.plugin.probe import ProbeJob, current_job
 from healthchecks.plugin.result import Attachment
 from healthchecks.plugin.run import Run
 from servermonitoring.values import in_words

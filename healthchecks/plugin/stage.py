@@ -17,7 +17,7 @@ import pytest
 from _pytest.runner import SetupState
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probe import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors

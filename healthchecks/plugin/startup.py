@@ -1,22 +1,28 @@
-"""The start of a run: the configuration is checked, then every probe is started at once."""
+"""The start of a run: what cannot work is refused, then every probe is started at once.
+
+Refused before anything is contacted or written: a wrong configuration, missing plugins, Python without asserts, the
+directories of another user.
+"""
 
 import gc
 import itertools
 import os
+import pwd
+import shlex
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from healthchecks.plugin import check_folders, collection, collection_errors, logs, names, options
+from healthchecks.plugin import check_files, collection, collection_errors, logs, options
 from healthchecks.plugin.alerting.channels import AlertInputs, connect
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
-from healthchecks.plugin.preconditions import refuse_foreign_directories, refuse_optimized
-from healthchecks.plugin.probes.job import Probe
-from healthchecks.plugin.probes.pool import POOL
+from healthchecks.plugin.probe import POOL, Probe
 from healthchecks.plugin.run import RUN, Run, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
@@ -27,6 +33,7 @@ from servermonitoring.configuration import ConfigurationError
 from servermonitoring.state_directory import ALREADY_RUNNING, AlreadyRunningError
 
 _XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
+_CACHE_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")  # which write at the end of every run
 
 
 def leave_worker(config: pytest.Config) -> None:
@@ -38,19 +45,17 @@ def leave_worker(config: pytest.Config) -> None:
 
 def prepare(session: pytest.Session) -> None:
     """Create the run. Raise pytest.UsageError for what cannot run; nothing is contacted or written yet."""
-    refuse_optimized()
+    _refuse_optimized()
     gc.freeze()  # these objects stay: pytest collects garbage twice when it ends
     config = session.config
     _refuse_plugins(config)
     configuration = configuration_of(config)
     broken = _kinds_of_broken_files(session)
-    passed_over = _refuse_mistakes(
-        session, configuration, broken | check_folders.kinds_in(check_folders.places(config))
-    )
+    passed_over = _refuse_mistakes(session, configuration, broken | check_files.kinds_in(check_files.places(config)))
     if _only_shows(config):
         return
     run = Run(configuration, session)
-    refuse_foreign_directories(run, config)
+    _refuse_foreign_directories(run, config)
     config.stash[RUN] = run
     found = [item for item in session.items if collection.is_check(item)]
     run.items = [each for each in found if not collection.kind_is_absent(each)]
@@ -60,7 +65,7 @@ def prepare(session: pytest.Session) -> None:
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
-        *names.notices(session),
+        *collection.name_notices(session),
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
@@ -107,6 +112,14 @@ def _only_shows(config: pytest.Config) -> bool:
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
+def _refuse_optimized() -> None:
+    """Raise pytest.UsageError if Python leaves out asserts (-O): every check would pass."""
+    if not __debug__:
+        raise pytest.UsageError(
+            "Python was started with -O (or $PYTHONOPTIMIZE), without which checks assert nothing: start it without"
+        )
+
+
 def _refuse_plugins(config: pytest.Config) -> None:
     """Raise pytest.UsageError if a plugin that health checks need is switched off, or one would end the process.
 
@@ -124,9 +137,7 @@ def _refuse_plugins(config: pytest.Config) -> None:
 
 
 def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
-    return check_folders.kinds_in(
-        session.config.rootpath / each.nodeid for each in collection_errors.broken_files(session)
-    )
+    return check_files.kinds_in(session.config.rootpath / each.nodeid for each in check_files.broken_files(session))
 
 
 def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
@@ -155,6 +166,60 @@ def _check_needs(session: pytest.Session, configuration: Configuration) -> None:
         target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
         if target and (unknown := configuration.unknown_needs(target)):
             item.stash[collection.PROBLEM] = f"@pytest.mark.{collection.MARKER}: needs: {'; '.join(unknown)}"
+
+
+def _refuse_foreign_directories(run: Run, config: pytest.Config) -> None:
+    """Raise pytest.UsageError where this user would leave files that the directories' owner could not read."""
+    for what, wrong in (("state", _state_fault(run.directory)), ("page", _page_fault(run.page_directory))):
+        if wrong:
+            for name in _CACHE_PLUGINS:
+                config.pluginmanager.unregister(name=name)
+            raise pytest.UsageError(f"the {what} directory {wrong}")
+
+
+def _state_fault(directory: Path) -> str:
+    """Root would write into it, or make it; another user could not keep it private."""
+    place, owner = _nearest_place(directory)
+    me = os.geteuid()
+    if me == 0 and owner != 0:
+        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
+    if owner != me and place == directory:
+        keep = "name another in [state] directory"
+        return f"{place} belongs to {_user_name(owner)}, not to {_user_name(me)}: {keep}, or {_command_of(owner)}"
+    return ""
+
+
+def _page_fault(directory: Path) -> str:
+    place, owner = _nearest_place(directory)
+    if os.geteuid() == 0 and owner != 0 and place == directory:
+        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
+    return ""
+
+
+def _nearest_place(directory: Path) -> tuple[Path, int]:
+    """The directory or, where it is still to be made, the one that is there above it; and its owner."""
+    for place in (directory, *directory.absolute().parents):
+        try:
+            return place, place.stat().st_uid
+        except OSError:
+            continue
+    return directory, os.geteuid()
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _command_of(uid: int) -> str:
+    """What to type: this command as another user."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = f"#{uid}"
+    return f"run `sudo -u {shlex.quote(user)} {shlex.join(sys.argv)}`"
 
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
@@ -193,7 +258,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     try:
         page = Page(session.config, run.page_directory)
         environment = dict(line.split(": ", 1) for line in format_header(run))
-        page.begin(session, {"host": run.host, **environment}, collection_errors.broken_files(session))
+        page.begin(session, {"host": run.host, **environment}, check_files.broken_files(session))
     except OSError as error:
         run.add_suite_error("page", f"no page: {error}")
         return

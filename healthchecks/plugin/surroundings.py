@@ -1,71 +1,106 @@
-"""What all checks share with the process: limits, working directory, standard streams."""
+"""What all checks share with the process: standard streams, a place for captured output, descriptors, directory.
+
+Standard streams may be closed, full or without a disk when pytest starts, and closed by any check.
+"""
 
 import contextlib
 import errno
+import io
 import os
 import resource
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
+
+from servermonitoring.files import open_standard
 
 _RESERVE = 60  # descriptors that pytest, history, page and the shared libraries need
 _MOST = 1024  # 1,000 silent targets in one timeout cost 120 MB; more wait for their turn
 _MOST_DESCRIPTORS = 16_384  # a leak to the limit costs the kernel 256 bytes and more for each
 _STEP, _STEPS = 64, 4  # descriptors that a lift gives, and how many lifts are possible
-
-
-@dataclass(frozen=True)
-class PoolLimits:
-    """`slots` probes within their timeout at a time; `threads` alive, overdue ones included."""
-
-    slots: int
-    threads: int
-
-
-def limits() -> PoolLimits:
-    """From the descriptor limit, which is first raised nearly to the hard one.
-
-    Each hung target holds a descriptor: 200 of them under a limit of 128 gave 85 false failures. What is left up to
-    the hard limit is for what comes after a check that leaks them: `lift`.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_MOST_DESCRIPTORS, hard)
-    soft = most - min(_STEP * _STEPS, most // 4)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    free = max(4, soft - _RESERVE)
-    return PoolLimits(slots=min(_MOST, free), threads=min(_MOST * 2, free))
-
-
-def lift(*, last: bool = False) -> None:
-    """Give some more descriptors, when a check has used up all there were; `last`: all, for the end of the run."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if last and hard != resource.RLIM_INFINITY:
-        more = hard
-    else:
-        more = soft + _STEP if hard == resource.RLIM_INFINITY else min(soft + _STEP, hard - _STEP)
-    if soft < more:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
-
-
+_MEMORY = "/dev/shm"  # noqa: S108 - as hostile as /tmp, and used as carefully
 _STANDARD = (0, 1, 2)
 _kept: dict[int, int] = {}  # where the standard streams went when the run began
+_made: list["_Output"] = []
 
 
-class WorkingDirectory:
-    """As it was when this was made."""
+def secure_streams() -> None:
+    """Replace what stands for a closed descriptor, and all output that is no terminal."""
+    closed = open_standard()
+    if 0 in closed:
+        _stand_for_closed("stdin", open(0, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the whole process
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream: TextIO | None = getattr(sys, name)
+        if number in closed:
+            _stand_for_closed(name, _make_output(number, name, None))
+        elif stream and stream is getattr(sys, f"__{name}__") and not os.isatty(number):
+            setattr(sys, name, _make_output(number, name, stream))
 
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        with contextlib.suppress(OSError):  # it may have been deleted
-            self._path = Path.cwd()
 
-    def restore(self) -> None:
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                os.chdir(self._path)
+def _stand_for_closed(name: str, stream: TextIO) -> None:
+    for each in (name, f"__{name}__"):
+        setattr(sys, each, stream)
+
+
+def insist() -> None:
+    """Let errors be errors: this run has no health checks."""
+    for each in _made:
+        each.forgiving = False
+
+
+def _make_output(number: int, name: str, like: TextIO | None) -> io.TextIOWrapper:
+    raw = _Output(number, "w", closefd=False)
+    raw.name = f"<{name}>"
+    _made.append(raw)
+    if like is not None:
+        like.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=like.encoding if like else "utf-8",
+        errors=(like.errors if like else None) or "backslashreplace",
+        line_buffering=name == "stderr",
+    )
+
+
+class _Output(io.FileIO):
+    """A descriptor to which writing may fail without an error, until `insist` says otherwise."""
+
+    forgiving = True
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            if not self.forgiving:
+                raise
+            return memoryview(data).nbytes
+
+
+def secure_capture(config: pytest.Config) -> None:
+    """Where no file can be made in any directory for temporary ones, take one in memory, or none at all."""
+    if _has_temporary_directory():
+        return
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = _MEMORY
+    if _has_temporary_directory():
+        return
+    os.environ.pop("TMPDIR")
+    if before is not None:
+        os.environ["TMPDIR"] = before
+    if config.known_args_namespace.capture in ("fd", "tee-sys"):
+        config.known_args_namespace.capture = "sys"
+
+
+def _has_temporary_directory() -> bool:
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return False
+    return True
 
 
 class SteadyStream:
@@ -134,3 +169,50 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """`slots` probes within their timeout at a time; `threads` alive, overdue ones included."""
+
+    slots: int
+    threads: int
+
+
+def limits() -> PoolLimits:
+    """From the descriptor limit, which is first raised nearly to the hard one.
+
+    Each hung target holds a descriptor: 200 of them under a limit of 128 gave 85 false failures. What is left up to
+    the hard limit is for what comes after a check that leaks them: `lift`.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_MOST_DESCRIPTORS, hard)
+    soft = most - min(_STEP * _STEPS, most // 4)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    free = max(4, soft - _RESERVE)
+    return PoolLimits(slots=min(_MOST, free), threads=min(_MOST * 2, free))
+
+
+def lift(*, last: bool = False) -> None:
+    """Give some more descriptors, when a check has used up all there were; `last`: all, for the end of the run."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if last and hard != resource.RLIM_INFINITY:
+        more = hard
+    else:
+        more = soft + _STEP if hard == resource.RLIM_INFINITY else min(soft + _STEP, hard - _STEP)
+    if soft < more:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+
+
+class WorkingDirectory:
+    """As it was when this was made."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        with contextlib.suppress(OSError):  # it may have been deleted
+            self._path = Path.cwd()
+
+    def restore(self) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                os.chdir(self._path)

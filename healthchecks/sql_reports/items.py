@@ -10,7 +10,7 @@ import pytest
 from healthchecks import Unhealthy, remaining
 from healthchecks.clients.postgresql.query import Query, QueryResult, ask
 from healthchecks.plugin import collection
-from healthchecks.plugin.probes.job import Probe
+from healthchecks.plugin.probe import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
 from healthchecks.sql_reports.hooks import FOLDER

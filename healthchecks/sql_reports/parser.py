@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from healthchecks.plugin.configuration.errors import problems_of
-from healthchecks.plugin.configuration.renamed import hint
+from healthchecks.plugin.configuration.errors import problems_of, renamed_hint
 from healthchecks.sql_reports.hooks import leading_comments
 from healthchecks.sql_reports.report import Report
 from servermonitoring.configuration import Problem, nearest
@@ -111,7 +110,7 @@ def _told(error: ValidationError, header: Header, shown: str) -> Iterable[Proble
         key = str(detail["loc"][0])
         what = problem.what if detail["type"] == "missing" else f"{key}: {problem.what}"
         if detail["type"] == "extra_forbidden":
-            what = f'unknown key "{key}"{hint("report", key, keys) or nearest(key, keys)}'
+            what = f'unknown key "{key}"{renamed_hint("report", key, keys) or nearest(key, keys)}'
         elif detail["type"] == "missing":
             what = f'"-- {key}:" is missing'
         yield _problem(shown, header.lines.get(key, 0), what)

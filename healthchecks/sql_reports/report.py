@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from healthchecks.plugin.configuration.fields import Duration
-from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.configuration.target import Duration, Target
 from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 

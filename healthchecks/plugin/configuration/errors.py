@@ -1,16 +1,53 @@
-"""What pydantic finds wrong, in the words of the configuration file: table, key, value, and what to write instead."""
+"""What pydantic finds wrong, in the words of the configuration file: table, key, value, and what to write instead.
+
+A former key is named with its new name, a value out of range with the limits of its field.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from healthchecks.plugin.configuration.fields import mentions, range_in_words
-from healthchecks.plugin.configuration.renamed import hint
+from servermonitoring import values
 from servermonitoring.configuration import Problem, echo, nearest, place, table, without
 from servermonitoring.secret import Secret
+
+# By kind of table ("website", "run"), "*" for every table, mark and report header. A row applies only where the new
+# key exists or is in another table; one of the table's own comes before one of "*".
+RENAMED: dict[str, dict[str, str]] = {
+    "*": {
+        "deadline": "timeout",
+        "after": "failure_threshold",
+    },
+    "alerts": {"storm": "max_per_run", "per_day": "max_per_day"},
+    "bookmarklet": {
+        "log": "[job.NAME] log",
+        "ok": "[job.NAME] ok",
+        "fail": "[job.NAME] fail",
+        "fresh_within": "[job.NAME] max_age",
+    },
+    "database": {
+        "connections_used": "max_connections_used",
+        "oldest_transaction": "max_transaction_age",
+        "replication_lag": "max_replication_lag",
+    },
+    "disk": {"used": "max_used", "inodes": "max_inodes_used"},
+    "history": {"days": "max_age"},
+    "host": {"available": "min_memory_available", "swap": "max_swap_used", "load": "max_load_per_core"},
+    "login": {"lacks": "not_contains", "redirects": "max_redirects"},
+    "website": {
+        "lacks": "not_contains",
+        "redirects": "max_redirects",
+        "time": "max_response_time",
+        "ends_at": "final_url",
+        "certificate_days": "min_certificate_days",
+    },
+}
+
+_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], where: tuple[str, ...]) -> list[Problem]:
@@ -23,7 +60,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     key = str(path[-1]) if len(path) > len(where) else ""
     if error["type"] == "extra_forbidden":
         known, kind = _keys(model, error["loc"]), str(path[0]) if len(path) > 1 else ""
-        return Problem(table(path[:-1]), f'unknown key "{key}"{hint(kind, key, known) or nearest(key, known)}')
+        return Problem(table(path[:-1]), f'unknown key "{key}"{renamed_hint(kind, key, known) or nearest(key, known)}')
     if error["type"] == "missing":
         return Problem(table(path[:-1]), f'"{key}" is missing')
     value, field = error["input"], _field(model, error["loc"])
@@ -44,7 +81,7 @@ def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
     if error["type"] == "string_type":
         return 'write a text, in quotes: "text"'
     if field and error["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        return f"write {range_in_words(field)}"
+        return f"write {_range_in_words(field)}"
     return ""
 
 
@@ -81,3 +118,52 @@ def _inner_model(annotation: object) -> type[BaseModel] | None:
         return annotation
     arguments = getattr(annotation, "__args__", ())
     return next((found for each in arguments if (found := _inner_model(each))), None)
+
+
+def renamed_hint(kind: str, key: str, known: Collection[str]) -> str:
+    """Return '; it is called "timeout" now', to follow 'unknown key "deadline"'; "" for a key never renamed."""
+    name = _new_name(kind, key, known)
+    return f'; it is called "{name}" now' if name else ""
+
+
+def _new_name(kind: str, key: str, known: Collection[str]) -> str:
+    """Return what a former key of a table is called now; "" for a key that was never there."""
+    name = RENAMED.get(kind, {}).get(key) or RENAMED["*"].get(key, "")
+    return name if name in known or name.startswith("[") else ""
+
+
+def mentions(annotation: Any, kind: object) -> bool:
+    """Whether a type is of this kind, or made of it: a list, a dictionary or one of several."""
+    arguments = (*getattr(annotation, "__args__", ()), *getattr(annotation, "__metadata__", ()))
+    return annotation == kind or any(mentions(each, kind) for each in arguments)
+
+
+def bounds(field: FieldInfo) -> dict[str, Any]:
+    """Return the limits of a field, by "gt", "ge", "lt", "le"."""
+    found: dict[str, Any] = {}
+    for each in _metadata(field):
+        found |= {name: limit for name in _WORDS if (limit := getattr(each, name, None)) is not None}
+    return found
+
+
+def _range_in_words(field: FieldInfo) -> str:
+    """Return the limits of a field for people: "a number from 1 to 65535", "more than 0, at most 1 d"."""
+    limits = {name: _number(limit, field) for name, limit in bounds(field).items()}
+    if limits.keys() == {"ge", "le"}:
+        return f"a number from {limits['ge']} to {limits['le']}"
+    return ", ".join(f"{_WORDS[name]} {limit}" for name, limit in limits.items())
+
+
+def _number(limit: float, field: FieldInfo) -> str:
+    if limit and _is_read_by(values.duration, field):
+        return values.in_words(limit)
+    return values.size_in_words(limit) if limit and _is_read_by(values.size, field) else f"{limit:.15g}"
+
+
+def _is_read_by(function: Any, field: FieldInfo) -> bool:
+    return any(getattr(each, "func", None) is function for each in _metadata(field))
+
+
+def _metadata(field: FieldInfo) -> list[Any]:
+    inner = [data for each in getattr(field.annotation, "__args__", ()) for data in getattr(each, "__metadata__", ())]
+    return [*field.metadata, *inner]

@@ -1,9 +1,16 @@
-"""The configuration of one run: its file, its targets, its settings, and everything that is wrong with them."""
+"""The configuration of one run: its file, its targets, its settings, and everything that is wrong with them.
 
+Its JSON schema, too, so that editors complete and check the file.
+"""
+
+import ast
 import difflib
 import importlib
+import inspect
+import itertools
 import pkgutil
 import re
+import textwrap
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -210,3 +217,50 @@ def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
         cycle: list[str] = error.args[1]
         return cycle[::-1]
     return []
+
+
+def schema() -> dict[str, Any]:
+    """Return a JSON schema of the configuration file, of all kinds loaded so far."""
+    document = _described(SuiteSettings)
+    definitions = document.setdefault("$defs", {})
+    for name, kind in sorted(loaded_kinds().items()):
+        described = _described(kind)
+        definitions.update(described.pop("$defs", {}))
+        definitions[kind.__name__] = described
+        reference = {"$ref": f"#/$defs/{kind.__name__}"}
+        named = {"type": "object", "additionalProperties": reference}
+        document["properties"][name] = reference if kind.single else named
+    return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "servermonitoring.toml"}
+
+
+def _described(model: type[BaseModel]) -> dict[str, Any]:
+    """Pydantic's schema, with the text below each field as its description."""
+    document = model.model_json_schema()
+    for base in (model, *_inner_models(model)):
+        part = document if base is model else document.get("$defs", {}).get(base.__name__, {})
+        for name, text in _field_texts(base).items():
+            if name in part.get("properties", {}):
+                part["properties"][name]["description"] = text
+    return document
+
+
+def _inner_models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    found = []
+    for field in model.model_fields.values():
+        for each in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                found += [each, *_inner_models(each)]
+    return found
+
+
+def _field_texts(model: type[BaseModel]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for base in reversed([each for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for field, text in itertools.pairwise(statements):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match text:
+                    case ast.Expr(value=ast.Constant(value=str(words))):
+                        texts[field.target.id] = " ".join(words.split())
+    return texts

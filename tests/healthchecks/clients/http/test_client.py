@@ -6,7 +6,7 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http.client import Client, Request
-from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probe import ProbeJob
 from healthchecks.test_website import Website
 from tests.servers.server import HOST
 

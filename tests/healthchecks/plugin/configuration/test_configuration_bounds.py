@@ -10,7 +10,7 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from healthchecks.plugin.configuration.fields import bounds, mentions
+from healthchecks.plugin.configuration.errors import bounds, mentions
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.sql_reports.report import Report

@@ -2,8 +2,8 @@
 
 import pytest
 
+from healthchecks.plugin.configuration.errors import RENAMED, renamed_hint
 from healthchecks.plugin.configuration.loader import Configuration, built_in_kinds
-from healthchecks.plugin.configuration.renamed import RENAMED, hint
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.options import add_options
 from healthchecks.sql_reports import hooks
@@ -14,9 +14,9 @@ ROWS = [(kind, old, new) for kind, names in RENAMED.items() for old, new in name
 
 @pytest.mark.parametrize(("kind", "old", "new"), ROWS, ids=[f"{kind} {old}" for kind, old, _ in ROWS])
 def test_each_row_applies_where_the_new_key_exists(kind, old, new):
-    assert hint(kind, old, {new}) == f'; it is called "{new}" now'
-    assert new.startswith("[job.") or hint(kind, old, {"other"}) == ""
-    assert hint(kind, "other", {new}) == ""
+    assert renamed_hint(kind, old, {new}) == f'; it is called "{new}" now'
+    assert new.startswith("[job.") or renamed_hint(kind, old, {"other"}) == ""
+    assert renamed_hint(kind, "other", {new}) == ""
 
 
 @pytest.mark.parametrize(("kind", "old", "new"), ROWS, ids=[f"{kind} {old}" for kind, old, _ in ROWS])

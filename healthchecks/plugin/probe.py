@@ -1,30 +1,107 @@
-"""One probe of one target, or one phase of a test: under way, or done."""
+"""A probe: the fixture whose value is fetched ahead, one job of it under way or done, and what it may call.
+
+Each job has a thread of its own, and a timeout. A phase of a test is a job, too.
+"""
 
 import contextlib
+import inspect
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import pytest
 
 from healthchecks.plugin.configuration.target import Target
-from healthchecks.plugin.result import CheckError, ProbeTimeout, with_place
+from healthchecks.plugin.result import LARGEST, Attachment, CheckError, ProbeTimeout, valid, with_place
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
     import logging
 
-    from healthchecks.plugin.result import Attachment
+    from healthchecks.plugin.pool import Pool
 
+F = TypeVar("F", bound=Callable[..., Any])
 
+POOL: "pytest.StashKey[Pool]" = pytest.StashKey()
+_MARK = "healthchecks_probe"
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
 _PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
 _SLICE = 0.5  # seconds
+
+
+@overload
+def probe(function: F) -> F: ...
+@overload
+def probe(*, concurrent: int | None = None) -> Callable[[F], F]: ...
+def probe(function: F | None = None, *, concurrent: int | None = None) -> F | Callable[[F], F]:
+    """Make a function of one target a probe, and a fixture of the function's name.
+
+    A test that asks for it gets the returned value; what the function raises is the test's failure.
+    `concurrent` bounds how many of it run at a time. Raises TypeError for a function of anything but one Target.
+    """
+    if function is None:
+        return lambda each: _fixture(each, concurrent)
+    return _fixture(function, concurrent)
+
+
+def _fixture(function: F, concurrent: int | None) -> F:
+    made = Probe(function, *_parameter(function), concurrent)
+
+    def job(request: pytest.FixtureRequest, **target: Target) -> object:
+        pool = request.config.stash.get(POOL, None)  # none under --setup-only, which contacts nobody
+        return pool and pool.submit(made, target[made.parameter])
+
+    parameters = ("request", made.parameter)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    job.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # pytest asks for the target by it
+        [inspect.Parameter(name, kind) for name in parameters]
+    )
+    job.__doc__ = function.__doc__
+    job.__module__ = function.__module__
+    setattr(job, _MARK, made)
+    return cast("F", pytest.fixture(name=function.__name__)(job))
+
+
+def _parameter(function: Callable[..., Any]) -> tuple[str, type[Target]]:
+    name, parameters = function.__name__, list(inspect.signature(function).parameters)
+    if len(parameters) != 1:
+        raise TypeError(
+            f"probe {name}({', '.join(parameters)}) needs exactly one parameter, its target: it runs before any "
+            "fixture is made. Let the test ask for fixtures; for two targets, write two probes that it asks for"
+        )
+    target = inspect.get_annotations(function).get(parameters[0])
+    if isinstance(target, str):  # under `from __future__ import annotations`
+        target = function.__globals__.get(target)
+    if not isinstance(target, type) or not issubclass(target, Target):
+        raise TypeError(
+            f"probe {name}({parameters[0]}) needs the class of its target, a healthchecks.Target: "
+            f"def {name}({parameters[0]}: {parameters[0].title()})"
+        )
+    return parameters[0], target
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A function that contacts one target, and how many of it may run at a time."""
+
+    function: Callable[..., Any]
+    parameter: str
+    target: type[Target]
+    concurrent: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+def probe_of(fixture_function: object) -> Probe | None:
+    """The probe behind a fixture's function, if it is one."""
+    return cast("Probe | None", getattr(fixture_function, _MARK, None))
 
 
 class ProbeJob:
@@ -133,23 +210,46 @@ def current_job() -> ProbeJob | None:
     return getattr(_local, "job", None)
 
 
-MARK = "healthchecks_probe"
+def remaining() -> float:
+    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
+
+    Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
+    """
+    job = current_job()
+    if job is None or job.ends_at is None:
+        return 10.0
+    return max(0.001, job.ends_at - time.monotonic())
 
 
-@dataclass(frozen=True)
-class Probe:
-    """A function that contacts one target, and how many of it may run at a time."""
+def phase(text: str) -> None:
+    """Say what the probe waits for from now on, as the beginning of its message if the timeout expires.
 
-    function: Callable[..., Any]
-    parameter: str
-    target: type[Target]
-    concurrent: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.function.__name__
+    `phase("connected to db1:5432, no response")` gives "connected to db1:5432, no response within 4 s"; so does a
+    `ProbeTimeout` that is raised without a text. Without any phase it is "no response".
+    """
+    job = current_job()
+    if job is not None:
+        job.phase = text
 
 
-def probe_of(fixture_function: object) -> Probe | None:
-    """The probe behind a fixture's function, if it is one."""
-    return cast("Probe | None", getattr(fixture_function, MARK, None))
+def on_timeout(clean: Callable[[], object]) -> None:
+    """Have `clean` called when the timeout expires or the run ends before this probe does.
+
+    For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
+    """
+    job = current_job()
+    if job is not None:
+        job.clean_with(clean)
+
+
+def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
+    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a probe or a test.
+
+    Cut at 2 MB; a picture larger than that is left out, and so is what exceeds 10 MB of one check. Does nothing
+    elsewhere.
+    """
+    job = current_job()
+    data = valid(content).encode() if isinstance(content, str) else content
+    if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
+        return
+    job.attachments.append(Attachment(name, data, media_type))

@@ -15,10 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from healthchecks.plugin.probes.context import remaining
-from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probe import ProbeJob, remaining
 from healthchecks.plugin.result import CheckError, NotProbed
 from healthchecks.plugin.surroundings import PoolLimits, restore_descriptors
 from servermonitoring import threads
@@ -26,7 +23,7 @@ from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probes.job import Probe
+    from healthchecks.plugin.probe import Probe
 
 
 def execute(function: Callable[[], Any]) -> Any:
@@ -200,6 +197,3 @@ class Pool:
         if job in self._running:
             self._running.remove(job)
             self._lanes[job.lane] -= 1
-
-
-POOL = pytest.StashKey[Pool]()

@@ -1,1 +1,0 @@
-"""Probes: each in a thread of its own, under its timeout."""
