@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def test_check_of_a_user(folder):
-    """The file shown under "Write a check" works word for word: well, failing, and for a missing file."""
+    """The file shown under "Own checks" works word for word: passing, failing, and for a missing file."""
     (folder / "fresh").touch()
     (folder / "servermonitoring.toml").write_text(
         '[backup.fresh]\nfile = "fresh"\n[backup.none]\nfile = "none"\n'
