@@ -71,7 +71,7 @@ class Suite:
     options: tuple[str, ...] = ("-p", "no:cacheprovider")
 
     def __init__(self, folder: Path) -> None:
-        self.folder = self.directory = folder
+        self.folder = folder
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SERVERMON"))},
             "XDG_STATE_HOME": str(folder / "state"),
@@ -80,6 +80,11 @@ class Suite:
         self.started = time.monotonic()
         if self.pytest_ini is not None:
             (folder / "pytest.ini").write_text(self.pytest_ini)
+
+    @property
+    def directory(self) -> Path:
+        """Where pytest is started."""
+        return self.folder
 
     @property
     def state(self) -> Path:
@@ -125,7 +130,6 @@ class ProjectSuite(Suite):
 
     def __init__(self, folder: Path, toml: str) -> None:
         super().__init__(folder)
-        self.directory = ROOT
         self.environment.pop("PYTHONDONTWRITEBYTECODE")
         settings = f"[state]\ndirectory = '{self.state}'\n[dashboard]\ndirectory = '{self.page}'\n"
         self.configuration = folder / "servermonitoring.toml"
@@ -133,6 +137,10 @@ class ProjectSuite(Suite):
         self.options = ("-o", f"cache_dir={folder}/cache", f"--monitoring-config={self.configuration}")
         kinds = dict.fromkeys(re.findall(r"^\[(\w+)", toml, re.MULTILINE))
         self.files = [str(path) for kind in kinds if (path := ROOT / "healthchecks" / f"test_{kind}.py").exists()]
+
+    @property
+    def directory(self) -> Path:
+        return ROOT
 
     @property
     def state(self) -> Path:
