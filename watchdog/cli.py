@@ -35,7 +35,7 @@ def run_watch(options: argparse.Namespace) -> int:
 
 def _watch(options: argparse.Namespace, signals: "Signals") -> int:
     from watchdog import first_start
-    from watchdog.alerting.channel import AlertChannel
+    from watchdog.alerting import AlertChannel
     from watchdog.daemon import Daemon, log_rules
     from watchdog.watcher import Watcher
 

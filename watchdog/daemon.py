@@ -12,7 +12,7 @@ from collections.abc import Callable
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.watchdog_state import Heartbeat
 from watchdog import background, messages
-from watchdog.alerting.channel import AlertChannel
+from watchdog.alerting import AlertChannel
 from watchdog.settings import WatchdogSettings
 from watchdog.watcher import Watcher
 
