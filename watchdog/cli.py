@@ -78,7 +78,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 
 def run_clean(options: argparse.Namespace) -> int:
-    from watchdog.cleanup import leftovers
+    from watchdog import leftovers
 
     found = []
     try:

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from watchdog import messages, policy
+from watchdog import leftovers, messages, policy
 from watchdog.background import in_background
 from watchdog.browser import Browser
 from watchdog.browsers import Browsers
-from watchdog.cleanup import leftovers
 from watchdog.clock import Interruptions, uptime
 from watchdog.first_start import FirstStart
 from watchdog.journal import Journal
