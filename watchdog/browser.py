@@ -6,9 +6,8 @@ from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
 from watchdog.cgroup import Cgroup
 from watchdog.memory import MemoryMeter
-from watchdog.policy import Facts
+from watchdog.policy import Facts, Rule
 from watchdog.processes import Process
-from watchdog.rules import Rule
 
 _NO_LIMIT = 1 << 62  # bytes
 _MOST_FORMER = 200  # processes

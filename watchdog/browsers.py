@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from watchdog import processes
 from watchdog.browser import Browser
 from watchdog.membership import Membership
+from watchdog.policy import Rule, is_part
 from watchdog.process_table import YOUNG, ProcessTable
 from watchdog.processes import Process
-from watchdog.rules import Rule, is_part
 
 _LAUNCHER = 5.0  # seconds: a main process that ended sooner was only a launcher
 _ORPHAN_GRACE = 5.0  # seconds in which the orphans of an ended browser may end by themselves

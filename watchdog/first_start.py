@@ -10,9 +10,8 @@ from servermonitoring.values import in_words
 from servermonitoring.watchdog_state import heartbeat
 from watchdog.browser import Browser
 from watchdog.clock import uptime
-from watchdog.policy import Reason, find_violation
+from watchdog.policy import DEFAULT, Reason, Rule, find_violation
 from watchdog.processes import user_name
-from watchdog.rules import DEFAULT, Rule
 
 log = logging.getLogger(__name__)
 

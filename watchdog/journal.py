@@ -19,8 +19,8 @@ from servermonitoring.files import write_whole
 from watchdog import processes
 from watchdog.background import in_background
 from watchdog.browser import Browser
+from watchdog.policy import Rule
 from watchdog.processes import Process
-from watchdog.rules import Rule
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,9 @@ from watchdog.browser import Browser
 from watchdog.browsers import Browsers
 from watchdog.clock import uptime
 from watchdog.log_stream import escaped
-from watchdog.policy import due_at, find_violation
+from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable
 from watchdog.processes import user_name
-from watchdog.rules import Rule
 from watchdog.validation.tracker import ValidationTracker
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "ACTION")

@@ -13,9 +13,8 @@ from watchdog.browsers import Browsers
 from watchdog.clock import Interruptions, uptime
 from watchdog.first_start import FirstStart
 from watchdog.journal import Journal
-from watchdog.policy import Reason, Violation, find_violation
+from watchdog.policy import Reason, Rule, Violation, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.rules import Rule
 from watchdog.state_writer import StateWriter
 from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers

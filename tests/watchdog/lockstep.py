@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from watchdog import clock
-from watchdog.rules import Rule
+from watchdog.policy import Rule
 from watchdog.watcher import Watcher
 
 

@@ -16,7 +16,7 @@ from tests.watchdog.kennel import CHROMIUM_OPTIONS, living, needed, process_tree
 from watchdog import browsers, processes
 from watchdog.clock import uptime
 from watchdog.membership import ForkListener
-from watchdog.rules import Rule, is_part
+from watchdog.policy import Rule, is_part
 from watchdog.validation import directory, validate_process
 from watchdog.watcher import Watcher
 

@@ -15,7 +15,7 @@ from tests.watchdog.kennel import WATCHDOG, needed, wait_for
 from watchdog import first_start
 from watchdog.clock import uptime
 from watchdog.first_start import FirstStart
-from watchdog.rules import DEFAULT, Rule
+from watchdog.policy import DEFAULT, Rule
 from watchdog.settings import load
 from watchdog.watcher import Watcher
 

@@ -11,7 +11,7 @@ from tests.watchdog import lockstep
 from tests.watchdog.kennel import records, wait_for
 from watchdog import processes
 from watchdog.clock import Interruptions, uptime
-from watchdog.rules import Rule
+from watchdog.policy import Rule
 from watchdog.validation import validate_process
 from watchdog.watcher import Watcher
 

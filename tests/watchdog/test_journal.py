@@ -10,7 +10,7 @@ from tests.watchdog.kennel import needed
 from watchdog import journal, processes
 from watchdog.browser import Browser
 from watchdog.journal import Journal
-from watchdog.rules import Rule
+from watchdog.policy import Rule
 
 OWNER, ENEMY = 65534, 54321  # two users that are not root
 DEAD = "killing-4194304-1.json"  # of a watchdog that is no more

@@ -14,7 +14,7 @@ from tests.reliability import reliability
 from tests.watchdog.kennel import as_user, is_named, needed, process_tree, records, wait_for
 from watchdog import namespaces
 from watchdog.clock import uptime
-from watchdog.rules import Rule
+from watchdog.policy import Rule
 from watchdog.validation import directory
 from watchdog.validation import records as retention
 from watchdog.validation.tracker import ValidationTracker
