@@ -9,9 +9,8 @@ from pathlib import Path
 from servermonitoring.values import in_words
 from servermonitoring.watchdog_state import heartbeat
 from watchdog.browser import Browser
-from watchdog.clock import uptime
 from watchdog.policy import DEFAULT, Reason, Rule, find_violation
-from watchdog.processes import user_name
+from watchdog.processes import uptime, user_name
 
 log = logging.getLogger(__name__)
 

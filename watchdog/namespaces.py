@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from watchdog.clock import TICKS
+from watchdog.processes import TICKS
 
 _INITIAL_PID = "pid:[4026531836]"  # the kernel's PROC_PID_INIT_INO
 _VIEW = ("ns/mnt", "root")

@@ -10,11 +10,10 @@ from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
 from watchdog.browser import Browser
 from watchdog.browsers import Browsers
-from watchdog.clock import uptime
 from watchdog.log_stream import escaped
 from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.processes import user_name
+from watchdog.processes import uptime, user_name
 from watchdog.validation.tracker import ValidationTracker
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "ACTION")

@@ -10,15 +10,15 @@ from watchdog import leftovers, messages, policy
 from watchdog.background import in_background
 from watchdog.browser import Browser
 from watchdog.browsers import Browsers
-from watchdog.clock import Interruptions, uptime
 from watchdog.first_start import FirstStart
 from watchdog.journal import Journal
 from watchdog.policy import Reason, Rule, Violation, find_violation
 from watchdog.process_table import ProcessTable
+from watchdog.processes import uptime
 from watchdog.state_writer import StateWriter
 from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers
-from watchdog.validation.tracker import ValidationTracker
+from watchdog.validation.tracker import Interruptions, ValidationTracker
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from servermonitoring.watchdog_state import Heartbeat, write_heartbeat
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, needed, wait_for
 from watchdog import first_start
-from watchdog.clock import uptime
 from watchdog.first_start import FirstStart
 from watchdog.policy import DEFAULT, Rule
+from watchdog.processes import uptime
 from watchdog.settings import load
 from watchdog.watcher import Watcher
 

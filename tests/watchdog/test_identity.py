@@ -14,9 +14,9 @@ import pytest
 from tests.watchdog.kennel import WATCHDOG, is_named, needed, wait_for
 from watchdog import processes
 from watchdog.browsers import Browsers
-from watchdog.clock import uptime
 from watchdog.policy import Rule
 from watchdog.process_table import ProcessTable
+from watchdog.processes import uptime
 from watchdog.termination import Termination
 from watchdog.validation import validate_process
 from watchdog.watcher import Watcher
@@ -60,7 +60,7 @@ REUSE = textwrap.dedent("""
 
 WRAP = textwrap.dedent("""
     import os, signal, time
-    from watchdog.clock import uptime
+    from watchdog.processes import uptime
     from watchdog.process_table import ProcessTable
 
     def start_from(pid, count):

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from watchdog import namespaces
 from watchdog.browser import Browser
-from watchdog.clock import TICKS
-from watchdog.processes import Process
+from watchdog.processes import TICKS, Process
 from watchdog.validation import directory
 from watchdog.validation.records import RecordSummary
 

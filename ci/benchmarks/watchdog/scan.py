@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from watchdog.clock import uptime
 from watchdog.policy import DEFAULT
+from watchdog.processes import uptime
 from watchdog.watcher import Watcher
 
 COUNTS = (100, 1000, 5000)

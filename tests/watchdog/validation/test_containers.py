@@ -13,8 +13,8 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import as_user, is_named, needed, process_tree, records, wait_for
 from watchdog import namespaces
-from watchdog.clock import uptime
 from watchdog.policy import Rule
+from watchdog.processes import uptime
 from watchdog.validation import directory
 from watchdog.validation import records as retention
 from watchdog.validation.tracker import ValidationTracker
