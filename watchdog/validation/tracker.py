@@ -14,9 +14,9 @@ from watchdog.browser import Browser
 from watchdog.policy import due_at
 from watchdog.processes import uptime
 from watchdog.validation import containers, directory, records
+from watchdog.validation.directory import Suspension
 from watchdog.validation.receiver import Receiver, Validations
 from watchdog.validation.records import RecordSummary
-from watchdog.validation.suspension import Suspension
 
 log = logging.getLogger(__name__)
 _MOST_LOGGED = 1000  # different messages
