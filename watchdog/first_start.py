@@ -8,7 +8,7 @@ from pathlib import Path
 
 from servermonitoring.values import in_words
 from servermonitoring.watchdog_state import heartbeat
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.policy import DEFAULT, Reason, Rule, find_violation
 from watchdog.processes import uptime, user_name
 

@@ -18,7 +18,7 @@ from typing import Any
 from servermonitoring.files import write_whole
 from watchdog import processes
 from watchdog.background import in_background
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.policy import Rule
 from watchdog.processes import Process
 

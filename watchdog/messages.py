@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Kill
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.policy import Rule, Violation
 from watchdog.processes import Process, user_name
 from watchdog.state_writer import StateWriter

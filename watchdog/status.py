@@ -8,8 +8,7 @@ from typing import Any
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
+from watchdog.browsers import Browser, Browsers
 from watchdog.log_stream import escaped
 from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable

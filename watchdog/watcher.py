@@ -8,8 +8,7 @@ from pathlib import Path
 
 from watchdog import leftovers, messages, policy
 from watchdog.background import in_background
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
+from watchdog.browsers import Browser, Browsers
 from watchdog.first_start import FirstStart
 from watchdog.journal import Journal
 from watchdog.policy import Reason, Rule, Violation, find_violation

@@ -10,7 +10,7 @@ import pytest
 
 from tests.watchdog.kennel import as_user, needed, wait_for
 from watchdog import processes
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.policy import Rule
 from watchdog.processes import uptime
 from watchdog.validation import directory, validate_process

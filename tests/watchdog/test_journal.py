@@ -8,7 +8,7 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import needed
 from watchdog import journal, processes
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.journal import Journal
 from watchdog.policy import Rule
 

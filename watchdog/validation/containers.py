@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.processes import TICKS, Process
 from watchdog.validation import directory, records
 from watchdog.validation.records import RecordSummary

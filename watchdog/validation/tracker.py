@@ -10,7 +10,7 @@ from pathlib import Path
 from servermonitoring.values import in_words
 from watchdog import validation
 from watchdog.background import in_background
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.policy import due_at
 from watchdog.processes import uptime
 from watchdog.validation import containers, directory, records

@@ -14,8 +14,7 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, as_user, needed, wait_for
 from watchdog import processes, validation
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
+from watchdog.browsers import Browser, Browsers
 from watchdog.policy import Rule
 from watchdog.process_table import ProcessTable
 from watchdog.processes import uptime
