@@ -12,7 +12,7 @@ from servermonitoring.watchdog_state import Kill
 from watchdog.browsers import Browser
 from watchdog.policy import Rule, Violation
 from watchdog.processes import Process, user_name
-from watchdog.state_writer import StateWriter
+from watchdog.state import StateWriter
 
 log = logging.getLogger("watchdog")
 _MOST_NAMED = 10  # processes in one line

@@ -10,11 +10,10 @@ from watchdog import leftovers, messages, policy
 from watchdog.background import in_background
 from watchdog.browsers import Browser, Browsers
 from watchdog.first_start import FirstStart
-from watchdog.journal import Journal
 from watchdog.policy import Reason, Rule, Violation, find_violation
 from watchdog.process_table import ProcessTable
 from watchdog.processes import uptime
-from watchdog.state_writer import StateWriter
+from watchdog.state import Journal, StateWriter
 from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers
 from watchdog.validation.tracker import Interruptions, ValidationTracker
