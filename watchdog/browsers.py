@@ -84,7 +84,7 @@ class Browsers:
     def __init__(self, rules: list[Rule]) -> None:
         self.rules = rules
         self.by_main: dict[int, Browser] = {}
-        self.membership = Membership()
+        self.membership = _Membership()
         self.orphans: list[tuple[float, Browser]] = []  # when to kill the rest of an ended browser, and that browser
         self._pending: list[Process] = []  # to be added
         self._unreadable: set[int] = set()  # pids of candidates whose command line cannot be read now
@@ -255,7 +255,7 @@ def _is_child(child: Process, parent: Process) -> bool:
     return now is not None and now.start == child.start >= parent.start and now.parent == parent.pid
 
 
-class Membership:
+class _Membership:
     """The processes of all browsers. A process that was once a descendant of a browser stays its member."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ def clean(directory: Path, older_than: float, *, dry_run: bool) -> Iterator[Left
     parent = os.open(directory, _FLAGS)
     try:
         for name in sorted(os.listdir(parent)):  # noqa: PTH208 - a descriptor
-            if is_temporary(name) and name not in used and _is_left(parent, name, older_than):
+            if _is_temporary(name) and name not in used and _is_left(parent, name, older_than):
                 yield _leftover(directory, parent, name, dry_run=dry_run)
     finally:
         os.close(parent)
@@ -44,7 +44,7 @@ def clean(directory: Path, older_than: float, *, dry_run: bool) -> Iterator[Left
 def remove_profiles(arguments: list[str], uid: int) -> list[Leftover]:
     """Remove the temporary profile of a killed browser, if it belongs to the browser's user."""
     removed = []
-    for path in leftovers(arguments):
+    for path in _left_by(arguments):
         try:
             parent = os.open(path.parent, _FLAGS)
         except OSError:
@@ -99,7 +99,7 @@ _TEMPORARY = re.compile(
 _OPTION = re.compile(r"--?(?:profile|user-data-dir)(?:=(?P<path>.+))?")
 
 
-def is_temporary(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
     """Return whether drivers, browsers and health checks give such names to their temporary directories."""
     return _TEMPORARY.fullmatch(name) is not None or owner.is_directory_name(name)
 
@@ -113,11 +113,11 @@ def named_in(arguments: list[str]) -> Iterator[Path]:
             yield Path(path)
 
 
-def leftovers(arguments: list[str]) -> list[Path]:
+def _left_by(arguments: list[str]) -> list[Path]:
     """Return what a killed browser leaves: its temporary profile, and the directory of its socket."""
     found = []
     for profile in named_in(arguments):
-        found += [path for path in (profile, *_socket_directory(profile)) if is_temporary(path.name)]
+        found += [path for path in (profile, *_socket_directory(profile)) if _is_temporary(path.name)]
     return found
 
 
