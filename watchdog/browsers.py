@@ -1,16 +1,81 @@
-"""The browsers that run now, and the orphans of those that ended by themselves."""
+"""The browsers that run now: their processes, and the orphans of those that ended by themselves.
 
+A browser is a main process and all its descendants, of one rule. Which process belongs to which browser is known by
+parents, sessions, and the kernel's reports of forks.
+"""
+
+from collections import deque
 from collections.abc import Iterable
 
+from servermonitoring.scrubbing import scrub_and_cut
 from watchdog import processes
-from watchdog.browser import Browser
-from watchdog.membership import Membership
-from watchdog.process_table import YOUNG, ProcessTable
+from watchdog.cgroup import Cgroup
+from watchdog.memory import MemoryMeter
+from watchdog.policy import Facts, Rule, is_part
+from watchdog.process_table import YOUNG, ForkListener, ProcessTable
 from watchdog.processes import Process
-from watchdog.rules import Rule, is_part
 
+_NO_LIMIT = 1 << 62  # bytes
+_MOST_FORMER = 200  # processes
+_LONGEST_COMMAND = 1000  # characters of it that are shown
 _LAUNCHER = 5.0  # seconds: a main process that ended sooner was only a launcher
 _ORPHAN_GRACE = 5.0  # seconds in which the orphans of an ended browser may end by themselves
+
+
+class Browser:
+    """A main process and its members. A member stays one when its parent ends and it gets another parent."""
+
+    def __init__(self, main: Process, rule: Rule, uid: int, arguments: list[str], members: dict[int, Process]) -> None:
+        """`members` are known by pid and include the main process."""
+        self.main, self.rule, self.uid, self.arguments, self.members = main, rule, uid, arguments, members
+        self.memory = 0  # bytes
+        self.validated_at: float | None = None  # uptime
+        self.excused_until = 0.0  # uptime until which its validations could not be read
+        self.read_at = 0.0  # uptime when its records were last read
+        self.former_members: deque[Process] = deque(maxlen=_MOST_FORMER)  # that ended since the records were read
+        self.meter, self.cgroup = MemoryMeter(), Cgroup(main.pid)
+        self.seen_at = 0.0  # uptime when the main process was last alive
+        self.is_dying = False  # it is being killed: it keeps its members, whatever the rules say
+
+    @property
+    def command(self) -> str:
+        return scrub_and_cut(" ".join(self.arguments), _LONGEST_COMMAND)
+
+    def facts(self, excused_until: float = 0.0) -> Facts:
+        excused_until = max(excused_until, self.excused_until)
+        return Facts(self.main.started_at, self.memory, self.validated_at, excused_until, self.read_at)
+
+    def all_members(self) -> list[Process]:
+        """Return all processes whose records count, including those that ended since the records were read."""
+        return [*self.members.values(), *self.former_members]
+
+    def remove_member(self, pid: int) -> None:
+        """Make a process a former member."""
+        if member := self.members.pop(pid, None):
+            self.former_members.append(member)
+
+    def take_over_from(self, browser: "Browser") -> None:
+        """Take over the validations of a browser whose main process has ended, read or not."""
+        self.validated_at, self.excused_until = browser.validated_at, browser.excused_until
+        self.former_members.extend(browser.former_members)
+
+    def measure_memory(self, now: float) -> int:
+        """Return the bytes in use; exact where they are near the limit."""
+        limit = self.rule.max_memory or _NO_LIMIT
+        return max(self.meter.read(self.members, limit, now), self.cgroup.memory(self.members, limit, now))
+
+    def measure_memory_exactly(self, now: float) -> int:
+        """Return the bytes in use."""
+        return max(self.meter.read_exactly(self.members, now), self.cgroup.memory(self.members, 0, now))
+
+    def exists(self) -> bool:
+        """Return whether the main process is alive. It stays a browser whatever its name and program become."""
+        return processes.alive(self.main.pid, self.main.start)
+
+    def drop_dead_members(self) -> None:
+        for pid, member in list(self.members.items()):
+            if not processes.alive(pid, member.start):
+                self.remove_member(pid)
 
 
 class Browsers:
@@ -19,7 +84,7 @@ class Browsers:
     def __init__(self, rules: list[Rule]) -> None:
         self.rules = rules
         self.by_main: dict[int, Browser] = {}
-        self.membership = Membership()
+        self.membership = _Membership()
         self.orphans: list[tuple[float, Browser]] = []  # when to kill the rest of an ended browser, and that browser
         self._pending: list[Process] = []  # to be added
         self._unreadable: set[int] = set()  # pids of candidates whose command line cannot be read now
@@ -188,3 +253,81 @@ def _is_child(child: Process, parent: Process) -> bool:
     """Return whether it is a child now: the table has its first parent, whose pid may have been reused."""
     now = processes.find(child.pid)
     return now is not None and now.start == child.start >= parent.start and now.parent == parent.pid
+
+
+class _Membership:
+    """The processes of all browsers. A process that was once a descendant of a browser stays its member."""
+
+    def __init__(self) -> None:
+        self.forks = ForkListener()
+        self._of: dict[int, tuple[int, Browser]] = {}  # pid → (start, browser)
+        self._sessions: dict[int, tuple[int, Browser]] = {}  # begun by members: pid of the leader → (start, browser)
+        self._empty: set[int] = set()  # sessions without a process at the last scan: a child may have been forked
+
+    def __contains__(self, process: Process) -> bool:
+        return self._of.get(process.pid, (None,))[0] == process.start
+
+    def forget(self, browser: Browser) -> None:
+        for known in (self._of, self._sessions):
+            for pid in [pid for pid, each in known.items() if each[1] is browser]:
+                del known[pid]
+
+    def adopt(self, process: Process) -> bool:
+        """Make a descendant of a browser its member; return whether it is one."""
+        own = self._of.get(process.pid)
+        if own is not None and own[0] == process.start:
+            own[1].members[process.pid] = process
+            return True
+        if own is not None:
+            self._leave(process.pid)
+        browser = self._child_of(process) or self._in_session_of(process) or self._forked_by(process)
+        if browser is not None:
+            self.join(browser, process)
+        return browser is not None
+
+    def join(self, browser: Browser, process: Process) -> None:
+        browser.members[process.pid] = process
+        self._of[process.pid] = process.start, browser
+
+    def drop_dead(self, table: ProcessTable) -> None:
+        """Drop dead members, except of browsers that are being killed: those may have had children."""
+        for pid in [pid for pid, (_, browser) in self._of.items() if pid not in table.known and not browser.is_dying]:
+            self._leave(pid)
+        if self._sessions:
+            members = [browser.members[pid] for pid, (_, browser) in self._of.items() if pid in browser.members]
+            empty = self._sessions.keys() - {member.session for member in members}
+            for session in empty & self._empty:
+                del self._sessions[session]
+            self._empty = empty
+
+    def is_dying(self, process: Process) -> bool:
+        start, browser = self._of.get(process.pid, (0, None))
+        return browser is not None and browser.is_dying and start == process.start
+
+    def _child_of(self, process: Process) -> Browser | None:
+        start, browser = self._of.get(process.parent, (0, None))
+        is_known = browser is not None and start <= process.start and processes.alive(process.parent, start)
+        return browser if is_known else None
+
+    def _in_session_of(self, process: Process) -> Browser | None:
+        """Return the browser that began its session: its parent may have ended before it was seen."""
+        began = self._of.get(process.session) or self._sessions.get(process.session)
+        if began is None or began[0] > process.start:
+            return None
+        leader = processes.find(process.session)
+        if leader is not None and leader.start != began[0]:
+            return None
+        self._sessions[process.session] = began
+        return began[1]
+
+    def _forked_by(self, process: Process) -> Browser | None:
+        """Return the browser that is being killed and forked it, or a parent that was never seen."""
+        for pid in self.forks.ancestors(process.pid):
+            start, browser = self._of.get(pid, (0, None))
+            if browser is not None and browser.is_dying and start <= process.start:
+                return browser
+        return None
+
+    def _leave(self, pid: int) -> None:
+        _, browser = self._of.pop(pid)
+        browser.remove_member(pid)

@@ -34,10 +34,9 @@ def run_watch(options: argparse.Namespace) -> int:
 
 
 def _watch(options: argparse.Namespace, signals: "Signals") -> int:
-    from watchdog import first_start
-    from watchdog.alerting.channel import AlertChannel
+    from watchdog.alerting import AlertChannel
     from watchdog.daemon import Daemon, log_rules
-    from watchdog.watcher import Watcher
+    from watchdog.watcher import Watcher, begin_first_start
 
     config = settings.load(options.config)
     directory = None if options.dry_run else _state_directory(config)
@@ -54,7 +53,7 @@ def _watch(options: argparse.Namespace, signals: "Signals") -> int:
         daemon.finish()
         return OK
     if not options.dry_run:
-        watcher.first_start = first_start.begin(config.rules, directory)
+        watcher.first_start = begin_first_start(config.rules, directory)
         watcher.tracker.listen()
     daemon.run()
     return OK
@@ -78,7 +77,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 
 def run_clean(options: argparse.Namespace) -> int:
-    from watchdog.cleanup import leftovers
+    from watchdog import leftovers
 
     found = []
     try:

@@ -1,4 +1,4 @@
-"""`watchdog watch`: the loop of scans, until a signal ends it."""
+"""`watchdog watch`: the loop of scans, until a signal ends it, and its notifications to systemd."""
 
 import contextlib
 import logging
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.threads import wait_for_background
 from servermonitoring.watchdog_state import Heartbeat
-from watchdog import messages, sd_notify
-from watchdog.alerting.channel import AlertChannel
+from watchdog import messages
+from watchdog.alerting import AlertChannel
 from watchdog.settings import WatchdogSettings
 from watchdog.watcher import Watcher
 
@@ -68,19 +68,19 @@ class Daemon:
         )
         self._extend_longest_end()
         self._started_at, self._heartbeat_at = time.time(), float("-inf")
-        self._check_every = min(_CHECK_EVERY, (sd_notify.interval() or 2 * _CHECK_EVERY) / 2)
+        self._check_every = min(_CHECK_EVERY, (_systemd_interval() or 2 * _CHECK_EVERY) / 2)
 
     def run(self) -> None:
         self._scan()
         self._log_idle_rules()
-        sd_notify.notify("READY=1")
+        _notify("READY=1")
         while not self._signals.should_stop:
             self._wait()
             if self._signals.should_reload:
                 self._signals.should_reload = False
                 self._change_rules()
             self._scan()
-        sd_notify.notify("STOPPING=1")
+        _notify("STOPPING=1")
         self.finish()
         log.info("stopped")
 
@@ -108,12 +108,12 @@ class Daemon:
                 os.read(self._signals.wake_up, 512)
                 return
             if rest > self._check_every:
-                sd_notify.notify("WATCHDOG=1")
+                _notify("WATCHDOG=1")
                 if self.watcher.has_changes():
                     return
 
     def _beat(self) -> None:
-        sd_notify.notify("WATCHDOG=1")
+        _notify("WATCHDOG=1")
         if time.monotonic() - self._heartbeat_at >= _HEARTBEAT_EVERY:
             self._heartbeat_at = time.monotonic()
             suspended = self.watcher.tracker.suspension.reason
@@ -121,7 +121,7 @@ class Daemon:
             self.watcher.state.heartbeat(beat)
 
     def _change_rules(self) -> None:
-        sd_notify.reloading()
+        _notify_reloading()
         try:
             config = self._load_settings()
         except ConfigurationError as error:
@@ -132,7 +132,7 @@ class Daemon:
             self._channel.configure(config.alerts)
             log.info("reloaded the rules from %s", config.source or "the defaults")
             log_rules(config)
-        sd_notify.notify("READY=1")
+        _notify("READY=1")
 
     def _extend_longest_end(self) -> None:
         grace = max((rule.grace for rule in self.watcher.browsers.rules), default=0.0)
@@ -149,3 +149,29 @@ def log_rules(config: WatchdogSettings) -> None:
     """Log the rules in force, at the start and after a reload."""
     for rule in config.rules:
         log.info("rule %s: process %s; %s", rule.name, rule.process, messages.rule_in_words(rule))
+
+
+def _notify(*lines: str) -> None:
+    """Send lines such as READY=1 to systemd (Type=notify, WatchdogSec=); do nothing without it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    import socket  # half a megabyte that is not needed without systemd
+
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.setblocking(False)
+        connection.sendto("\n".join(lines).encode(), address)
+
+
+def _notify_reloading() -> None:
+    _notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+def _systemd_interval() -> float | None:
+    """Return the seconds within which systemd expects WATCHDOG=1, None if it does not."""
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
+    if not usec.isdigit() or not int(usec) or (pid and pid != str(os.getpid())):
+        return None
+    return int(usec) / 1_000_000

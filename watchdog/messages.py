@@ -9,11 +9,10 @@ from collections.abc import Iterable
 
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Kill
-from watchdog.browser import Browser
-from watchdog.policy import Violation
+from watchdog.browsers import Browser
+from watchdog.policy import Rule, Violation
 from watchdog.processes import Process, user_name
-from watchdog.rules import Rule
-from watchdog.state_writer import StateWriter
+from watchdog.state import StateWriter
 
 log = logging.getLogger("watchdog")
 _MOST_NAMED = 10  # processes in one line

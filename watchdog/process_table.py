@@ -1,10 +1,13 @@
-"""The processes of the machine, kept up to date at little cost.
+"""The processes of the machine and their forks, kept up to date at little cost.
 
 Only new pids are read, and the order in which the kernel assigns pids shows which are new. A pid may be reused, and a
 process may become another program (exec keeps pid and start): so young processes are read again at each scan, and all
-others in turn.
+others in turn. While a browser is killed, the kernel reports every fork to root.
 """
 
+import contextlib
+import socket
+import struct
 from collections import deque
 from collections.abc import Iterable
 
@@ -97,3 +100,84 @@ def _other(process: Process, before: Process) -> bool:
 def _between(pid: int, first: int, newest: int) -> bool:
     """Return whether the pid was assigned meanwhile, so that it may be another process; pids wrap around."""
     return first <= pid <= newest if first <= newest else pid >= first or pid <= newest
+
+
+_CONNECTOR = 11  # NETLINK_CONNECTOR
+_PROCESSES = 1  # CN_IDX_PROC, CN_VAL_PROC
+_LISTEN = 1  # PROC_CN_MCAST_LISTEN
+_DONE = 3  # NLMSG_DONE
+_FORK = 1  # PROC_EVENT_FORK
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_MESSAGE = struct.Struct("=IIIIHH")  # struct cn_msg: index, value, sequence, acknowledgement, length, flags
+_EVENT = struct.Struct("=II8x4I")  # what, processor, time; parent's thread and pid, child's thread and pid
+_AT = _HEADER.size + _MESSAGE.size
+_SO_RCVBUFFORCE = 33  # Python has no name for it
+_BUFFER = 4_000_000  # bytes; some thousand events
+_MOST_READ = 20_000  # events at once
+_MOST_KNOWN = 100_000  # forks; later ones are ignored
+_LONGEST_LINE = 1000  # generations
+
+
+class ForkListener:
+    """Receives the forks of the machine between `listen` and `close`."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._parents: dict[int, int] = {}  # pid → pid
+
+    def listen(self) -> None:
+        if self._socket is not None:
+            return
+        with contextlib.suppress(OSError):
+            self._socket = _connect()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self._parents.clear()
+
+    def update(self) -> None:
+        """Read the events that have arrived; events that overflowed the buffer are lost."""
+        if self._socket is None:
+            return
+        for _ in range(_MOST_READ):
+            try:
+                message, (port, _) = self._socket.recvfrom(1024)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # ENOBUFS: some were lost
+            if port == 0:  # from the kernel
+                self._add(message)
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Return the pids of its parent, grandparent … as far as their forks were received."""
+        line: list[int] = []
+        while (parent := self._parents.get(pid)) is not None and len(line) < _LONGEST_LINE:
+            line.append(parent)
+            pid = parent
+        return line
+
+    def _add(self, message: bytes) -> None:
+        if len(message) < _AT + _EVENT.size or len(self._parents) >= _MOST_KNOWN:
+            return
+        what, _, _, parent, thread, child = _EVENT.unpack_from(message, _AT)
+        if what == _FORK and thread == child:
+            self._parents[child] = parent
+
+
+def _connect() -> socket.socket:
+    """Return a socket that receives forks. Raise OSError where the kernel does not allow it to this user."""
+    connector = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, _CONNECTOR)
+    try:
+        connector.bind((0, _PROCESSES))
+        with contextlib.suppress(OSError):
+            connector.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        wish = struct.pack("=I", _LISTEN)
+        body = _MESSAGE.pack(_PROCESSES, _PROCESSES, 0, 0, len(wish), 0) + wish
+        connector.send(_HEADER.pack(_HEADER.size + len(body), _DONE, 0, 0, 0) + body)
+    except BaseException:
+        connector.close()
+        raise
+    return connector

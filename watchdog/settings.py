@@ -10,7 +10,7 @@ from servermonitoring import configuration, values
 from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, safe_message
 from servermonitoring.delivery.dsn import Dsn, in_force
 from servermonitoring.secret import Secret
-from watchdog.rules import DEFAULT, Rule
+from watchdog.policy import DEFAULT, Rule
 
 VARIABLE = "WATCHDOG_SENTRY_DSN"
 

@@ -8,14 +8,11 @@ from typing import Any
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
-from watchdog.clock import uptime
+from watchdog.browsers import Browser, Browsers
 from watchdog.log_stream import escaped
-from watchdog.policy import due_at, find_violation
+from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.processes import user_name
-from watchdog.rules import Rule
+from watchdog.processes import uptime, user_name
 from watchdog.validation.tracker import ValidationTracker
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "ACTION")

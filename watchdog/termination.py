@@ -11,7 +11,7 @@ import os
 import signal
 
 from watchdog import processes
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 from watchdog.processes import Process
 
 

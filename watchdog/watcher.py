@@ -1,4 +1,7 @@
-"""One scan after the other: find the browsers, measure them, check them against their rules, kill violators."""
+"""One scan after the other: find the browsers, measure them, check them against their rules, kill violators.
+
+The first watchdog on a machine without rules kills nothing for some minutes.
+"""
 
 import contextlib
 import logging
@@ -7,20 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from servermonitoring.threads import in_background
-from watchdog import messages, policy
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
-from watchdog.cleanup import leftovers
-from watchdog.clock import Interruptions, uptime
-from watchdog.first_start import FirstStart
-from watchdog.journal import Journal
-from watchdog.policy import Reason, Violation, find_violation
+from servermonitoring.values import in_words
+from servermonitoring.watchdog_state import heartbeat
+from watchdog import leftovers, messages, policy
+from watchdog.browsers import Browser, Browsers
+from watchdog.policy import DEFAULT, Reason, Rule, Violation, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.rules import Rule
-from watchdog.state_writer import StateWriter
+from watchdog.processes import uptime, user_name
+from watchdog.state import Journal, StateWriter
 from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers
-from watchdog.validation.tracker import ValidationTracker
+from watchdog.validation.tracker import Interruptions, ValidationTracker
 
 log = logging.getLogger(__name__)
 
@@ -221,3 +221,46 @@ def _remove_profiles(browser: Browser) -> None:
             log.warning("the profile %s could not be removed: %s", leftover.path, leftover.error)
         else:
             log.info("removed the profile %s", leftover.path)
+
+
+_FIRST_START = 180.0  # seconds: the time that the default rule gives a browser to be validated
+_FIRST_START_TEXT = (
+    "first start without a rule in the configuration: nothing is killed for %s, then every Firefox of any user that "
+    "is not validated or uses too much memory. For other rules add a table [watchdog.NAME] to servermonitoring.toml"
+)
+
+
+class FirstStart:
+    """The first minutes of the first watchdog on a machine without rules: it logs what it will kill, and kills nothing.
+
+    Whoever only tries `watchdog watch` as root learns from the log that it applies to every Firefox, in time to stop
+    it.
+    """
+
+    def __init__(self, end: float = 0.0) -> None:
+        """`end` is in seconds of uptime."""
+        self._end = end
+
+    def is_active(self) -> bool:
+        return bool(self._end) and self.seconds_left(uptime()) > 0
+
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until browsers are killed, 0 when it is over."""
+        return max(0.0, self._end - now)
+
+    def announce(self, browser: Browser, now: float) -> None:
+        """Log that a browser will be killed, unless something changes."""
+        found = find_violation(browser.facts(), browser.rule, self._end) if self.seconds_left(now) else None
+        if found and (found.reason is Reason.MEMORY or browser.validated_at is None):
+            log.warning(
+                "%s, process %d of %s, will be killed in %s: %s", browser.main.name, browser.main.pid,
+                user_name(browser.uid), in_words(round(self.seconds_left(now))), found.message,
+            )  # fmt: skip
+
+
+def begin_first_start(rules: list[Rule], state: Path | None) -> FirstStart:
+    """Return an active one if no watchdog ever ran with this state directory and the default rule is in force."""
+    if rules[0] is not DEFAULT or (state is not None and heartbeat(state) is not None):
+        return FirstStart()
+    log.warning(_FIRST_START_TEXT, in_words(_FIRST_START))
+    return FirstStart(uptime() + _FIRST_START)

@@ -11,7 +11,7 @@ import pytest
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
 from healthchecks.plugin.configuration.settings import MonitorSettings, SuiteSettings
 from tests import ROOT
-from watchdog.rules import DEFAULT
+from watchdog.policy import DEFAULT
 from watchdog.settings import rules_of
 
 EXAMPLE = (ROOT / "deploy/servermonitoring.toml").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.watchdog.kennel import Kennel, Site, Watching, records, wait_for, written
-from watchdog import clock
+from watchdog import processes
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def is_validated(tmp_path, monkeypatch):
 @pytest.fixture
 def own_clock(monkeypatch):
     """The test may set the clock of the package."""
-    for name in ("_of_container", "_of_kernel"):
-        monkeypatch.setattr(clock, name, getattr(clock, name))
+    for name in ("_is_uptime_of_container", "_uptime_of_kernel"):
+        monkeypatch.setattr(processes, name, getattr(processes, name))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
-from watchdog import clock
-from watchdog.rules import Rule
+from watchdog import processes
+from watchdog.policy import Rule
 from watchdog.watcher import Watcher
 
 
@@ -30,7 +30,7 @@ def main(command, limit, state):
 
 def set_clock(now):
     """Let it be this uptime, in seconds, for the whole package."""
-    clock._of_container, clock._of_kernel = (lambda: False), (lambda: now)
+    processes._is_uptime_of_container, processes._uptime_of_kernel = (lambda: False), (lambda: now)
 
 
 if __name__ == "__main__":

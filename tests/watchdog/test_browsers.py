@@ -14,9 +14,9 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import CHROMIUM_OPTIONS, living, needed, process_tree, wait_for
 from watchdog import browsers, processes
-from watchdog.clock import uptime
-from watchdog.membership import ForkListener
-from watchdog.rules import Rule, is_part
+from watchdog.policy import Rule, is_part
+from watchdog.process_table import ForkListener
+from watchdog.processes import uptime
 from watchdog.validation import directory, validate_process
 from watchdog.watcher import Watcher
 

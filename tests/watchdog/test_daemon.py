@@ -151,7 +151,7 @@ def test_small_and_not_growing(kennel, watching):
 
 def test_no_client_library_is_imported():
     code = (
-        "import sys, watchdog.cli, watchdog.daemon, watchdog.watcher, watchdog.status, watchdog.cleanup.leftovers, "
+        "import sys, watchdog.cli, watchdog.daemon, watchdog.watcher, watchdog.status, watchdog.leftovers, "
         "watchdog.validation, watchdog.selenium; "
         "print({name.partition('.')[0] for name in sys.modules} & "
         "{'selenium', 'sentry_sdk', 'psutil', 'pytest', 'requests', 'healthchecks', 'pydantic'})"

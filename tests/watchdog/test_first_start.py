@@ -12,12 +12,10 @@ from servermonitoring.configuration import ConfigurationError
 from servermonitoring.watchdog_state import Heartbeat, write_heartbeat
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, needed, wait_for
-from watchdog import first_start
-from watchdog.clock import uptime
-from watchdog.first_start import FirstStart
-from watchdog.rules import DEFAULT, Rule
+from watchdog.policy import DEFAULT, Rule
+from watchdog.processes import uptime
 from watchdog.settings import load
-from watchdog.watcher import Watcher
+from watchdog.watcher import FirstStart, Watcher, begin_first_start
 
 # The default rule means every Firefox, so it is tried where there is no other.
 ALONE = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
@@ -61,10 +59,10 @@ def test_nothing_is_killed_before_the_end(kennel, caplog):
 
 
 def test_when_there_is_one(tmp_path):
-    assert first_start.begin([DEFAULT], tmp_path).seconds_left(uptime()) > 100
-    assert first_start.begin([Rule()], tmp_path).seconds_left(uptime()) == 0  # somebody wrote it
+    assert begin_first_start([DEFAULT], tmp_path).seconds_left(uptime()) > 100
+    assert begin_first_start([Rule()], tmp_path).seconds_left(uptime()) == 0  # somebody wrote it
     write_heartbeat(tmp_path, Heartbeat(1, 1.0, 30.0, 1.0))
-    assert first_start.begin([DEFAULT], tmp_path).seconds_left(uptime()) == 0
+    assert begin_first_start([DEFAULT], tmp_path).seconds_left(uptime()) == 0
 
 
 @reliability(

@@ -10,9 +10,9 @@ import pytest
 
 from tests.watchdog.kennel import as_user, needed, wait_for
 from watchdog import processes
-from watchdog.browser import Browser
-from watchdog.clock import uptime
-from watchdog.rules import Rule
+from watchdog.browsers import Browser
+from watchdog.policy import Rule
+from watchdog.processes import uptime
 from watchdog.validation import directory, validate_process
 from watchdog.validation import records as retention
 from watchdog.validation.tracker import ValidationTracker

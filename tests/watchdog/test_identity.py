@@ -14,16 +14,16 @@ import pytest
 from tests.watchdog.kennel import WATCHDOG, is_named, needed, wait_for
 from watchdog import processes
 from watchdog.browsers import Browsers
-from watchdog.clock import uptime
+from watchdog.policy import Rule
 from watchdog.process_table import ProcessTable
-from watchdog.rules import Rule
+from watchdog.processes import uptime
 from watchdog.termination import Termination
 from watchdog.validation import validate_process
 from watchdog.watcher import Watcher
 
 REUSE = textwrap.dedent("""
     import os, subprocess, sys, time
-    from watchdog.rules import Rule
+    from watchdog.policy import Rule
     from watchdog.validation import validate_process
     from watchdog.watcher import Watcher
 
@@ -60,7 +60,7 @@ REUSE = textwrap.dedent("""
 
 WRAP = textwrap.dedent("""
     import os, signal, time
-    from watchdog.clock import uptime
+    from watchdog.processes import uptime
     from watchdog.process_table import ProcessTable
 
     def start_from(pid, count):

@@ -10,9 +10,10 @@ from tests.reliability import reliability
 from tests.watchdog import lockstep
 from tests.watchdog.kennel import records, wait_for
 from watchdog import processes
-from watchdog.clock import Interruptions, uptime
-from watchdog.rules import Rule
+from watchdog.policy import Rule
+from watchdog.processes import uptime
 from watchdog.validation import validate_process
+from watchdog.validation.tracker import Interruptions
 from watchdog.watcher import Watcher
 
 NOW = 1000.0

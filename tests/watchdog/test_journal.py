@@ -7,10 +7,10 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog.kennel import needed
-from watchdog import journal, processes
-from watchdog.browser import Browser
-from watchdog.journal import Journal
-from watchdog.rules import Rule
+from watchdog import processes, state
+from watchdog.browsers import Browser
+from watchdog.policy import Rule
+from watchdog.state import Journal
 
 OWNER, ENEMY = 65534, 54321  # two users that are not root
 DEAD = "killing-4194304-1.json"  # of a watchdog that is no more
@@ -27,7 +27,7 @@ def process(kennel):
 def noted(tmp_path, process, **changes):
     """The note of a dead watchdog that was killing the process."""
     browser = Browser(process, Rule(), 0, [], {process.pid: process})
-    text = json.loads(journal._as_text([browser])) | changes
+    text = json.loads(state._as_text([browser])) | changes
     path = tmp_path / DEAD
     path.write_text(json.dumps(text))
     path.chmod(0o600)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchdog.policy import Facts, Reason, due_at, find_violation, pause
-from watchdog.rules import DEFAULT, Rule
+from watchdog.policy import DEFAULT, Facts, Reason, Rule, due_at, find_violation, pause
 from watchdog.settings import rules_of
 
 YOUNG = Facts(started_at=1000, memory=500_000_000, validated_at=None)

@@ -13,7 +13,7 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog import lockstep
 from tests.watchdog.kennel import living, needed, process_tree, wait_for
-from watchdog.clock import uptime
+from watchdog.processes import uptime
 from watchdog.validation import directory, validate_process
 
 # Seconds by the test's clock.

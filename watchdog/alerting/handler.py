@@ -1,7 +1,7 @@
 """Sends the watchdog's kills and errors to Sentry without delaying a scan or a kill.
 
 Log records of level ERROR go into a queue; one thread turns them into events and puts them into the spool, another
-delivers them. Imported only where a DSN is set.
+delivers them. Many kills at once become one summary. Imported only where a DSN is set.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 import traceback
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from servermonitoring.delivery.spool import Tally
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Kill
-from watchdog.alerting.throttle import WINDOW, AlertThrottle
 from watchdog.processes import user_name
 from watchdog.settings import AlertDestination
 
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 _REPEAT_AFTER = 3600.0  # seconds after which the same error is sent again
 _LONGEST = 8000  # characters of a traceback
-_MOST = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all of them
+_MOST_RECORDS = 1000  # records that wait for a disk that hangs; the log and kills.jsonl have all of them
+MOST_ALERTS, _WINDOW = 20, 600.0  # alerts within so many seconds
 
 
 class AlertHandler(logging.Handler):
@@ -64,7 +65,7 @@ class AlertHandler(logging.Handler):
             log.info("Sentry: %s", tally)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._records.qsize() < _MOST:
+        if self._records.qsize() < _MOST_RECORDS:
             self._records.put(record)
 
     def _work(self) -> None:
@@ -72,7 +73,7 @@ class AlertHandler(logging.Handler):
             with contextlib.suppress(queue.Empty):
                 record = self._records.get(timeout=self._throttle.due(time.monotonic()))
                 if record is None:
-                    self._summarize(time.monotonic() + WINDOW)
+                    self._summarize(time.monotonic() + _WINDOW)
                     return
                 self._alert(record)
             self._summarize(time.monotonic())
@@ -95,7 +96,7 @@ class AlertHandler(logging.Handler):
 
     def _summarize(self, now: float) -> None:
         if summary := self._throttle.summary(now):
-            message = f"watchdog: {summary} within {in_words(WINDOW)}, in addition to those sent one by one"
+            message = f"watchdog: {summary} within {in_words(_WINDOW)}, in addition to those sent one by one"
             self._capture({"message": message, "fingerprint": ["watchdog", "storm"]})
 
     def _capture(self, event: dict[str, Any]) -> None:
@@ -141,3 +142,41 @@ def _of_error(record: logging.LogRecord) -> dict[str, Any]:
         event["message"] += f": {record.exc_info[1]}"
         event["contexts"] = {"error": {"traceback": text}}
     return event
+
+
+class AlertThrottle:
+    """Decides which alerts are sent at once (`admits`), and summarizes the others when a window is over (`summary`).
+
+    The first 20 alerts within ten minutes are sent one by one. Later ones are counted and sent as one summary at the
+    end of each ten minutes, until a window had fewer than 20. Pure but for its memory.
+    """
+
+    def __init__(self) -> None:
+        self._sent_at: list[float] = []
+        self._suppressed: Counter[str] = Counter()
+        self._until: float | None = None  # the end of the window in which alerts are suppressed
+
+    def admits(self, what: str, now: float) -> bool:
+        """Return whether to send this alert at once; otherwise count it as `what` for the summary."""
+        if self._until is None:
+            self._sent_at = [each for each in self._sent_at if now - each < _WINDOW]
+            if len(self._sent_at) < MOST_ALERTS:
+                self._sent_at.append(now)
+                return True
+            self._until = now + _WINDOW
+        self._suppressed[what] += 1
+        return False
+
+    def summary(self, now: float) -> str:
+        """Return, for example, "30 times killed firefox-esr (firefox: memory)"; empty until a window is over."""
+        if self._until is None or now < self._until:
+            return ""
+        suppressed, self._suppressed = self._suppressed, Counter()
+        self._until = now + _WINDOW if suppressed.total() >= MOST_ALERTS else None
+        return ", ".join(
+            f"{count} times {what}" if count > 1 else f"once {what}" for what, count in suppressed.most_common(10)
+        )
+
+    def due(self, now: float) -> float | None:
+        """Return the seconds until a summary is due; None for never."""
+        return None if self._until is None else max(0.0, self._until - now)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from watchdog import processes
-from watchdog.clock import uptime
+from watchdog.processes import uptime
 from watchdog.validation import directory, records
 
 VARIABLE = "WATCHDOG_SOCKET"  # set, but empty: none

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from servermonitoring.files import read_regular, write_whole
 from watchdog import processes
-from watchdog.clock import uptime
-from watchdog.processes import Process
+from watchdog.processes import Process, uptime
 
 _LARGEST_DATAGRAM = 64  # bytes of a datagram
 _MOST_DATAGRAMS = 500  # a second; the kernel refuses what does not fit its queue then

@@ -1,6 +1,7 @@
 """Validation records: how they are read, and which may be removed."""
 
 import contextlib
+import functools
 import math
 import os
 import re
@@ -8,9 +9,10 @@ import stat
 import time
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
-from watchdog import namespaces, processes
+from watchdog import processes
 from watchdog.processes import Process
 
 _FOREIGN = 86_400.0  # seconds for which a record of unknown or other namespaces is kept
@@ -19,7 +21,16 @@ _MARK = " in "  # between the writer and the namespaces in a record
 
 def mark() -> str:
     """Return the end of a record written here: the namespaces of this process."""
-    return _MARK + namespaces.own()
+    return _MARK + own_namespaces()
+
+
+@functools.cache
+def own_namespaces() -> str:
+    """Return the namespaces of this process's pids and times, "pid:[4026531836] time:[4026531834]"; "" if unknown."""
+    try:
+        return " ".join(str(Path("/proc/self/ns", kind).readlink()) for kind in ("pid", "time"))
+    except OSError:  # a kernel before 5.6
+        return ""
 
 
 def is_over(descriptor: int, name: str) -> bool:
@@ -40,7 +51,7 @@ def _is_ours(descriptor: int, name: str) -> bool:
         text = os.read(file, 500).decode(errors="replace")
     finally:
         os.close(file)
-    return bool(namespaces.own()) and text.rstrip().endswith(mark())
+    return bool(own_namespaces()) and text.rstrip().endswith(mark())
 
 
 _NAME = re.compile(r"(?P<pid>\d{1,10})-(?P<start>\d{1,20})(?:\.\w{1,40})?")

@@ -1,20 +1,22 @@
-"""The last validation of each browser, from its records and from the socket."""
+"""The last validation of each browser, from its records and from the socket, and interruptions of the watchdog."""
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
 from servermonitoring.threads import in_background
+from servermonitoring.values import in_words
 from watchdog import validation
-from watchdog.browser import Browser
-from watchdog.clock import uptime
+from watchdog.browsers import Browser
 from watchdog.policy import due_at
+from watchdog.processes import uptime
 from watchdog.validation import containers, directory, records
+from watchdog.validation.directory import Suspension
 from watchdog.validation.receiver import Receiver, Validations
 from watchdog.validation.records import RecordSummary
-from watchdog.validation.suspension import Suspension
 
 log = logging.getLogger(__name__)
 _MOST_LOGGED = 1000  # different messages
@@ -148,3 +150,43 @@ class ValidationTracker:
         if message not in self._messages and len(self._messages) < _MOST_LOGGED:
             self._messages.add(message)
             log.log(level, "%s", message)
+
+
+_LONGEST_GAP = 3.0  # seconds between two checks; the daemon makes one a second
+_MOST_INTERRUPTIONS = 10  # in a row that start the time limits again; of later ones only the lost time counts
+_RENEWED = 180.0  # seconds without interruption that allow one more
+
+
+class Interruptions:
+    """Detects that the watchdog did not run, when browsers could not be validated. Times are seconds of uptime."""
+
+    def __init__(self, now: float) -> None:
+        self._excused_until = 0.0
+        self._last_at, self._last_cpu = now, time.process_time()
+        self._allowance, self._uninterrupted = _MOST_INTERRUPTIONS, 0.0
+
+    def notice(self, now: float) -> float:
+        """Return the uptime until which missing validations are excused. Must be called at least once a second."""
+        passed, cpu = now - self._last_at, time.process_time()
+        lost = passed - (cpu - self._last_cpu)
+        self._last_at, self._last_cpu = now, cpu
+        if lost > _LONGEST_GAP:
+            log.info("the watchdog did not run for %s: the time limits count from now on", in_words(lost))
+            self._excuse(now, lost)
+        else:
+            self._work(passed)
+        return self._excused_until
+
+    def _work(self, passed: float) -> None:
+        self._uninterrupted += passed
+        if self._uninterrupted >= _RENEWED:
+            self._allowance, self._uninterrupted = min(_MOST_INTERRUPTIONS, self._allowance + 1), 0.0
+
+    def _excuse(self, now: float, lost: float) -> None:
+        """Excuse all until now, or on a machine that is always late only the lost time: hung browsers must die."""
+        self._uninterrupted = 0.0
+        if self._allowance:
+            self._allowance -= 1
+            self._excused_until = now
+        else:
+            self._excused_until = min(now, self._excused_until + lost)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from watchdog.clock import uptime
-from watchdog.rules import DEFAULT
+from watchdog.policy import DEFAULT
+from watchdog.processes import uptime
 from watchdog.watcher import Watcher
 
 COUNTS = (100, 1000, 5000)
@@ -135,7 +135,7 @@ def thousand_scans() -> None:
     """In a process of its own, as psutil is in this one."""
     code = (
         "import watchdog.cli, watchdog.daemon, watchdog.processes as p, os\n"
-        "from watchdog.watcher import Watcher\nfrom watchdog.rules import DEFAULT\n"
+        "from watchdog.watcher import Watcher\nfrom watchdog.policy import DEFAULT\n"
         "watcher = Watcher([DEFAULT], None); rss = lambda: p.resident(os.getpid())[0] / 1e6\n"
         "[watcher.scan() for _ in range(100)]; before = rss()\n"
         "[watcher.scan() for _ in range(1000)]; "

@@ -11,7 +11,7 @@ from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import LARGEST, clean
 from healthchecks.sql_reports.report import _NAME, _rows
 from servermonitoring.scrubbing import remember
-from watchdog.browser import Browser
+from watchdog.browsers import Browser
 
 SECRET = "kaleidoscope-of-1967-and-more"
 

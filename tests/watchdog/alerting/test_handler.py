@@ -13,8 +13,7 @@ from servermonitoring.watchdog_state import Kill
 from tests.servers.server import ROOT
 from tests.watchdog.kennel import wait_for
 from watchdog import settings
-from watchdog.alerting import throttle
-from watchdog.alerting.handler import AlertHandler
+from watchdog.alerting.handler import MOST_ALERTS, AlertHandler, AlertThrottle
 from watchdog.settings import AlertDestination
 
 HUNG = "validated_within = 1\ngrace = 0.3"
@@ -187,11 +186,11 @@ def alerts(kent, tmp_path):
 
 def test_a_storm_of_kills_is_summed_up(alerts, kent):
     """The first are sent one by one, the others in one event."""
-    for _ in range(throttle.MOST + 7):
+    for _ in range(MOST_ALERTS + 7):
         logging.getLogger("watchdog").error("killed", extra={"kill": KILL})
     alerts.finish(20)
     messages = [event["message"] for event in kent.events()]
-    assert messages.count(f"watchdog[firefox]: killed firefox-esr: {MESSAGE}") == throttle.MOST
+    assert messages.count(f"watchdog[firefox]: killed firefox-esr: {MESSAGE}") == MOST_ALERTS
     assert set(messages) - {messages[0]} == {
         "watchdog: 7 times killed firefox-esr (firefox: memory) within 10 min, in addition to those sent one by one"
     }
@@ -218,8 +217,8 @@ def test_an_exception_brings_its_traceback(alerts, kent):
 
 
 def test_a_storm_ends_when_a_window_was_quiet():
-    limiter = throttle.AlertThrottle()
-    assert [limiter.admits("a", now) for now in range(25)] == [True] * throttle.MOST + [False] * 5
+    limiter = AlertThrottle()
+    assert [limiter.admits("a", now) for now in range(25)] == [True] * MOST_ALERTS + [False] * 5
     assert limiter.summary(100) == ""
     assert limiter.due(100) == 520
     assert limiter.summary(620) == "5 times a"
@@ -228,9 +227,9 @@ def test_a_storm_ends_when_a_window_was_quiet():
 
 
 def test_a_storm_that_goes_on_is_only_summed_up():
-    limiter = throttle.AlertThrottle()
+    limiter = AlertThrottle()
     admitted = [limiter.admits("a", now) for now in range(0, 700, 10)]
-    assert sum(admitted) == throttle.MOST
+    assert sum(admitted) == MOST_ALERTS
     assert limiter.summary(800) == "50 times a"
     assert not limiter.admits("b", 801)
     assert limiter.summary(1399) == ""

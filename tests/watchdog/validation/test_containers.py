@@ -12,10 +12,9 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog.kennel import as_user, is_named, needed, process_tree, records, wait_for
-from watchdog import namespaces
-from watchdog.clock import uptime
-from watchdog.rules import Rule
-from watchdog.validation import directory
+from watchdog.policy import Rule
+from watchdog.processes import uptime
+from watchdog.validation import containers, directory
 from watchdog.validation import records as retention
 from watchdog.validation.tracker import ValidationTracker
 from watchdog.watcher import Watcher
@@ -196,19 +195,19 @@ def test_a_users_own_watchdog_and_container(shared, monkeypatch):
 def test_where_a_path_leads():
     """The last mount over the longest part of it counts, and names may hold spaces."""
     mounts = [
-        namespaces.Mount(1, "8:1", "/", "/", "ext4"),
-        namespaces.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
-        namespaces.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
+        containers.Mount(1, "8:1", "/", "/", "ext4"),
+        containers.Mount(2, "0:5", "/", "/tmp", "tmpfs"),
+        containers.Mount(3, "8:1", "/private/tmp", "/tmp", "ext4"),
     ]
-    assert namespaces.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
-    assert namespaces.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
-    assert namespaces.place([], PurePath("/tmp")) is None
-    assert namespaces._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
+    assert containers.place(mounts, PurePath("/tmp/validated")) == ("8:1", PurePath("/private/tmp/validated"))
+    assert containers.place(mounts, PurePath("/tmpfile")) == ("8:1", PurePath("/tmpfile"))
+    assert containers.place([], PurePath("/tmp")) is None
+    assert containers._mount(r"9 1 8:1 /a\040b /c\011d rw - ext4 x rw") == (9, "8:1", "/a b", "/c\td", "ext4")
 
 
 def test_more_mounts_than_can_be_read(kennel, contained, caplog, monkeypatch):
     """Then the directory of records may be any of them."""
-    monkeypatch.setattr(namespaces, "_MOST_READ", 100)
+    monkeypatch.setattr(containers, "_MOST_READ", 100)
     contained(["-m"], OWN_DIRECTORY, "silent")
     assert watch(kennel).terminations == []
     assert "mountinfo is longer than 100 bytes" in caplog.text

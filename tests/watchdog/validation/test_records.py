@@ -14,11 +14,10 @@ import pytest
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, as_user, needed, wait_for
 from watchdog import processes, validation
-from watchdog.browser import Browser
-from watchdog.browsers import Browsers
-from watchdog.clock import uptime
+from watchdog.browsers import Browser, Browsers
+from watchdog.policy import Rule
 from watchdog.process_table import ProcessTable
-from watchdog.rules import Rule
+from watchdog.processes import uptime
 from watchdog.validation import directory, records, validate_process
 from watchdog.validation.receiver import Receiver, Validations
 from watchdog.validation.tracker import ValidationTracker

@@ -7,7 +7,7 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, is_named, needed, wait_for
-from watchdog.cleanup import removal
+from watchdog import removal
 
 NAME = f"rust_mozprofile{os.urandom(4).hex()}"  # no one else's process names it
 

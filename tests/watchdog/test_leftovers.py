@@ -22,8 +22,7 @@ from tests.watchdog.kennel import (
     process_tree,
     wait_for,
 )
-from watchdog import processes
-from watchdog.cleanup import in_use, leftovers
+from watchdog import leftovers, processes
 
 
 def clean(directory, *more):
@@ -147,11 +146,10 @@ def test_firefox_lock(tmp_path, kennel):
         stdout=subprocess.PIPE, stdin=subprocess.PIPE,
     )  # fmt: skip
     holder.stdout.readline()
-    from watchdog.cleanup import in_use
 
     parent = os.open(tmp_path, os.O_RDONLY)
-    assert in_use.is_locked(parent, "rust_mozprofile1")
-    assert not in_use.is_locked(parent, "rust_mozprofile2")
+    assert leftovers.is_locked(parent, "rust_mozprofile1")
+    assert not leftovers.is_locked(parent, "rust_mozprofile2")
     os.close(parent)
     assert fcntl.LOCK_EX
 
@@ -219,7 +217,7 @@ def test_crashed_chromium_and_a_living_one(shared, kennel):
     assert kept
     assert all(profile.is_dir() for profile in left | kept)
     names_left = {profile.name for profile in left}
-    wait_for(lambda: not names_left & in_use.used_entries(directory))  # the crash handler ends a little later
+    wait_for(lambda: not names_left & leftovers.used_entries(directory))  # the crash handler ends a little later
     assert clean(directory).returncode == 0
     assert not any(os.path.lexists(profile) for profile in left)
     assert all(profile.is_dir() for profile in kept)
@@ -257,6 +255,6 @@ def test_crashed_firefox_of_marionette(kennel):
         os.kill(each, signal.SIGKILL)
     wait_for(lambda: not living(pids))
     assert Path(profile).is_dir()  # left behind
-    wait_for(lambda: Path(profile).name not in in_use.used_entries(directory))  # the crash helper ends a little later
+    wait_for(lambda: Path(profile).name not in leftovers.used_entries(directory))  # the crash helper ends later
     clean(directory)
     assert not os.path.lexists(profile)

@@ -1,1 +1,0 @@
-"""`watchdog clean`: what dead browsers left in /tmp."""
