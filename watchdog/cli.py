@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from servermonitoring import __version__, state_directory, values
 from servermonitoring.values import size_in_words
-from watchdog import log_stream, settings
+from watchdog import messages, settings
 
 if TYPE_CHECKING:
     from watchdog.daemon import Signals
@@ -26,7 +26,7 @@ def run_watch(options: argparse.Namespace) -> int:
     from watchdog.daemon import Signals
 
     signals = Signals()
-    stream = log_stream.begin()
+    stream = messages.log_to_stream()
     try:
         return _watch(options, signals)
     finally:
@@ -186,12 +186,12 @@ def _interval(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # first of all; the daemon waits for it in a thread
     from servermonitoring.configuration import ConfigurationError
-    from watchdog import log_stream
+    from watchdog import messages
 
     options = parser().parse_args(arguments)
     if options.run is not run_watch:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        log_stream.begin_plainly()
+        messages.log_plainly()
     try:
         return int(options.run(options))
     except ConfigurationError as error:

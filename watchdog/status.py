@@ -9,7 +9,7 @@ from servermonitoring.values import in_words, size_in_words
 from servermonitoring.watchdog_state import Heartbeat, heartbeat
 from watchdog import messages
 from watchdog.browsers import Browser, Browsers
-from watchdog.log_stream import escaped
+from watchdog.messages import escaped
 from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable
 from watchdog.processes import uptime, user_name

@@ -11,10 +11,10 @@ from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.dashboard import badges, changes, publish
+from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
-from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
+from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot, is_eventful
 from healthchecks.plugin.dashboard.template import format_duration
 from healthchecks.plugin.history import HistoryData
 from healthchecks.plugin.run import Run
@@ -120,7 +120,7 @@ class HtmlReport(SelfContainedReport):  # type: ignore[misc]
         """Do nothing: pytest-html calls it at the end of the tests, before the history is known."""
 
     def _write_report(self, rendered_report: str) -> None:
-        publish.publish(self._report_path, rendered_report)
+        publication.publish(self._report_path, rendered_report)
 
 
 class Page:
@@ -161,12 +161,12 @@ class Page:
     def keep(self, snapshot: Snapshot) -> None:
         """Keep a copy of the page if something changed in this run. Raises OSError."""
         page, runs = self._report.pages.archived, snapshot.history.runs
-        if page and runs and changes.is_eventful(snapshot):
-            publish.keep_run_page(self.path.parent, runs[-1].time, page)
+        if page and runs and is_eventful(snapshot):
+            publication.keep_run_page(self.path.parent, runs[-1].time, page)
 
     def write_badges(self) -> None:
         """Write the badges. Raises OSError."""
-        badges.write(self.path.parent, self._report.overview)
+        publication.write_badges(self.path.parent, self._report.overview)
 
 
 def format_cells(cells: list[str], report: pytest.TestReport) -> None:

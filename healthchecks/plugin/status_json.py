@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from healthchecks.plugin.dashboard.publish import publish
+from healthchecks.plugin.dashboard.publication import publish
 from healthchecks.plugin.history import Streak
 from healthchecks.plugin.result import Result, Status
 from servermonitoring.values import iso

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from healthchecks.plugin.dashboard import publish
+from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.template import render
 from healthchecks.plugin.wording import make_headline
 from healthchecks.sql_reports.store import State, Table
@@ -78,7 +78,7 @@ class ReportView:
 
 def write(directory: Path, states: Sequence[State], numbers: Mapping[str, Points], host: str, name: str = NAME) -> Path:
     """Write the page to a new file that replaces the old one. Raise OSError."""
-    publish.publish(directory / name, html(states, numbers, host, name))
+    publication.publish(directory / name, html(states, numbers, host, name))
     return directory / name
 
 
@@ -90,8 +90,8 @@ def write_tables(directory: Path, states: Sequence[State], name: str) -> list[OS
             if state.table:
                 path = _csv_path(directory, name, state.name)
                 for each in reversed(path.relative_to(directory).parents[:-1]):
-                    publish.make_folder(directory / each)
-                publish.publish(path, csv_text(state.table))
+                    publication.make_folder(directory / each)
+                publication.publish(path, csv_text(state.table))
         except OSError as error:
             failed.append(error)
     return failed

@@ -17,7 +17,7 @@ from servermonitoring.watchdog_state import Kill, heartbeat, kills, record_kill
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, Watching, wait_for
 from watchdog import processes
-from watchdog.log_stream import LogStream
+from watchdog.messages import LogStream
 
 HUNG = "validated_within = 1\ngrace = 0.3"
 KILL = Kill(100.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")

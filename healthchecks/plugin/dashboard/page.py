@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard import changes, publish
+from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Overview, list_unconfigured
 from healthchecks.plugin.dashboard.run_charts import make_script_data
-from healthchecks.plugin.dashboard.snapshot import Snapshot
+from healthchecks.plugin.dashboard.snapshot import Snapshot, is_eventful, list_changes
 from healthchecks.plugin.dashboard.template import render
 from healthchecks.plugin.history.queries import BARS, CHANGES_DAYS, GONE_DAYS
 from healthchecks.plugin.wording import CardStatus
@@ -113,13 +113,13 @@ def _describe_cut(snapshot: Snapshot) -> str:
 
 def _make_changes(snapshot: Snapshot, shown: Overview) -> dict[str, Any]:
     cards = {each.key for each in shown.cards}
-    found, left_out = changes.list_changes(snapshot, [each for each in snapshot.history.checks if each.key in cards])
-    kept = publish.list_run_pages(snapshot.page_directory) if snapshot.page_directory else set()
-    if snapshot.history.runs and changes.is_eventful(snapshot):
-        kept.add(publish.run_page_name(snapshot.history.runs[-1].time))  # this one will be
+    found, left_out = list_changes(snapshot, [each for each in snapshot.history.checks if each.key in cards])
+    kept = publication.list_run_pages(snapshot.page_directory) if snapshot.page_directory else set()
+    if snapshot.history.runs and is_eventful(snapshot):
+        kept.add(publication.run_page_name(snapshot.history.runs[-1].time))  # this one will be
     return {
         "changes": found, "left_out": left_out, "kept": kept,
-        "names_of": {each.run: publish.run_page_name(each.run) for each in found if each.run},
+        "names_of": {each.run: publication.run_page_name(each.run) for each in found if each.run},
         "ids": {each.key: each.id for each in shown.cards},
     }  # fmt: skip
 

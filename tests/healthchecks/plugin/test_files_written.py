@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from healthchecks.plugin.dashboard import publish
+from healthchecks.plugin.dashboard import publication
 from tests.reliability import reliability
 
 CHECK = """
@@ -138,4 +138,4 @@ def test_folder_that_is_a_link_of_another_user(tmp_path):
     link.symlink_to("pictures")
     os.lchown(link, 12345, -1)
     with pytest.raises(PermissionError, match="is a link made by user 12345"):
-        publish.make_folder(link)
+        publication.make_folder(link)

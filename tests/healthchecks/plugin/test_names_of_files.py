@@ -8,7 +8,7 @@ from itertools import product
 import lxml.html
 import pytest
 
-from healthchecks.plugin.dashboard import badges
+from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Card
 from healthchecks.plugin.wording import CardStatus
 from tests.reliability import reliability
@@ -55,9 +55,9 @@ def test_every_check_has_an_id_and_a_file_of_its_own():
     keys = {each.key for each in cards}
     by_key = {each.key: each for each in cards}.values()
     assert len({each.id for each in by_key}) == len(keys)
-    files = {badges.file_name(each) for each in by_key}
+    files = {publication.badge_name(each) for each in by_key}
     assert len(files) == len(keys)
-    assert badges.ALL not in files
+    assert publication.ALL not in files
     assert max(len(os.fsencode(each)) for each in files) < 200
 
 
