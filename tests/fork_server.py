@@ -34,6 +34,8 @@ _IMPORTED = (  # what every run imports
     "pydantic.functional_validators", "pydantic.main", "pydantic.types", "pygments.lexers.python", "py", "queue",
     "quopri", "readline", "secrets", "sqlite3", "tempfile", "tomllib", "typing_inspection", "urllib.request", "uuid",
     "xml.etree.ElementTree", "xml.dom.minidom", "zipfile", "zoneinfo",
+    # what many runs import
+    "psutil", "requests", "lxml.html", "sentry_sdk",
 )  # fmt: skip
 _AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python that a fork can follow
 # Before any test changes it: a test may look for what has its variables.
