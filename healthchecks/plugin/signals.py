@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import pytest
@@ -81,6 +81,15 @@ class Interruption:
         with self._raising():
             return (yield)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Give each entry of the traceback a line: signals may raise where Python knows none, and pytest needs one."""
+        whole = None
+        for entry in reversed(list(_entries(excinfo.tb))):
+            line = entry.tb_lineno or entry.tb_frame.f_code.co_firstlineno
+            whole = TracebackType(whole, entry.tb_frame, entry.tb_lasti, line)
+        excinfo.traceback = type(excinfo.traceback)(whole)  # type: ignore[arg-type]  # never None: it was raised
+
     @contextlib.contextmanager
     def _raising(self) -> Iterator[None]:
         with self.allowed():
@@ -104,6 +113,12 @@ class Interruption:
                 self.check()
         elif time.monotonic() - self._came > _GRACE:
             _end_at_once(number, self._before[number] if self._is_over else signal.SIG_DFL)
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
 
 
 def _end_at_once(number: int, handler: Any) -> None:

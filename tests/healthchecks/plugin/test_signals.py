@@ -54,10 +54,18 @@ SENDER = """
 
 """
 
+# As at some instructions that the compiler adds: each entry of the table says that 8 of them have no line.
+WITHOUT_LINES = r"""
+def pytest_runtest_logfinish(nodeid): 'bad' in nodeid and send()
+code = pytest_runtest_logfinish.__code__
+pytest_runtest_logfinish.__code__ = code.replace(co_linetable=b"\xff" * len(code.co_code))
+"""
+
 # When the signal comes: by which line of conftest.py, and how many of the two checks have a result then.
 MOMENTS = {
     "while the run is prepared": ("send_before(startup, '_begin_page')", 0),
     "while a result is recorded": ("send_before(Results, 'record')", 1),
+    "where Python knows no line": (WITHOUT_LINES, 1),
     "between two tests": ("def pytest_runtest_logfinish(nodeid): 'bad' in nodeid and send()", 1),
     "while alerts are dispatched": ("send_before(Dispatcher, 'dispatch')", 2),
     "while the history is written": ("send_before(shutdown, '_record')", 2),
