@@ -49,7 +49,7 @@ def keys(session: pytest.Session) -> set[tuple[str, str]]:
 
 def over(run: Run) -> Iterator[Result]:
     """Yield, for the alerts, that faults of earlier runs are over: only a whole run can say so."""
-    for check, target in sorted(run.faultless - run.results.keys() if run.is_whole else ()):
+    for check, target in sorted(run.selection.faultless - run.results.keys() if run.is_whole else ()):
         yield Result(check, target, check, Status.OK, "", 0.0, run.started, run.host)
 
 

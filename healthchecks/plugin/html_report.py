@@ -27,7 +27,7 @@ def take_snapshot(run: Run) -> Snapshot:
     """Return the snapshot of a finished run whose results are in the history."""
     return Snapshot(
         results=[*run.results.values()],
-        history=run.history or HistoryData(),
+        history=run.outputs.history or HistoryData(),
         started=run.started,
         duration=(datetime.now(UTC) - run.started).total_seconds(),
         host=run.host,
@@ -38,13 +38,13 @@ def take_snapshot(run: Run) -> Snapshot:
         state_directory=run.directory,
         page_directory=run.page_directory,
         notices=run.notices,
-        environment=run.page.environment if run.page else {},
+        environment=run.outputs.page.environment if run.outputs.page else {},
     )
 
 
 def list_other_checks(run: Run) -> list[dict[str, Any]]:
     """Return the entries of status.json for the checks that were not in this run and are not stale."""
-    cards = run.page.overview.cards if run.page else ()
+    cards = run.outputs.page.overview.cards if run.outputs.page else ()
     return [
         {
             "check": each.check,

@@ -110,8 +110,8 @@ def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
     """Keep what was logged in this phase; each retry starts with an empty log."""
     if when == "setup":
         item.stash[_LOG] = []
-    if run.log:
-        item.stash[_LOG].extend(run.log.take())
+    if run.outputs.log:
+        item.stash[_LOG].extend(run.outputs.log.take())
 
 
 def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
@@ -146,7 +146,7 @@ def _extras(result: Result) -> list[dict[str, object]]:
 
 def is_other_test(item: pytest.Item, run: Run) -> bool:
     """Whether this is a test in a folder of checks, but not a check: its failure is shown and alerted as well."""
-    return not collection.is_check(item) and item.path.parent in run.folders
+    return not collection.is_check(item) and item.path.parent in run.selection.folders
 
 
 def make_report(

@@ -1,8 +1,8 @@
-"""One run of the suite: its inputs, its lock and pool, its results, its suite errors."""
+"""One run of the suite: its inputs, lock and pool; what it consists of, its results, and where they go."""
 
 import socket
 from collections import Counter, UserDict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,38 @@ class Results(UserDict[tuple[str, str], Result]):
         return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
 
 
+@dataclass
+class Selection:
+    """What a run consists of."""
+
+    items: list[pytest.Item] = field(default_factory=list)
+    """Its checks."""
+    part: str = ""
+    """Why these are not all checks; empty if they are."""
+    of_reports: bool = False
+    """Whether they are reports, and no other checks."""
+    folders: set["Path"] = field(default_factory=set)
+    """Of files with checks."""
+    faultless: set[tuple[str, str]] = field(default_factory=set)
+    """Keys of collection errors that may be over."""
+
+
+@dataclass
+class Outputs:
+    """Where the results of a run go. None for what is not set up yet, or cannot be."""
+
+    history: "HistoryData | None" = None
+    dispatcher: "Dispatcher | None" = None
+    alerts: str = "none are sent (--monitoring-no-alerts)"
+    """Where they go, for the header."""
+    page: "Page | None" = None
+    log: "Collector | None" = None
+
+    @property
+    def streaks(self) -> "Mapping[tuple[str, str], Streak]":
+        return self.history.streaks if self.history else {}
+
+
 class Run:
     """One run with health checks. Created when collection has found some; the hooks work on it."""
 
@@ -75,23 +107,11 @@ class Run:
         self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = state_directory.InstanceLock(self.directory)
-        self.results = Results()
+        self.selection, self.results, self.outputs = Selection(), Results(), Outputs()
         self.notices: list[str] = []
         self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
         self.suite_errors: dict[str, str] = {}  # part of the suite → message
-        self.streaks: Mapping[tuple[str, str], Streak] = {}
-        self.history: HistoryData | None = None
-        self.page: Page | None = None
-        self.dispatcher: Dispatcher | None = None
-        self.alerts = "none are sent (--monitoring-no-alerts)"  # for the header
-        self.log: Collector | None = None
-        self.of_reports = False  # and of no other checks
-        self.part = ""  # why this is not a run of all checks; empty if it is
-        self.faultless: set[tuple[str, str]] = set()  # keys of collection errors that may be over
-        self.folders: set[Path] = set()  # of files with checks
-        self.has_begun = self.is_concluded = False
-        self.items: list[pytest.Item] = []  # the checks of this run
-        self.interrupted = False
+        self.has_begun = self.is_concluded = self.interrupted = False
         self.late_timer: Timer | None = None
 
     def take_lock(self) -> None:
@@ -99,7 +119,7 @@ class Run:
 
         Runs of reports have a lock of their own: a slow database must not delay the checks.
         """
-        if self.of_reports:
+        if self.selection.of_reports:
             self.lock = state_directory.InstanceLock(self.directory, "reports.lock")
         try:
             state_directory.directory(self.configuration.state_directory)
@@ -118,7 +138,7 @@ class Run:
     @property
     def is_whole(self) -> bool:
         """Whether all checks were selected, and have a result."""
-        return not self.part and not self.interrupted
+        return not self.selection.part and not self.interrupted
 
     def add_suite_error(self, part: str, message: str) -> None:
         """Record a fault of the suite itself: it is shown at the end, and alerted like a failing check."""
@@ -130,7 +150,7 @@ class Run:
         """Return the checks without a result, since the run was cut off."""
         return [
             each
-            for each in self.items
+            for each in self.selection.items
             if (collection.check_name(each), collection.target_name(each)) not in self.results
         ]
 

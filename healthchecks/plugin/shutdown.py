@@ -31,15 +31,14 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     run.end_checks()
     _note_cut(run, exitstatus)
     with _output(run, "history"):
-        run.history = _record(run)
-        run.streaks = run.history.streaks
+        run.outputs.history = _record(run)
     with _output(run, "alerts"):
         _alert(run, run.results.values())
     with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
     with _output(run, "page"):
-        if run.page:
-            run.page.end(run.session)
+        if run.outputs.page:
+            run.outputs.page.end(run.session)
         _publish(run)
     with _output(run, "metrics"):
         _export(run)
@@ -52,8 +51,8 @@ def conclude(run: Run) -> None:
     run.is_concluded = True
     with _output(run, "alerts"):
         _alert(run, [*suite_errors.results(run), *collection_errors.over(run)])
-        if run.dispatcher:
-            run.dispatcher.deliver(_exit_status(run))
+        if run.outputs.dispatcher:
+            run.outputs.dispatcher.deliver(_exit_status(run))
     if run.interruption.signal and not run.interrupted:
         run.interrupted = True
         run.notices.append(f"{run.interruption.signal} came when all checks had a result")
@@ -81,7 +80,7 @@ def _note_cut(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     if left:
         reason = run.interruption.signal or run.session.shouldstop or run.session.shouldfail
         by = f" ({reason})" if reason else ""
-        run.notices.append(f"cut off{by}: {left} of {len(run.items)} checks have no result")
+        run.notices.append(f"cut off{by}: {left} of {len(run.selection.items)} checks have no result")
 
 
 def _exit_status(run: Run) -> int:
@@ -106,7 +105,7 @@ def _output(run: Run, name: str) -> Iterator[None]:
 
 def _record(run: Run) -> history.HistoryData:
     seconds = (datetime.now(UTC) - run.started).total_seconds()
-    name = history.run_name(is_part=bool(run.part))
+    name = history.run_name(is_part=bool(run.selection.part))
     finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
@@ -128,19 +127,19 @@ def _postpone(run: Run, finished: history.FinishedRun) -> str:
 
 
 def _alert(run: Run, results: Iterable[Result]) -> None:
-    if run.dispatcher:
-        run.dispatcher.dispatch(results, run.history.checks if run.history else ())
+    if run.outputs.dispatcher:
+        run.outputs.dispatcher.dispatch(results, run.outputs.history.checks if run.outputs.history else ())
 
 
 def _publish(run: Run) -> None:
-    if run.page is None:
+    if run.outputs.page is None:
         return
     run.shown_notices = len(run.notices)
     snapshot = take_snapshot(run)
     with _written(run, "the page could not be written, the old one is still there"):
-        run.page.publish(snapshot)
+        run.outputs.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
-        checks = status_json.make_entries(run.results.values(), run.streaks)
+        checks = status_json.make_entries(run.results.values(), run.outputs.streaks)
         left = len(run.without_result())
         status_json.write(
             run.page_directory,
@@ -151,9 +150,9 @@ def _publish(run: Run) -> None:
             without_result=left,
         )
     with _written(run, "the page could not be kept among those of earlier runs"):
-        run.page.keep(snapshot)
+        run.outputs.page.keep(snapshot)
     with _written(run, "not all badges could be written"):
-        run.page.write_badges()
+        run.outputs.page.write_badges()
 
 
 @contextlib.contextmanager
@@ -173,7 +172,11 @@ def _export(run: Run) -> None:
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
         metrics.write(
-            run.configuration.relative_to_file(textfile), run.directory, run.results.values(), run.streaks, configured
+            run.configuration.relative_to_file(textfile),
+            run.directory,
+            run.results.values(),
+            run.outputs.streaks,
+            configured,
         )
     except OSError as error:
         run.add_suite_error("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")

@@ -23,7 +23,7 @@ from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
 from healthchecks.plugin.probe import POOL, Probe
-from healthchecks.plugin.run import RUN, Run, configuration_of
+from healthchecks.plugin.run import RUN, Run, Selection, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
@@ -58,10 +58,13 @@ def prepare(session: pytest.Session) -> None:
     _refuse_foreign_directories(run, config)
     config.stash[RUN] = run
     found = [item for item in session.items if collection.is_check(item)]
-    run.items = [each for each in found if not collection.kind_is_absent(each)]
-    run.of_reports = bool(found) and all(isinstance(item, collection.CheckItem) for item in found)
-    run.part = options.missing_part(session, configuration, broken)
-    run.folders, run.faultless = collection_errors.folders(found), collection_errors.keys(session)
+    run.selection = Selection(
+        items=[each for each in found if not collection.kind_is_absent(each)],
+        part=options.missing_part(session, configuration, broken),
+        of_reports=bool(found) and all(isinstance(item, collection.CheckItem) for item in found),
+        folders=collection_errors.folders(found),
+        faultless=collection_errors.keys(session),
+    )
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
@@ -83,10 +86,10 @@ def begin(session: pytest.Session, run: Run) -> None:
     _set_options(session)
     keep_streams(config)
     run.late_timer = interrupt_when_late(run)
-    run.log = logs.divert(config)
+    run.outputs.log = logs.divert(config)
     bound_phases(session, run.stage)
-    if run.dispatcher:
-        run.dispatcher.begin()
+    if run.outputs.dispatcher:
+        run.outputs.dispatcher.begin()
     collection_errors.record(session, run)
     _begin_page(session, run)
     _begin_hooks(config, run)
@@ -97,14 +100,15 @@ def begin(session: pytest.Session, run: Run) -> None:
 def _connect(run: Run) -> None:
     """Set up where this run's alerts go."""
     settings = run.configuration.settings
-    inputs = AlertInputs(settings, run.host, run.directory, run.started, of_reports=run.of_reports, part=run.part)
+    of_reports, part = run.selection.of_reports, run.selection.part
+    inputs = AlertInputs(settings, run.host, run.directory, run.started, of_reports=of_reports, part=part)
     on_error = partial(run.add_suite_error, "alerts")
     connections = connect(inputs, on_error)
-    run.alerts = str(connections)
+    run.outputs.alerts = str(connections)
     if connections.channels:
         from healthchecks.plugin.alerting.dispatcher import Dispatcher
 
-        run.dispatcher = Dispatcher(inputs, connections, on_error)
+        run.outputs.dispatcher = Dispatcher(inputs, connections, on_error)
 
 
 def _only_shows(config: pytest.Config) -> bool:
@@ -224,7 +228,7 @@ def _command_of(uid: int) -> str:
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
     """Return notices about maintenance patterns that match nothing, perhaps mistyped: only a whole run knows."""
-    if run.part or run.of_reports:
+    if run.selection.part or run.selection.of_reports:
         return []
     known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
     known |= {collection.check_name(item) for item in found}
@@ -262,7 +266,7 @@ def _begin_page(session: pytest.Session, run: Run) -> None:
     except OSError as error:
         run.add_suite_error("page", f"no page: {error}")
         return
-    run.page = page
+    run.outputs.page = page
 
 
 def _begin_hooks(config: pytest.Config, run: Run) -> None:

@@ -24,7 +24,7 @@ _PARTS = ("state", "history", "page", "metrics", "alerts", PYTEST)
 
 def results(run: Run) -> Iterator[Result]:
     """Return a result for each part of the suite that this run used: error or ok."""
-    parts = (*_PARTS, "reports") if run.of_reports else _PARTS
+    parts = (*_PARTS, "reports") if run.selection.of_reports else _PARTS
     for part in {*parts, *run.suite_errors}:
         text = scrub(run.suite_errors.get(part, ""))
         yield Result(

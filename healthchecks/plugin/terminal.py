@@ -24,7 +24,7 @@ def format_header(run: Run) -> list[str]:
     lines = [
         f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
         f"targets: {targets or 'none'}",
-        f"alerts: {run.alerts}",
+        f"alerts: {run.outputs.alerts}",
     ]
     return [scrub(line) for line in lines]
 
@@ -33,17 +33,21 @@ def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
     """Print what failed, the headline, what was not checked, notices, and the path of the page."""
     results = list(run.results.values())
     terminal.write_sep("=", "health checks")
-    for status, line in format_results(results, run.streaks, verbose=terminal.verbosity > 0):
+    for status, line in format_results(results, run.outputs.streaks, verbose=terminal.verbosity > 0):
         terminal.write_line(line, **{_COLOURS.get(status, "green"): True})
     _print_details(run, terminal)
     cut = "Cut off before all checks ran. " if run.interrupted else ""
     terminal.write_line(cut + make_headline(results), bold=True)
-    for line in [format_skipped(results), *run.notices, *(run.dispatcher.summary() if run.dispatcher else ())]:
+    for line in [
+        format_skipped(results),
+        *run.notices,
+        *(run.outputs.dispatcher.summary() if run.outputs.dispatcher else ()),
+    ]:
         if line:
             terminal.write_line(line)
     run.said_notices = len(run.notices)
-    if run.page:
-        terminal.write_line(f"page: {run.page.path}")
+    if run.outputs.page:
+        terminal.write_line(f"page: {run.outputs.page.path}")
 
 
 def _print_details(run: Run, terminal: pytest.TerminalReporter) -> None:
