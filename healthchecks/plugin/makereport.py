@@ -57,7 +57,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if outcome.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
-    if outcome.status.is_well and (saved := run.results.describe_retries(item)):
+    if outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
     _scrub(report, outcome)

@@ -103,7 +103,7 @@ def _format(known: list[LastResult], directory: Path) -> Iterator[str]:
 
 
 def _up(last: LastResult) -> float | None:
-    return None if last.status == Status.BLOCKED else float(Status(last.status).is_well)
+    return None if last.status == Status.BLOCKED else float(Status(last.status).is_passing)
 
 
 def _duration(last: LastResult) -> float | None:

@@ -117,7 +117,7 @@ class Status(enum.StrEnum):
         return self in (Status.FAILED, Status.ERROR)
 
     @property
-    def is_well(self) -> bool:
+    def is_passing(self) -> bool:
         return self in (Status.OK, Status.SLOW)
 
 

@@ -123,7 +123,7 @@ def _describe(change: Change, began: int) -> tuple[str, str, str]:
     """Return colour, word and text."""
     if change.kind is None:
         return "maintenance", "maintenance" if change.maintenance else "end of maintenance", ""
-    if change.kind is Kind.WELL:
+    if change.kind is Kind.PASSING:
         before = "failed" if change.before is Kind.FAILING else "blocked"
         return "ok", "recovery", f"{before} for {in_words(change.time - began)}" if began else f"{before} before"
     if change.kind is Kind.BLOCKED:

@@ -52,7 +52,7 @@ UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FR
         (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
 WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
 """
-_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # of status codes
+_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
 
 
 class UnusableError(sqlite3.Error):

@@ -86,7 +86,7 @@ def changes_in(points: Iterable[Point]) -> list[Change]:
         kind = kind_of(each.status)
         if kind is None:
             continue
-        turned = kind is not before and not (before is None and kind is Kind.WELL)
+        turned = kind is not before and not (before is None and kind is Kind.PASSING)
         if turned or each.maintenance != maintenance:
             new = Change(each.time, kind if turned else None, before, each.maintenance, each.message, None)
             found.append(new)

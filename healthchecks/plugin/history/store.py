@@ -19,13 +19,13 @@ from healthchecks.plugin.result import Result, Status
 class Kind(enum.StrEnum):
     """What a result means for the service: a change of it is shown and alerted."""
 
-    WELL = "well"
+    PASSING = "well"  # as schema version 2 stores it; older installations would refuse a version 3
     FAILING = "failing"
     BLOCKED = "blocked"
 
 
 _KINDS = {
-    Status.OK: Kind.WELL, Status.SLOW: Kind.WELL, Status.FAILED: Kind.FAILING, Status.ERROR: Kind.FAILING,
+    Status.OK: Kind.PASSING, Status.SLOW: Kind.PASSING, Status.FAILED: Kind.FAILING, Status.ERROR: Kind.FAILING,
     Status.BLOCKED: Kind.BLOCKED,
 }  # fmt: skip
 
@@ -131,7 +131,7 @@ class CheckHistory:
 
 
 NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
-PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_well)
+PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_passing)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
