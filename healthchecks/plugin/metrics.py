@@ -69,7 +69,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         group=result.group,
         reference=str(result.extras.get("reference", "")),
         status=str(result.status),
-        duration=result.seconds,
+        duration=result.duration,
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,

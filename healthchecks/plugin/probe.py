@@ -132,7 +132,7 @@ class ProbeJob:
         )
 
     @property
-    def seconds(self) -> float:
+    def duration(self) -> float:
         """What it took so far, or in all."""
         if self.started is None:
             return 0.0
@@ -199,7 +199,7 @@ class ProbeJob:
     def _overdue(self) -> ProbeTimeout:
         self.is_overdue = True
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
-            return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
+            return ProbeTimeout(f"{self.phase} within {in_words(self.duration)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
             return ProbeTimeout(f"{self.phase} before the timeout of the run")
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")

@@ -49,7 +49,7 @@ class State:
     chart: tuple[str, str] | None
     """Its form, bar or line, and its column."""
     ran: float
-    seconds: float
+    duration: float
     maintenance: bool = False
     table: Table | None = None
     """Of this run, or of the last one with a result."""

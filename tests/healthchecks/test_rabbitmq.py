@@ -59,14 +59,14 @@ def test_stopped(run, rabbitmq):
     rabbitmq.pause()
     outcome = run(timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{rabbitmq.port}, no response within 2 s"
-    assert outcome.seconds < IN_TIME
+    assert outcome.duration < IN_TIME
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_amqp", "drip_raw"])
 def test_no_answer_in_time(run, bad, name):
     outcome = run(port=bad.port(name), timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no response within 2 s"
-    assert outcome.seconds < IN_TIME
+    assert outcome.duration < IN_TIME
 
 
 @pytest.mark.parametrize("name", ["garbage", "closes"])
@@ -206,4 +206,4 @@ def test_stopped_after_connecting(tmp_path, rabbitmq):
     (tmp_path / "stopped").touch()
     outcome = suite.finish(process)
     assert failure(outcome) == f"logged in to {HOST}:{rabbitmq.port}, no response within 5 s"
-    assert outcome.seconds < IN_TIME
+    assert outcome.duration < IN_TIME

@@ -148,7 +148,7 @@ def _group(found: Iterable[ListedChange]) -> Iterator[ListedChange]:
 def _list_of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator[ListedChange]:
     for each in runs:
         if each.interrupted:
-            text = f"after {in_words(each.seconds)}: not all checks have a result"
+            text = f"after {in_words(each.duration)}: not all checks have a result"
             yield ListedChange(each.time, "unknown", "run cut off", (), text, each.time)
     if interval is None or len(runs) < _MIN_RUNS:
         return

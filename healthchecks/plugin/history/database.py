@@ -22,7 +22,8 @@ _DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Co
 _TABLES = {"checks", "runs", "results"}  # that every version has
 _BESIDE = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
 
-# Version 1 is that of servermonitoring 0.1, which did not number it.
+# Version 1 is that of servermonitoring 0.1, which did not number it. A column `seconds` is a duration: it keeps its
+# name, since older installations would refuse a version 3.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
                                    UNIQUE (name, target));

@@ -41,7 +41,7 @@ def test_an_event_as_it_was_given(to, bugsink):
         "level": "warning",
         "fingerprint": ["website", "home"],
         "tags": {"check": "website", "group": "ü"},
-        "contexts": {"check": {"seconds": 1.5, "since": None, "up": True}},
+        "contexts": {"check": {"duration": 1.5, "since": None, "up": True}},
         "breadcrumbs": {"values": [{"message": "asked", "category": "log"}]},
     }
     assert sentry.capture(event) == sentry.capture(event) == "1" * 32

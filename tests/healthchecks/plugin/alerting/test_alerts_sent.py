@@ -36,6 +36,7 @@ def test_a_failing_check_is_one_issue_with_tags_to_search_for(shops, bugsink):
     assert {key: event.tags.get(key) for key in expected} == expected
     assert event.data["contexts"]["history"]["failures in a row"] == 1
     assert event.data["contexts"]["check"]["error"] == "AssertionError"
+    assert event.data["contexts"]["check"]["duration"] >= 0
 
 
 def test_the_same_failure_is_not_sent_again_and_another_check_is_another_issue(shops, bugsink):

@@ -25,7 +25,7 @@ def states():
     table = Table(now, ["name", "bytes", "note"], [False, True, False], rows, 40, exact=True, number="39000")
     first = State(
         name="shop/sizes", path="", title="Sizes", description="Of tables.", database="main", group="shop",
-        status="ok", message="", expect="value < 100000", chart=("bar", "bytes"), ran=now, seconds=0.1, table=table,
+        status="ok", message="", expect="value < 100000", chart=("bar", "bytes"), ran=now, duration=0.1, table=table,
     )  # fmt: skip
     old = replace(
         table,

@@ -45,6 +45,7 @@ def test_csv_opens_in_a_spreadsheet_without_running_formulas(checked):
     ] * 2
     assert rows[1]["message"] == '\'=HYPERLINK("evil") "quoted", and ünïcode'
     assert rows[0]["time"].endswith("Z")
+    assert 0 <= float(rows[0]["duration"]) < 60
 
 
 @reliability(
