@@ -160,7 +160,7 @@ def _server() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork a child for each request and tell its exit status; in the child, return the request."""
+    """Fork a child for each request and write its exit status; in the child, return the request."""
     running: dict[int, int] = {}  # pid → where its exit status is written
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -180,18 +180,18 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                 return json.loads(message)
             stdout, running[pid] = descriptors
             os.close(stdout)
-            _tell(running[pid], pid)
+            _write_number(running[pid], pid)
 
 
 def _reap(running: dict[int, int]) -> None:
     for pid in list(running):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            _tell(running[pid], os.waitstatus_to_exitcode(status))
+            _write_number(running[pid], os.waitstatus_to_exitcode(status))
             os.close(running.pop(pid))
 
 
-def _tell(descriptor: int, number: int) -> None:
+def _write_number(descriptor: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
         os.write(descriptor, b"%d\n" % number)
 

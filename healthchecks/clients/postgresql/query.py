@@ -66,16 +66,16 @@ end
 
 @dataclass(frozen=True)
 class Query:
-    """`limit` rows are brought home; `counted` is the number up to which they are counted."""
+    """A query of which `limit` rows are fetched; `counted` is the number up to which its rows are counted."""
 
     text: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     limit: int = 100
     counted: int = 0
     role: str = ""
-    """A role that the one who asks has to be in, such as pg_monitor."""
+    """A role whose member the user has to be, such as pg_monitor."""
     name: str = "report"
-    """As which the server's list of its sessions shows it."""
+    """Shown in the server's list of sessions."""
 
 
 @dataclass(frozen=True)

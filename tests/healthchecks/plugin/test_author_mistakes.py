@@ -99,7 +99,7 @@ def test_part_by_path(authors):
     authors.configure(TABLES + "[disc.own]\n")
     outcome = authors.run(*DISK)
     assert outcome.status == 0, outcome.output
-    assert "of kinds that no file of this run has, so not looked at: [backup] [disc]" in outcome.output
+    assert "of kinds that no file of this run has, so ignored: [backup] [disc]" in outcome.output
 
 
 @reliability(
