@@ -34,7 +34,7 @@ def authors(suite):
 
 
 def error(outcome, name):
-    """The message of the one error, under this name; all else is well."""
+    """The message of the one error, under this name; all else is ok."""
     assert outcome.status == 1, outcome.output
     assert {key for key, each in outcome.checks.items() if each["status"] not in ("ok", "skipped")} == {name}
     assert outcome.checks[name]["status"] == "error"

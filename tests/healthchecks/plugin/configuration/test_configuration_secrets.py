@@ -101,7 +101,7 @@ def test_the_watchdog_says_none_either(tmp_path, text, reported):
     assert not any(secret in str(raised.value) for secret in (SECRET, TOKEN))
 
 
-def test_a_dsn_that_is_no_text_is_not_told(tmp_path):
+def test_a_dsn_that_is_no_text_is_not_shown(tmp_path):
     """The watchdog goes on without it, and says why no alerts are sent."""
     path = tmp_path / "servermonitoring.toml"
     path.write_text(f"[sentry]\ndsn = ['https://{TOKEN}@sentry.example.com/1']\n")

@@ -58,9 +58,9 @@ def database_page(tmp_path_factory):
     return page.write(directory, states(), {"shop/sizes": numbers, "z": numbers}, "host")
 
 
-@pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)
-def test_axe_finds_no_violation(driver, axe, database_page, look):
-    set_view(driver, **look)
+@pytest.mark.parametrize("view", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)
+def test_axe_finds_no_violation(driver, axe, database_page, view):
+    set_view(driver, **view)
     driver.get(database_page.as_uri())
     assert violations(driver, axe) == []
 

@@ -206,7 +206,7 @@ def test_a_full_disk_is_reported_and_what_was_stored_is_still_shown(small_disk):
     assert len(rows(small_disk)) == 4
 
 
-def test_a_read_only_disk_is_told_and_the_past_is_still_shown(small_disk):
+def test_a_read_only_disk_is_reported_and_the_past_is_still_shown(small_disk):
     for minute in range(3):
         record(small_disk, 400, run(minute, Status.OK))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)

@@ -356,9 +356,9 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
 
 
 @pytest.mark.parametrize(("patience", "hanging"), [("_PATIENCE", "check_readable"), ("_PATIENCE_AT_WORK", "record")])
-def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, hanging):
+def test_a_history_that_hangs_delays_no_page_and_no_exit(suite, patience, hanging):
     """A disk that never answers; stood in for by a wait, since a frozen one would keep the process for good."""
-    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_well():\n    pass\n")
+    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_ok():\n    pass\n")
     suite.write(
         "conftest.py",
         f"""

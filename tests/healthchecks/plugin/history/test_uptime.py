@@ -111,6 +111,6 @@ def test_the_interval_is_the_usual_one():
     assert interval_of([day * 86400 for day in range(5)]) == 86400
 
 
-def test_a_failing_check_that_is_blocked_for_a_while_has_failed_anew():
+def test_a_failing_check_that_was_blocked_fails_again():
     found = changes_in(points("fbf"))
     assert [each.kind for each in found] == [Kind.FAILING, Kind.BLOCKED, Kind.FAILING]
