@@ -232,16 +232,16 @@ def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
 def _keep_compiled(folder: Path) -> None:
     """Have `jinja2.Environment.compile` keep its code in the folder; what cannot be kept is compiled again."""
     environments = importlib.import_module("jinja2").Environment
-    compile_anew = environments.compile
+    compile_uncached = environments.compile
 
-    @functools.wraps(compile_anew)
+    @functools.wraps(compile_uncached)
     def compile_once(environment: Any, source: Any, *arguments: Any, **named: Any) -> Any:
         settings = [(name, value) for name, value in sorted(vars(environment).items()) if isinstance(value, str | bool)]
         key = hashlib.sha256(repr((settings, source, arguments, named)).encode(errors="replace")).hexdigest()
         kept = folder / key
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
             return marshal.loads(kept.read_bytes())
-        code = compile_anew(environment, source, *arguments, **named)
+        code = compile_uncached(environment, source, *arguments, **named)
         with contextlib.suppress(OSError):
             partial = folder / f"{key}.{os.getpid()}"
             partial.write_bytes(marshal.dumps(code))

@@ -59,7 +59,7 @@ class Store:
     """Every method raises sqlite3.Error and OSError; the caller reports it."""
 
     def __init__(self, directory: Path) -> None:
-        self._database = history.connect_beside(directory / history.NAME)
+        self._database = history.connect_without_schema(directory / history.NAME)
         try:
             self._database.executescript(_SCHEMA)
         except sqlite3.Error:

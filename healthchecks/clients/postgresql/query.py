@@ -108,7 +108,7 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
     import psycopg2
 
     with session(replace(access, options={**access.options, "client_encoding": "UTF8"})) as cursor:
-        asked_by, rights = _look_at_rights(cursor, query)
+        asked_by, rights = _check_rights(cursor, query)
         waits = _limit_locks(cursor)
         try:
             columns = _open(cursor, query)
@@ -124,7 +124,7 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
     return QueryResult(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
 
 
-def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
+def _check_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
     cursor.execute("select set_config('application_name', %s, true)", (f"healthchecks {query.name}"[:63],))
     cursor.execute(_RIGHTS)
     asked_by, rights = cursor.fetchall()[0]
