@@ -12,7 +12,7 @@ LOCK   = .cache/lock/bin/python -m uv pip compile --quiet --universal --generate
 .DELETE_ON_ERROR:
 
 healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say where the page is
-	@$(BIN)/pytest healthchecks --no-header -q || test $$? -eq 1  # a failing check is told, and is no failure of make
+	@$(BIN)/pytest healthchecks --no-header -q || test $$? -eq 1  # a failing check is reported, and is no failure of make
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
 	-@PYTHON=$(PYTHON) ci/install-test-tools

@@ -1,6 +1,6 @@
 """Finds durations that became longer, as distinct from noise: medians of several samples on both sides.
 
-The median and the median absolute deviation (MAD) look past single slow answers, which a mean would not. For normally
+The median and the median absolute deviation (MAD) ignore single slow responses, which a mean would not. For normally
 distributed values 1.4826 MAD is the standard deviation, and the median of n of them has a standard error of
 1.2533 standard deviations / √n (Huber, Robust Statistics, 1981).
 """

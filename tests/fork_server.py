@@ -162,7 +162,7 @@ def _server() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork a child for each request and tell its exit status; in the child, return the request."""
+    """Fork a child for each request and write its exit status; in the child, return the request."""
     running: dict[int, int] = {}  # pid → where its exit status is written
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -182,18 +182,18 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                 return json.loads(message)
             stdout, running[pid] = descriptors
             os.close(stdout)
-            _tell(running[pid], pid)
+            _write_number(running[pid], pid)
 
 
 def _reap(running: dict[int, int]) -> None:
     for pid in list(running):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            _tell(running[pid], os.waitstatus_to_exitcode(status))
+            _write_number(running[pid], os.waitstatus_to_exitcode(status))
             os.close(running.pop(pid))
 
 
-def _tell(descriptor: int, number: int) -> None:
+def _write_number(descriptor: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
         os.write(descriptor, b"%d\n" % number)
 
@@ -234,16 +234,16 @@ def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
 def _keep_compiled(folder: Path) -> None:
     """Have `jinja2.Environment.compile` keep its code in the folder; what cannot be kept is compiled again."""
     environments = importlib.import_module("jinja2").Environment
-    compile_anew = environments.compile
+    compile_uncached = environments.compile
 
-    @functools.wraps(compile_anew)
+    @functools.wraps(compile_uncached)
     def compile_once(environment: Any, source: Any, *arguments: Any, **named: Any) -> Any:
         settings = [(name, value) for name, value in sorted(vars(environment).items()) if isinstance(value, str | bool)]
         key = hashlib.sha256(repr((settings, source, arguments, named)).encode(errors="replace")).hexdigest()
         kept = folder / key
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
             return marshal.loads(kept.read_bytes())
-        code = compile_anew(environment, source, *arguments, **named)
+        code = compile_uncached(environment, source, *arguments, **named)
         with contextlib.suppress(OSError):
             partial = folder / f"{key}.{os.getpid()}"
             partial.write_bytes(marshal.dumps(code))

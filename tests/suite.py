@@ -37,7 +37,7 @@ class Outcome:
 
     status: int
     output: str
-    seconds: float
+    duration: float
     document: dict[str, Any]
     """status.json; empty if there is none."""
     folder: Path
@@ -113,11 +113,11 @@ class Suite:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             raise
-        seconds = time.monotonic() - self.started
+        duration = time.monotonic() - self.started
         status = self.page / "status.json"
         document = json.loads(status.read_text()) if status.exists() else {}
         assert process.returncode is not None
-        return Outcome(process.returncode, output, seconds, document, self.folder)
+        return Outcome(process.returncode, output, duration, document, self.folder)
 
     def run(self, *arguments: str) -> Outcome:
         return self.finish(self.start(*(arguments or ("test_mine.py",))))

@@ -152,14 +152,14 @@ def test_commands_are_ones_that_exist(block):
             assert (ROOT / program).exists(), command
         known = _help(*_project(program, words))
         if known is None:
-            assert program in SYSTEM, f"{command}: nobody has looked at {program}"
+            assert program in SYSTEM, f"{command}: nobody has checked {program}"
             continue
         options = [word.partition("=")[0] for word in words[1:] if word.startswith("--") and word != "--"]
         known = known.replace("--junit-xml", "--junitxml")  # pytest takes both
         assert [option for option in options if option not in known] == [], command
 
 
-def test_the_record_that_any_language_may_write_is_believed(tmp_path, monkeypatch):
+def test_the_record_that_any_language_may_write_is_accepted(tmp_path, monkeypatch):
     """The shell lines in watchdog.md, as they are, in a directory of the test's own."""
     (block,) = (block for block in of("sh") if "/proc/uptime" in block.text)
     monkeypatch.setenv("WATCHDOG_VALIDATED_DIR", str(tmp_path))

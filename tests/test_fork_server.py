@@ -13,7 +13,7 @@ OPTIONS = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
 PRINTS = """
 import os, signal, sys, threading, warnings, random, logging, pytest
 
-def test_tells():
+def test_prints():
     print("own", [name for name in sys.modules if name.split(".")[0] in ("healthchecks", "servermonitoring", "tests")])
     print("path", sys.path, sys.argv[1:], sys.dont_write_bytecode)
     print("flags", str(sys.flags).replace("dont_write_bytecode=1", "dont_write_bytecode=0"))  # a fork cannot set it

@@ -105,7 +105,7 @@ def test_with_the_suite_it_checks_from_anywhere(environment, ours):
 
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("removed", ["watchdog", "servermonitoring"])
-def test_beside_the_other_watchdog(environment, ours, theirs, ours_first, removed):
+def test_next_to_the_other_watchdog(environment, ours, theirs, ours_first, removed):
     """In either order, and each alone when the other is removed."""
     for each in (ours, theirs) if ours_first else (theirs, ours):
         environment.pip("install", "--quiet", "--no-deps", "--no-index", each)
@@ -118,7 +118,7 @@ def test_beside_the_other_watchdog(environment, ours, theirs, ours_first, remove
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-def test_an_editable_install_beside_it(environment, theirs, ours_first):
+def test_an_editable_install_next_to_it(environment, theirs, ours_first):
     """From anywhere, and in the checkout; the command, too."""
 
     def editable():

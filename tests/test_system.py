@@ -1,4 +1,4 @@
-"""One target of each kind on real servers: all well; then each server fails in turn, and only its own checks do."""
+"""One target of each kind on real servers: all ok; then each server fails in turn, and only its own checks do."""
 
 import json
 
@@ -31,7 +31,7 @@ def configuration(website, postgresql, rabbitmq, queue, folder):
 
 @pytest.fixture
 def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
-    """`run()` gives what is not well, by label: its message."""
+    """`run()` returns what is not ok, by label: its message."""
     (tmp_path / "job.log").write_text("2000-01-01T00:00:00Z fail\nnow ok\n")
     with rabbitmq.queue("celery") as queue:
         toml = configuration(website, postgresql, rabbitmq, queue, tmp_path)
@@ -54,7 +54,7 @@ def everything(website, postgresql, rabbitmq, run_suite, tmp_path):
         yield run
 
 
-def test_all_well(everything):
+def test_all_ok(everything):
     """Every kind is OK against a real server, and the watchdog's is skipped until one was started."""
     bad, outcome = everything()
     assert bad == {}

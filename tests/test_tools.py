@@ -47,7 +47,7 @@ def test_each_tool_is_listed_with_package_command_and_reason():
 
 
 @pytest.mark.parametrize("where", ["body", "fixture", "mark"])
-def test_the_end_of_a_run_tells_what_a_missing_tool_cost(tmp_path, where):
+def test_the_end_of_a_run_reports_what_a_missing_tool_cost(tmp_path, where):
     """A skipped test is easily taken for a passed one."""
     test = {
         "body": "def test_it(n): pytest.skip('missing: nosuchthing')",

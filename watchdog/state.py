@@ -222,7 +222,7 @@ def _unfinished(path: Path) -> list[Browser]:
         return []
     if value["pids"] != _pids():
         raise _OfAnotherContainerError
-    return list(_families(value["terminations"], owner))
+    return list(_browsers(value["terminations"], owner))
 
 
 def _of_others(directory: Path) -> list[Path]:
@@ -248,7 +248,7 @@ def _read(path: Path) -> tuple[int, bytes]:
         os.close(descriptor)
 
 
-def _families(terminations: list[dict[str, Any]], owner: int) -> Iterator[Browser]:
+def _browsers(terminations: list[dict[str, Any]], owner: int) -> Iterator[Browser]:
     """Yield what is alive of them. A file of another user than root can only name processes of that user."""
     for killing in terminations:
         members = {}
@@ -260,10 +260,10 @@ def _families(terminations: list[dict[str, Any]], owner: int) -> Iterator[Browse
                 members[process.pid] = process
         if members:
             pid, start = killing["main"]
-            yield _family(Process(int(pid), int(start), 0, str(killing["name"])[:_LONGEST_NAME], "X"), members)
+            yield _browser(Process(int(pid), int(start), 0, str(killing["name"])[:_LONGEST_NAME], "X"), members)
 
 
-def _family(main: Process, members: dict[int, Process]) -> Browser:
+def _browser(main: Process, members: dict[int, Process]) -> Browser:
     uid, arguments = 0, []
     if main.pid in members:  # so that its profile can be removed at the end
         main = members[main.pid]

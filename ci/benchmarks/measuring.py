@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-_SAMPLE = 0.05  # seconds between two looks at the memory
+_SAMPLE = 0.05  # seconds between two samples of the memory
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ def cost(command: list[str], folder: Path, limit: float = 600, environment: Mapp
         while process.poll() is None:
             if time.monotonic() - started > limit:
                 process.kill()
-            peak = max(peak, _look(process, cpu))
+            peak = max(peak, _read_usage(process, cpu))
             time.sleep(_SAMPLE)
     return Cost(time.monotonic() - started, sum(cpu.values()), peak, process.returncode, log.read_text())
 
 
-def _look(process: psutil.Process, cpu: dict[int, float]) -> int:
+def _read_usage(process: psutil.Process, cpu: dict[int, float]) -> int:
     total = 0
-    for each in _family(process):
+    for each in _tree(process):
         try:
             times = each.cpu_times()
             cpu[each.pid] = times.user + times.system
@@ -67,7 +67,7 @@ def _look(process: psutil.Process, cpu: dict[int, float]) -> int:
     return total
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
+def _tree(process: psutil.Process) -> list[psutil.Process]:
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:

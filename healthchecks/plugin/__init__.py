@@ -209,7 +209,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, object, object]:
-    """Last, to tell of the faults of others' summaries, too."""
+    """Last, so that faults of other plugins' summaries are shown, too."""
     result = yield
     if run := _run(config):
         from healthchecks.plugin.shutdown import conclude

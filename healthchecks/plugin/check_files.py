@@ -15,7 +15,7 @@ MISSING = pytest.StashKey[list[Path]]()  # what `[run] checks` names and is not 
 _MENTION = re.compile(rb"^\s*(from|import) healthchecks\b|^\s*@pytest\.mark\.healthcheck", re.MULTILINE)
 _CLASS = re.compile(r"^[ \t]*class[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
 _LARGEST = 5_000_000  # bytes of a file of checks
-_LOOKED_THROUGH = 1_000_000  # characters of a file
+_MOST_READ = 1_000_000  # characters of a file
 
 
 def are_all_named(config: pytest.Config) -> bool:
@@ -55,7 +55,7 @@ def kinds_in(paths: Iterable[Path]) -> set[str]:
 def _text(file: Path) -> str:
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
-            return opened.read(_LOOKED_THROUGH)
+            return opened.read(_MOST_READ)
     except OSError:
         return ""
 

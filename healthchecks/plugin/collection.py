@@ -157,7 +157,7 @@ def fixture_info(item: pytest.Function) -> Any:
 
 
 def give_names(items: Iterable[pytest.Item]) -> None:
-    """Tell all collected checks apart, before any of them is deselected."""
+    """Give each collected check a name and a label of its own, before any of them is deselected."""
     found = [item for item in items if is_check(item)]
     _assign_names(item for item in found if not isinstance(item, CheckItem))
     functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]

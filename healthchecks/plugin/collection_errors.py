@@ -74,7 +74,7 @@ def _of_broken(report: pytest.CollectReport, run: Run) -> Result:
         label=report.nodeid,
         status=Status.ERROR,
         message=last.removeprefix("E").strip(),
-        seconds=0.0,
+        duration=0.0,
         started=run.started,
         host=run.host,
         details=details,

@@ -52,7 +52,7 @@ def list_other_checks(run: Run) -> list[dict[str, Any]]:
             "group": each.group,
             "status": str(each.status),
             "since": iso(each.since or each.checked_at),
-            "duration": each.recent[-1].seconds,
+            "duration": each.recent[-1].duration,
             "message": each.message,
             "maintenance": each.maintenance,
             "checked_at": iso(each.checked_at),

@@ -49,7 +49,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     jobs = item.stash.get(JOBS, [])
     _keep_log(item, report.when, run)
     if report.when == "call" and jobs:
-        report.duration = max(job.seconds for job in jobs)
+        report.duration = max(job.duration for job in jobs)
     error = explained(call.excinfo.value if call.excinfo else None, item)
     outcome = outcome_of(report, error, collection.target_of(item))
     if isinstance(error, Blocked):
@@ -57,7 +57,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if outcome.status is Status.ERROR and call.excinfo:
         report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
-    if outcome.status.is_well and (saved := run.results.describe_retries(item)):
+    if outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
     _scrub(report, outcome)
@@ -82,7 +82,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome,
         label=collection.label(item),
         status=outcome.status,
         message=outcome.message,
-        seconds=round(report.duration, 4),
+        duration=round(report.duration, 4),
         started=datetime.now(UTC) - timedelta(seconds=report.duration),
         host=run.host,
         group=target.group if target else "",

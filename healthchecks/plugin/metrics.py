@@ -69,7 +69,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         group=result.group,
         reference=str(result.extras.get("reference", "")),
         status=str(result.status),
-        duration=result.seconds,
+        duration=result.duration,
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
@@ -103,7 +103,7 @@ def _format(known: list[LastResult], directory: Path) -> Iterator[str]:
 
 
 def _up(last: LastResult) -> float | None:
-    return None if last.status == Status.BLOCKED else float(Status(last.status).is_well)
+    return None if last.status == Status.BLOCKED else float(Status(last.status).is_passing)
 
 
 def _duration(last: LastResult) -> float | None:

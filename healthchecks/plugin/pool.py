@@ -47,7 +47,7 @@ def execute_test(function: Callable[[], Any]) -> None:
 
 
 def refuse_value(value: object) -> None:
-    """Raise CheckError for what a test returned: nobody looks at it."""
+    """Raise CheckError for what a test returned: nobody reads it."""
     if value is not None:
         raise CheckError(f"the test returned a value of type {type(value).__name__}: use assert instead of return")
 

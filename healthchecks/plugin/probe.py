@@ -132,7 +132,7 @@ class ProbeJob:
         )
 
     @property
-    def seconds(self) -> float:
+    def duration(self) -> float:
         """What it took so far, or in all."""
         if self.started is None:
             return 0.0
@@ -156,12 +156,12 @@ class ProbeJob:
         nameless = isinstance(error, ProbeTimeout) and not str(error)
         self.end(value, self._overdue() if late or nameless else error)
 
-    def wait(self, look: Callable[[], None]) -> None:
-        """Until it has ended or its time is over, and call `look` now and then: for what else may end the wait."""
+    def wait(self, check_end: Callable[[], None]) -> None:
+        """Wait until it has ended or its time is over; call `check_end` regularly, which raises to end the wait."""
         while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
             if time.monotonic() >= (self.ends_at or 0.0):
                 self.expire()
-            look()
+            check_end()
 
     def expire(self) -> None:
         """Give up at the timeout, and clean up what the abandoned thread would leave."""
@@ -199,7 +199,7 @@ class ProbeJob:
     def _overdue(self) -> ProbeTimeout:
         self.is_overdue = True
         if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
-            return ProbeTimeout(f"{self.phase} within {in_words(self.seconds)}")
+            return ProbeTimeout(f"{self.phase} within {in_words(self.duration)}")
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
             return ProbeTimeout(f"{self.phase} before the timeout of the run")
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")

@@ -117,7 +117,7 @@ class Status(enum.StrEnum):
         return self in (Status.FAILED, Status.ERROR)
 
     @property
-    def is_well(self) -> bool:
+    def is_passing(self) -> bool:
         return self in (Status.OK, Status.SLOW)
 
 
@@ -185,8 +185,8 @@ class Result:
     status: Status
     message: str
     """One line for a person on call; for a check that is ok, only the message that a retry replaced."""
-    seconds: float
-    """What the probe took."""
+    duration: float
+    """What the probe took, in seconds."""
     started: datetime
     """When it began, in UTC."""
     host: str
@@ -212,7 +212,7 @@ class Result:
             set_clean(name, name_of(getattr(self, name), _LONGEST_NAME))
         set_clean("message", clean(self.message, _LONGEST_LINE))
         set_clean("details", clean(self.details, _LONGEST_DETAILS, keep_end=True))
-        set_clean("seconds", float(self.seconds) if math.isfinite(self.seconds) else 0.0)
+        set_clean("duration", float(self.duration) if math.isfinite(self.duration) else 0.0)
         set_clean("log", tuple(self.log)[:_MOST_LINES])
         set_clean("attachments", fitting(self.attachments))
         extras = {key: valid(value) if isinstance(value, str) else value for key, value in self.extras.items()}

@@ -104,9 +104,9 @@ def _output(run: Run, name: str) -> Iterator[None]:
 
 
 def _record(run: Run) -> history.HistoryData:
-    seconds = (datetime.now(UTC) - run.started).total_seconds()
+    duration = (datetime.now(UTC) - run.started).total_seconds()
     name = history.run_name(is_part=bool(run.selection.part))
-    finished = history.FinishedRun([*run.results.values()], run.started, seconds, run.interrupted, name)
+    finished = history.FinishedRun([*run.results.values()], run.started, duration, run.interrupted, name)
     days, path = run.configuration.settings.history.days, run.directory / history.NAME
     try:
         bounded(lambda: history.check_readable(path), _PATIENCE)

@@ -90,7 +90,7 @@ class Stage:
             return self.finish(job)
         except ProbeTimeout:
             if job.is_overdue:
-                within = min(timeout, round(job.seconds, 1))  # the run's own may end sooner
+                within = min(timeout, round(job.duration, 1))  # the run's own may end sooner
                 raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
             raise
 

@@ -49,7 +49,7 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "group": result.group,
         "status": str(result.status),
         "since": iso(streak.since if streak else result.started),
-        "duration": result.seconds,
+        "duration": result.duration,
         "message": result.message,
         "maintenance": result.maintenance,
     }

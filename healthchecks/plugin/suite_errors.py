@@ -33,7 +33,7 @@ def results(run: Run) -> Iterator[Result]:
             label=f"{CHECK}[{part}]",
             status=Status.ERROR if text else Status.OK,
             message=text,
-            seconds=0.0,
+            duration=0.0,
             started=run.started,
             host=run.host,
             local=True,

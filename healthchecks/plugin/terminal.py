@@ -99,7 +99,7 @@ def _format_names(group: list[Result]) -> str:
 
 def _format_line(name: str, result: Result, notes: str, width: int) -> str:
     word = result.status.upper() if result.status.is_failure else str(result.status)
-    return f"{word:<8}{name:<{width}}  {result.message or in_words(result.seconds)}{notes}"
+    return f"{word:<8}{name:<{width}}  {result.message or in_words(result.duration)}{notes}"
 
 
 def _format_notes(result: Result, streak: Streak | None) -> str:

@@ -97,14 +97,14 @@ def _validated(header: Header, shown: str) -> tuple[Report | None, list[Problem]
     try:
         return Report.model_validate(header.values), []
     except ValidationError as error:
-        wrong = [] if header.problems and not header.values else list(_told(error, header, shown))
+        wrong = [] if header.problems and not header.values else list(_problems(error, header, shown))
         if {detail["loc"][0] for detail in error.errors()} != {"chart"}:
             return None, wrong
     values = {key: value for key, value in header.values.items() if key != "chart"}
     return Report.model_validate(values).without_chart(str(wrong[0])), wrong
 
 
-def _told(error: ValidationError, header: Header, shown: str) -> Iterable[Problem]:
+def _problems(error: ValidationError, header: Header, shown: str) -> Iterable[Problem]:
     keys = {*Report.model_fields, *REPEATED}
     for detail, problem in zip(error.errors(), problems_of(error, Report, ()), strict=True):
         key = str(detail["loc"][0])

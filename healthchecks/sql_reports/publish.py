@@ -86,7 +86,7 @@ def _state(result: Result) -> State:
         expect=report.expect.text if report.expect else "",
         chart=(report.chart.form, report.chart.column) if report.chart else None,
         ran=result.started.timestamp(),
-        seconds=result.seconds,
+        duration=result.duration,
         maintenance=result.maintenance,
         table=_table(result, report, result.extras["query_result"]),
     )

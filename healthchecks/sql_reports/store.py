@@ -49,7 +49,7 @@ class State:
     chart: tuple[str, str] | None
     """Its form, bar or line, and its column."""
     ran: float
-    seconds: float
+    duration: float
     maintenance: bool = False
     table: Table | None = None
     """Of this run, or of the last one with a result."""
@@ -59,7 +59,7 @@ class Store:
     """Every method raises sqlite3.Error and OSError; the caller reports it."""
 
     def __init__(self, directory: Path) -> None:
-        self._database = history.connect_beside(directory / history.NAME)
+        self._database = history.connect_without_schema(directory / history.NAME)
         try:
             self._database.executescript(_SCHEMA)
         except sqlite3.Error:

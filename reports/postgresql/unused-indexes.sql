@@ -1,6 +1,6 @@
 -- title: Unused indexes
 -- description: Never used for a search since the statistics were reset, on this server: each costs time with every
---   write. Those that keep values unique are left out. A standby counts for itself: look there, too, before dropping.
+--   write. Those that keep values unique are left out. A standby counts for itself: query it, too, before dropping.
 -- chart: bar bytes
 
 select quote_ident(s.schemaname) || '.' || quote_ident(s.indexrelname) as index,

@@ -85,5 +85,5 @@ def type_of(kind, name):
     return TypeAdapter(field.rebuild_annotation())
 
 
-def test_there_are_defaults_to_look_at():
+def test_there_are_defaults():
     assert len(defaults()) > 25

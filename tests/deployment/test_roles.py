@@ -71,7 +71,7 @@ def reporting(role, postgresql):
 @reliability(
     "Configuration",
     fault="the reports that ship are run as the role that ships, which may have five connections",
-    promise="they ask so few at a time, and have the rights, that all are well",
+    promise="they ask so few at a time, and have the rights, that all pass",
 )
 def test_the_role_is_enough_for_the_reports(reporting, postgresql, run_suite):
     toml = table("database", "main", dsn=postgresql.url(reporting))

@@ -151,7 +151,7 @@ def runs(server: Machine) -> int:
     promise="cron's mail says so, the webhook gets an alert, and the next run after is normal",
 )
 def test_every_disk_full(server):
-    scheduled(server)  # what a server has that ran well until now
+    scheduled(server)  # what a server has after a first run
     before = runs(server)
     with everything_full(server, for_root=False) as places, cron(server):
         assert {"/tmp", "/var/tmp", "/dev/shm", STATE, PAGES} <= set(places)

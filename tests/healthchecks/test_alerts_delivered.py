@@ -28,12 +28,12 @@ def test_it_is_skipped_where_nothing_was_ever_sent(run_suite):
     assert "not configured: [sentry]" in outcome.output
 
 
-def test_what_waits_for_less_than_an_hour_is_well(run_suite, tmp_path):
+def test_what_waits_for_less_than_an_hour_passes(run_suite, tmp_path):
     put(tmp_path, "sentry", 3500)
     run_suite("", FILE).assert_ok(CHECK)
 
 
-def test_what_waits_for_longer_is_told_by_spool(run_suite, tmp_path):
+def test_what_waits_for_longer_is_reported_by_spool(run_suite, tmp_path):
     for seconds in (60, 7200):
         put(tmp_path, "sentry", seconds)
     put(tmp_path, "webhook", 4050)
@@ -61,7 +61,7 @@ CLOSED = """
     ("status", "words"),
     [(400, "400 Bad Request: no_text"), (413, "413 Request Entity Too Large: no_text")],
 )
-def test_what_was_refused_is_told_for_a_day(run_suite, website, tmp_path, status, words):
+def test_what_was_refused_is_reported_for_a_day(run_suite, website, tmp_path, status, words):
     website.answer("/hook", "no_text", status=status)
     toml = f"[alerts]\nwebhook = '{website.url('/hook')}'\n"
     own = tmp_path / "test_closed.py"

@@ -149,7 +149,7 @@ def test_timeout_while_the_browser_starts(run_suite, website, tmp_path):
     promise="the check fails in time, and the driver ends with it",
 )
 @pytest.mark.usefixtures("chromium", "no_process_left")
-def test_driver_that_never_tells_its_port(run_suite, website, tmp_path):
+def test_driver_that_never_names_its_port(run_suite, website, tmp_path):
     driver = tmp_path / "driver"
     driver.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     driver.chmod(stat.S_IRWXU)

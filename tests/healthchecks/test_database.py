@@ -45,7 +45,7 @@ def test_wrong_password(run, postgresql):
 
 
 def test_unknown_role(run, postgresql):
-    """PostgreSQL does not tell whether the role or the password was wrong."""
+    """PostgreSQL does not say whether the role or the password was wrong."""
     found = failure(run(Role("nobody", "anything")))
     assert found == f'password authentication failed for user "nobody" at {HOST}:{postgresql.port}'
 
@@ -83,7 +83,7 @@ def test_stopped_before_connecting(run, postgresql):
     postgresql.pause()
     outcome = run(timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{postgresql.port}, no response within 2 s"
-    assert outcome.seconds < IN_TIME
+    assert outcome.duration < IN_TIME
 
 
 def test_stopped_in_mid_query(tmp_path, postgresql):
@@ -105,7 +105,7 @@ def test_stopped_in_mid_query(tmp_path, postgresql):
 def test_no_answer_in_time(run, bad, name):
     outcome = run(port=bad.port(name), timeout=2)
     assert failure(outcome) == f"connected to {HOST}:{bad.port(name)}, no response within 2 s"
-    assert outcome.seconds < IN_TIME
+    assert outcome.duration < IN_TIME
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_role_without_rights(run, key):
 
 
 def test_no_standby(run):
-    """A primary whose standby is gone has no lag to look at, and no standby either."""
+    """A primary whose standby is gone has no lag, and no standby either."""
     assert failure(run(READER, max_replication_lag="1m")) == "no standby is connected"
 
 
-def test_well(run):
+def test_ok(run):
     """With a password that holds everything that URLs dislike."""
     assert_ok(run())
 
@@ -184,7 +184,7 @@ def test_words_of_a_server_in_another_language():
     )
 
 
-def test_server_that_answers_is_told_before_one_that_does_not():
+def test_server_that_responds_is_named_before_one_that_does_not():
     text = (
         'connection to server at "db" (::1), port 1 failed: FATAL:  the database system is starting up\n'
         'connection to server at "db" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running?\n'

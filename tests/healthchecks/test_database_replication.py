@@ -36,7 +36,7 @@ def standby(postgresql: PostgreSQL) -> Iterator[Standby]:
         yield server
 
 
-def judge(run_suite, server, limit):
+def check(run_suite, server, limit):
     keys = {"host": HOST, "port": server.port, "user": READER.name, "password": READER.password}
     return run_suite(table("database", "main", **keys, max_replication_lag=limit))
 
@@ -48,12 +48,12 @@ def test_standby_that_replays_nothing(run_suite, postgresql, standby):
     postgresql.execute("create table if not exists news (id int)")
     behind = "select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()"
     until(lambda: standby.execute(behind)[0][0], what="news that wait")
-    outcome = judge(run_suite, standby, "1ms")
+    outcome = check(run_suite, standby, "1ms")
     assert outcome.status == 1
     assert outcome.message(CHECK).startswith("this standby is ")
     standby.execute("select pg_wal_replay_resume()")
     until(lambda: not standby.execute(behind)[0][0], what="replay")
-    outcome = judge(run_suite, standby, "1ms")
+    outcome = check(run_suite, standby, "1ms")
     assert outcome.status == 0, outcome.output
 
 
@@ -62,14 +62,14 @@ def test_standby_without_its_primary(run_suite, postgresql, standby):
     postgresql.stop()
     gone = "select not exists (select from pg_stat_wal_receiver)"
     until(lambda: standby.execute(gone)[0][0], what="end of the receiver")
-    outcome = judge(run_suite, standby, "1ms")
+    outcome = check(run_suite, standby, "1ms")
     assert outcome.status == 1
     assert outcome.message(CHECK).startswith("this standby is ")
 
 
 def test_primary(run_suite, postgresql, standby):
-    """A primary is well with its standby, and not without."""
-    assert judge(run_suite, postgresql, "1m").status == 0
+    """A primary passes with its standby, and not without."""
+    assert check(run_suite, postgresql, "1m").status == 0
     standby.stop()
     until(lambda: not postgresql.execute("select 1 from pg_stat_replication"), what="end of the standby")
-    assert judge(run_suite, postgresql, "1m").message(CHECK) == "no standby is connected"
+    assert check(run_suite, postgresql, "1m").message(CHECK) == "no standby is connected"

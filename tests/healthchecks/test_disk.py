@@ -91,7 +91,7 @@ def test_file(run_suite, tmp_path):
     assert outcome.checks[CHECK]["message"].startswith(f"{file} is not a directory: give the mount point")
 
 
-def test_well(run_suite, disk):
+def test_ok(run_suite, disk):
     assert run_suite(table("disk", "data", path=disk)).status == 0
 
 

@@ -27,7 +27,7 @@ def test_too_much_load(run_suite):
     assert "per core over 15 min, maximum 1e-09" in outcome.message("host_load[]")
 
 
-def test_well(run_suite):
+def test_ok(run_suite):
     outcome = run_suite(GENEROUS)
     assert outcome.status == 0, outcome.output
     assert {each["status"] for each in outcome.checks.values()} == {"ok"}
@@ -36,7 +36,7 @@ def test_well(run_suite):
 VITALS = Vitals(memory=1000, available=50, swap=1000, swap_used=900, load=4.0)
 
 
-def test_limits_themselves_are_well():
+def test_limits_themselves_pass():
     """At the limit is not above it; a machine without swap space has none used."""
     host = Host()
     checks.test_host_memory(host, VITALS)
@@ -46,7 +46,7 @@ def test_limits_themselves_are_well():
 
 
 @pytest.mark.parametrize(
-    ("judge", "vitals", "words"),
+    ("check", "vitals", "words"),
     [
         (
             checks.test_host_memory,
@@ -61,9 +61,9 @@ def test_limits_themselves_are_well():
         (checks.test_host_load, Vitals(1000, 500, 1000, 0, 4.1), r"^load of 4\.1 per core over 15 min, maximum 4\n"),
     ],
 )
-def test_above_the_limits(judge, vitals, words):
+def test_above_the_limits(check, vitals, words):
     with pytest.raises(AssertionError, match=words):
-        judge(Host(), vitals)
+        check(Host(), vitals)
 
 
 @reliability(
@@ -72,12 +72,12 @@ def test_above_the_limits(judge, vitals, words):
     promise="the message has both with the same digits",
 )
 @pytest.mark.parametrize(
-    ("judge", "vitals", "words"),
+    ("check", "vitals", "words"),
     [
         (checks.test_host_memory, Vitals(1000, 4, 1000, 0, 0), r"0\.4 % of memory .*, minimum 0\.5 %"),
         (checks.test_host_swap, Vitals(1000, 500, 1000, 996, 0), r"99\.6 % of swap .*, maximum 99\.5 %"),
     ],
 )
-def test_both_numbers_have_the_same_digits(judge, vitals, words):
+def test_both_numbers_have_the_same_digits(check, vitals, words):
     with pytest.raises(AssertionError, match=words):
-        judge(Host(min_memory_available="0.5%", max_swap_used="99.5%"), vitals)
+        check(Host(min_memory_available="0.5%", max_swap_used="99.5%"), vitals)

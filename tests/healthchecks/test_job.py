@@ -42,8 +42,8 @@ def test_newest_line_decides(run_suite, tmp_path):
     own = write("own", "done: 3", "broken")
     tables = [log(name, path) for name, path in logs.items()]
     outcome = run_suite("\n".join([*tables, log("own", own, ok="^done", fail="^broken")]))
-    well = {name for name in logs if outcome.checks[f"job_status[{name}]"]["status"] == "ok"}
-    assert well == {"fresh", "local", "mtime", "long"}
+    passing = {name for name in logs if outcome.checks[f"job_status[{name}]"]["status"] == "ok"}
+    assert passing == {"fresh", "local", "mtime", "long"}
     assert message(outcome, "failing") == f"failure in {logs['failing']}: failed: no text"
     assert message(outcome, "stale") == f"newest line of {logs['stale']} is 2 h old, maximum 10 min"
     assert message(outcome, "stale_file").startswith(f"newest line of {logs['stale_file']} is 11 min")

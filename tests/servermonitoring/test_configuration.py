@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
         read(tmp_path)
 
 
-def test_a_missing_variable_is_told_with_its_place_and_the_nearest_name(write, monkeypatch):
+def test_a_missing_variable_is_named_with_its_place_and_the_nearest_name(write, monkeypatch):
     """All of them at once, and the text stays as it was."""
     monkeypatch.setenv("TEST_PASSWORD", "x")
     path = write('[database.main]\nurl = "${TEST_PASWORD}"\nlist = ["a", "${}"]\n')

@@ -33,7 +33,7 @@ def test_what_cannot_be_written_whole_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory_in_the_way_leaves_nothing_beside_it(tmp_path):
+def test_a_directory_in_the_way_leaves_nothing_next_to_it(tmp_path):
     (tmp_path / "page").mkdir()
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path / "page", "new")

@@ -219,7 +219,7 @@ def test_host_path_and_port_of_a_url_are_no_secrets(text):
         ("client_secret=abc&refresh_token=def", f"client_secret={FILTERED}&refresh_token={FILTERED}"),
     ],
 )
-def test_credentials_are_told_by_their_form(text, clean):
+def test_credentials_are_recognised_by_their_form(text, clean):
     assert scrub(text) == clean
     assert scrub(clean) == clean, "a second pass changes nothing"
 

@@ -26,7 +26,7 @@ def test_it_never_shows(show):
     assert "**********" in shown
 
 
-def test_it_shows_neither_in_logs_nor_in_tracebacks(caplog):
+def test_no_log_and_no_traceback_shows_it(caplog):
     secret = Secret(VALUE)
     logging.getLogger().warning("using %s and %r", secret, secret)
     shown = "".join(traceback.format_exception(ValueError(secret)))

@@ -34,7 +34,7 @@ def test_where_it_is_configured(monkeypatch, home):
     assert state_directory.location("/var/lib/monitoring").as_posix() == "/var/lib/monitoring"
 
 
-def test_looking_makes_nothing_and_asking_makes_it_private(home):
+def test_location_makes_nothing_and_directory_a_private_one(home):
     state_directory.location()
     assert list(home.iterdir()) == []
     made = state_directory.directory()

@@ -10,7 +10,7 @@
         website.pause(); website.resume()    # SIGSTOP and SIGCONT, to the whole family
         website.stop(); website.start()      # gone and back, on the same ports
 
-One server of each kind serves all tests of a run; before each test it is brought back to a well state. A test
+One server of each kind serves all tests of a run; before each test it is brought back to a working state. A test
 that needs one of its own writes `with Website() as website:`. Where a program is missing, the test is skipped
 with the reason "missing: PROGRAM", and the end of the run says what that cost.
 """

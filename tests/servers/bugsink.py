@@ -55,7 +55,7 @@ class Issue:
 
 
 class Bugsink(Server):
-    """`bugsink.dsn` is for what is tested; `.issues()`, `.events()` and `.raw()` tell what has come.
+    """`bugsink.dsn` is for what is tested; `.issues()`, `.events()` and `.raw()` return what has come.
 
     Each test has a project of its own, and sees what came to that one only.
     """

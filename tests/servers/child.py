@@ -7,7 +7,7 @@ import threading
 
 
 def ready() -> None:
-    """Tell the parent that connections are taken from now on."""
+    """Write to the parent that connections are taken from now on."""
     sys.stdout.write("ready\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The servers as fixtures: one of each for a whole run, started when first asked for, well at each test."""
+"""The servers as fixtures: one of each for a whole run, started when first asked for, working at each test."""
 
 import os
 import subprocess

@@ -39,7 +39,7 @@ class Envelope:
 
 
 class Kent(Server):
-    """`kent.dsn` is for what is tested; `.envelopes()`, `.events()` and `.check_ins()` tell what has come.
+    """`kent.dsn` is for what is tested; `.envelopes()`, `.events()` and `.check_ins()` return what has come.
 
     Each test has a project of its own, and sees what came to that one only. All is forgotten by `stop()`.
     """

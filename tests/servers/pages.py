@@ -189,7 +189,7 @@ def status(visit: Visit) -> Answer:
 
 @page("/flaky")
 def flaky(visit: Visit) -> Answer:
-    """/flaky/NAME?failures=2 answers 503 twice, then is well."""
+    """/flaky/NAME?failures=2 answers 503 twice, then 200."""
     FAILURES[visit.rest] += 1
     failing = FAILURES[visit.rest] <= int(visit.query.get("failures", "1"))
     return document("Unavailable", "", 503) if failing else document("Welcome", "")

@@ -35,7 +35,7 @@ class Relay:
         netloc = f"{self.target.netloc.rpartition('@')[0]}@{HOST}:{self.port}"
         return urlunsplit(self.target._replace(netloc=netloc, scheme="https" if self.tls else "http"))
 
-    def well(self) -> None:
+    def recover(self) -> None:
         """Hand everything on again."""
         self._misbehave = lambda _handler, _body: False
 
@@ -115,7 +115,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away is nothing to tell of."""
+        """A client that goes away is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):

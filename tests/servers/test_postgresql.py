@@ -17,7 +17,7 @@ def test_wrong_password_is_refused(postgresql):
         psycopg2.connect(postgresql.dsn(Role("monitor", "wrong")))
 
 
-def test_monitor_may_do_nothing_but_look(postgresql):
+def test_monitor_may_only_read(postgresql):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         postgresql.execute("create table public.mine (id int)", role=MONITOR)
 

@@ -1,4 +1,4 @@
-"""The servers that stand in Sentry's place tell what has come to them."""
+"""The servers that stand in Sentry's place return what has come to them."""
 
 import json
 import urllib.request

@@ -76,7 +76,7 @@ def test_wrong_status(website, path, status):
     assert requests.get(website.url(path)).status_code == status
 
 
-def test_flaky_page_fails_before_it_is_well(website):
+def test_flaky_page_fails_before_it_passes(website):
     url = website.url("/flaky/one?failures=2")
     assert [requests.get(url).status_code for _ in range(3)] == [503, 503, 200]
 
@@ -110,13 +110,13 @@ def test_contents(website):
     assert "while(1){}" in requests.get(website.url("/bookmarklet/hang")).text
 
 
-def test_echo_tells_what_was_sent(website):
+def test_echo_shows_what_was_sent(website):
     echo = requests.put(website.url("/echo?a=1"), data="Grüße".encode(), headers={"X-Mine": "yes"}).json()
     assert (echo["method"], echo["query"], echo["body"]) == ("PUT", {"a": "1"}, "Grüße")
     assert echo["headers"]["x-mine"] == "yes"
 
 
-def test_log_tells_who_was_contacted(website):
+def test_log_names_who_was_contacted(website):
     """How a test shows that only the selected targets were asked."""
     requests.get(website.url("/json"), headers={"User-Agent": "me"})
     requests.head(website.url("/"))

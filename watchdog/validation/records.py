@@ -87,7 +87,7 @@ def newest(
     )
 
 
-def newest_beside(descriptor: int, members: Iterable[Process], uid: int, now: float) -> RecordSummary:
+def newest_with_suffix(descriptor: int, members: Iterable[Process], uid: int, now: float) -> RecordSummary:
     """Return the same from records with a suffix, which are written if another user has taken the name.
 
     Raise OSError, also for more files than can be listed.

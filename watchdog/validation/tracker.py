@@ -63,7 +63,7 @@ class ValidationTracker:
         has_errors = self._read(browser, now, records.newest)
         due = due_at(browser.facts(self.suspension.excused_until), browser.rule)
         if has_errors or (due is not None and now >= due):
-            self._read(browser, now, records.newest_beside)
+            self._read(browser, now, records.newest_with_suffix)
 
     def update_if_due(self, browser: Browser, now: float) -> None:
         """Read the records of a browser that was never validated often enough to notice when it falls silent."""

@@ -93,7 +93,7 @@ def parse(dsn: str) -> dict[str, Any]:
 
     try:
         options = dict(parse_dsn(dsn)) if dsn else {}
-        [int(port) for port in options.get("port", "").split(",") if port]  # libpq looks at it only later
+        [int(port) for port in options.get("port", "").split(",") if port]  # libpq reads it only later
     except (psycopg2.Error, ValueError):
         raise ValueError("is not a URL (postgresql://USER:PASSWORD@HOST/DATABASE) and not key=value pairs") from None
     return options
@@ -172,14 +172,14 @@ _ATTEMPT = re.compile(r"(?:connection to server (?:at|on) [^\n]*? failed: |could
 _TIMED_OUT = re.compile(r"statement timeout|timeout expired|Connection timed out")
 _SEVERITY = re.compile(r"^(?:FATAL|ERROR|PANIC): +")
 _CLEARTEXT = (
-    "the server asks for the password in clear text and did not get it, since TLS is not verified, at ADDRESS: "
-    'let it ask for scram-sha-256 (pg_hba.conf), or write sslmode = "verify-full"'
+    "password requested in clear text and not sent, since TLS is not verified, at ADDRESS: "
+    'let the server request scram-sha-256 (pg_hba.conf), or write sslmode = "verify-full"'
 )
 # The first that is found; {} takes the pattern's group. None says that the address adds nothing.
 _WORDS: list[tuple[str, str]] = [
     (r'(password authentication failed for user "[^"]*")', "{} at ADDRESS"),
     (r"server requested a cleartext password", _CLEARTEXT),
-    (r'invalid connection option "require_auth"', "libpq is older than 16, use psycopg2-binary, to ask at ADDRESS"),
+    (r'invalid connection option "require_auth"', "libpq is older than 16, needed at ADDRESS: use psycopg2-binary"),
     (r"no password supplied", "USER needs a password at ADDRESS"),
     (r'database "([^"]*)" does not exist', 'no database "{}" at ADDRESS'),
     (r'role "([^"]*)" does not exist', 'no role "{}" at ADDRESS'),

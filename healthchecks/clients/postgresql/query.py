@@ -66,16 +66,16 @@ end
 
 @dataclass(frozen=True)
 class Query:
-    """`limit` rows are brought home; `counted` is the number up to which they are counted."""
+    """A query of which `limit` rows are fetched; `counted` is the number up to which its rows are counted."""
 
     text: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     limit: int = 100
     counted: int = 0
     role: str = ""
-    """A role that the one who asks has to be in, such as pg_monitor."""
+    """A role whose member the user has to be, such as pg_monitor."""
     name: str = "report"
-    """As which the server's list of its sessions shows it."""
+    """Shown in the server's list of sessions."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
     import psycopg2
 
     with session(replace(access, options={**access.options, "client_encoding": "UTF8"})) as cursor:
-        asked_by, rights = _look_at_rights(cursor, query)
+        asked_by, rights = _check_rights(cursor, query)
         waits = _limit_locks(cursor)
         try:
             columns = _open(cursor, query)
@@ -124,7 +124,7 @@ def ask(access: DatabaseAccess, query: Query) -> QueryResult:
     return QueryResult(columns, rows, len(rows) + rest, rest < max(1, query.counted - len(rows)), asked_by, rights)
 
 
-def _look_at_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
+def _check_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
     cursor.execute("select set_config('application_name', %s, true)", (f"healthchecks {query.name}"[:63],))
     cursor.execute(_RIGHTS)
     asked_by, rights = cursor.fetchall()[0]

@@ -17,7 +17,7 @@ class EarlierResult:
 
     time: datetime
     status: str
-    seconds: float
+    duration: float
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,9 @@ def _findings(results: Iterable[Result], known: Iterable[Key]) -> Iterator[_Find
 
 def _of_result(result: Result) -> _Finding:
     status = result.status
-    condition = Condition.FAILING if status.is_failure else Condition.PASSING if status.is_well else Condition.UNKNOWN
+    condition = Condition.PASSING if status.is_passing else Condition.UNKNOWN
+    if status.is_failure:
+        condition = Condition.FAILING
     return _Finding(_observation(result, "", condition, f"{status} {result.kind}"), result, result.message)
 
 
@@ -238,7 +240,7 @@ def _logged(result: Result, errors: list[LogLine]) -> _Finding:
 
 def _gone(result: Result, topic: str) -> _Finding:
     """A topic that did not come again is passing, unless the check could not report it."""
-    condition = Condition.PASSING if result.status.is_well else Condition.UNKNOWN
+    condition = Condition.PASSING if result.status.is_passing else Condition.UNKNOWN
     return _Finding(_observation(result, topic, condition, ""), result)
 
 

@@ -105,7 +105,7 @@ class Dispatcher:
         started = int(self._inputs.started.timestamp())
         return {
             each.key: [
-                EarlierResult(point.moment, point.status, point.seconds)
+                EarlierResult(point.moment, point.status, point.duration)
                 for point in each.recent
                 if point.time < started
             ][: -_MOST_EARLIER - 1 : -1]

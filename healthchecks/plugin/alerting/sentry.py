@@ -70,7 +70,7 @@ def _check(alert: Alert) -> dict[str, Any]:
     context: dict[str, Any] = {"message": alert.message, **alert.data}
     result = alert.result
     if result:
-        context |= {"seconds": result.seconds, "started": iso(result.started), "error": result.kind}
+        context |= {"duration": result.duration, "started": iso(result.started), "error": result.kind}
         context |= {"traceback": result.details[-_LONGEST:]} if result.details else {}
     return context
 
@@ -85,7 +85,7 @@ def _history(alert: Alert) -> dict[str, Any]:
 
 
 def _earlier(result: EarlierResult) -> str:
-    return f"{iso(result.time)} {result.status} {result.seconds:.3g} s"
+    return f"{iso(result.time)} {result.status} {result.duration:.3g} s"
 
 
 def _log(result: Result | None) -> list[LogLine]:

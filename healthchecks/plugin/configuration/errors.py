@@ -68,8 +68,8 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     shown = "" if isinstance(value, dict) or (field and mentions(field.annotation, Secret)) else echo(value, path)
     if not shown and not isinstance(value, dict):
         message = without(message, value)
-    is_told = message.startswith(shown) or (isinstance(value, str) and shown in message)
-    shown = "" if is_told else f"{shown}: "
+    is_quoted = message.startswith(shown) or (isinstance(value, str) and shown in message)
+    shown = "" if is_quoted else f"{shown}: "
     of_table = isinstance(value, dict) and error["type"] == "value_error"
     return Problem(
         table(path) if of_table or not error["loc"] else place(path), shown + message[:1].lower() + message[1:]

@@ -125,7 +125,7 @@ class Configuration:
         if self._problems:
             raise ConfigurationError(self.path or Path(_FILE), self._problems)
         passed_over = " ".join(table([name]) for name in unknown)
-        return [f"of kinds that no file of this run has, so not looked at: {passed_over}"] if unknown else []
+        return [f"of kinds that no file of this run has, so ignored: {passed_over}"] if unknown else []
 
     def _settings(self) -> SuiteSettings:
         tables = {key: value for key, value in self._tables.items() if key in SuiteSettings.model_fields}

@@ -104,7 +104,7 @@ class SentrySettings(SettingsTable):
     url: str = Field(default="https://sentry.io", pattern=r"^https?://[^/\s]+/?$")
     """Where Sentry's API is."""
     check_in: CheckInSettings | None = None
-    """Tell Sentry's cron monitor of every run."""
+    """Check in with Sentry's cron monitor at the end of every run."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -49,7 +49,7 @@ class Target(BaseModel):
     success_threshold: int = Field(default=1, ge=1, le=1000)
     """Passing runs in a row after which an alerted failure has recovered."""
     retries: int = Field(default=0, ge=0, le=10)
-    """Times that a failing target is probed again at once before it is called failing."""
+    """Times that a failing target is probed again at once before its checks fail."""
     needs: tuple[str, ...] = ()
     """Targets that must pass first, such as "tcp.gateway"; else the checks of this one are blocked."""
     group: str = ""

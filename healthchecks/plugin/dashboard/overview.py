@@ -201,7 +201,7 @@ def _from_result(result: Result, past: CheckHistory | None, streak: Streak | Non
         status=CardStatus(result.status.value),
         maintenance=result.maintenance,
         message=result.message,
-        duration=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.seconds,
+        duration=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.duration,
         since=streak.since if streak else None,
         runs=streak.runs if streak else 0,
         checked_at=None,

@@ -90,7 +90,7 @@ def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict
     return {
         "runs": _join_ranges([places[each.time] for each in points]),
         "statuses": "".join(_LETTERS[choose_colour(each)] for each in points),
-        "durations": [float(f"{each.seconds:.3g}") for each in points],
+        "durations": [float(f"{each.duration:.3g}") for each in points],
         "notes": notes,
     }
 
@@ -119,17 +119,17 @@ _MIN_POINTS = 2  # of a line
 def draw_line(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
     """Return the SVG paths of the durations of ok and slow runs, below their bars; empty for too few."""
     drawn = [
-        (10 * place + 5, each.seconds)
+        (10 * place + 5, each.duration)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
     if len(drawn) < _MIN_POINTS:
         return Markup()
-    top = max([seconds for _, seconds in drawn] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
+    top = max([duration for _, duration in drawn] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
     band = _draw_band(usual, top) if usual else ""
     line = "".join(
-        f"{'M' if index == 0 or x - drawn[index - 1][0] > 10 else 'L'}{x} {_height(seconds, top)}"  # noqa: PLR2004 - the next place
-        for index, (x, seconds) in enumerate(drawn)
+        f"{'M' if index == 0 or x - drawn[index - 1][0] > 10 else 'L'}{x} {_height(duration, top)}"  # noqa: PLR2004 - the next place
+        for index, (x, duration) in enumerate(drawn)
     )
     return Markup(f'{band}<path class="durations" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
 
@@ -139,5 +139,5 @@ def _draw_band(usual: tuple[float, float], top: float) -> str:
     return f'<path class="usual" d="M0 {high}H{10 * BARS}V{max(low, high + 1)}H0Z"/>'
 
 
-def _height(seconds: float, top: float) -> int:
-    return round(_HEIGHT - 2 - seconds / top * (_HEIGHT - 4))
+def _height(duration: float, top: float) -> int:
+    return round(_HEIGHT - 2 - duration / top * (_HEIGHT - 4))

@@ -123,7 +123,7 @@ def _describe(change: Change, began: int) -> tuple[str, str, str]:
     """Return colour, word and text."""
     if change.kind is None:
         return "maintenance", "maintenance" if change.maintenance else "end of maintenance", ""
-    if change.kind is Kind.WELL:
+    if change.kind is Kind.PASSING:
         before = "failed" if change.before is Kind.FAILING else "blocked"
         return "ok", "recovery", f"{before} for {in_words(change.time - began)}" if began else f"{before} before"
     if change.kind is Kind.BLOCKED:
@@ -148,7 +148,7 @@ def _group(found: Iterable[ListedChange]) -> Iterator[ListedChange]:
 def _list_of_runs(runs: Sequence[RunRecord], interval: float | None) -> Iterator[ListedChange]:
     for each in runs:
         if each.interrupted:
-            text = f"after {in_words(each.seconds)}: not all checks have a result"
+            text = f"after {in_words(each.duration)}: not all checks have a result"
             yield ListedChange(each.time, "unknown", "run cut off", (), text, each.time)
     if interval is None or len(runs) < _MIN_RUNS:
         return

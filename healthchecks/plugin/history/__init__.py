@@ -4,7 +4,7 @@ from healthchecks.plugin.history.database import (
     NAME,
     UnusableError,
     check_readable,
-    connect_beside,
+    connect_without_schema,
     is_damaged,
     renew,
 )
@@ -39,7 +39,7 @@ __all__ = [
     "UnusableError",
     "Uptime",
     "check_readable",
-    "connect_beside",
+    "connect_without_schema",
     "is_damaged",
     "opened",
     "postpone",

@@ -20,9 +20,10 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)  # by a damaged index
 _DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Could not decode to UTF-8")
 _TABLES = {"checks", "runs", "results"}  # that every version has
-_BESIDE = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
+_OTHER_TABLES = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
 
-# Version 1 is that of servermonitoring 0.1, which did not number it.
+# Version 1 is that of servermonitoring 0.1, which did not number it. A column `seconds` is a duration: it keeps its
+# name, since older installations would refuse a version 3.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
                                    UNIQUE (name, target));
@@ -52,7 +53,7 @@ UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FR
         (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
 WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
 """
-_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # of status codes
+_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
 
 
 class UnusableError(sqlite3.Error):
@@ -71,7 +72,7 @@ def check_readable(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the history to read and write, in the current schema. Raise OSError, sqlite3.Error."""
-    database = connect_beside(path)
+    database = connect_without_schema(path)
     try:
         _refuse_foreign(database)
         database.execute("PRAGMA journal_mode = WAL")
@@ -84,7 +85,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def connect_beside(path: Path) -> sqlite3.Connection:
+def connect_without_schema(path: Path) -> sqlite3.Connection:
     """Open the file for other tables in it. Raise OSError, sqlite3.Error."""
     _refuse_irregular(path)
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
@@ -141,7 +142,7 @@ def _refuse_foreign(database: sqlite3.Connection) -> None:
     if version > VERSION:
         raise UnusableError(f"it was made by a newer version ({version}) of servermonitoring")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and not tables & _TABLES and not tables <= _BESIDE:
+    if tables and not tables & _TABLES and not tables <= _OTHER_TABLES:
         raise UnusableError("it is the database of another program")
 
 

@@ -16,7 +16,7 @@ from servermonitoring.files import remove_abandoned, replacement
 from servermonitoring.values import without_formula
 
 FORMATS = (".csv", ".jsonl")
-COLUMNS = ("time", "check", "target", "label", "group", "status", "seconds", "message", "maintenance", "interrupted")
+COLUMNS = ("time", "check", "target", "label", "group", "status", "duration", "message", "maintenance", "interrupted")
 _ALL = """
 SELECT results.time, checks.name, target, label, heading, status, results.seconds, message, maintenance,
        coalesce(interrupted, 0)
@@ -44,12 +44,12 @@ def export(directory: Path, target: Path) -> int:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    for moment, check, target, label, group, status, seconds, message, maintenance, interrupted in connection.execute(
+    for moment, check, target, label, group, status, duration, message, maintenance, interrupted in connection.execute(
         _ALL
     ):
-        each = point(moment, status, seconds, message, maintenance)
+        each = point(moment, status, duration, message, maintenance)
         when = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
-        facts = str(each.status), seconds, message, each.maintenance, bool(interrupted)
+        facts = str(each.status), duration, message, each.maintenance, bool(interrupted)
         yield when, check, target, label, group, *facts
 
 

@@ -24,7 +24,7 @@ from healthchecks.plugin.history.store import (
     point,
 )
 
-_Row = tuple[int, int, float, str, int]  # time, status, seconds, message, maintenance
+_Row = tuple[int, int, float, str, int]  # time, status, duration, message, maintenance
 _CheckRow = tuple[int, str, str, str, str, str, str, int, int]
 _SLOW = max(PASSING)
 DAY = 86400
@@ -60,8 +60,8 @@ def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
         (now - CHANGES_DAYS * DAY, now),
     )
     return [
-        RunRecord(time, _finite(seconds), bool(interrupted), is_part=(name or "").startswith(PART))
-        for time, seconds, interrupted, name in rows
+        RunRecord(time, _finite(duration), bool(interrupted), is_part=(name or "").startswith(PART))
+        for time, duration, interrupted, name in rows
     ]
 
 
@@ -86,7 +86,7 @@ def changes_in(points: Iterable[Point]) -> list[Change]:
         kind = kind_of(each.status)
         if kind is None:
             continue
-        turned = kind is not before and not (before is None and kind is Kind.WELL)
+        turned = kind is not before and not (before is None and kind is Kind.PASSING)
         if turned or each.maintenance != maintenance:
             new = Change(each.time, kind if turned else None, before, each.maintenance, each.message, None)
             found.append(new)
@@ -115,24 +115,24 @@ def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int) -> Ch
         reference=reference,
         recent=recent,
         uptimes=uptimes(database, check, now),
-        usual=usual([seconds for _, status, seconds, _, _ in lately if status <= _SLOW]),
+        usual=usual([duration for _, status, duration, _, _ in lately if status <= _SLOW]),
         interval=interval_of([each.time for each in recent]),
         changes=changes_in([*_before(database, check, start), *_turns(lately)]),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
     )
 
 
-def _finite(seconds: float) -> float:
-    if not math.isfinite(seconds):
-        raise ValueError(f"a run took {seconds} s")
-    return seconds
+def _finite(duration: float) -> float:
+    if not math.isfinite(duration):
+        raise ValueError(f"a run took {duration} s")
+    return duration
 
 
-def usual(seconds: Sequence[float]) -> tuple[float, float] | None:
+def usual(durations: Sequence[float]) -> tuple[float, float] | None:
     """Return the range of the middle eight tenths; None for too few results."""
-    if len(seconds) < _ENOUGH:
+    if len(durations) < _ENOUGH:
         return None
-    ordered = sorted(seconds)
+    ordered = sorted(durations)
     return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
 
 

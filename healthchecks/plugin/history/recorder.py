@@ -120,7 +120,7 @@ def _query(connection: sqlite3.Connection, run: FinishedRun, streaks: Mapping[tu
 
 
 _MOST = 5000  # runs: a month at one every ten minutes; then the oldest are dropped
-_FIELDS = ("check", "target", "label", "status", "message", "seconds", "host", "group", "maintenance")
+_FIELDS = ("check", "target", "label", "status", "message", "duration", "host", "group", "maintenance")
 _TEXTS = ("check", "target", "label", "message", "host", "group")
 _LARGEST = 50_000_000  # bytes of one file that is read
 _NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -133,7 +133,7 @@ def _add_to_backlog(directory: Path, run: FinishedRun) -> None:
     folder = private_directory(directory / BACKLOG)
     remove_abandoned(folder)
     document = {
-        "started": run.started.isoformat(), "seconds": run.seconds, "interrupted": run.interrupted, "name": run.name,
+        "started": run.started.isoformat(), "duration": run.duration, "interrupted": run.interrupted, "name": run.name,
         "results": [_document(each) for each in run.results],
     }  # fmt: skip
     write_whole(folder / f"{time.time_ns():020}-{run.name}.json", json.dumps(document))
@@ -180,7 +180,7 @@ def _run(path: Path) -> FinishedRun:
     return FinishedRun(
         results=[_result(each) for each in document["results"]],
         started=datetime.fromisoformat(document["started"]),
-        seconds=float(document["seconds"]),
+        duration=float(document["duration"]),
         interrupted=bool(document["interrupted"]),
         name=str(document["name"]),
     )

@@ -19,13 +19,13 @@ from healthchecks.plugin.result import Result, Status
 class Kind(enum.StrEnum):
     """What a result means for the service: a change of it is shown and alerted."""
 
-    WELL = "well"
+    PASSING = "well"  # as schema version 2 stores it; older installations would refuse a version 3
     FAILING = "failing"
     BLOCKED = "blocked"
 
 
 _KINDS = {
-    Status.OK: Kind.WELL, Status.SLOW: Kind.WELL, Status.FAILED: Kind.FAILING, Status.ERROR: Kind.FAILING,
+    Status.OK: Kind.PASSING, Status.SLOW: Kind.PASSING, Status.FAILED: Kind.FAILING, Status.ERROR: Kind.FAILING,
     Status.BLOCKED: Kind.BLOCKED,
 }  # fmt: skip
 
@@ -49,7 +49,7 @@ class FinishedRun:
 
     results: Sequence[Result]
     started: datetime
-    seconds: float
+    duration: float
     interrupted: bool = False
     name: str = field(default_factory=run_name)
 
@@ -68,7 +68,7 @@ class Point(NamedTuple):
 
     time: int  # unix seconds, when its run began
     status: Status
-    seconds: float  # what the probe took
+    duration: float  # what the probe took
     message: str
     maintenance: bool
 
@@ -93,7 +93,7 @@ class RunRecord(NamedTuple):
     """One earlier run."""
 
     time: int  # unix seconds
-    seconds: float
+    duration: float
     interrupted: bool
     is_part: bool = False  # it ran a part of the checks
 
@@ -131,7 +131,7 @@ class CheckHistory:
 
 
 NAMES = tuple(Status)  # the status of each code; stored as their place here: append only
-PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_well)
+PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_passing)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
@@ -182,7 +182,7 @@ class History:
         moment = self._moment(run.started)
         self.connection.execute(
             "INSERT INTO runs (time, seconds, interrupted, name) VALUES (?, ?, ?, ?)",
-            (moment, run.seconds, run.interrupted, run.name),
+            (moment, run.duration, run.interrupted, run.name),
         )
         self.connection.executemany(
             "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?, ?, ?, ?, ?, ?)",
@@ -228,7 +228,7 @@ class History:
             "reference": str(result.extras.get("reference", "")), "time": moment, "kind": kind_of(result.status),
         }  # fmt: skip
         check = int(self.connection.execute(_UPSERT, facts).fetchone()[0])
-        return check, moment, _CODES[result.status], result.seconds, result.message, result.maintenance
+        return check, moment, _CODES[result.status], result.duration, result.message, result.maintenance
 
     def _drop_old(self, oldest: int) -> None:
         old = self.connection.execute(
@@ -246,15 +246,15 @@ class History:
             )
 
 
-def point(time: int, status: int, seconds: float, message: str, maintenance: int) -> Point:
+def point(time: int, status: int, duration: float, message: str, maintenance: int) -> Point:
     """Return the result in a row; a status that only a newer version knows becomes SKIPPED.
 
     Raise ValueError and TypeError for values that no run stored: SQLite returns whatever a damaged page has.
     """
-    if not (isinstance(message, str) and isinstance(time, int) and math.isfinite(seconds)):
+    if not (isinstance(message, str) and isinstance(time, int) and math.isfinite(duration)):
         raise TypeError(f"{str(message)[:40]!r} at {str(time)[:40]} is no result")
     known = NAMES[status] if 0 <= status < len(NAMES) else Status.SKIPPED
-    return Point(time, known, seconds, message, bool(maintenance))
+    return Point(time, known, duration, message, bool(maintenance))
 
 
 @contextlib.contextmanager

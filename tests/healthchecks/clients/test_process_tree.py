@@ -217,7 +217,7 @@ def directory_of(base, number, text, mode=0o700):
     fault="other users put directories and links with our names into /tmp",
     promise="only directories of this user, for nobody else, of a dead run are removed",
 )
-def test_what_only_looks_like_a_leftover_stays(tmp_path, monkeypatch):
+def test_directories_similar_to_leftovers_stay(tmp_path, monkeypatch):
     ours = directory_of(tmp_path, 1, DEAD)
     treasure = directory_of(tmp_path / "..", 0xABCDEF, DEAD)
     stay = [

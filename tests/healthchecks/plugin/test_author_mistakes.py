@@ -34,7 +34,7 @@ def authors(suite):
 
 
 def error(outcome, name):
-    """The message of the one error, under this name; all else is well."""
+    """The message of the one error, under this name; all else is ok."""
     assert outcome.status == 1, outcome.output
     assert {key for key, each in outcome.checks.items() if each["status"] not in ("ok", "skipped")} == {name}
     assert outcome.checks[name]["status"] == "error"
@@ -99,7 +99,7 @@ def test_part_by_path(authors):
     authors.configure(TABLES + "[disc.own]\n")
     outcome = authors.run(*DISK)
     assert outcome.status == 0, outcome.output
-    assert "of kinds that no file of this run has, so not looked at: [backup] [disc]" in outcome.output
+    assert "of kinds that no file of this run has, so ignored: [backup] [disc]" in outcome.output
 
 
 @reliability(

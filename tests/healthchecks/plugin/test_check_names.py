@@ -94,7 +94,7 @@ def test_parameters_are_kept_as_they_are(suite):
     fault="several checks are about one target",
     promise="each label in terminal, page and alerts says which check it is",
 )
-def test_labels_tell_checks_of_one_target_apart(suite):
+def test_labels_distinguish_checks_of_one_target(suite):
     suite.write("test_mine.py", BACKUPS)
     suite.configure("[backup.weekly]\n[backup.daily]\n")
     outcome = suite.run()

@@ -29,7 +29,7 @@ HANGS = """
     {check}
 
     def test_behind(job: Job, word):
-        assert word == "other", "judged"
+        assert word == "other", "asserted"
 """
 SETUP = """
     @pytest.fixture
@@ -103,7 +103,7 @@ def test_hanging_phase(job, check, status, message):
     it = next(each for name, each in outcome.checks.items() if name.startswith("it["))
     assert (it["status"], it["message"]) == (status, message)
     assert outcome.checks["before[one]"]["status"] == "ok"
-    assert outcome.checks["behind[one]"]["message"] == "judged"
+    assert outcome.checks["behind[one]"]["message"] == "asserted"
 
 
 @reliability(
@@ -123,7 +123,7 @@ def test_run_timeout_bounds_all_phases(suite):
             threading.Event().wait()
 
         @pytest.mark.healthcheck
-        def test_well():
+        def test_ok():
             pass
 
         @pytest.mark.healthcheck(timeout="600s")
@@ -143,7 +143,7 @@ def test_run_timeout_bounds_all_phases(suite):
     assert time.monotonic() - began < 170  # each of them alone would take 600 s
     assert outcome.status == 1, outcome.output
     assert len(outcome.checks) == 81
-    assert outcome.checks["well[]"]["status"] == "ok"
+    assert outcome.checks["ok[]"]["status"] == "ok"
     assert "81 checks" in outcome.output
 
 
@@ -225,12 +225,12 @@ def test_leaked_threads_do_not_hold_the_exit(suite):
         def test_leaks():
             concurrent.futures.ThreadPoolExecutor().submit(time.sleep, 600)
             threading.Thread(target=time.sleep, args=(600,)).start()
-            assert 1 == 2, "judged"
+            assert 1 == 2, "asserted"
         """,
     )
     outcome = suite.run()  # which raises if the process is still there after a minute
     assert outcome.status == 1
-    assert outcome.checks["leaks[]"]["message"] == "judged"
+    assert outcome.checks["leaks[]"]["message"] == "asserted"
     assert "1 failed in" in outcome.output
 
 
@@ -257,7 +257,7 @@ def test_hanging_hook(suite):
 
         @pytest.mark.healthcheck
         def test_bad():
-            assert 1 == 2, "judged"
+            assert 1 == 2, "asserted"
 
         @pytest.mark.healthcheck
         def test_hooked():
@@ -267,7 +267,7 @@ def test_hanging_hook(suite):
     suite.configure('[run]\ntimeout = "2s"\n')
     outcome = suite.run()
     assert outcome.status == 2, outcome.output
-    assert outcome.checks["bad[]"]["message"] == "judged"
+    assert outcome.checks["bad[]"]["message"] == "asserted"
     assert outcome.document["interrupted"]
     assert "the run was interrupted: it had not ended 10 s after its timeout" in outcome.output
 
@@ -293,10 +293,10 @@ def test_phases_share_a_thread(suite):
 
         @pytest.mark.healthcheck
         def test_database(database):
-            assert database.execute("select 42").fetchone() == (41,), "judged"
+            assert database.execute("select 42").fetchone() == (41,), "asserted"
         """,
     )
-    assert suite.run().checks["database[]"]["message"] == "judged"
+    assert suite.run().checks["database[]"]["message"] == "asserted"
 
 
 def test_log_of_a_test_is_caught(job):
@@ -312,10 +312,10 @@ def test_log_of_a_test_is_caught(job):
         logging.getLogger("mine").warning("asked")
         assert [each.message for each in caplog.get_records("setup")] == ["connected"]
         assert caplog.messages == ["asked"]
-        raise AssertionError("judged")
+        raise AssertionError("asserted")
     """
     job.write("test_mine.py", HANGS.replace("{check}", check))
-    assert job.run().checks["it[one]"]["message"] == "judged"
+    assert job.run().checks["it[one]"]["message"] == "asserted"
 
 
 def test_status_json_is_complete(job):

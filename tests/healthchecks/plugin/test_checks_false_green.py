@@ -42,7 +42,7 @@ def test_async_checks_are_run(reported):
         await asyncio.sleep(0)
         assert job.word == "other", "ran to its end"
 
-    async def test_well(job: Job):
+    async def test_ok(job: Job):
         await asyncio.sleep(0)
 
     class TestGroup:
@@ -68,7 +68,7 @@ def test_async_checks_are_run(reported):
     assert status == 1
     failed = ("failed", "ran to its end")
     assert checks == {
-        "plain[]": failed, "with_target[one]": failed, "well[one]": ("ok", ""), "method[]": failed, "case[]": failed,
+        "plain[]": failed, "with_target[one]": failed, "ok[one]": ("ok", ""), "method[]": failed, "case[]": failed,
         "async_case[]": failed,
         "async_value[]": ("error", "the test returned a value of type bool: use assert instead of return"),
     }  # fmt: skip

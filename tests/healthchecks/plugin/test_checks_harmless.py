@@ -43,7 +43,7 @@ HEAD = """
 """
 NEIGHBOUR = """
     def test_neighbour(job: Job, word: str):
-        assert word == "good", "judged"
+        assert word == "good", "asserted"
 """
 
 
@@ -152,17 +152,17 @@ def test_neighbour_runs(hooked, website, harm):
     hooked.write("test_mine.py", HEAD + "".join(harmful) + NEIGHBOUR)
     outcome = hooked.run("test_mine.py")
     assert outcome.status == 1, outcome.output
-    assert outcome.checks["neighbour[one]"]["message"] == "judged"
+    assert outcome.checks["neighbour[one]"]["message"] == "asserted"
     assert not outcome.document["interrupted"]
     names = {f"harm{number}" for number in range(len(harmful))} | {"neighbour"}
     assert {each["check"] for each in outcome.document["checks"]} == names
     assert "neighbour" in (hooked.page / "index.html").read_text()
     with closing(sqlite3.connect(hooked.state / "history.sqlite")) as database:
         rows = database.execute("SELECT name, message FROM results JOIN checks ON id = check_id").fetchall()
-    assert ("neighbour", "judged") in rows
+    assert ("neighbour", "asserted") in rows
     assert {name for name, _ in rows} == names
     assert "neighbour" in {json.loads(request.body)["check"] for request in website.requests}, outcome.output
-    assert re.search(r"^FAILED +(job|neighbour)\[one\] +judged", outcome.output, re.MULTILINE), outcome.output
+    assert re.search(r"^FAILED +(job|neighbour)\[one\] +asserted", outcome.output, re.MULTILINE), outcome.output
 
 
 @reliability(
@@ -176,7 +176,7 @@ def test_exit_at_import(hooked, website, exits):
     hooked.write("test_gone.py", f"import healthchecks\nimport pytest\n{exits}\n")
     outcome = hooked.run("test_gone.py", "test_mine.py")
     assert outcome.status == 1, outcome.output
-    assert outcome.checks["neighbour[one]"]["message"] == "judged"
+    assert outcome.checks["neighbour[one]"]["message"] == "asserted"
     assert outcome.checks["gone[]"]["status"] == "error"
     assert {json.loads(request.body)["check"] for request in website.requests} == {"gone", "neighbour"}
 
@@ -196,7 +196,7 @@ def test_forked_child_does_not_hold_the_lock(hooked, kind):
             with (hooked.folder / f"output{number}").open("w") as output:  # a pipe would wait for the child
                 outcome = hooked.finish(hooked.start("test_mine.py", stdout=output))
             assert outcome.status == 1, outcome.output
-            assert outcome.checks["neighbour[one]"]["message"] == "judged"
+            assert outcome.checks["neighbour[one]"]["message"] == "asserted"
             children.append(int(child.read_text()))
             os.kill(children[-1], 0)  # it is still alive
     finally:

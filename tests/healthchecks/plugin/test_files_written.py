@@ -13,7 +13,7 @@ CHECK = """
     import pytest
 
     @pytest.mark.healthcheck
-    def test_well():
+    def test_ok():
         pass
 """
 

@@ -15,7 +15,7 @@ CHECKS = """
         assert False, "the shop is closed"
 
     @pytest.mark.healthcheck
-    def test_well():
+    def test_ok():
         pass
 """
 
@@ -63,11 +63,11 @@ def shop(suite, website):
     return alert(suite, website)
 
 
-def assert_all_is_told(shop, website, outcome, fault):
+def assert_all_is_reported(shop, website, outcome, fault):
     """Page, status.json, history and alerts are right; the fault is one alert of the suite, and status 3."""
     assert outcome.status == 3, outcome.output
     assert "Traceback" not in outcome.output
-    assert {check: each["status"] for check, each in outcome.checks.items()} == {"bad[]": "failed", "well[]": "ok"}
+    assert {check: each["status"] for check, each in outcome.checks.items()} == {"bad[]": "failed", "ok[]": "ok"}
     assert outcome.document["interrupted"] is False
     page = (shop.page / "index.html").read_text()
     assert "1 of 2 checks failed" in page
@@ -76,7 +76,7 @@ def assert_all_is_told(shop, website, outcome, fault):
     assert [each["label"] for each in reported] == ["bad", "suite[pytest]"], outcome.output
     assert fault in reported[1]["message"]
     assert fault in outcome.output
-    assert in_history(shop) == ["bad", "well"]
+    assert in_history(shop) == ["bad", "ok"]
 
 
 @reliability(
@@ -88,7 +88,7 @@ def assert_all_is_told(shop, website, outcome, fault):
 def test_hook_that_raises(shop, website, hook):
     shop.write("conftest.py", PLAIN.format(hook=hook, error="ValueError('boom')"))
     fault = f"the hook {hook} of {shop.folder / 'conftest.py'} failed: ValueError: boom"
-    assert_all_is_told(shop, website, shop.run(), fault)
+    assert_all_is_reported(shop, website, shop.run(), fault)
 
 
 @reliability(
@@ -101,7 +101,7 @@ def test_hook_that_raises(shop, website, hook):
 def test_wrapper_that_raises(shop, website, text, hook):
     shop.write("conftest.py", text.format(hook=hook, error="SystemExit(0)"))
     fault = f"the hook {hook} of {shop.folder / 'conftest.py'} failed: SystemExit: 0"
-    assert_all_is_told(shop, website, shop.run(), fault)
+    assert_all_is_reported(shop, website, shop.run(), fault)
 
 
 @reliability(
@@ -120,7 +120,7 @@ def test_wrapper_that_returns_nothing(shop):
     shop.write("conftest.py", text)
     outcome = shop.run()
     assert outcome.status == 1, outcome.output
-    assert {check: each["status"] for check, each in outcome.checks.items()} == {"bad[]": "failed", "well[]": "ok"}
+    assert {check: each["status"] for check, each in outcome.checks.items()} == {"bad[]": "failed", "ok[]": "ok"}
 
 
 @reliability(
@@ -131,7 +131,7 @@ def test_wrapper_that_returns_nothing(shop):
 def test_junit_on_a_full_disk(shop, website):
     outcome = shop.run("test_mine.py", "--junitxml=/dev/full")
     fault = "the hook pytest_sessionfinish of junitxml failed: OSError: [Errno 28] No space left on device"
-    assert_all_is_told(shop, website, outcome, fault)
+    assert_all_is_reported(shop, website, outcome, fault)
 
 
 @reliability(
@@ -145,7 +145,7 @@ def test_log_file_on_a_full_disk(shop):
     assert outcome.status == 3, outcome.output
     assert "healthchecks: the hook pytest_unconfigure of logging failed: OSError: [Errno 28]" in outcome.output
     assert "Traceback" not in outcome.output
-    assert in_history(shop) == ["bad", "well"]
+    assert in_history(shop) == ["bad", "ok"]
 
 
 @reliability(
@@ -193,7 +193,7 @@ def test_hooks_may_still_end_the_run(shop):
 
 def test_hooks_of_a_run_without_checks_are_left_alone(suite):
     """An unrelated run ends by a hook's error, as pytest does it."""
-    suite.write("test_mine.py", "def test_well():\n    pass\n")
+    suite.write("test_mine.py", "def test_ok():\n    pass\n")
     suite.write("conftest.py", PLAIN.format(hook="pytest_runtest_logreport", error="ValueError('boom')"))
     outcome = suite.run()
     assert outcome.status == 3

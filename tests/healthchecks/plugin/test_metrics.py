@@ -20,7 +20,7 @@ CHECKS = """
     from healthchecks import Target, probe
 
     class Thing(Target):
-        state: str = "well"
+        state: str = "ok"
 
     @probe
     def state(thing: Thing) -> str:
@@ -62,7 +62,7 @@ def of(name: str, target: str, found: dict[str, float]) -> float | None:
 
 
 def test_each_check_has_its_state_time_and_age(metered):
-    found = metered(first="well", second="bad", extra='[thing.third]\nneeds = ["thing.second"]')
+    found = metered(first="ok", second="bad", extra='[thing.third]\nneeds = ["thing.second"]')
     assert found['healthcheck_up{check="thing",target="first",group=""}'] == 1
     assert found['healthcheck_up{check="thing",target="second",group=""}'] == 0
     assert found['healthcheck_up{check="plain",target="",group=""}'] == 1
@@ -90,27 +90,27 @@ def test_prometheus_accepts_them_whatever_is_in_a_name(metered):
 
 def test_a_run_of_a_part_keeps_the_rest(metered):
     """One selected check says nothing about the others; a check that no longer exists disappears."""
-    before = metered(first="bad", second="well")
-    after = metered("-k", "second", first="well", second="bad")
+    before = metered(first="bad", second="ok")
+    after = metered("-k", "second", first="ok", second="bad")
     assert of("healthcheck_up", "first", after) == 0
     assert of("healthcheck_up", "second", after) == 0
     name = "healthcheck_last_run_timestamp_seconds"
     assert of(name, "first", after) == of(name, "first", before)
     assert of(name, "second", after) > of(name, "second", before)
-    gone = metered("-k", "second", second="well")
+    gone = metered("-k", "second", second="ok")
     assert of("healthcheck_up", "first", gone) is None
     assert of("healthcheck_up", "second", gone) == 1
     assert gone['healthcheck_up{check="plain",target="",group=""}'] == 1
 
 
 def test_a_check_without_a_result_for_two_days_is_forgotten(metered):
-    metered(first="well")
+    metered(first="ok")
     path = metered.suite.state / "metrics.json"
     known = json.loads(path.read_text())
     for each in known:
         each["checked_at"] -= 49 * 3600
     path.write_text(json.dumps(known))
-    found = metered("-k", "first", first="well")
+    found = metered("-k", "first", first="ok")
     assert [key for key in found if key.startswith("healthcheck_up")] == [
         'healthcheck_up{check="thing",target="first",group=""}'
     ]
@@ -120,29 +120,29 @@ def test_a_check_without_a_result_for_two_days_is_forgotten(metered):
 def test_a_damaged_memory_costs_nothing(metered, text):
     metered.suite.state.mkdir(parents=True)
     (metered.suite.state / "metrics.json").write_text(text)
-    assert of("healthcheck_up", "first", metered(first="well")) == 1
+    assert of("healthcheck_up", "first", metered(first="ok")) == 1
 
 
 def test_kills_of_the_watchdog_are_counted(metered):
     """By rule and reason; invalid lines between them are left out."""
     state = metered.suite.state
     state.mkdir(parents=True)
-    assert "watchdog_kills_total" not in str(metered(first="well"))
+    assert "watchdog_kills_total" not in str(metered(first="ok"))
     (state / "watchdog.json").write_text('{"pid": 1, "time": 1700000000.5, "poll_interval": 40, "started": 1}')
     memory, silent = (json.dumps(KILL._replace(reason=reason)._asdict()) + "\n" for reason in ("memory", "silent"))
     (state / "kills.jsonl").write_text(f"{memory}{silent}half a li\n[]\n{memory}")
-    found = metered(first="well")
+    found = metered(first="ok")
     assert found['watchdog_kills_total{rule="firefox",reason="memory"}'] == 2
     assert found['watchdog_kills_total{rule="firefox",reason="silent"}'] == 1
     assert found["watchdog_last_seen_timestamp_seconds"] == 1700000000.5
 
 
 def test_a_file_that_cannot_be_written_is_reported_and_changes_no_result(metered):
-    metered(first="well")
+    metered(first="ok")
     metered.suite.textfile.unlink()
     metered.suite.textfile.parent.rmdir()
     with pytest.raises(FileNotFoundError):
-        metered(first="well")
+        metered(first="ok")
     assert metered.suite.outcome.status == 0
     assert re.search(
         r"metrics .*servermonitoring.prom could not be written: No such file", metered.suite.outcome.output
@@ -159,13 +159,13 @@ def test_a_name_that_node_exporter_would_not_read_is_refused(suite):
 
 def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     """A check that is down, and then checks that do not run any more; the times of the rules are shortened, no more."""
-    metered(first="bad", second="well")
+    metered(first="bad", second="ok")
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
     textfiles = metered.suite.textfile.parent
     with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
         raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
         assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} failed"
-        metered(first="well", second="well")
+        metered(first="ok", second="ok")
         until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
         raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
         assert re.search(r"have not run for [4-9]\.\d", raised["HealthChecksHaveNotRun"])

@@ -22,7 +22,7 @@ CHECKS = """
         logging.getLogger("probed").warning("probed %s", found)
         return [*found, f"pin={found[-1]}"]
 
-    def tell(values, record_property, record_xml_attribute, record_testsuite_property):
+    def write_everywhere(values, record_property, record_xml_attribute, record_testsuite_property):
         for value in values[:-2] + values[-1:]:  # the PIN, too, but only next to its name
             print("printed", value)
             print("to stderr", value, file=sys.stderr)
@@ -35,9 +35,9 @@ CHECKS = """
             except ValueError:
                 logging.getLogger("mine").exception("logged %s", value)
 
-    class TestTold:
+    class TestWritten:
         def test_fails(self, shop, values, record_property, record_xml_attribute, record_testsuite_property):
-            tell(values, record_property, record_xml_attribute, record_testsuite_property)
+            write_everywhere(values, record_property, record_xml_attribute, record_testsuite_property)
             assert False, f"bad {values[:-2]} {values[-1]}"
 
         def test_raises(self, shop, values):
@@ -62,7 +62,7 @@ CHECKS = """
 
     def test_no_check(record_property, record_xml_attribute, record_testsuite_property):
         values = ["kaleidoscope-1967", "violet", "x7!k", "007", "pin=007"]
-        tell(values, record_property, record_xml_attribute, record_testsuite_property)
+        write_everywhere(values, record_property, record_xml_attribute, record_testsuite_property)
         assert values[:-2] == values[-1:], f"bad {values[:-2]} {values[-1]}"
 """
 CONFIGURATION = """

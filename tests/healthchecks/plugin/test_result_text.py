@@ -25,7 +25,7 @@ def result(**fields):
         "status": Status.FAILED,
         "message": "bad",
     }
-    rest = {"seconds": 0.1, "started": datetime.now(UTC), "host": "web1"}
+    rest = {"duration": 0.1, "started": datetime.now(UTC), "host": "web1"}
     return Result(**{**reported, **rest, **fields})
 
 
@@ -92,9 +92,9 @@ def test_values_under_sensitive_names_are_filtered():
     assert line.data == {"password": FILTERED, "queue": "orders"}
 
 
-@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf])
-def test_durations_are_numbers(seconds):
-    assert result(seconds=seconds).seconds == 0.0
+@pytest.mark.parametrize("duration", [math.nan, math.inf, -math.inf])
+def test_durations_are_numbers(duration):
+    assert result(duration=duration).duration == 0.0
 
 
 @reliability(

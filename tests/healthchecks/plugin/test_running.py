@@ -40,8 +40,8 @@ def table(port, name="one", **keys):
     return f"[port.{name}]\nport = {port}\n{extra}"
 
 
-def test_all_well(ports, greeter):
-    """A check that is well leaves status 0, one line, the page and status.json."""
+def test_all_ok(ports, greeter):
+    """A check that is ok leaves status 0, one line, the page and status.json."""
     ports.configure(table(greeter.port))
     outcome = ports.run()
     assert outcome.status == 0, outcome.output
@@ -135,7 +135,7 @@ def test_maxfail_and_junit(ports, hole):
 
 def test_last_failed(ports, greeter):
     """--lf runs what failed in the last run."""
-    ports.configure(table(1, "dead") + table(greeter.port, "well"))
+    ports.configure(table(1, "dead") + table(greeter.port, "ok"))
     arguments = ("test_mine.py", "-p", "cacheprovider", "--lf")
     assert len(ports.run(*arguments).checks) == 2
     assert list(ports.run(*arguments).checks) == ["port_word[dead]"]
@@ -144,17 +144,17 @@ def test_last_failed(ports, greeter):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted(ports, hole, greeter, number):
     """SIGTERM and Ctrl-C end a run at once; the results until then are recorded, and the page says it was cut off."""
-    ports.configure(table(greeter.port, "well") + table(hole.port, "hung", timeout=50))
+    ports.configure(table(greeter.port, "ok") + table(hole.port, "hung", timeout=50))
     process = ports.start("test_mine.py", "-v")
     for line in process.stdout:
-        if "test_port_word[well] PASSED" in line:
+        if "test_port_word[ok] PASSED" in line:
             break
     process.send_signal(number)
     outcome = ports.finish(process)
     assert outcome.status == 2
     assert "Cut off before all checks ran" in outcome.output
     assert outcome.document["interrupted"] is True
-    assert outcome.checks["port_word[well]"]["status"] == "ok"
+    assert outcome.checks["port_word[ok]"]["status"] == "ok"
     assert "port_word[hung]" not in outcome.checks
 
 

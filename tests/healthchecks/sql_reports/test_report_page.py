@@ -145,7 +145,7 @@ def state(**changes):
     )
     values = {
         "name": "shop/orders", "path": "", "title": "Orders", "description": "", "database": "main", "group": "shop",
-        "status": "ok", "message": "", "expect": "", "chart": None, "ran": time.time(), "seconds": 0.1, "table": table,
+        "status": "ok", "message": "", "expect": "", "chart": None, "ran": time.time(), "duration": 0.1, "table": table,
     }  # fmt: skip
     return State(**values | changes)
 

@@ -129,7 +129,7 @@ def test_expectation_unmet_and_met_again(reports, postgresql):
         assert [each[0] for each in statuses] == [0, 2, 0]
 
 
-VERDICTS = {
+FAILED = {
     "few": ("select generate_series(1, 3)", {"expect": "rows < 3"}, "3 rows (1, 2, 3); expected rows < 3"),
     "cut": (
         "select generate_series(1, 100000)",
@@ -153,7 +153,7 @@ VERDICTS = {
     "role": ("select 1", {"requires": "pg_write_server_files"}, 'the role "reader" may not see this: grant pg_write'),
     "raise": ("select pg_terminate_backend(pg_backend_pid())", {}, "the server ended the connection at 127.0.0.1:"),
 }
-BROKEN = {
+ERRORS = {
     "words": ("select 'a'", {"expect": "value < 7"}, "expect: value, but no column holds numbers"),
     "chart": ("select 1 as a", {"chart": "bar b"}, 'chart: there is no column "b"; there are a'),
     "text": ("select 'x' as a", {"chart": "line a"}, 'chart: the column "a" holds no numbers'),
@@ -162,7 +162,7 @@ BROKEN = {
     "nought": ("select 1 / 0", {}, "division by zero"),
     "columns": ("select", {}, "the query gives no columns"),
 }
-WELL = {
+OK = {
     "exact": ("select generate_series(1, 100000)", {"expect": "rows == 100000", "limit": "2"}),
     "percent": ("select 5 % 2 = 1, 'a%' like 'a%%', '%(since)s' <> ''", {}),
     "show": ("show server_version", {}),
@@ -171,18 +171,18 @@ WELL = {
 }
 
 
-def test_verdicts(reports):
-    """All kinds of judgement, in one run."""
-    for name, (query, header, _) in {**VERDICTS, **BROKEN}.items():
+def test_statuses(reports):
+    """Reports of each status, in one run."""
+    for name, (query, header, _) in {**FAILED, **ERRORS}.items():
         reports.report(name, query, **header)
-    for name, (query, header) in WELL.items():
+    for name, (query, header) in OK.items():
         reports.report(name, query, **header)
     outcome = reports.run()
-    for cases, status in ((VERDICTS, "failed"), (BROKEN, "error")):
+    for cases, status in ((FAILED, "failed"), (ERRORS, "error")):
         for name, (_, _, words) in cases.items():
             entry = outcome.checks[f"report[{name}]"]
             assert (entry["status"], entry["message"][: len(words)]) == (status, words)
-    assert {outcome.checks[f"report[{name}]"]["status"] for name in WELL} == {"ok"}
+    assert {outcome.checks[f"report[{name}]"]["status"] for name in OK} == {"ok"}
     assert "  frm pg_class\n  ^" in outcome.output, "the author sees the line"
     assert "Traceback" not in outcome.output
     assert "\x1b" not in outcome.output

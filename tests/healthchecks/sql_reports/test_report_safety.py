@@ -150,7 +150,7 @@ def test_lock_that_is_never_released(reports, owned):
 
 
 def test_query_that_takes_too_long(reports):
-    """Judged at its timeout; its session on the server ends, too."""
+    """It fails at its timeout; its session on the server ends, too."""
     reports.report("long", "select count(*) from generate_series(1, 1000000000000)", timeout="2s")
     reports.report("other", "select 1 as number")
     outcome = reports.run()

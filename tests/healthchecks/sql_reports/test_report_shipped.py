@@ -26,7 +26,7 @@ def statuses(outcome):
 
 
 def test_on_an_empty_database(reports, postgresql):
-    """All are well as a role that may read, and tell what they can."""
+    """All pass as a role that may read, and show what they can."""
     postgresql.execute("create database empty")
     try:
         toml = table("database", "empty", dsn=postgresql.url(READER, "empty"))
@@ -52,7 +52,7 @@ def test_without_rights(reports):
 
 
 @pytest.fixture
-def troubled(postgresql, pgbench, owned):
+def faulty(postgresql, pgbench, owned):
     """Data, and all that the reports look for: a lock, an old transaction, dead rows, a sequence near its end."""
     assert pgbench
     postgresql.execute("create index unused on pgbench_accounts (abalance)")
@@ -74,8 +74,8 @@ def troubled(postgresql, pgbench, owned):
     postgresql.execute("drop sequence small")
 
 
-@pytest.mark.usefixtures("troubled")
-def test_on_a_database_in_trouble(reports):
+@pytest.mark.usefixtures("faulty")
+def test_on_a_faulty_database(reports):
     """Each shows what it is there for."""
     outcome = reports.run(str(SHIPPED), "--monitoring-param=longest=0 s")
     reports.page_name = "database-once"
@@ -103,7 +103,7 @@ def test_sequences_that_the_role_may_not_see(reports, owned):
 
 
 def test_as_a_reader_of_everything(reports, postgresql, pgbench):
-    """The role that docs/reports.md makes: all reports are well, it can write nothing, and nobody is warned of it."""
+    """The role that docs/reports.md makes: all reports pass, it can write nothing, and nobody is warned of it."""
     role = Role("reports", "PASSWORD")
     for statement in STATEMENTS:
         postgresql.execute(statement)

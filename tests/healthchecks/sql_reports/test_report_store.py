@@ -17,7 +17,7 @@ def state(path, number="1", asked=None, **changes):
     table = Table(now, ["n"], [True], [[number]], 1, exact=True, number=number)
     values = {
         "name": "one", "path": str(path), "title": "One", "description": "", "database": "main", "group": "",
-        "status": "ok", "message": "", "expect": "", "chart": ("bar", "n"), "ran": now, "seconds": 0.1, "table": table,
+        "status": "ok", "message": "", "expect": "", "chart": ("bar", "n"), "ran": now, "duration": 0.1, "table": table,
     }  # fmt: skip
     return State(**values | changes)
 

@@ -61,7 +61,7 @@ def test_what_does_not_name_the_event_is_no_delivery(sentry, relay, bugsink, ans
     assert (tally.sent, tally.waiting) == (0, 1)
     assert tally.error.startswith(said)
     assert "without confirming the alert: check its address and any proxy" in tally.error
-    relay.well()
+    relay.recover()
     assert sentry.outbox.deliver(20).sent == 1
     assert [event.event_id for event in bugsink.events()] == [event_id]
 

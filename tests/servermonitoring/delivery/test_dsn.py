@@ -49,7 +49,7 @@ def test_the_key_goes_into_the_header():
         ("Sentry", "does not begin with https://"),
     ],
 )
-def test_what_is_wrong_is_told_without_the_key(text, wrong):
+def test_what_is_wrong_is_named_without_the_key(text, wrong):
     with pytest.raises(
         ValueError, match=r"^the DSN .*: write https://KEY@HOST/PROJECT, as Sentry shows under Client Keys$"
     ) as raised:
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_told_without_the_key(text, wrong):
     assert KEY not in str(raised.value)
 
 
-def test_neither_repr_nor_any_text_shows_the_key():
+def test_no_repr_and_no_text_shows_the_key():
     assert KEY not in repr(Dsn.parse(f"https://{KEY}@h/1"))
     assert KEY not in scrub(f"it was {KEY}")
     Dsn.parse("https://public@h/1")  # an ordinary word as a key must not blank out the word everywhere

@@ -105,7 +105,7 @@ def is_empty(spool: Path) -> bool:
 
 
 def the_next_run_delivers(run, relay, bugsink, ids: list[str]) -> None:
-    relay.well()
+    relay.recover()
     tally = run().outbox.deliver(60)
     assert (tally.sent, tally.waiting) == (len(ids), 0)
     assert tally.error == ""
@@ -186,7 +186,7 @@ def test_429_for_an_hour(run, relay, bugsink, spool, fault, header):  # noqa: PL
     in_an_hour = formatdate(time.time() + 3600.9, usegmt=True)
     relay.answer(429, **{header: in_an_hour if header == "Retry-After" else "3600:error;default:organization"})
     met = outcome(fault, sentry, where="in the spool; delivered by the first run after the pause")
-    relay.well()
+    relay.recover()
     asked = len(relay.received)
     assert asked <= EVENTS // 2  # as many as there were connections
     assert "accepts no alerts for" in run().outbox.deliver(BUDGET).error

@@ -41,7 +41,7 @@ def test_an_event_as_it_was_given(to, bugsink):
         "level": "warning",
         "fingerprint": ["website", "home"],
         "tags": {"check": "website", "group": "ü"},
-        "contexts": {"check": {"seconds": 1.5, "since": None, "up": True}},
+        "contexts": {"check": {"duration": 1.5, "since": None, "up": True}},
         "breadcrumbs": {"values": [{"message": "asked", "category": "log"}]},
     }
     assert sentry.capture(event) == sentry.capture(event) == "1" * 32
@@ -90,7 +90,7 @@ def test_a_very_long_message_is_cut_and_no_half_of_a_secret_is_left_over(to, ken
         assert "s3cret" not in event["message"]
 
 
-def test_what_cannot_be_made_an_event_raises_nothing_and_is_told(to, kent):
+def test_what_cannot_be_made_an_event_raises_nothing_and_is_reported(to, kent):
     sentry = to(kent.dsn)
     deep = {}
     deep["deep"] = deep
@@ -204,14 +204,14 @@ def test_check_ins(to, kent):
     assert sentry.tally().check_in == ""
 
 
-def test_a_check_in_that_fails_is_told_and_never_sent_later(to, kent):
+def test_a_check_in_that_fails_is_reported_and_never_sent_later(to, kent):
     with Relay(kent.dsn) as relay:
         relay.answer(500)
         sentry = to(relay.dsn)
         sentry.check_in("healthchecks", "ok", timeout=60)
         failed = sentry.tally().check_in
         assert failed == "check-in 'ok' did not reach Sentry: it responds with 500 Internal Server Error"
-        relay.well()
+        relay.recover()
         assert sentry.finish(5).waiting == 0
     sentry.check_in("healthchecks", "ok", timeout=60)
     assert sentry.tally().check_in == "check-in 'ok' did not reach Sentry: connection refused"

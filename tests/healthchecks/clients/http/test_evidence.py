@@ -20,7 +20,7 @@ def test_page_is_kept(run_suite, website):
     fields = {"user": USER, "password": PASSWORD}
     outcome = run_suite(
         table("website", "down", url=website.url("/down"), request_headers={"X-Token": secret})
-        + table("website", "well", url=website.url("/down"), status=503)
+        + table("website", "ok", url=website.url("/down"), status=503)
         + table("login", "down", url=website.url("/down"), fields=fields, contains="x")
         + table("login", "other", url=website.url("/login"), fields=fields, contains="nothing of it")
     )

@@ -1,4 +1,4 @@
-"""[database.NAME]: who gets a password in clear text, against servers that ask for it."""
+"""[database.NAME]: who gets a password in clear text, against servers that request it."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ NOT_LOOPBACK = "127.1"  # leads to 127.0.0.1, but is no address that we know as 
 
 
 class Asker:
-    """A server without TLS that asks for the password in clear text, and keeps all that it gets."""
+    """A server without TLS that requests the password in clear text, and keeps all that it gets."""
 
     def __init__(self):
         self._socket = socket.create_server((HOST, 0))
@@ -66,7 +66,7 @@ def asker():
 
 @reliability(
     "Secrets",
-    fault="a PostgreSQL server without verified TLS asks for the password in clear text",
+    fault="a PostgreSQL server without verified TLS requests the password in clear text",
     promise="it does not get it; the check fails and says why",
 )
 @pytest.mark.parametrize("form", ["keys", "dsn", "url"])
@@ -77,7 +77,7 @@ def test_cleartext_password_is_not_sent(run_suite, asker, form, sslmode):
     url = f"postgresql://monitor:{PASSWORD}@{NOT_LOOPBACK}:{asker.port}/x?sslmode={sslmode}"
     written = {"keys": keys, "dsn": {"dsn": words}, "url": {"dsn": url}}[form]
     message = run_suite(table("database", "main", **written)).message(CHECK)
-    assert message.startswith("the server asks for the password in clear text and did not get it")
+    assert message.startswith("password requested in clear text and not sent")
     assert f"{NOT_LOOPBACK}:{asker.port}" in message
     assert b"monitor" in asker.got, "it was asked"
     assert PASSWORD.encode() not in asker.got
@@ -90,8 +90,8 @@ def test_loopback_gets_it(run_suite, asker):
     assert PASSWORD.encode() in asker.got
 
 
-def test_postgresql_that_asks_in_clear_text(run_suite, postgresql):
-    """A real one, by pg_hba.conf: on loopback it is let have the password; under another name it is not."""
+def test_postgresql_that_requests_clear_text(run_suite, postgresql):
+    """A real one, by pg_hba.conf: it gets the password on loopback, but not under another name."""
     rules = Path(postgresql.data, "pg_hba.conf")
     before = rules.read_text()
     rules.write_text(f"host all {MONITOR.name} 127.0.0.1/32 password\n{before}")
@@ -104,7 +104,7 @@ def test_postgresql_that_asks_in_clear_text(run_suite, postgresql):
         rules.write_text(before)
         postgresql.execute("select pg_reload_conf()")
     local.assert_ok(CHECK)
-    assert "asks for the password in clear text" in other.message(CHECK)
+    assert "password requested in clear text" in other.message(CHECK)
 
 
 @pytest.mark.parametrize(

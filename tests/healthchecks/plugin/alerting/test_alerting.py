@@ -16,7 +16,7 @@ START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 
 def result(target="home", status=Status.FAILED, message="status 502 instead of 200", **more) -> Result:
     kind = "Unhealthy" if status is Status.FAILED else ""
-    fields = {"seconds": 0.1, "started": START, "host": "web1", "kind": kind, **more}
+    fields = {"duration": 0.1, "started": START, "host": "web1", "kind": kind, **more}
     return Result("website_access", target, f"website[{target}]", status, message, **fields)
 
 
@@ -40,7 +40,7 @@ class Runs:
             self.file.change(lambda state: state.change(changed, sent, self.now.timestamp()))
         for each in results:
             before = self.earlier.get(each.key, [])
-            self.earlier[each.key] = [EarlierResult(self.now, each.status, each.seconds), *before][:10]
+            self.earlier[each.key] = [EarlierResult(self.now, each.status, each.duration), *before][:10]
         self.now += after
         self.alerts += decided.alerts
         self.decided = decided

@@ -65,7 +65,7 @@ def test_with_a_token_the_issue_of_a_check_that_recovered_is_resolved(shops, bug
         shops.configure(f"[shop.a]\n[shop.b]\n{settings}")
         shops.run()
         assert [issue.resolved for issue in bugsink.issues()] == [False]
-        shops.say(a="well")
+        shops.say(a="ok")
         outcome = shops.run()
         assert [issue.resolved for issue in bugsink.issues()] == [True], outcome.output
         shops.run()
@@ -82,7 +82,7 @@ def test_what_cannot_be_resolved_now_is_resolved_by_a_later_run(shops, bugsink):
     settings = f"[shop.a]\n[sentry]\ntoken = '{TOKEN}'\norganization = 'shop'\n"
     shops.configure(f"{settings}url = '{url}'")  # nobody is there
     shops.run()
-    shops.say(a="well")
+    shops.say(a="ok")
     outcome = shops.run()
     assert outcome.status == 0
     assert "Sentry issues not resolved: " in outcome.output
@@ -159,10 +159,10 @@ LEAKS = """
         attach("page source", f"<input value='{password}'>")
         if leak.how == "log":
             logging.getLogger("shop").error("cannot log in with %s at %s", password, url)
-            return "well"
+            return "ok"
         if leak.how == "message":
             capture_message(f"password is {password}", password=password, note=url)
-            return "well"
+            return "ok"
         if leak.how == "psycopg2":
             psycopg2.connect(f"host=127.0.0.1 port=9 user=me password={password} dbname=x")
         if leak.how == "requests":
@@ -173,7 +173,7 @@ LEAKS = """
 
     def test_leak(leak, answer):
         dsn = url = leak.password.reveal()
-        assert answer == "well"
+        assert answer == "ok"
 """
 SECRET = "pä55 w@rd/with'quotes&more"
 

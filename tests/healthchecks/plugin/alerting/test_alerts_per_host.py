@@ -92,14 +92,14 @@ def test_every_name_of_a_host_makes_a_slug_that_sentry_takes(host, prefix):
     assert not slug.isdecimal()
 
 
-def test_long_names_that_begin_alike_are_told_apart():
+def test_long_names_that_begin_alike_stay_distinct():
     one, other = (f"{'very-' * 20}{number}.example.com" for number in (1, 2))
     assert monitor_slug("checks-{host}", one) != monitor_slug("checks-{host}", other)
 
 
 @pytest.mark.parametrize("monitor", ["{host}{host}", "{hosts}", "Checks", "", "x" * 51])
 def test_other_slugs_are_refused(suite, monitor):
-    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_well():\n    pass\n")
+    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_ok():\n    pass\n")
     suite.configure(f"[sentry.check_in]\nmonitor = '{monitor}'\n")
     outcome = suite.run()
     assert outcome.status == 4

@@ -36,6 +36,7 @@ def test_a_failing_check_is_one_issue_with_tags_to_search_for(shops, bugsink):
     assert {key: event.tags.get(key) for key in expected} == expected
     assert event.data["contexts"]["history"]["failures in a row"] == 1
     assert event.data["contexts"]["check"]["error"] == "AssertionError"
+    assert event.data["contexts"]["check"]["duration"] >= 0
 
 
 def test_the_same_failure_is_not_sent_again_and_another_check_is_another_issue(shops, bugsink):
@@ -55,7 +56,7 @@ def test_recovery_is_no_event_and_a_new_failure_reopens_the_issue(shops, bugsink
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run()
     bugsink.resolve(bugsink.issues()[0])
-    shops.say(a="well")
+    shops.say(a="ok")
     shops.run()
     assert [(issue.events, issue.resolved) for issue in bugsink.issues()] == [(1, True)]
     shops.say(a="closed again")
@@ -73,7 +74,7 @@ def test_a_failure_has_recovered_after_so_many_passing_runs(tmp_path, bugsink):
     recovering = "alerts not sent: 1 recovering, below success_threshold"
     shops.say(a="closed")
     assert "Sentry: 1 sent" in shops.run().output
-    for words, said in [("well", recovering), ("closed", "alerts not sent: 1 alerted before"), ("well", recovering)]:
+    for words, said in [("ok", recovering), ("closed", "alerts not sent: 1 alerted before"), ("ok", recovering)]:
         shops.say(a=words)
         assert said in shops.run().output
     assert "alerts not sent" not in shops.run().output
@@ -244,7 +245,7 @@ def checking_in(shops, kent):
     return shops.alert(kent.dsn)
 
 
-@pytest.mark.parametrize(("words", "status", "said"), [("well", 0, "ok"), ("closed", 1, "ok")])
+@pytest.mark.parametrize(("words", "status", "said"), [("ok", 0, "ok"), ("closed", 1, "ok")])
 def test_a_run_checks_in_and_says_that_it_ran(checking_in, kent, words, status, said):
     checking_in.say(a=words)
     assert checking_in.run().status == status
@@ -319,7 +320,7 @@ def test_the_requests_of_checks_carry_nothing_of_sentry(run_suite, website, kent
     fault="the spool cannot be written, and Sentry is away",
     promise="the alert is not stored as sent: the next run sends it",
 )
-def test_an_alert_that_could_neither_be_kept_nor_sent_is_due_again(shops, bugsink):
+def test_an_alert_that_was_not_kept_and_not_sent_is_due_again(shops, bugsink):
     shops.alert(bugsink.dsn).say(a="closed")
     shops.run("--monitoring-no-alerts", "test_mine.py")
     (shops.state / "spool").write_text("a file where a directory should be")
@@ -347,7 +348,7 @@ def test_an_answer_that_is_not_sentrys_is_said_and_the_alert_arrives_later(shops
             "Sentry: 1 waiting; responds with 200 OK without confirming the alert: check its address"
             in shops.run().output
         )
-        relay.well()
+        relay.recover()
         assert "Sentry: 1 sent" in shops.run().output
     assert [issue.events for issue in bugsink.issues()] == [1]
 

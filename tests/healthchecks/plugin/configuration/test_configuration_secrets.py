@@ -31,7 +31,7 @@ CHECKS = """
 # What stands in the file, and what the error has to say nevertheless.
 MISPLACED = {
     "a list for a text": (f"[shop.a]\npassword = ['{SECRET}']", "[shop.a] password: a secret is a text"),
-    "a list for a text, of no telling name": (f"[shop.a]\nhook = ['{SECRET}']", "[shop.a] hook: a secret is a text"),
+    "a list for a text, under a harmless name": (f"[shop.a]\nhook = ['{SECRET}']", "[shop.a] hook: a secret is a text"),
     "a table for a text": (f"[shop.a]\nhook = {{ x = '{SECRET}' }}", "[shop.a.hook]: a secret is a text"),
     "a text for a table": (f"[shop.a]\nfields = '{SECRET}'", "[shop.a] fields: input should be a valid dictionary"),
     "a list among values": (f"[shop.a]\nfields = {{ pin = ['{SECRET}'] }}", "[shop.a.fields] pin: a secret is a text"),
@@ -101,7 +101,7 @@ def test_the_watchdog_says_none_either(tmp_path, text, reported):
     assert not any(secret in str(raised.value) for secret in (SECRET, TOKEN))
 
 
-def test_a_dsn_that_is_no_text_is_not_told(tmp_path):
+def test_a_dsn_that_is_no_text_is_not_shown(tmp_path):
     """The watchdog goes on without it, and says why no alerts are sent."""
     path = tmp_path / "servermonitoring.toml"
     path.write_text(f"[sentry]\ndsn = ['https://{TOKEN}@sentry.example.com/1']\n")

@@ -11,7 +11,7 @@ from tests.healthchecks.plugin.dashboard.scenes import scenes
 from tests.servers.browsers import Browser
 from tests.servers.server import ROOT, program
 
-SCENES = ("first", "well", "failing", "cut", "storm")
+SCENES = ("first", "ok", "failing", "cut", "storm")
 
 
 @pytest.fixture(scope="session")

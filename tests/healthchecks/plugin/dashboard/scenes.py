@@ -240,7 +240,7 @@ def scenes() -> dict[str, Scene]:
     source = "<!DOCTYPE html>\n<title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1>"
     return {
         "first": Scene(days=0),
-        "well": Scene(past=now_and_then),
+        "ok": Scene(past=now_and_then),
         "failing": Scene(
             past=_failing,
             failures={

@@ -25,7 +25,7 @@ def states():
     table = Table(now, ["name", "bytes", "note"], [False, True, False], rows, 40, exact=True, number="39000")
     first = State(
         name="shop/sizes", path="", title="Sizes", description="Of tables.", database="main", group="shop",
-        status="ok", message="", expect="value < 100000", chart=("bar", "bytes"), ran=now, seconds=0.1, table=table,
+        status="ok", message="", expect="value < 100000", chart=("bar", "bytes"), ran=now, duration=0.1, table=table,
     )  # fmt: skip
     old = replace(
         table,
@@ -58,9 +58,9 @@ def database_page(tmp_path_factory):
     return page.write(directory, states(), {"shop/sizes": numbers, "z": numbers}, "host")
 
 
-@pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)
-def test_axe_finds_no_violation(driver, axe, database_page, look):
-    set_view(driver, **look)
+@pytest.mark.parametrize("view", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=str)
+def test_axe_finds_no_violation(driver, axe, database_page, view):
+    set_view(driver, **view)
     driver.get(database_page.as_uri())
     assert violations(driver, axe) == []
 

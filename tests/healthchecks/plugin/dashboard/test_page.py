@@ -45,15 +45,15 @@ def violations(driver, axe):
     return [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found]
 
 
-LOOKS = [(name, {}) for name in SCENES] + [
-    (name, look) for name in SCENES[:4] for look in ({"dark": True}, {"width": 390, "height": 844})
+VIEWS = [(name, {}) for name in SCENES] + [
+    (name, view) for name in SCENES[:4] for view in ({"dark": True}, {"width": 390, "height": 844})
 ]
 
 
-@pytest.mark.parametrize(("name", "look"), LOOKS, ids=str)
-def test_axe_finds_no_violation(driver, axe, pages, name, look):
+@pytest.mark.parametrize(("name", "view"), VIEWS, ids=str)
+def test_axe_finds_no_violation(driver, axe, pages, name, view):
     """In each scene, light and dark, on a desktop and on a phone; contrast included."""
-    set_view(driver, **look)
+    set_view(driver, **view)
     visit(driver, pages[name])
     for each in driver.find_elements(By.TAG_NAME, "details")[:5]:
         driver.execute_script("arguments[0].open = true", each)
@@ -73,7 +73,7 @@ def test_the_w3c_finds_no_error(vnu, pages, hostile):
     ("name", "headline"),
     [
         ("first", "All 14 checks are ok"),
-        ("well", "All 14 checks are ok"),
+        ("ok", "All 14 checks are ok"),
         ("failing", "2 of 14 checks failed, 1 blocked, 1 in maintenance"),
         ("cut", "Cut off: 7 of 14 checks have no result"),
         ("storm", "50 of 200 checks failed"),
@@ -142,12 +142,12 @@ def test_nothing_is_wider_than_a_phone(driver, pages, name):
 
 def test_an_old_page_says_so_in_red(driver, pages, tmp_path):
     """Two intervals after its run; before that it does not."""
-    visit(driver, pages["well"])
+    visit(driver, pages["ok"])
     assert seen(driver, ".late") == []
     assert text(driver, ".banner .age").endswith(" ago")
     made = driver.execute_script("return document.body.dataset.made")
     page = tmp_path / "index.html"
-    old = pages["well"].read_text().replace(f'data-made="{made}"', f'data-made="{time.time() - 1201:.0f}"')
+    old = pages["ok"].read_text().replace(f'data-made="{made}"', f'data-made="{time.time() - 1201:.0f}"')
     page.write_text(old)
     visit(driver, page)
     (late,) = seen(driver, ".late")
@@ -202,7 +202,7 @@ def test_search_and_filter_by_keyboard(driver, pages):
 
 
 def test_a_link_to_a_check_can_be_sent(driver, pages):
-    visit(driver, pages["well"], "#check-tcp_access-office")
+    visit(driver, pages["ok"], "#check-tcp_access-office")
     (card,) = seen(driver, ".card:target")
     assert card.text.startswith("tcp[office]")
     assert driver.execute_script("return arguments[0].getBoundingClientRect().top", card) < 900

@@ -46,7 +46,7 @@ def rows(directory, table="results"):
 @pytest.mark.parametrize(
     ("states", "since", "runs", "kind"),
     [
-        (["ok", "ok", "slow"], 0, 3, Kind.WELL),
+        (["ok", "ok", "slow"], 0, 3, Kind.PASSING),
         (["ok", "failed", "error"], 1, 2, Kind.FAILING),
         (["failed", "ok", "failed"], 2, 1, Kind.FAILING),
         (["failed", "skipped", "failed"], 0, 2, Kind.FAILING),
@@ -206,7 +206,7 @@ def test_a_full_disk_is_reported_and_what_was_stored_is_still_shown(small_disk):
     assert len(rows(small_disk)) == 4
 
 
-def test_a_read_only_disk_is_told_and_the_past_is_still_shown(small_disk):
+def test_a_read_only_disk_is_reported_and_the_past_is_still_shown(small_disk):
     for minute in range(3):
         record(small_disk, 400, run(minute, Status.OK))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)

@@ -310,7 +310,7 @@ def test_values_that_no_run_stored_are_damage(tmp_path, change):
     promise="it is renamed and reported; later ones are stored",
 )
 def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
-    for name, broken in {"1": {"message": 5}, "2": {"seconds": 10**400}, "3": {"status": "gone"}}.items():
+    for name, broken in {"1": {"message": 5}, "2": {"duration": 10**400}, "3": {"status": "gone"}}.items():
         postpone(tmp_path, run(0, Status.OK, name=name))
         (path,) = (each for each in (tmp_path / BACKLOG).iterdir() if each.name.endswith(f"-{name}.json"))
         document = json.loads(path.read_text())
@@ -325,7 +325,7 @@ def test_what_can_never_be_stored_delays_no_later_run(tmp_path):
     assert record(tmp_path, 400, run(3, Status.FAILED)).errors == []
 
 
-@pytest.mark.parametrize("odd", [{"seconds": float("nan")}, {"seconds": 10**400}, {"name": "\ud800"}], ids=str)
+@pytest.mark.parametrize("odd", [{"duration": float("nan")}, {"duration": 10**400}, {"name": "\ud800"}], ids=str)
 def test_a_run_that_can_never_be_stored_is_reported_and_delays_no_later_one(tmp_path, odd):
     data = record(tmp_path, 400, replace(run(0, Status.OK), **odd))
     assert data.errors[0].startswith("the results of this run cannot be stored: ")
@@ -356,9 +356,9 @@ def test_damage_in_the_tables_of_reports_is_repaired_too(receiver):
 
 
 @pytest.mark.parametrize(("patience", "hanging"), [("_PATIENCE", "check_readable"), ("_PATIENCE_AT_WORK", "record")])
-def test_a_history_that_hangs_holds_up_neither_page_nor_exit(suite, patience, hanging):
+def test_a_history_that_hangs_delays_no_page_and_no_exit(suite, patience, hanging):
     """A disk that never answers; stood in for by a wait, since a frozen one would keep the process for good."""
-    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_well():\n    pass\n")
+    suite.write("test_mine.py", "import pytest\n@pytest.mark.healthcheck\ndef test_ok():\n    pass\n")
     suite.write(
         "conftest.py",
         f"""

@@ -85,22 +85,22 @@ def points(text):
     ("text", "changes"),
     [
         ("ooso", []),
-        ("offo", [(1, "failing", 2), (3, "well", None)]),
+        ("offo", [(1, "failing", 2), (3, "passing", None)]),
         ("ff", [(0, "failing", None)]),
-        ("okfko", [(2, "failing", 2), (4, "well", None)]),
-        ("obfo", [(1, "blocked", 1), (2, "failing", 1), (3, "well", None)]),
+        ("okfko", [(2, "failing", 2), (4, "passing", None)]),
+        ("obfo", [(1, "blocked", 1), (2, "failing", 1), (3, "passing", None)]),
         ("fe", [(0, "failing", None)]),
         ("oOOo", [(1, None, 2), (3, None, None)]),
-        ("oFo", [(1, "failing", 1), (2, "well", None)]),
+        ("oFo", [(1, "failing", 1), (2, "passing", None)]),
         ("", []),
         ("kkk", []),
     ],
 )
-def test_changes_are_what_people_want_to_hear_of(text, changes):
+def test_changes_of_a_check(text, changes):
     """When a check began to fail, was blocked, recovered; maintenance by itself where nothing else changed."""
     found = changes_in(points(text))
     assert [
-        (each.time // 3600, each.kind and str(each.kind), each.lasted and each.lasted // 3600) for each in found
+        (each.time // 3600, each.kind and each.kind.name.lower(), each.lasted and each.lasted // 3600) for each in found
     ] == [(hour, kind, lasted) for hour, kind, lasted in changes]
 
 
@@ -111,6 +111,6 @@ def test_the_interval_is_the_usual_one():
     assert interval_of([day * 86400 for day in range(5)]) == 86400
 
 
-def test_a_failing_check_that_is_blocked_for_a_while_has_failed_anew():
+def test_a_failing_check_that_was_blocked_fails_again():
     found = changes_in(points("fbf"))
     assert [each.kind for each in found] == [Kind.FAILING, Kind.BLOCKED, Kind.FAILING]

@@ -44,7 +44,7 @@ def attempts(suite, name):
 
 
 def test_retry_recovers(jobs):
-    """A check with retries is probed again at once, and only its last judgement counts."""
+    """A check with retries is probed again at once, and only its last result counts."""
     jobs.configure("[job.shaky]\nretries = 2\nsucceed_at = 3\n[job.steady]\nretries = 2\n")
     outcome = jobs.run()
     assert outcome.status == 0, outcome.output
@@ -214,7 +214,7 @@ def test_page_that_cannot_be_written(jobs):
         assert database.execute("SELECT count(*) FROM results").fetchone() == (1,)
 
 
-def test_nothing_is_left_beside_the_page(jobs):
+def test_nothing_is_left_next_to_the_page(jobs):
     """Written to a new file and renamed: nothing else stays in the folder."""
     jobs.configure("[job.a]\n")
     jobs.run()
