@@ -54,6 +54,10 @@ CHECK_KEYS = {
 }  # fmt: skip
 
 
+# Former keys of the table [watchdog], with what they are called now; those of [watchdog.RULE] never changed.
+RENAMED = {"deadline": "timeout", "after": "failure_threshold"}
+
+
 class WatchdogSettings(NamedTuple):
     rules: list[Rule]
     source: Path | None  # the file they were read from
@@ -94,7 +98,7 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
         if isinstance(content, dict):
             rules.append(_rule(name, content, problems))
         else:
-            hint = nearest(name, CHECK_KEYS)
+            hint = f'; it is called "{RENAMED[name]}" now' if name in RENAMED else nearest(name, CHECK_KEYS)
             problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
 
