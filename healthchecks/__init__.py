@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from healthchecks.plugin.configuration.target import Duration, Percentage, Size, Target
+    from healthchecks.plugin.configuration.target import ConfigPath, Duration, Percentage, Size, Target
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.probe import attach, on_timeout, phase, probe, remaining
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckError",
+    "ConfigPath",
     "Duration",
     "Percentage",
     "ProbeTimeout",
@@ -33,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "CheckError": "healthchecks.plugin.result",
+    "ConfigPath": "healthchecks.plugin.configuration.target",
     "Duration": "healthchecks.plugin.configuration.target",
     "ProbeTimeout": "healthchecks.plugin.result",
     "Secret": "servermonitoring.secret",

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, Field, FilePath, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.http.urls import Url
-from servermonitoring.files import at_home, read_regular
+from servermonitoring.configuration import relative_to_file
+from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import credentials_in
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ _SCHEME = "javascript:"
 _TEXT = "return document.body ? document.body.innerText : ''"
 
 
-def _script(text: str) -> str:
+def _script(text: str, info: ValidationInfo) -> str:
     """Return the JavaScript of a javascript: URL, or of a file with such a URL or the script itself."""
     if not text.lower().startswith(_SCHEME):
         try:
-            text = read_regular(at_home(text), _LARGEST).decode("utf-8-sig").strip()
+            text = read_regular(relative_to_file(info.context, text), _LARGEST).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"not a javascript: URL, and not a readable file: {reason}") from None
@@ -40,6 +41,17 @@ def _public(argument: str) -> str:
     return argument
 
 
+def _program(text: str, info: ValidationInfo) -> str:
+    """Return a command as it is, to be found on PATH, and anything with a slash as the path of a file."""
+    if "/" not in text:
+        return text
+    path = relative_to_file(info.context, text)
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    return str(path)
+
+
+Program = Annotated[str, Field(min_length=1), AfterValidator(_program)]
 Argument = Annotated[str, AfterValidator(_public)]
 
 
@@ -56,10 +68,10 @@ class Bookmarklet(Target):
     """CSS selector of an element that it must add to the page."""
     browser: Literal["chromium", "firefox"] = "chromium"
     """The browser to use."""
-    binary: FilePath | None = None
-    """Program of the browser; default: found on PATH."""
-    driver: FilePath | None = None
-    """Program of its driver, chromedriver or geckodriver; default: found on PATH."""
+    binary: Program | None = None
+    """Program of the browser, a command or a file; default: found on PATH."""
+    driver: Program | None = None
+    """Program of its driver, chromedriver or geckodriver, a command or a file; default: found on PATH."""
     arguments: tuple[Argument, ...] = ()
     """More arguments for the browser."""
 

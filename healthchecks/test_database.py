@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, probe
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
+from servermonitoring.configuration import relative_to_file
 from servermonitoring.values import in_words, percent, percent_limit
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ class Database(Target):
 
     @field_validator("sslrootcert")
     @classmethod
-    def _holds_authorities(cls, name: str) -> str:
-        if name not in {"", "system"}:  # libpq's word for the authorities of the system
-            certificates(Path(name))
-        return name
+    def _holds_authorities(cls, name: str, info: ValidationInfo) -> str:
+        if name in {"", "system"}:  # libpq's word for the authorities of the system
+            return name
+        return str(certificates(relative_to_file(info.context, name)))
 
     @field_validator("dsn")
     @classmethod

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import CheckError, Percentage, Target, Unhealthy, probe
+from healthchecks import CheckError, ConfigPath, Percentage, Target, Unhealthy, probe
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
@@ -31,7 +31,7 @@ _LOCAL = {
 class Disk(Target):
     local: ClassVar[bool] = True
 
-    path: str
+    path: ConfigPath
     """A directory on the file system."""
     mounted: bool = False
     """Whether the path itself must be a mount point; otherwise the file system it is on is checked."""
@@ -44,7 +44,7 @@ class Disk(Target):
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
-        return {path: cls(path=path) for path in _local_file_systems()}
+        return {path: cls(path=Path(path)) for path in _local_file_systems()}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Usage:
 @probe
 def usage(disk: Disk) -> Usage:
     try:
-        if not stat.S_ISDIR(Path(disk.path).stat().st_mode):
+        if not stat.S_ISDIR(disk.path.stat().st_mode):
             # Not checked with the configuration: a file system that hangs would delay the start of the run.
             raise CheckError(f"{disk.path} is not a directory: give the mount point, or a directory on the file system")
         status = os.statvfs(disk.path)
@@ -92,7 +92,7 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
     assert not (disk.writable and usage.read_only), f"{disk.path} is mounted read-only"
 
 
-def _is_mount_point(path: str) -> bool:
+def _is_mount_point(path: Path) -> bool:
     """Whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
     real = os.path.realpath(path)
     return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from healthchecks import Duration, Target, Unhealthy, probe
+from healthchecks import ConfigPath, Duration, Target, Unhealthy, probe
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -33,7 +33,7 @@ Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 class Job(Target):
     local: ClassVar[bool] = True
 
-    log: Path
+    log: ConfigPath
     """File in which the job writes a line about each result."""
     ok: Pattern = r"(?i)\bok\b"
     """Regular expression of a line that means success."""

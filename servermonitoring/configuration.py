@@ -155,7 +155,10 @@ def _printable(text: str) -> str:
 
 
 def relative_to_file(path: Path | None, text: str) -> Path:
-    """Return the path that a value of the configuration names: relative to its file; ~ is a home directory."""
+    """Return the path that a value of the configuration names: relative to its file; ~ is a home directory.
+
+    Every path of the configuration is read here.
+    """
     return (path.absolute().parent if path else Path()) / at_home(text)
 
 

@@ -1,8 +1,10 @@
 """Secret values: never shown in repr, page, log, history, metrics or Sentry."""
 
+from pathlib import Path
 from typing import Any
 
-from servermonitoring.files import at_home, read_regular
+from servermonitoring.configuration import relative_to_file
+from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
 
 _LARGEST = 65_536  # bytes of a secret's file
@@ -20,11 +22,14 @@ class Secret:
             remember(value)
 
     @classmethod
-    def load(cls, text: str) -> "Secret":
-        """Return the secret in a text, or with `file:/path` in the first line of a file. Raise ValueError."""
+    def load(cls, text: str, configuration: Path | None = None) -> "Secret":
+        """Return the secret in a text, or with `file:PATH` in the first line of a file. Raise ValueError.
+
+        `configuration`: the file that the text is from; a relative path is relative to it.
+        """
         if not text.startswith(FILE_PREFIX):
             return cls(text)
-        path = at_home(text.removeprefix(FILE_PREFIX))
+        path = relative_to_file(configuration, text.removeprefix(FILE_PREFIX))
         try:
             lines = read_regular(path, _LARGEST).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -60,13 +65,13 @@ class Secret:
 
         return core_schema.json_or_python_schema(
             json_schema=core_schema.str_schema(),
-            python_schema=core_schema.no_info_plain_validator_function(cls._validated),
+            python_schema=core_schema.with_info_plain_validator_function(cls._validated),
         )
 
     @classmethod
-    def _validated(cls, value: object) -> "Secret":
+    def _validated(cls, value: object, info: Any) -> "Secret":
         if isinstance(value, Secret):
             return value
         if isinstance(value, str):
-            return cls.load(value)
-        raise ValueError("a secret is a text, or file:/path of a file that holds it")
+            return cls.load(value, info.context)
+        raise ValueError("a secret is a text, or file:PATH of a file that holds it")

@@ -26,14 +26,14 @@ class AlertDestination(NamedTuple):
         return f"AlertDestination(environment={self.environment!r}, problem={self.problem!r})"
 
 
-def alert_destination(table: dict[str, Any], unresolved: str = "") -> AlertDestination:
-    """Return the destination in the table [sentry]; `unresolved` is an error of a variable in it."""
+def alert_destination(table: dict[str, Any], path: Path | None = None, unresolved: str = "") -> AlertDestination:
+    """Return the destination in the table [sentry] of this file; `unresolved` is an error of a variable in it."""
 
     def configured() -> str:
         text = table.get("dsn", "")
         if unresolved or not isinstance(text, str):
             raise ValueError(unresolved or "[sentry] dsn is not a string")
-        return Secret.load(text).reveal() if text else ""
+        return Secret.load(text, path).reveal() if text else ""
 
     environment = table.get("environment", AlertDestination().environment)
     if not isinstance(environment, str):
@@ -52,6 +52,10 @@ CHECK_KEYS = {
     "max_kills_per_hour", "timeout", "slow", "failure_threshold", "success_threshold", "retries", "needs", "group",
     "maintenance",
 }  # fmt: skip
+
+
+# Former keys of the table [watchdog], with what they are called now; those of [watchdog.RULE] never changed.
+RENAMED = {"deadline": "timeout", "after": "failure_threshold"}
 
 
 class WatchdogSettings(NamedTuple):
@@ -78,7 +82,7 @@ def load(given: str | None = None) -> WatchdogSettings:
     if problems:
         raise ConfigurationError(path, problems)
     sentry = tables.get("sentry", {})
-    destination = alert_destination(sentry if isinstance(sentry, dict) else {"dsn": sentry}, unresolved)
+    destination = alert_destination(sentry if isinstance(sentry, dict) else {"dsn": sentry}, path, unresolved)
     return WatchdogSettings(
         rules, path, str(configuration.relative_to_file(path, state)) if state else None, destination
     )
@@ -94,7 +98,7 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
         if isinstance(content, dict):
             rules.append(_rule(name, content, problems))
         else:
-            hint = nearest(name, CHECK_KEYS)
+            hint = f'; it is called "{RENAMED[name]}" now' if name in RENAMED else nearest(name, CHECK_KEYS)
             problems.append(Problem(place(["watchdog", name]), f"unknown key{_value(content, name)}{hint}"))
     return rules or [DEFAULT]
 

@@ -11,7 +11,6 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import urllib3.exceptions
@@ -72,7 +71,7 @@ class BrowserSession:
     """`with BrowserSession("chromium") as browser:`; every method raises Unhealthy where it fails."""
 
     def __init__(
-        self, kind: str, binary: Path | None = None, driver: Path | None = None, arguments: tuple[str, ...] = ()
+        self, kind: str, binary: str | None = None, driver: str | None = None, arguments: tuple[str, ...] = ()
     ) -> None:
         self.kind = kind
         self._driver_path = _program(driver, _DRIVERS[kind], "driver")
@@ -200,8 +199,11 @@ class BrowserSession:
             raise Unhealthy(f"{what}: the browser's driver has ended") from None
 
 
-def _program(path: Path | None, names: tuple[str, ...], key: str) -> str:
-    found = str(path) if path else next(filter(None, map(shutil.which, names)), None)
+def _program(configured: str | None, names: tuple[str, ...], key: str) -> str:
+    if configured and "/" in configured:
+        return configured
+    names = (configured,) if configured else names
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         raise Unhealthy(f"missing: {names[0]} (install it, or name it by the key {key})")
     return found

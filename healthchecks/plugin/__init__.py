@@ -27,6 +27,15 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
     return state.location(configuration_of(pytestconfig).state_directory)
 
 
+@pytest.fixture(scope="session")
+def alert_channels(pytestconfig: pytest.Config) -> list[str]:
+    """For checks: the channels that are configured, by the names of their spools; also with --monitoring-no-alerts."""
+    from healthchecks.plugin.alerting.channels import names_of_configured
+    from healthchecks.plugin.run import configuration_of
+
+    return names_of_configured(configuration_of(pytestconfig).settings)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     from healthchecks.plugin import surroundings

@@ -39,11 +39,10 @@ def add_own(config: pytest.Config) -> None:
 
 
 def places(config: pytest.Config) -> list[Path]:
-    """Return what `[run] checks` names, the user's own files and folders: relative to the configuration file."""
+    """Return what `[run] checks` names, the user's own files and folders."""
     from healthchecks.plugin.run import configuration_of
 
-    configuration = configuration_of(config)
-    return [configuration.relative_to_file(text) for text in configuration.settings.run.checks]
+    return list(configuration_of(config).settings.run.checks)
 
 
 def kinds_in(paths: Iterable[Path]) -> set[str]:

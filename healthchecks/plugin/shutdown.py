@@ -171,13 +171,7 @@ def _export(run: Run) -> None:
     kinds = run.configuration.kinds()
     configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
     try:
-        metrics.write(
-            run.configuration.relative_to_file(textfile),
-            run.directory,
-            run.results.values(),
-            run.outputs.streaks,
-            configured,
-        )
+        metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, configured)
     except OSError as error:
         run.add_suite_error("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")
 

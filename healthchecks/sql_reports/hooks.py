@@ -36,7 +36,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a `.sql` file that has a title, in a folder `reports` or named on the command line."""
     if file_path.suffix != ".sql" or not parent.config.pluginmanager.has_plugin("healthchecks.plugin"):
         return None
-    is_in_folder = FOLDER in file_path.parent.parts
+    is_in_folder = folder_of(file_path, parent.session) is not None
     if parent.session.isinitpath(file_path) or (is_in_folder and _has_title(file_path)):
         from healthchecks.sql_reports.items import ReportFile
 
@@ -62,6 +62,19 @@ def pytest_healthcheck_finish(run: "Run") -> None:
 
         untitled = run.session.config.stash.get(_UNTITLED, None)
         finish(run, untitled or ())
+
+
+def folder_of(path: Path, session: pytest.Session) -> Path | None:
+    """Return the nearest folder `reports` that a file is in; None where it is in none.
+
+    It is below pytest's root directory, or named on the command line: one above a checkout has nothing to do with it.
+    Every folder counts for a file outside of that directory, and where pytest only guessed it from its arguments.
+    """
+    root, config = session.config.rootpath, session.config
+    is_guessed = config.inipath is None and root != config.invocation_params.dir
+    all_count = is_guessed or not path.is_relative_to(root)
+    folders = [each for each in path.parents if each.name == FOLDER]
+    return next((each for each in folders if all_count or root in each.parents or session.isinitpath(each)), None)
 
 
 def _has_title(path: Path) -> bool:

@@ -13,7 +13,7 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probe import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
-from healthchecks.sql_reports.hooks import FOLDER
+from healthchecks.sql_reports.hooks import folder_of
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report, evaluate
 from servermonitoring.configuration import Problem, echo, nearest
@@ -65,7 +65,8 @@ class ReportItem(collection.CheckItem):
         super().__init__(**keywords)
         self.check = CHECK
         shown = _shown(self.path, self.config.invocation_params.dir)
-        self.target, self._problems = read_report(self.path, report_name(self.path, self.config.rootpath), shown)
+        above = folder_of(self.path, self.session) or self.config.rootpath
+        self.target, self._problems = read_report(self.path, report_name(self.path, above), shown)
         self.probe = PROBE
         self.query_result: QueryResult | None = None
         self._shown, self._database = shown, self.target.database
@@ -120,9 +121,8 @@ def _shown(path: Path, here: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def report_name(path: Path, root: Path) -> str:
+def report_name(path: Path, above: Path) -> str:
     """What the report is known by: its path below the nearest folder called reports, without .sql."""
-    above = next((each for each in path.parents if each.name == FOLDER), root)
     relative = path.relative_to(above) if path.is_relative_to(above) else Path(path.name)
     return collection.clean_id(relative.with_suffix("").as_posix())
 

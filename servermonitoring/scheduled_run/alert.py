@@ -77,7 +77,8 @@ class DirectAlertSettings:
 
     @property
     def state_directory(self) -> Path:
-        return state_directory.location(self._text("state", "directory"))
+        text = self._text("state", "directory")
+        return state_directory.location(str(configuration.relative_to_file(self.path, text)) if text else None)
 
     def _text(self, table: str, key: str) -> str:
         keys = self._tables.get(table)
@@ -86,7 +87,7 @@ class DirectAlertSettings:
 
     def _secret(self, table: str, key: str) -> str:
         text = self._text(table, key)
-        return Secret.load(text).reveal() if text else ""
+        return Secret.load(text, self.path).reveal() if text else ""
 
 
 def _read_tables(path: Path) -> dict[str, Any]:

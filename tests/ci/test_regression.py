@@ -72,6 +72,40 @@ def test_an_environment_that_comes_up_is_waited_for(regression, website, tmp_pat
     assert (case.get("name"), len(case)) == ("test_website_access[home]", 0)
 
 
+def failures(path):
+    (case,) = ET.parse(path).iter("testcase")
+    return len(case.findall("failure"))
+
+
+def test_the_file_is_of_the_run_that_decides(regression, website, tmp_path):
+    """The check passes in the wait, and fails while durations are measured."""
+    website.answer("/", "ok")
+    answers = iter(range(2))
+
+    def fail_later():
+        for count in answers:
+            until(lambda count=count: len(website.paths) > count, 120)
+        website.answer("/", "no more", status=503)
+
+    thread = threading.Thread(target=fail_later)
+    thread.start()
+    file, options = tmp_path / "results" / "junit.xml", (f"--record-baseline={tmp_path}/none.json", "--samples=9")
+    status, output = regression(table("website", "home", url=website.url("/")), f"--junitxml={file}", *options)
+    thread.join()
+    assert status == 1, output
+    assert failures(file) == 1
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_no_file_of_an_earlier_pipeline_is_left(regression, tmp_path):
+    """Where pytest refuses to run, and writes none."""
+    file = tmp_path / "junit.xml"
+    file.write_text("<testsuites/>")
+    status, _ = regression("", f"--junitxml={file}", checks="--nonsense")
+    assert status == 4
+    assert not file.exists()
+
+
 def test_one_that_does_not_come_up_fails_and_says_why(regression, website):
     website.answer("/", "not yet", status=503)
     status, output = regression(table("website", "home", url=website.url("/")), "--wait-until-healthy=2")

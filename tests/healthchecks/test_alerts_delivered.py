@@ -28,6 +28,34 @@ def test_it_is_skipped_where_nothing_was_ever_sent(run_suite):
     assert "not configured: [sentry]" in outcome.output
 
 
+@pytest.mark.parametrize(
+    ("toml", "variable"),
+    [
+        ("[alerts]\nwebhook = 'http://127.0.0.1:9/'\n", ""),
+        ("[sentry]\ndsn = 'http://key@127.0.0.1:9/1'\n", ""),
+        ("", "http://key@127.0.0.1:9/1"),
+    ],
+)
+def test_no_channel_that_is_configured_is_called_missing(suite, toml, variable):
+    """Before its first alert, when it has no spool yet."""
+    suite.configure(toml)
+    if variable:
+        suite.environment["HEALTHCHECKS_SENTRY_DSN"] = variable
+    outcome = suite.run("--monitoring-no-alerts", "--pyargs", "healthchecks.test_alerts")
+    outcome.assert_ok(CHECK)
+    assert "not configured" not in outcome.output
+
+
+@pytest.mark.parametrize("toml", ["", "[alerts]\nmax_per_run = 5\n", "[sentry]\ndsn = 'http://key@127.0.0.1:9/1'\n"])
+def test_the_reason_is_true(suite, toml):
+    """A variable that is set but empty means no DSN."""
+    suite.configure(toml)
+    suite.environment["HEALTHCHECKS_SENTRY_DSN"] = ""
+    outcome = suite.run("--pyargs", "healthchecks.test_alerts")
+    assert outcome.checks[CHECK]["status"] == "skipped"
+    assert outcome.checks[CHECK]["message"] == "no [sentry] dsn in force, and no [alerts] webhook"
+
+
 def test_what_waits_for_less_than_an_hour_passes(run_suite, tmp_path):
     put(tmp_path, "sentry", 3500)
     run_suite("", FILE).assert_ok(CHECK)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from healthchecks import Secret, Size
+from healthchecks import ConfigPath, Secret, Size
 from healthchecks.clients.http.urls import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
@@ -65,7 +65,7 @@ def _texts(value: object) -> object:
 SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets), AfterValidator(_remember)]
 """Names with values that do not show; `file:/path` reads a value from a file."""
 
-Authorities = Annotated[Path, AfterValidator(certificates)]
+Authorities = Annotated[ConfigPath, AfterValidator(certificates)]
 """A file of authorities to trust, in PEM form."""
 
 Texts = Annotated[

@@ -107,9 +107,18 @@ def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     return connections
 
 
+def names_of_configured(settings: "SuiteSettings") -> list[str]:
+    """Return the channels that are configured, by the names of their spools."""
+    return ["sentry"] * bool(_dsn(settings)) + ["webhook"] * bool(settings.alerts.webhook)
+
+
+def _dsn(settings: "SuiteSettings") -> str:
+    return dsn.in_force(VARIABLE, settings.sentry.dsn.reveal() if settings.sentry.dsn else "")
+
+
 def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     settings = inputs.settings.sentry
-    text = dsn.in_force(VARIABLE, settings.dsn.reveal() if settings.dsn else "")
+    text = _dsn(inputs.settings)
     if not text:
         return
     from healthchecks.plugin.alerting.sentry import Resolver

@@ -78,7 +78,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
 
 def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
     """What to write instead, where pydantic has none; else nothing."""
-    if error["type"] == "string_type":
+    if error["type"] in {"string_type", "path_type"}:
         return 'write a text, in quotes: "text"'
     if field and error["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         return f"write {_range_in_words(field)}"

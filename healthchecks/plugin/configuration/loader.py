@@ -29,7 +29,6 @@ from servermonitoring.configuration import (
     nearest,
     place,
     read,
-    relative_to_file,
     table,
 )
 
@@ -92,19 +91,12 @@ class Configuration:
     @property
     def state_directory(self) -> str | None:
         """`[state] directory`, as a whole path; None where none is configured."""
-        text = self.settings.state.directory
-        return str(self.relative_to_file(text)) if text else None
+        directory = self.settings.state.directory
+        return str(directory) if directory else None
 
     def page_directory(self, rootdir: Path) -> Path:
         """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
-        dashboard = self.settings.dashboard
-        return (self.relative_to_file if dashboard.model_fields_set & {"directory"} else rootdir.joinpath)(
-            dashboard.directory
-        )
-
-    def relative_to_file(self, text: str) -> Path:
-        """The file or folder that a setting names: relative to the configuration file."""
-        return relative_to_file(self.path, text)
+        return rootdir / self.settings.dashboard.directory  # a configured one is absolute
 
     def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:
         """Raise ConfigurationError with everything that is wrong, once all kinds of the run are known.
@@ -159,7 +151,7 @@ class Configuration:
 
     def _validate(self, model: type[M], keys: "dict[str, Any]", where: tuple[str, ...]) -> M | None:
         try:
-            return model.model_validate(keys)
+            return model.model_validate(keys, context=self.path)
         except ValidationError as error:
             self._problems += problems_of(error, model, where)
             return None

@@ -7,12 +7,13 @@ import math
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, Self
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from healthchecks.plugin.configuration.target import Duration
+from healthchecks.plugin.configuration.target import ConfigPath, Duration
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
@@ -29,13 +30,18 @@ class SettingsTable(BaseModel):
 class RunSettings(SettingsTable):
     timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
-    checks: tuple[str, ...] = ()
+    checks: tuple[ConfigPath, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
 
 
 class StateSettings(SettingsTable):
-    directory: str | None = None
+    directory: ConfigPath | None = None
     """Where history, spools and the run lock are kept, relative to this file; ~/.local/state/servermonitoring."""
+
+    @field_validator("directory", mode="before")
+    @classmethod
+    def _empty_is_none(cls, directory: object) -> object:
+        return directory or None
 
 
 class HistorySettings(SettingsTable):
@@ -49,7 +55,7 @@ class HistorySettings(SettingsTable):
 
 
 class DashboardSettings(SettingsTable):
-    directory: str = "reports/html"
+    directory: ConfigPath = Path("reports/html")
     """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
     relative to the checkout."""
     interval: Duration | None = Field(default=None, gt=0, le=31 * _DAY)
@@ -128,15 +134,15 @@ class ReportsSettings(SettingsTable):
 
 
 class MetricsSettings(SettingsTable):
-    textfile: str | None = None
+    textfile: ConfigPath | None = None
     """File for node_exporter's textfile collector, its name ending in .prom, relative to this file; default none."""
 
     @field_validator("textfile")
     @classmethod
-    def _is_read(cls, name: str | None) -> str | None:
-        if name is not None and not name.endswith(".prom"):
-            raise ValueError(f'{name!r} would not be read: node_exporter takes files whose names end in ".prom"')
-        return name
+    def _is_read(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.name.endswith(".prom"):
+            raise ValueError(f'{str(path)!r} would not be read: node_exporter takes files whose names end in ".prom"')
+        return path
 
 
 def _in_range(moment: datetime) -> datetime:

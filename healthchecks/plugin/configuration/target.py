@@ -1,10 +1,21 @@
 """A target: one table of the configuration, what a check is about; and the types of its keys."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from servermonitoring import values
+from servermonitoring.configuration import relative_to_file
 
 _DAY = 86400.0  # seconds
 _TEXT_OR_NUMBER = [{"type": "number", "minimum": 0}, {"type": "string"}]
@@ -26,6 +37,20 @@ Percentage = Annotated[
     WithJsonSchema({"anyOf": _TEXT_OR_NUMBER, "description": '"90%" or 0.9'}),
 ]
 """A part of one, 0 to 1; written "90%" or 0.9."""
+
+
+def _not_empty(value: object) -> object:
+    if value == "":
+        raise ValueError('is empty: write a path, as in "/srv/data"')
+    return value
+
+
+def _complete(path: Path, info: ValidationInfo) -> Path:
+    return relative_to_file(info.context, str(path))  # the context of every validation is the configuration file
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_complete)]
+"""A path, relative to the configuration file; ~ is the home directory."""
 
 
 class Target(BaseModel):

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+import pytest
+
 from tests.reliability import reliability
 from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
@@ -23,6 +25,49 @@ def test_foreign_sql_is_none_of_our_business(suite):
     assert "1 passed" in outcome.output
     assert "reports" not in outcome.output
     assert not suite.state.exists()
+
+
+def _in_a_folder_reports(suite, name):
+    """Move the suite to a checkout in a folder called reports, with a titled query."""
+    suite.folder = suite.folder / "reports" / name
+    suite.folder.mkdir(parents=True)
+    suite.write("titled.sql", "-- title: of a query of somebody else's\nselect 1;")
+    suite.write("test_mine.py", "def test_one(): pass")
+
+
+def test_a_checkout_in_a_folder_of_that_name(suite):
+    """What is above the root directory of pytest makes nothing a report, and is in no report's name."""
+    _in_a_folder_reports(suite, "shop")
+    suite.write("pytest.ini", "[pytest]\n")
+    outcome = suite.run("--collect-only", "-q", ".")
+    assert outcome.status == 0, outcome.output
+    assert "test_mine.py::test_one" in outcome.output
+    assert "titled" not in outcome.output
+    assert "report[titled]" in suite.run("-v", "titled.sql").output
+    (suite.folder / "reports" / "own").mkdir(parents=True)
+    suite.write("reports/own/one.sql", "-- title: one\nselect 1;")
+    for arguments in ((), (".",), ("reports",), ("reports/own",), (str(suite.folder / "reports"),)):
+        outcome = suite.run("-v", *arguments) if arguments else suite.finish(suite.start("-v"))
+        assert "report[own/one]" in outcome.output, arguments
+        assert "titled" not in outcome.output
+
+
+@pytest.mark.parametrize("named", ["reports", "reports/shop"])
+def test_a_named_folder_outside_of_the_root_directory(suite, named):
+    _in_a_folder_reports(suite, "shop")
+    home = suite.folder.parents[1]
+    suite.folder = home / "elsewhere"
+    suite.folder.mkdir()
+    suite.write("pytest.ini", "[pytest]\n")
+    for options in (["--rootdir", str(suite.folder)], []):
+        assert "report[shop/titled]" in suite.run("-v", *options, str(home / named)).output
+
+
+def test_the_root_directory_itself_is_the_folder(suite):
+    _in_a_folder_reports(suite, "shop")
+    suite.folder = suite.folder.parent
+    suite.write("pytest.ini", "[pytest]\n")
+    assert "report[shop/titled]" in suite.run("-v", str(suite.folder)).output
 
 
 @reliability(

@@ -68,7 +68,7 @@ WRONG = {
     "missing variable": ("[shop.a]\nurl = '${SHOP_URL}'", "[shop.a] url: the environment has no variable SHOP_URL"),
     "misspelt variable": ("[shop.a]\nurl = '${XDG_STATE_HOMME}'", "did you mean ${XDG_STATE_HOME}?"),
     "missing secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:/no/such'", "cannot read the secret file /no/such: No such"),
-    "empty secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:pytest-empty'", "the secret file pytest-empty is empty"),
+    "empty secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:pytest-empty'", "the secret file FOLDER/pytest-empty is empty"),
     "unknown need": ("[shop.a]\nurl = 'x'\nneeds = ['shop.b']", '[shop.a] needs: no target "shop.b"; did you mean "shop.a"?'),
     "needs in a circle": (
         "[shop.a]\nurl = 'x'\nneeds = ['shop.b']\n[shop.b]\nurl = 'x'\nneeds = ['shop.a']",
@@ -90,7 +90,7 @@ def test_wrong(suite, text, reported):
     outcome = suite.run()
     assert outcome.status == 4, outcome.output
     assert f"configuration {path.name} is wrong:" in outcome.output
-    assert reported in outcome.output
+    assert reported.replace("FOLDER", str(suite.folder)) in outcome.output
     assert "Traceback" not in outcome.output
     assert not (suite.folder / "contacted").exists()
 

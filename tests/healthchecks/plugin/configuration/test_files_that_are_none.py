@@ -73,7 +73,7 @@ def test_secret_file(shop, place):
     outcome = shop.run()
     assert outcome.status == 4, outcome.output
     words = PLACES.get(place, "is larger than")
-    assert f"[shop.a] password: cannot read the secret file {place}: {words}" in outcome.output
+    assert f"[shop.a] password: cannot read the secret file {shop.folder / place}: {words}" in outcome.output
 
 
 @pytest.mark.parametrize("place", PLACES)
