@@ -16,13 +16,13 @@ ALL = "healthchecks"
 def configuration(website, postgresql, rabbitmq, queue, folder):
     broker = {"host": "127.0.0.1", "port": rabbitmq.port, "user": ADMIN.name, "password": ADMIN.password}
     return "\n".join((
-        table("website", "home", url=website.url("/"), contains="Welcome", timeout=4),
-        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, timeout=4),
+        table("website", "home", url=website.url("/"), contains="Welcome", timeout=8),
+        table("website", "secure", url=website.url("/", tls="good"), ca=website.authority, timeout=8),
         table("login", "members", url=website.url("/login"), fields={"user": USER, "password": PASSWORD},
-              then=website.url("/members"), contains="Welcome back", timeout=4),
-        table("database", "main", dsn=postgresql.url(ROLE), timeout=4),
+              then=website.url("/members"), contains="Welcome back", timeout=8),
+        table("database", "main", dsn=postgresql.url(ROLE), timeout=8),
         table("rabbitmq", "main", **broker, queues={queue: {"max_messages": 5}}, timeout=8),
-        table("tcp", "port", host="127.0.0.1", port=website.port, timeout=4),
+        table("tcp", "port", host="127.0.0.1", port=website.port, timeout=8),
         table("disk", "work", path=folder, max_used="100%", max_inodes_used="100%"),
         table("job", "nightly", log=folder / "job.log", max_age="1h"),
         "[host]\nmin_memory_available = 0.0\nmax_load_per_core = 1000.0\nmax_swap_used = '100%'\n",
@@ -70,7 +70,7 @@ def test_database_stops(everything, postgresql):
     postgresql.pause()
     bad, _ = everything()
     assert list(bad) == ["database_access[main]"]
-    assert bad["database_access[main]"] == f"connected to 127.0.0.1:{postgresql.port}, no response within 4 s"
+    assert bad["database_access[main]"] == f"connected to 127.0.0.1:{postgresql.port}, no response within 8 s"
     postgresql.stop()
     bad, _ = everything()
     assert bad == {"database_access[main]": f"connection refused at 127.0.0.1:{postgresql.port}"}

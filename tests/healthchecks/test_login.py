@@ -39,7 +39,7 @@ def test_bad_logins(run_suite, website, bad):
                 login("no_button", website, submit="Enter"),
                 login("broken", website, "/broken"),
                 login("refused", website, "/refused"),
-                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", timeout=2),
+                table("login", "hole", url=bad.url("hole"), fields=FIELDS, contains="x", timeout=6),
             ]
         )
     )
@@ -66,7 +66,7 @@ EXPECTED = {
     "no_button": 'the form has no button "Enter" at HOST/login',
     "broken": "login page: status 500 Internal Server Error at HOST/broken",
     "refused": "login form submitted: status 403 Forbidden at HOST/status/403",
-    "hole": "connected to HOLE, no response within 2 s",
+    "hole": "connected to HOLE, no response within 6 s",
 }
 
 

@@ -28,15 +28,15 @@ def test_something_listens(run_suite, website):
 def test_stopped(run_suite, website):
     """The kernel still connects; who is to greet does not."""
     website.pause()
-    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=website.port, greeting="220", timeout=1))
-    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{website.port}, no greeting within 1 s"
+    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=website.port, greeting="220", timeout=4))
+    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{website.port}, no greeting within 4 s"
 
 
 @pytest.mark.parametrize("name", ["hole", "drip_body"])
 def test_no_greeting_in_time(run_suite, bad, name):
-    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port(name), greeting="220", timeout=1))
+    outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=bad.port(name), greeting="220", timeout=4))
     assert outcome.status == 1
-    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{bad.port(name)}, no greeting within 1 s"
+    assert outcome.message(CHECK) == f"connected to 127.0.0.1:{bad.port(name)}, no greeting within 4 s"
     assert outcome.duration < IN_TIME
 
 
