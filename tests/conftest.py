@@ -15,12 +15,16 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, or one worker would end long after the others
-    "test_soak", "test_firefox", "test_alerts_sent", "test_page", "test_installation",
-    "test_bookmarklet", "test_browsers", "test_selenium", "test_alerts_elsewhere", "test_installing",
-    "test_rabbitmq", "test_report_running", "test_database", "test_system", "test_scheduled_runs",
-    "test_checks_bounded", "test_regression", "test_checks_harmless", "test_termination", "test_process_tree",
-    "test_page_whole", "test_bookmarklet_left_behind", "test_identity", "test_celery",
-    "test_records", "test_memory", "test_containers", "test_stalls",
+    "test_soak", "test_rabbitmq", "test_page", "test_alerts_sent", "test_installing", "test_scheduled_runs",
+    "test_installation", "test_regression", "test_survival", "test_documentation", "test_running",
+    "test_plugins_and_options", "test_bookmarklet", "test_firefox", "test_page_whole", "test_configuration",
+    "test_report_safety", "test_alerts_elsewhere", "test_signals", "test_command", "test_website",
+    "test_bookmarklet_left_behind", "test_faults", "test_history_faults", "test_checks_bounded",
+    "test_checks_harmless", "test_browsers", "test_process_tree", "test_report_running", "test_database",
+    "test_system", "test_page_content", "test_alerts_per_host", "test_configuration_bounds", "test_leftovers",
+    "test_author_mistakes", "test_handler", "test_roles", "test_records", "test_celery", "test_result_text",
+    "test_database_page", "test_daemon", "test_termination", "test_identity", "test_report_alerts", "test_stalls",
+    "test_selenium",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 

@@ -14,7 +14,8 @@ PRINTS = """
 import os, signal, sys, threading, warnings, random, logging, pytest
 
 def test_prints():
-    print("own", [name for name in sys.modules if name.split(".")[0] in ("healthchecks", "servermonitoring", "tests")])
+    print("own", [name for name in sys.modules if name.startswith(("tests", "healthchecks.test_"))])
+    print("plugin", type(sys.modules["healthchecks.plugin"].__loader__))
     print("path", sys.path, sys.argv[1:], sys.dont_write_bytecode)
     print("flags", str(sys.flags).replace("dont_write_bytecode=1", "dont_write_bytecode=0"))  # a fork cannot set it
     for each in (sys.__stdout__, sys.__stderr__):
@@ -46,7 +47,7 @@ def environment():
 
 
 def test_equals_a_usual_start(tmp_path, environment):
-    """Modules of this project, paths, streams, signals, environment and descriptors are those of a usual start."""
+    """Plugins of this project, paths, streams, signals, environment and descriptors are those of a usual start."""
     (tmp_path / "test_prints.py").write_text(PRINTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path), "NEW": "1"}
