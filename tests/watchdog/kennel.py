@@ -123,12 +123,10 @@ class Kennel:
         for process in self.started:
             for pid in (*sorted(process_tree(process.pid)), process.pid):
                 if pid != process.pid or process.poll() is None:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                    signal_all([pid], signal.SIGKILL)
         for pid in processes.pids():  # orphans: they name this test's directory, as no one else does
             if str(self.home) in " ".join(processes.arguments(pid)):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                signal_all([pid], signal.SIGKILL)
         for process in self.started:
             process.wait(60)
             for stream in (process.stdout, process.stderr):
@@ -193,6 +191,13 @@ def failing(work, error):
 def is_named(pid, name):
     process = processes.find(pid)
     return process is not None and process.name == name
+
+
+def signal_all(pids, number):
+    """Send a signal to each process that has not ended meanwhile: browsers end some by themselves."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def process_tree(pid):

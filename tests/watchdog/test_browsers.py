@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, living, needed, process_tree, wait_for
+from tests.watchdog.kennel import CHROMIUM_OPTIONS, living, needed, process_tree, signal_all, wait_for
 from watchdog import browsers, processes
 from watchdog.policy import Rule, is_part
 from watchdog.process_table import ForkListener
@@ -428,9 +428,7 @@ def test_stopped_tabs_of_a_dead_browser(kennel, watch, browser):
     scan_until(watcher, lambda: process.pid in watcher.browsers.by_main)
     tabs = {pid for pid in process_tree(process.pid) if is_part(processes.arguments(pid))}
     assert tabs
-    for pid in tabs:
-        with contextlib.suppress(ProcessLookupError):  # Firefox ends some of its first ones by itself
-            os.kill(pid, signal.SIGSTOP)
+    signal_all(tabs, signal.SIGSTOP)
     process.kill()
     process.wait()
     assert living(tabs)

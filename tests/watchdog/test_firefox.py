@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.watchdog.kennel import PREFERENCES, living, megabytes, needed, process_tree, wait_for
+from tests.watchdog.kennel import PREFERENCES, living, megabytes, needed, process_tree, signal_all, wait_for
 from watchdog import processes
 from watchdog.validation import validate_process
 
@@ -49,8 +49,7 @@ def test_hung_firefox_dies_whole(kennel, watching, site, way):
     watch = watching(HUNG.format(round(age) + 8))
     watch.said("watching firefox")
     pids = process_tree(process.pid)
-    for pid in pids if way == "all stopped" else [process.pid] if way == "main stopped" else []:
-        os.kill(pid, signal.SIGSTOP)
+    signal_all({"all stopped": pids, "main stopped": [process.pid]}.get(way, ()), signal.SIGSTOP)
     watch.said("killed firefox")
     wait_for(lambda: not living(pids | process_tree(process.pid)))
     process.wait(60)

@@ -20,6 +20,7 @@ from tests.watchdog.kennel import (
     living,
     needed,
     process_tree,
+    signal_all,
     wait_for,
 )
 from watchdog import leftovers, processes
@@ -210,8 +211,7 @@ def test_crashed_chromium_and_a_living_one(shared, kennel):
     crashed, alive = [int(program.stdout.readline()) for program in programs]
     left, kept = profiles_of(crashed), profiles_of(alive)
     killed = process_tree(crashed)
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
+    signal_all(killed, signal.SIGKILL)
     wait_for(lambda: not living(killed))
     assert left
     assert kept
@@ -251,8 +251,7 @@ def test_crashed_firefox_of_marionette(kennel):
     pids = process_tree(int(pid))
     program.kill()
     program.wait()
-    for each in pids:
-        os.kill(each, signal.SIGKILL)
+    signal_all(pids, signal.SIGKILL)
     wait_for(lambda: not living(pids))
     assert Path(profile).is_dir()  # left behind
     wait_for(lambda: Path(profile).name not in leftovers.used_entries(directory))  # the crash helper ends later

@@ -1,14 +1,12 @@
 """What validates a browser with `watched(client)`: real Firefox, driven by marionette's client."""
 
-import os
 import signal
 import tempfile
-from contextlib import suppress
 
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import PREFERENCES, failing, needed, process_tree, written
+from tests.watchdog.kennel import PREFERENCES, failing, needed, process_tree, signal_all, written
 from watchdog.selenium import browser_pid, watched
 
 
@@ -23,9 +21,7 @@ def client(tmp_path, monkeypatch):
     client.start_session()
     pids = process_tree(client.process_id)
     yield client
-    for pid in pids | process_tree(client.process_id):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    signal_all(pids | process_tree(client.process_id), signal.SIGKILL)
     client.cleanup()
 
 

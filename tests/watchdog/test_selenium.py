@@ -1,6 +1,5 @@
 """What validates a browser with `watched(driver)`: real Chromium, driven by Selenium in many ways."""
 
-import os
 import signal
 import threading
 from functools import partial
@@ -8,7 +7,17 @@ from functools import partial
 import pytest
 
 from tests.reliability import reliability
-from tests.watchdog.kennel import CHROMIUM_OPTIONS, Site, failing, living, needed, process_tree, wait_for, written
+from tests.watchdog.kennel import (
+    CHROMIUM_OPTIONS,
+    Site,
+    failing,
+    living,
+    needed,
+    process_tree,
+    signal_all,
+    wait_for,
+    written,
+)
 from watchdog import processes
 from watchdog.selenium import browser_pid, watched
 
@@ -40,8 +49,7 @@ def start():
     yield start
     for program in programs:
         pids = process_tree(program)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        signal_all(pids, signal.SIGKILL)
         wait_for(lambda pids=pids: not living(pids))
 
 
@@ -94,9 +102,8 @@ def test_hung_page_does_not_validate(start, is_validated):
     pid = browser_pid(driver)
     assert is_validated(pid, lambda: driver.title)
     driver.set_page_load_timeout(1)
-    for each in process_tree(pid):
-        if "--type=renderer" in " ".join(processes.arguments(each)):
-            os.kill(each, signal.SIGSTOP)
+    renderers = [each for each in process_tree(pid) if "--type=renderer" in " ".join(processes.arguments(each))]
+    signal_all(renderers, signal.SIGSTOP)
     for hung in (lambda: driver.title, lambda: driver.get(PAGE)):
         assert not is_validated(pid, lambda hung=hung: failing(hung, exceptions.TimeoutException))
 
