@@ -69,8 +69,10 @@ def collect_report(collector: pytest.Collector) -> Generator[None, pytest.Collec
         report = _report_of_exit(collector, error)
     if report.failed and _mentions_checks(collector.path):
         from healthchecks.plugin.outputs import scrub_collect_report
+        from healthchecks.plugin.run import configuration_of
 
-        scrub_collect_report(report, collector.config)
+        configuration_of(collector.config)  # by which it is known what is secret
+        scrub_collect_report(report)
     return report
 
 

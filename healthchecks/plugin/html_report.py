@@ -1,7 +1,5 @@
 """The report of pytest-html with our template: it collects the rows, the page adds status and history."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,76 +8,12 @@ import pytest
 from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
 
-from healthchecks.plugin import collection
 from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
-from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot, is_eventful
+from healthchecks.plugin.dashboard.snapshot import Snapshot, is_eventful
 from healthchecks.plugin.dashboard.template import format_duration
-from healthchecks.plugin.history import HistoryData
-from healthchecks.plugin.run import Run
-from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import make_directory, remove_abandoned
-from servermonitoring.values import iso
-
-
-def take_snapshot(run: Run) -> Snapshot:
-    """Return the snapshot of a finished run whose results are in the history."""
-    return Snapshot(
-        results=[*run.results.values()],
-        history=run.outputs.history or HistoryData(),
-        started=run.started,
-        duration=(datetime.now(UTC) - run.started).total_seconds(),
-        host=run.host,
-        interrupted=run.interrupted,
-        pending=[*_list_pending(run)] if run.interrupted else [],
-        is_gone=lambda reference: _is_gone(run, reference),
-        interval=run.configuration.settings.dashboard.interval,
-        state_directory=run.directory,
-        page_directory=run.page_directory,
-        notices=run.notices,
-        environment=run.outputs.page.environment if run.outputs.page else {},
-    )
-
-
-def list_other_checks(run: Run) -> list[dict[str, Any]]:
-    """Return the entries of status.json for the checks that were not in this run and are not stale."""
-    cards = run.outputs.page.overview.cards if run.outputs.page else ()
-    return [
-        {
-            "check": each.check,
-            "target": each.target,
-            "group": each.group,
-            "status": str(each.status),
-            "since": iso(each.since or each.checked_at),
-            "duration": each.recent[-1].duration,
-            "message": each.message,
-            "maintenance": each.maintenance,
-            "checked_at": iso(each.checked_at),
-        }
-        for each in cards
-        if each.checked_at and each.status is not CardStatus.STALE
-    ]
-
-
-def _list_pending(run: Run) -> Iterator[PendingCheck]:
-    for item in run.without_result():
-        target = collection.target_of(item)
-        name = collection.check_name(item), collection.target_name(item)
-        yield PendingCheck(*name, collection.label(item), target.group if target else "")
-
-
-def _is_gone(run: Run, reference: str) -> bool:
-    """Return whether the target is no longer configured, as far as this run can know.
-
-    It knows the targets of the kinds that it has loaded; only a complete run knows all collection errors.
-    """
-    if reference.startswith(collection.FAULT):
-        return run.is_whole
-    kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
-    targets = kinds.get(reference.partition(".")[0])
-    return targets is not None and all(each.reference != reference for each in targets)
-
 
 NAME = "index.html"
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 import pytest
 
@@ -22,11 +22,7 @@ from servermonitoring.values import in_words
 if TYPE_CHECKING:
     import logging
 
-    from healthchecks.plugin.pool import Pool
-
 F = TypeVar("F", bound=Callable[..., Any])
-
-POOL: "pytest.StashKey[Pool]" = pytest.StashKey()
 _MARK = "healthchecks_probe"
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _local = threading.local()
@@ -203,6 +199,16 @@ class ProbeJob:
         if self.started and self.ends_at and self.ends_at < self.started + self.timeout:
             return ProbeTimeout(f"{self.phase} before the timeout of the run")
         return ProbeTimeout(f"{self.phase} within {in_words(self.timeout)}")
+
+
+class ProbeRunner(Protocol):
+    """What runs the probes of a run: its pool."""
+
+    def submit(self, probe: Probe, target: Target) -> ProbeJob:
+        """Return the job of this probe of this target; the same one for every test that asks for it."""
+
+
+POOL = pytest.StashKey[ProbeRunner]()
 
 
 def current_job() -> ProbeJob | None:

@@ -9,17 +9,20 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 
-from healthchecks.plugin import collection_errors, history, metrics, status_json, suite_errors
-from healthchecks.plugin.html_report import list_other_checks, take_snapshot
+from healthchecks.plugin import collection, collection_errors, history, metrics, status_json, suite_errors
+from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.wording import CardStatus
 from servermonitoring import threads
 from servermonitoring.scheduled_run.process import announce_end
 from servermonitoring.threads import bounded
+from servermonitoring.values import iso
 
 _PATIENCE = 2  # seconds for the history, on a disk that does not respond
 _PATIENCE_AT_WORK = 30  # seconds, when it has responded: an old one is brought to the present schema, once
@@ -135,7 +138,7 @@ def _publish(run: Run) -> None:
     if run.outputs.page is None:
         return
     run.shown_notices = len(run.notices)
-    snapshot = take_snapshot(run)
+    snapshot = _take_snapshot(run)
     with _written(run, "the page could not be written, the old one is still there"):
         run.outputs.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
@@ -145,7 +148,7 @@ def _publish(run: Run) -> None:
             run.page_directory,
             run.host,
             checks,
-            list_other_checks(run),
+            _list_other_checks(run),
             interrupted=run.interrupted,
             without_result=left,
         )
@@ -153,6 +156,64 @@ def _publish(run: Run) -> None:
         run.outputs.page.keep(snapshot)
     with _written(run, "not all badges could be written"):
         run.outputs.page.write_badges()
+
+
+def _take_snapshot(run: Run) -> Snapshot:
+    """Return the snapshot of a finished run whose results are in the history."""
+    return Snapshot(
+        results=[*run.results.values()],
+        history=run.outputs.history or history.HistoryData(),
+        started=run.started,
+        duration=(datetime.now(UTC) - run.started).total_seconds(),
+        host=run.host,
+        interrupted=run.interrupted,
+        pending=[*_list_pending(run)] if run.interrupted else [],
+        is_gone=lambda reference: _is_gone(run, reference),
+        interval=run.configuration.settings.dashboard.interval,
+        state_directory=run.directory,
+        page_directory=run.page_directory,
+        notices=run.notices,
+        environment=run.outputs.page.environment if run.outputs.page else {},
+    )
+
+
+def _list_other_checks(run: Run) -> list[dict[str, Any]]:
+    """Return the entries of status.json for the checks that were not in this run and are not stale."""
+    cards = run.outputs.page.overview.cards if run.outputs.page else ()
+    return [
+        {
+            "check": each.check,
+            "target": each.target,
+            "group": each.group,
+            "status": str(each.status),
+            "since": iso(each.since or each.checked_at),
+            "duration": each.recent[-1].duration,
+            "message": each.message,
+            "maintenance": each.maintenance,
+            "checked_at": iso(each.checked_at),
+        }
+        for each in cards
+        if each.checked_at and each.status is not CardStatus.STALE
+    ]
+
+
+def _list_pending(run: Run) -> Iterator[PendingCheck]:
+    for item in run.without_result():
+        target = collection.target_of(item)
+        name = collection.check_name(item), collection.target_name(item)
+        yield PendingCheck(*name, collection.label(item), target.group if target else "")
+
+
+def _is_gone(run: Run, reference: str) -> bool:
+    """Return whether the target is no longer configured, as far as this run can know.
+
+    It knows the targets of the kinds that it has loaded; only a complete run knows all collection errors.
+    """
+    if reference.startswith(collection.FAULT):
+        return run.is_whole
+    kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
+    targets = kinds.get(reference.partition(".")[0])
+    return targets is not None and all(each.reference != reference for each in targets)
 
 
 @contextlib.contextmanager

@@ -6,17 +6,16 @@ imports nothing else: a title is found without loading what a report needs.
 
 import re
 import sys
-from collections.abc import Iterable
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from healthchecks.sql_reports import folder_of, leading_comments
+
 if TYPE_CHECKING:
     from healthchecks.plugin.run import Run
 
-FOLDER = "reports"  # of .sql files that may be reports
 _UNTITLED = pytest.StashKey[list[Path]]()  # files in it that have no title
 _TITLE = re.compile(r"--\s?title:")
 _LONGEST = 16_384  # bytes of a header
@@ -64,19 +63,6 @@ def pytest_healthcheck_finish(run: "Run") -> None:
         finish(run, untitled or ())
 
 
-def folder_of(path: Path, session: pytest.Session) -> Path | None:
-    """Return the nearest folder `reports` that a file is in; None where it is in none.
-
-    It is below pytest's root directory, or named on the command line: one above a checkout has nothing to do with it.
-    Every folder counts for a file outside of that directory, and where pytest only guessed it from its arguments.
-    """
-    root, config = session.config.rootpath, session.config
-    is_guessed = config.inipath is None and root != config.invocation_params.dir
-    all_count = is_guessed or not path.is_relative_to(root)
-    folders = [each for each in path.parents if each.name == FOLDER]
-    return next((each for each in folders if all_count or root in each.parents or session.isinitpath(each)), None)
-
-
 def _has_title(path: Path) -> bool:
     """Return whether the comments at the head of a file have a title; False for a file that cannot be read."""
     from servermonitoring.files import read_regular
@@ -86,8 +72,3 @@ def _has_title(path: Path) -> bool:
     except OSError:
         return False
     return any(_TITLE.match(line) for line in leading_comments(start.splitlines()))
-
-
-def leading_comments(lines: Iterable[str]) -> list[str]:
-    """Return the lines before the first that is not blank and not a comment."""
-    return list(takewhile(lambda line: not line.strip() or line.startswith("--"), lines))

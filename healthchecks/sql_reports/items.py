@@ -13,7 +13,7 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probe import Probe
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
-from healthchecks.sql_reports.hooks import folder_of
+from healthchecks.sql_reports import folder_of
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report, evaluate
 from servermonitoring.configuration import Problem, echo, nearest

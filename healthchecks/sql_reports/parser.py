@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from healthchecks.plugin.configuration.errors import problems_of, renamed_hint
-from healthchecks.sql_reports.hooks import leading_comments
+from healthchecks.sql_reports import leading_comments
 from healthchecks.sql_reports.report import Report
 from servermonitoring.configuration import Problem, nearest
 from servermonitoring.files import read_regular

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.connection import PostConnection
     from servermonitoring.delivery.spool import Spool, SpoolEntry
 
 _TIMEOUT = 10.0  # seconds for each step
@@ -25,12 +24,25 @@ _FIRST_WORDS = 200  # characters
 _OF_EVENTS = {"", "error", "default"}  # Sentry's categories of what is sent here; "" is all
 
 
+class Connection(Protocol):
+    """One connection to a service: servermonitoring.delivery.connection has it."""
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float) -> "DeliveryResponse":
+        """Send a request and return the response; `timeout` is in seconds. Raise UnreachableError, NoResponseError."""
+
+    def cut(self) -> None:
+        """End the request in progress, from another thread; nothing more can be sent."""
+
+    def close(self) -> None:
+        """Close it; the next request opens it again."""
+
+
 class Destination(Protocol):
     """The service that entries are sent to, and the format of its requests."""
 
     name: str  # in messages: "Sentry"
 
-    def connection(self) -> "PostConnection":
+    def connection(self) -> Connection:
         """Return a new connection."""
 
     def prepare(self, content: bytes, identity: str) -> tuple[bytes, dict[str, str]]:
@@ -61,7 +73,7 @@ class Attempt:
     reason: str = ""  # of a refusal: the status of the response, and its first words
 
 
-def attempt(spool: "Spool", destination: Destination, connection: "PostConnection", entry: "SpoolEntry") -> Attempt:
+def attempt(spool: "Spool", destination: Destination, connection: Connection, entry: "SpoolEntry") -> Attempt:
     """Send one entry and read the response."""
     try:
         content = spool.read(entry)

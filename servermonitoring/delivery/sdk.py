@@ -5,8 +5,8 @@ the SDK of the checked application in the same process.
 """
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sentry_sdk import Client
 from sentry_sdk.attachments import Attachment as SdkAttachment
@@ -17,9 +17,7 @@ from servermonitoring.delivery.spool import LARGEST
 from servermonitoring.scrubbing import scrub, scrubbed
 from servermonitoring.values import size_in_words
 
-if TYPE_CHECKING:
-    from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin
-
+File = tuple[str, bytes, str | None]  # name, content, media type
 Put = Callable[[bytes, str], None]  # the envelope, and the key of those that must arrive one after another
 
 _LONGEST_VALUE = 8192  # characters; without a limit a message of 5 MB makes an envelope of 5 MB, which Sentry refuses
@@ -49,15 +47,15 @@ def _without_attachments(envelope: Envelope, event: Any) -> Envelope:
     return Envelope(headers=envelope.headers, items=[item])
 
 
-def client(dsn: str, origin: "Origin", put: Put) -> Client:
+def client(dsn: str, put: Put, environment: str, release: str, host: str) -> Client:
     """Return a client without integrations: no added headers in requests, no local variables, no source lines."""
     return Client(
         dsn=dsn,
         transport=SpoolTransport(dsn, put),
         before_send=lambda event, _hint: scrubbed(event),
-        environment=origin.environment,
-        release=origin.release_name(),
-        server_name=origin.host,
+        environment=environment,
+        release=release,
+        server_name=host,
         default_integrations=False,
         auto_enabling_integrations=False,
         include_local_variables=False,
@@ -68,10 +66,10 @@ def client(dsn: str, origin: "Origin", put: Put) -> Client:
     )
 
 
-def capture(client: Client, event: dict[str, Any], attachments: "list[EnvelopeAttachment]") -> str | None:
+def capture(client: Client, event: dict[str, Any], files: Iterable[File]) -> str | None:
     """Scrub an event and capture it. It is scrubbed before it is cut, so that no half secret is left over."""
-    files = [SdkAttachment(each.content, each.name, content_type=each.content_type) for each in attachments]
-    return client.capture_event(scrubbed(event), hint={"attachments": files})
+    attachments = [SdkAttachment(content, name, content_type=kind) for name, content, kind in files]
+    return client.capture_event(scrubbed(event), hint={"attachments": attachments})
 
 
 def _clean(item: Item) -> Item:

@@ -12,16 +12,11 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from servermonitoring import threads
-from servermonitoring.delivery.attempt import Attempt, DeliveryOutcome, Destination, attempt
+from servermonitoring.delivery.attempt import Attempt, Connection, DeliveryOutcome, Destination, attempt
 from servermonitoring.delivery.spool import Spool, SpoolEntry
 from servermonitoring.values import in_words
-
-if TYPE_CHECKING:
-    from servermonitoring.delivery.connection import PostConnection
-
 
 _LEAST_WORKERS, _MOST_WORKERS = 4, 32
 _GROWTH = 4  # more for each response
@@ -46,7 +41,7 @@ class Sender:
         self._failed: list[SpoolEntry] = []
         self._stopped = False
         self._paused_until = 0.0  # monotonic seconds
-        self._connections: set[PostConnection] = set()
+        self._connections: set[Connection] = set()
         self._workers = self._sent = self._failures_in_row = 0
         self._duration = 0.0  # seconds for the last that was sent: with less left, none is begun
         self._lock: int | None = None

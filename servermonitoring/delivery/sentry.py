@@ -97,8 +97,11 @@ class Sentry:
         from servermonitoring.delivery import sdk
 
         self._kept = []
-        self._client = self._client or sdk.client(self.dsn.text, self.origin, self._keep)
-        if sdk.capture(self._client, event, attachments) is None:
+        origin, files = self.origin, [(each.name, each.content, each.content_type) for each in attachments]
+        if self._client is None:
+            release, host = origin.release_name(), origin.host
+            self._client = sdk.client(self.dsn.text, self._keep, origin.environment, release, host)
+        if sdk.capture(self._client, event, files) is None:
             self.spool.note("an event could not be created: sentry_sdk drops it", dropped=1)
         return self._kept[0] if self._kept else None
 
