@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import statistics
@@ -11,6 +12,7 @@ import time
 from contextlib import suppress
 
 from servermonitoring.watchdog_state import Kill, heartbeat, kills
+from tests import ROOT
 from tests.watchdog.kennel import WATCHDOG, wait_for
 from watchdog import processes
 
@@ -108,8 +110,8 @@ def test_a_second_one_says_so(watching):
 def test_wrong_configuration(kennel):
     config = kennel.home / "wrong.toml"
     config.write_text('[watchdog.firefox]\nmax_memory = "1QB"\nproces = "x"\n')
-    for command in (["watch", "--once"], ["status"]):
-        done = subprocess.run([*WATCHDOG, *command, "--config", config], capture_output=True, text=True, check=False)
+    for command in (["watch", "--config", config, "--once"], ["status", "--config", config]):
+        done = subprocess.run([*WATCHDOG, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 4
         assert f"configuration {config} is wrong" in done.stderr
         assert "'1QB' is not a size" in done.stderr
@@ -206,3 +208,23 @@ def test_kills_are_read_past_rubbish(tmp_path):
     assert list(kills(tmp_path / "none", 0)) == []
     (tmp_path / "watchdog.json").write_text("{")
     assert heartbeat(tmp_path) is None
+
+
+# Lines that start a watchdog without --config, and why that harms nobody.
+CONFINED = {
+    "tests/test_imports.py: code =": "a variable names the configuration",
+    "tests/watchdog/test_first_start.py: kennel.start([*ALONE": "it has a pid namespace of its own",
+    "tests/watchdog/test_daemon.py: if re.search": "this test",
+}
+
+
+def test_no_test_watches_the_browsers_of_others():
+    """Each watchdog of the tests and benchmarks has rules of its own, or a pid namespace."""
+    programs = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("ci/**/*.py")]
+    starts = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in programs
+        for line in path.read_text().splitlines()
+        if re.search(r"""["']watch["']""", line) and "--config" not in line
+    ]
+    assert [each for each in starts if not each.startswith((*CONFINED,))] == []

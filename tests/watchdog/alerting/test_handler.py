@@ -151,7 +151,9 @@ def test_without_the_sdk_it_says_what_to_install(tmp_path):
     """`pip install servermonitoring` alone does not bring it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     code = "from watchdog.cli import main; main()"
-    command = [tmp_path / "venv/bin/python", "-c", code, "watch", "--once"]
+    configuration = tmp_path / "servermonitoring.toml"  # its rule matches no process of anybody
+    configuration.write_text(f'[state]\ndirectory = "{tmp_path}/state"\n[watchdog.none]\ncommand = "{tmp_path}/none"\n')
+    command = [tmp_path / "venv/bin/python", "-c", code, "watch", "--once", "--config", configuration]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SENTRY_DSN": "http://0123456789abcdef@127.0.0.1:1/1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     error = "ERROR alerts are not sent: sentry-sdk is not installed: pip install 'servermonitoring[sentry]'"
