@@ -1,9 +1,12 @@
 """What the project's own tests share: real servers, and a count of what missing programs cost."""
 
 import random
+import shutil
 import signal
+import tempfile
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -54,6 +57,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         files.sort(key=lambda path: LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST))
     place = {path: number for number, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A directory that other users may enter: those of pytest are closed to them at each start of a run."""
+    path = Path(tempfile.mkdtemp(prefix="servermonitoring-tests-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -163,18 +164,6 @@ def stranger():
     return 61234
 
 
-@pytest.fixture
-def readable_by_others(tmp_path):
-    """Meanwhile other users may look into this test's directory, and those of pytest above it."""
-    ours = [each for each in (tmp_path, *tmp_path.parents) if any(part.startswith("pytest-of-") for part in each.parts)]
-    before = {each: each.stat().st_mode & 0o7777 for each in ours}
-    for each in ours:
-        each.chmod(0o755)
-    yield
-    for each, mode in before.items():
-        each.chmod(mode)
-
-
 @reliability(
     "Files",
     fault="root runs the suite of another user by hand, perhaps before its first run",
@@ -205,8 +194,10 @@ def test_root_in_the_directories_of_another_user(contacting, hole, stranger, pla
     fault="the state directory belongs to another user",
     promise="refused in words, and not used",
 )
-@pytest.mark.usefixtures("readable_by_others")
-def test_a_state_directory_of_another_user(contacting, hole, stranger):
+def test_a_state_directory_of_another_user(contacting, hole, stranger, public_path):
+    contacting.folder = shutil.copytree(contacting.folder, public_path / "checks")
+    contacting.folder.chmod(0o755)
+    contacting.environment["XDG_STATE_HOME"] = str(contacting.state.parent)
     contacting.state.mkdir(parents=True)
     contacting.state.chmod(0o777)
     contacting.page.mkdir(parents=True)
