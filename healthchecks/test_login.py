@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+import lxml.html  # noqa: F401 - before the time of a probe counts: webpage imports it when it is used
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, probe
