@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -73,27 +73,24 @@ def kept(*, purge: bool) -> list[str]:
 
 def apply(wanted: Iterable[Step], *, dry_run: bool) -> bool:
     """Do what is missing, in order; return whether there was anything."""
-    changed = False
-    for step in wanted:
-        if not (words := step.missing()):
-            continue
-        changed = True
-        print(f"{'would change: ' * dry_run}{words}", flush=True)
-        if not dry_run:
-            step.do()
-    return changed
+    return _carry_out(((step.missing, step.do) for step in wanted), dry_run=dry_run)
 
 
 def undo(wanted: Iterable[Step], *, dry_run: bool, purge: bool = False) -> bool:
     """Undo what is there, last step first, the user's own data with `purge` only; return whether there was anything."""
+    removable = (step for step in reversed(list(wanted)) if purge or not step.precious)
+    return _carry_out(((step.there, step.undo) for step in removable), dry_run=dry_run)
+
+
+def _carry_out(changes: Iterable[tuple[Callable[[], str], Callable[[], None]]], *, dry_run: bool) -> bool:
+    """Print what each change is, and make it; return whether there was any. One without words is not needed."""
     changed = False
-    for step in reversed(list(wanted)):
-        if (step.precious and not purge) or not (words := step.there()):
-            continue
-        changed = True
-        print(f"{'would change: ' * dry_run}{words}", flush=True)
-        if not dry_run:
-            step.undo()
+    for describe, change in changes:
+        if words := describe():
+            changed = True
+            print(f"{'would change: ' * dry_run}{words}", flush=True)
+            if not dry_run:
+                change()
     return changed
 
 
