@@ -2,7 +2,7 @@
 
 import socket
 from collections import Counter, UserDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,19 +62,19 @@ class Results(UserDict[tuple[str, str], Result]):
         return f"passed at try {tries}; at first: {self.first_failures[item]}" if item in self.first_failures else ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Selection:
     """What a run consists of."""
 
-    items: list[pytest.Item] = field(default_factory=list)
+    items: list[pytest.Item]
     """Its checks."""
-    part: str = ""
+    part: str
     """Why these are not all checks; empty if they are."""
-    of_reports: bool = False
+    of_reports: bool
     """Whether they are reports, and no other checks."""
-    folders: set["Path"] = field(default_factory=set)
+    folders: set["Path"]
     """Of files with checks."""
-    faultless: set[tuple[str, str]] = field(default_factory=set)
+    faultless: set[tuple[str, str]]
     """Keys of collection errors that may be over."""
 
 
@@ -97,8 +97,8 @@ class Outputs:
 class Run:
     """One run with health checks. Created when collection has found some; the hooks work on it."""
 
-    def __init__(self, configuration: Configuration, session: pytest.Session) -> None:
-        self.configuration, self.session = configuration, session
+    def __init__(self, configuration: Configuration, session: pytest.Session, selection: Selection) -> None:
+        self.configuration, self.session, self.selection = configuration, session, selection
         self.pool = Pool(limits(), configuration.settings.run.timeout)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
@@ -107,7 +107,7 @@ class Run:
         self.directory = state_directory.location(configuration.state_directory)
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = state_directory.InstanceLock(self.directory)
-        self.selection, self.results, self.outputs = Selection(), Results(), Outputs()
+        self.results, self.outputs = Results(), Outputs()
         self.notices: list[str] = []
         self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
         self.suite_errors: dict[str, str] = {}  # part of the suite → message

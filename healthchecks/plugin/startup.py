@@ -54,17 +54,17 @@ def prepare(session: pytest.Session) -> None:
     passed_over = _refuse_mistakes(session, configuration, broken | check_files.kinds_in(check_files.places(config)))
     if _only_shows(config):
         return
-    run = Run(configuration, session)
-    _refuse_foreign_directories(run, config)
-    config.stash[RUN] = run
     found = [item for item in session.items if collection.is_check(item)]
-    run.selection = Selection(
+    selection = Selection(
         items=[each for each in found if not collection.kind_is_absent(each)],
         part=options.missing_part(session, configuration, broken),
         of_reports=bool(found) and all(isinstance(item, collection.CheckItem) for item in found),
         folders=collection_errors.folders(found),
         faultless=collection_errors.keys(session),
     )
+    run = Run(configuration, session, selection)
+    _refuse_foreign_directories(run, config)
+    config.stash[RUN] = run
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
