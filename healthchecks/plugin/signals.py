@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Generator, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ class Interruption:
     An exception raised by a signal handler can hit any line, also one that renames a file or holds a lock that other
     threads need. So KeyboardInterrupt is raised only in the phases of a test and in hooks of others, which may be slow;
     elsewhere the handler sets `signal`, which is checked before the next phase. Our own end of a run has timeouts.
+    A child that a check forks has the kernel's own way with signals: Python's handlers wait for the end of a call in C.
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,7 @@ class Interruption:
         self._before: dict[int, Any] = {}
         self._is_over = False
         self._process = os.getpid()
+        _interruptions.add(self)
 
     def own(self) -> None:
         """Handle the signals, except those that are ignored, as by nohup or in the background of a shell."""
@@ -90,6 +93,12 @@ class Interruption:
             whole = TracebackType(whole, entry.tb_frame, entry.tb_lasti, line)
         excinfo.traceback = type(excinfo.traceback)(whole)  # type: ignore[arg-type]  # never None: it was raised
 
+    def disown(self) -> None:
+        """Give the signals back to the kernel, in a child."""
+        for number in self._before:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL)
+
     @contextlib.contextmanager
     def _raising(self) -> Iterator[None]:
         with self.allowed():
@@ -105,7 +114,7 @@ class Interruption:
             self._raises = before
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a child that a check has forked
+        if os.getpid() != self._process:  # a child that has only just been forked
             _end_at_once(number, signal.SIG_DFL)
         elif not self.signal:
             self.signal, self._came = signal.Signals(number).name, time.monotonic()
@@ -113,6 +122,17 @@ class Interruption:
                 self.check()
         elif time.monotonic() - self._came > _GRACE:
             _end_at_once(number, self._before[number] if self._is_over else signal.SIG_DFL)
+
+
+_interruptions: weakref.WeakSet[Interruption] = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for each in _interruptions:
+        each.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:

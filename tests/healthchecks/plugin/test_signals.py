@@ -222,6 +222,35 @@ def test_forked_child_ends_by_signal(suite):
     assert outcome.status == 0, outcome.output
 
 
+@reliability(
+    "Signals",
+    fault="a check forks a child that computes, or is about to wait, and ends it by SIGTERM",
+    promise="the child ends at once: its signals are the kernel's again, not Python's, which waits for a call to end",
+)
+def test_forked_child_in_a_long_call_ends_by_signal(suite):
+    suite.write(
+        "test_mine.py",
+        """
+        import collections, itertools, os, signal
+        import pytest
+
+        @pytest.mark.healthcheck(timeout=60)
+        def test_child():
+            reading, writing = os.pipe()
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                os.write(writing, b"ready")
+                collections.deque(itertools.repeat(0), maxlen=0)  # a call that never returns to Python
+            os.read(reading, 5)
+            os.kill(child, signal.SIGTERM)
+            assert os.waitpid(child, 0)[1] == signal.SIGTERM
+        """,
+    )
+    outcome = suite.run()
+    assert outcome.status == 0, outcome.output
+
+
 def test_ignored_signals_stay_ignored(shop):
     release = shop.folder / "release"
     write(shop, last=f"import pathlib\n        while not pathlib.Path({str(release)!r}).exists(): time.sleep(0.05)")
