@@ -27,9 +27,18 @@ class Signals:
     def __init__(self) -> None:
         self.should_stop = self.should_reload = False
         self.longest_end = LONGEST_END
-        self.wake_up, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._woken, select.POLLIN)
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Return True as soon as a signal comes, False when the seconds are over."""
+        if not self._poll.poll(seconds * 1000):
+            return False
+        os.read(self._woken, 512)
+        return True
 
     def _listen(self) -> None:
         while not self.should_stop:
@@ -100,12 +109,9 @@ class Daemon:
 
     def _wait(self) -> None:
         """Wait until the next scan is due, something new has started, or a signal came."""
-        poll = select.poll()
-        poll.register(self._signals.wake_up, select.POLLIN)
         due = time.monotonic() + self.watcher.pause(self._longest)
         while (rest := due - time.monotonic()) > 0:
-            if poll.poll(min(rest, self._check_every) * 1000):
-                os.read(self._signals.wake_up, 512)
+            if self._signals.wait(min(rest, self._check_every)):
                 return
             if rest > self._check_every:
                 _notify("WATCHDOG=1")

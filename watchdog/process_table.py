@@ -1,8 +1,8 @@
 """The processes of the machine and their forks, kept up to date at little cost.
 
 Only new pids are read, and the order in which the kernel assigns pids shows which are new. A pid may be reused, and a
-process may become another program (exec keeps pid and start): so young processes are read again at each scan, and all
-others in turn. While a browser is killed, the kernel reports every fork to root.
+process may become another program (exec keeps pid and start): so young processes are read again at each scan, and the
+names of all others in turn. While a browser is killed, the kernel reports every fork to root.
 """
 
 import contextlib
@@ -29,17 +29,18 @@ class ProcessTable:
         self.known: dict[int, Process] = {}
         self._young: dict[int, Process] = {}
         self._changes: list[Process] = []  # not returned yet
-        self._newest: deque[tuple[float, int]] = deque([(0.0, 0)] * 2)  # when, and the newest pid then
+        self._newest = deque([(0.0, 0)] * 2)  # when, and the newest pid then
         self._listed_at = self._refreshed_at = float("-inf")
-        self._turn: list[int] = []  # pids still to be read again in this round
+        self._turn: list[int] = []  # pids still to be checked again in this round
 
     def refresh(self, now: float) -> list[Process]:
         """Return processes that are new, or have another program or name. Raise OSError without /proc."""
+        newest = self._newest.copy()
         try:
             again = [*self._still_young(now), *self._new(now)]
-            self._read([*again, *self._next_in_turn(now)])
+            self._read([*again, *filter(self._is_renamed, self._next_in_turn(now))])
         except OSError:
-            self._listed_at = float("-inf")  # the next refresh lists all, so that nothing is lost
+            self._newest, self._listed_at = newest, float("-inf")  # the next refresh reads the same, and lists all
             raise
         self._refreshed_at = now
         changed, self._changes = self._changes, []
@@ -47,18 +48,20 @@ class ProcessTable:
 
     def _new(self, now: float) -> list[int]:
         """Return pids that may be new. They are assigned in order, so /proc is listed only now and then."""
-        newest, first = processes.newest_pid(), self._newest[0][1] + 1
+        newest, (_, first), (_, read) = processes.newest_pid(), self._newest[0], self._newest[-1]
         none = self._is_settled(newest)
         self._newest.append((now, newest))
         while len(self._newest) > 2 and self._newest[1][0] <= now - _RETRY_FOR:  # noqa: PLR2004 - the last two stay
             self._newest.popleft()
         if (none or 0 <= newest - first <= _FEW) and now - self._listed_at <= _LIST_EVERY:
-            return [pid for pid in range(first, newest + 1) if pid in self.known or processes.is_process(pid)]
+            tried = range(first + 1, newest + 1)
+            new = [pid for pid in tried if pid not in self.known and processes.is_process(pid)]
+            return [*new, *(pid for pid in tried if pid in self.known and _is_between(pid, read, newest))]
         self._listed_at = now
         there = processes.pids()
         for pid in self.known.keys() - there:
             del self.known[pid]
-        return sorted(pid for pid in there if pid not in self.known or (not none and _between(pid, first, newest)))
+        return sorted(pid for pid in there if pid not in self.known or _is_between(pid, read, newest))
 
     def _is_settled(self, newest: int) -> bool:
         """Return whether no assigned pid is left to be tried."""
@@ -83,6 +86,11 @@ class ProcessTable:
                 self.known[pid] = self._young[pid] = process
                 self._changes.append(process)
 
+    def _is_renamed(self, pid: int) -> bool:
+        """Return whether a known process has another name or is gone; a name costs half as much as all of it."""
+        before = self.known.get(pid)
+        return before is not None and processes.name(pid) != before.name
+
     def _next_in_turn(self, now: float) -> list[int]:
         if not self._turn:
             self._turn = list(self.known)
@@ -97,9 +105,9 @@ def _other(process: Process, before: Process) -> bool:
     return (*process[:2], process.name, process.session) != (*before[:2], before.name, before.session)
 
 
-def _between(pid: int, first: int, newest: int) -> bool:
-    """Return whether the pid was assigned meanwhile, so that it may be another process; pids wrap around."""
-    return first <= pid <= newest if first <= newest else pid >= first or pid <= newest
+def _is_between(pid: int, read: int, newest: int) -> bool:
+    """Return whether the pid was assigned after the one read last; it may be another process. Pids wrap around."""
+    return read < pid <= newest if read <= newest else pid > read or pid <= newest
 
 
 _CONNECTOR = 11  # NETLINK_CONNECTOR

@@ -393,7 +393,7 @@ def no_descriptor_left():
 @reliability("Watchdog", fault="no file can be opened for a moment", promise="no living process is taken for gone")
 def test_a_process_that_cannot_be_read_is_not_gone(kennel):
     process = kennel.stand_in()
-    for ask in (processes.find, processes.user, processes.arguments, processes.is_process):
+    for ask in (processes.find, processes.name, processes.user, processes.arguments, processes.is_process):
         with pytest.raises(OSError, match="Too many open files"), no_descriptor_left():
             ask(process.pid)
 

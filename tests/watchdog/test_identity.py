@@ -250,6 +250,44 @@ def test_new_processes_are_found_without_listing(kennel):
     thread.join()
 
 
+def test_known_processes_are_not_read_at_each_scan(kennel, monkeypatch):
+    """Not immediately after the first scan either, when pids assigned before it are still tried."""
+    table, now = ProcessTable(), uptime() + 20  # none is young
+    table.refresh(now)
+    known, read, find = set(table.known), [], processes.find
+    monkeypatch.setattr(processes, "find", lambda pid: read.append(pid) or find(pid))
+    process = kennel.start([needed("sleep"), "600"])
+    assert process.pid in {each.pid for each in table.refresh(now + 0.1)}
+    assert process.pid in read
+    assert len(known.intersection(read)) < len(known) / 2  # some may have ended, or their pids are used again
+
+
+def test_an_old_process_with_another_name_is_found(kennel):
+    """As after exec, which keeps pid and start."""
+    rename = "import time; input(); open('/proc/self/comm', 'w').write('firefox'); time.sleep(600)"
+    process = kennel.start([sys.executable, "-c", rename], stdin=subprocess.PIPE)
+    table, now = ProcessTable(), uptime() + 20  # it is no longer young
+    table.refresh(now)
+    before = table.known[process.pid].name
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    wait_for(lambda: processes.name(process.pid) == "firefox")
+    assert before != "firefox"
+    for turn in range(1, len(table.known)):  # each has a part of them read again
+        changed = {each.pid: each for each in table.refresh(now + 60 * turn)}
+        if process.pid in changed:
+            break
+    assert changed[process.pid].name == "firefox"
+
+
+def test_names_of_processes_that_are_gone(kennel):
+    process = kennel.start([needed("sleep"), "600"])
+    wait_for(lambda: processes.name(process.pid) == "sleep")
+    process.kill()
+    process.wait()
+    assert processes.name(process.pid) is None
+
+
 def test_reused_pids_are_read_again():
     """A pid that was known is another process when pids were given out beyond the highest meanwhile."""
     if os.geteuid() != 0 or not Path("/proc/sys/kernel/ns_last_pid").exists():

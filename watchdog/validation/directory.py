@@ -31,12 +31,7 @@ def location() -> Path:
 
 def open_to_write() -> int:
     """Return a descriptor of the directory, made if it is missing. Raise OSError with the reason."""
-    path = location()
-    try:
-        return _open(path)
-    except FileNotFoundError:
-        _make(path)
-        return _open(path)
+    return _open_or_make(location())[0]
 
 
 @contextlib.contextmanager
@@ -56,11 +51,9 @@ def repair() -> bool:
 
     They may be if it was missing, or if another user could have removed them. Raise OSError.
     """
-    path = location()
-    made = not path.is_dir()
-    descriptor = open_to_write()
+    descriptor, is_new = _open_or_make(location())
     try:
-        return _make_safe(descriptor, path) or made
+        return _make_safe(descriptor, location()) or is_new
     finally:
         os.close(descriptor)
 
@@ -93,6 +86,15 @@ def _open(path: Path) -> int:
     except NotADirectoryError:
         what = "a symbolic link" if path.is_symlink() else "not a directory"
         raise NotADirectoryError(f"{path} is {what}: remove it, or set ${VARIABLE} to a safe directory") from None
+
+
+def _open_or_make(path: Path) -> tuple[int, bool]:
+    """Return a descriptor of the directory, and whether it was missing. Raise OSError."""
+    try:
+        return _open(path), False
+    except FileNotFoundError:
+        _make(path)
+        return _open(path), True
 
 
 def _make(path: Path) -> None:
@@ -165,9 +167,9 @@ class Suspension:
             return
         self._tested_at = now
         try:
-            if self._repair and (repair() or self._sentinel.is_lost()):
+            if self._repair and repair():
                 self.excused_until = now
-            self._try(thoroughly=self._repair and (thoroughly or bool(self.reason)))
+            self._try(now, thoroughly=self._repair and (thoroughly or bool(self.reason)))
         except OSError as error:
             self._suspend(str(error), now)
         else:
@@ -181,9 +183,11 @@ class Suspension:
             except OSError as error:
                 log.debug("the directory of records passed its test, but cannot be written to: %s", error)
 
-    def _try(self, *, thoroughly: bool) -> None:
+    def _try(self, now: float, *, thoroughly: bool) -> None:
         try:
             with opened() as descriptor:
+                if self._sentinel.is_lost(descriptor):
+                    self.excused_until = now
                 _check_space(descriptor)
                 if thoroughly:
                     _try_to_write(descriptor)
@@ -240,13 +244,12 @@ class _Sentinel:
         with opened() as descriptor:
             self._name = write_temporary(descriptor, processes.own_identity(), content)
 
-    def is_lost(self) -> bool:
-        """Return whether it was removed since it was created. Raise OSError."""
+    def is_lost(self, descriptor: int) -> bool:
+        """Return whether it was removed from this directory since it was created. Raise OSError."""
         if not self._name:
             return False
         try:
-            with opened() as descriptor:
-                os.stat(self._name, dir_fd=descriptor, follow_symlinks=False)
+            os.stat(self._name, dir_fd=descriptor, follow_symlinks=False)
         except FileNotFoundError:
             log.warning("validation records were removed from %s: the time limits count from now on", location())
             self._name = ""

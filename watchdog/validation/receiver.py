@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import socket
@@ -123,7 +124,7 @@ class Validations:
 
     def __init__(self) -> None:
         self._times: dict[Key, float] = {}
-        self._last_saved: dict[str, float] = {}
+        self.is_saved = True
         self._lock = threading.Lock()  # the socket is read by a thread of its own
 
     def receive(self, message: bytes, uid: int) -> None:
@@ -142,8 +143,8 @@ class Validations:
         """Note a validation (uptime) of a process, if it is the newest."""
         key = process.pid, process.start
         with self._lock:
-            if key in self._times or len(self._times) < _MOST:
-                self._times[key] = max(time, self._times.get(key, time))
+            if time > self._times.get(key, -1.0 if len(self._times) < _MOST else math.inf):
+                self._times[key], self.is_saved = time, False
 
     def newest(self, members: Iterable[Process]) -> float | None:
         """Return when any of these was last validated (uptime); None if unknown."""
@@ -158,14 +159,20 @@ class Validations:
         with self._lock:
             for key in dead:
                 del self._times[key]
+            self.is_saved &= not dead
 
     def save(self, state: Path) -> None:
         """Write all to the state directory, for the next watchdog. Raise OSError."""
         with self._lock:
+            if self.is_saved:
+                return
             content = {f"{pid}-{start}": round(time, 2) for (pid, start), time in self._times.items()}
-        if content != self._last_saved:
+            self.is_saved = True
+        try:
             write_whole(state / _FILE, json.dumps(content), durable=False)
-            self._last_saved = content
+        except OSError:
+            self.is_saved = False
+            raise
 
     def load(self, state: Path) -> bool:
         """Load the validations of living processes that an earlier watchdog saved; return whether there are any.

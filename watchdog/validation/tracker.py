@@ -100,7 +100,8 @@ class ValidationTracker:
         for browser in browsers:
             if browser.validated_at is not None:
                 self._validations.note(browser.main, browser.validated_at)
-        in_background(self._save, log)
+        if not self._validations.is_saved:
+            in_background(self._save, log)
 
     def _save(self) -> None:
         if self._state is None or not self._saving.acquire(blocking=False):  # at most one waits for the disk

@@ -279,6 +279,34 @@ def test_newest_validation_ever_seen(kennel):
     assert browser.validated_at == validated
 
 
+def test_only_new_validations_are_saved(tmp_path):
+    own, validations = processes.find(os.getpid()), Validations()
+    assert validations.is_saved
+    validations.note(own, 2.0)
+    with pytest.raises(OSError, match="missing"):
+        validations.save(tmp_path / "missing")
+    assert not validations.is_saved
+    validations.save(tmp_path)
+    (tmp_path / "validations.json").unlink()
+    for time_of_record in (2.0, 1.0):
+        validations.note(own, time_of_record)
+        validations.save(tmp_path)
+    assert validations.is_saved
+    assert not any(tmp_path.iterdir())
+    validations.note(own, 3.0)
+    assert not validations.is_saved
+    validations.save(tmp_path)
+    assert "3.0" in (tmp_path / "validations.json").read_text()
+
+
+def test_nothing_new_starts_no_thread(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("watchdog.validation.tracker.in_background", lambda work, _log: started.append(work))
+    tracker = ValidationTracker(repair=True, state=tmp_path)
+    tracker.check([], uptime())
+    assert started == []
+
+
 @reliability(
     "Watchdog",
     fault="`validated_within` is false or longer than `revalidated_every`",
