@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import re
 import socket
@@ -143,7 +142,8 @@ class Validations:
         """Note a validation (uptime) of a process, if it is the newest."""
         key = process.pid, process.start
         with self._lock:
-            if time > self._times.get(key, -1.0 if len(self._times) < _MOST else math.inf):
+            known = self._times.get(key)
+            if time > known if known is not None else len(self._times) < _MOST:
                 self._times[key], self.is_saved = time, False
 
     def newest(self, members: Iterable[Process]) -> float | None:

@@ -299,6 +299,18 @@ def test_only_new_validations_are_saved(tmp_path):
     assert "3.0" in (tmp_path / "validations.json").read_text()
 
 
+def test_validations_of_dead_processes_are_not_kept(tmp_path, kennel):
+    process, validations = kennel.start([needed("sleep"), "600"]), Validations()
+    validations.note(processes.find(process.pid), 2.0)
+    validations.save(tmp_path)
+    process.kill()
+    process.wait()
+    validations.forget_dead()
+    assert not validations.is_saved
+    validations.save(tmp_path)
+    assert (tmp_path / "validations.json").read_text() == "{}"
+
+
 def test_nothing_new_starts_no_thread(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr("watchdog.validation.tracker.in_background", lambda work, _log: started.append(work))
