@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
 FILTERED = "[Filtered]"
@@ -152,7 +152,7 @@ class Words:
     def __init__(self, form: str) -> None:
         self.form = form
         self._words: set[str] = set()
-        self._compiled: tuple[int, re.Pattern[str]] = (0, re.compile(r"(?!)"))  # count of words, pattern of all
+        self._compiled = _Compiled(0, 0, re.compile(r"(?!)"))
 
     def add(self, words: set[str]) -> None:
         self._words |= words
@@ -160,16 +160,27 @@ class Words:
     @property
     def longest(self) -> int:
         """Length of the longest word, characters."""
-        return max(map(len, list(self._words)), default=0)
+        return self._of_all().longest
 
     def replace(self, text: str, instead: str) -> str:
         """Replace each word; of overlapping ones the longest."""
-        words, compiled = list(self._words), self._compiled
-        if not words:
-            return text
-        if compiled[0] != len(words):
-            compiled = self._compiled = len(words), re.compile(self.form.format(_any_of(words)))
-        return compiled[1].sub(instead, text)
+        return self._of_all().pattern.sub(instead, text) if self._words else text
+
+    def _of_all(self) -> "_Compiled":
+        compiled = self._compiled
+        if compiled.number != len(self._words):
+            words = list(self._words)
+            pattern = re.compile(self.form.format(_any_of(words)))
+            compiled = self._compiled = _Compiled(len(words), max(map(len, words)), pattern)
+        return compiled
+
+
+class _Compiled(NamedTuple):
+    """What is derived from all words."""
+
+    number: int  # of words
+    longest: int  # characters
+    pattern: re.Pattern[str]
 
 
 _anywhere = Words("{}")

@@ -97,6 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
     yield
     if any(collection.is_check(item) for item in items):
         items[:] = collection.in_order_of_need(items)
+        collection.share_locations(items)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
@@ -239,7 +240,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _run_of(item: pytest.Item) -> "Run | None":
     """The run that a check belongs to; None for other tests."""
-    return _run(item.config) if collection.is_check(item) else None
+    run = _run(item.config)
+    return run if run is not None and collection.is_check(item) else None
 
 
 def _run(config: pytest.Config) -> "Run | None":

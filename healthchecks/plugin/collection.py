@@ -45,6 +45,9 @@ class CheckItem(pytest.Item):
 
 _TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.configuration.target"
+_IS_CHECK = pytest.StashKey[bool]()
+_TARGET = pytest.StashKey["Target"]()  # the one among the parameters of a test
+_MARKED = pytest.StashKey[tuple[pytest.Mark, "Target"]]()  # a marker, and the target that its settings are
 _NAME = pytest.StashKey[str]()
 _NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
 _SHARES_TARGET = pytest.StashKey[bool]()  # whether another check is about targets of the same kind
@@ -52,7 +55,12 @@ _SHARES_TARGET = pytest.StashKey[bool]()  # whether another check is about targe
 
 def is_check(item: pytest.Item) -> bool:
     """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
-    return item.get_closest_marker(MARKER) is not None
+    if item.stash.get(_IS_CHECK, False):
+        return True
+    if item.get_closest_marker(MARKER) is None:  # which a hook may still set
+        return False
+    item.stash[_IS_CHECK] = True
+    return True
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
@@ -99,16 +107,26 @@ def clean_id(name: str) -> str:
 
 def target_of(item: pytest.Item) -> "Target | None":
     """The target that this test is about; for a marked test without one, the marker's own settings."""
-    from healthchecks.plugin.configuration.target import Target
-
     if isinstance(item, CheckItem):
         return item.target
-    callspec = getattr(item, "callspec", None)
-    for value in callspec.params.values() if callspec else ():
-        if isinstance(value, Target):
-            return value
+    if (target := item.stash.get(_TARGET, None)) is not None:
+        return target
+    if (target := _of_parameters(item)) is not None:
+        item.stash[_TARGET] = target
+        return target
     marker = item.get_closest_marker(MARKER)
-    return _of_marker(item, marker) if marker and not kind_is_absent(item) else None
+    if marker is None or kind_is_absent(item):
+        return None
+    if item.stash.get(_MARKED, (None, None))[0] is not marker:
+        item.stash[_MARKED] = marker, _of_marker(item, marker)
+    return item.stash[_MARKED][1]
+
+
+def _of_parameters(item: pytest.Item) -> "Target | None":
+    from healthchecks.plugin.configuration.target import Target
+
+    callspec = getattr(item, "callspec", None)
+    return next((each for each in callspec.params.values() if isinstance(each, Target)), None) if callspec else None
 
 
 def timeout_of(item: pytest.Item) -> float:
@@ -271,6 +289,16 @@ def label(item: pytest.Item) -> str:
     if target is not None and target.name == name != "" and not item.stash.get(_SHARES_TARGET, False):
         return target.label
     return f"{check}[{name}]" if name else check
+
+
+def share_locations(items: Iterable[pytest.Item]) -> None:
+    """Look up file and line of each test function once for all its targets: pytest does so for each, on the disk."""
+    known: dict[object, tuple[str, int | None]] = {}
+    for item in items:
+        if type(item) is pytest.Function and is_check(item):
+            if item.function not in known:
+                known[item.function] = item.location[:2]
+            vars(item)["location"] = (*known[item.function], item.getmodpath())
 
 
 def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:

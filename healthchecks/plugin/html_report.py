@@ -53,6 +53,22 @@ class HtmlReport(SelfContainedReport):  # type: ignore[misc]
     def _generate_report(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: pytest-html calls it at the end of the tests, before the history is known."""
 
+    def _process_report(self, report: Any, *arguments: Any) -> None:
+        """Make a row. Of a setup or teardown that passed pytest-html makes one only for hooks, and drops it."""
+        if report.when not in ("setup", "teardown") or report.outcome != "passed" or self._have_users_hooks():
+            super()._process_report(report, *arguments)
+        elif report.when == "teardown":
+            self._report.append_teardown_log(report)
+
+    def _have_users_hooks(self) -> bool:
+        hooks = self._config.hook
+        of_rows = (
+            hooks.pytest_html_results_table_row,
+            hooks.pytest_html_results_table_html,
+            hooks.pytest_html_duration_format,
+        )
+        return any(each.plugin_name != __package__ for hook in of_rows for each in hook.get_hookimpls())
+
     def _write_report(self, rendered_report: str) -> None:
         publication.publish(self._report_path, rendered_report)
 

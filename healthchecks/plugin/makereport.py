@@ -1,6 +1,6 @@
 """Turns pytest's report of a check into its Result, and scrubs both."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,7 +12,7 @@ import pytest
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
-from healthchecks.plugin.result import CheckError, LogLine, Result, Status, text_of
+from healthchecks.plugin.result import Attachment, CheckError, LogLine, Result, Status, text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import ATTACHED, JOBS, Blocked
 
@@ -64,14 +64,21 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if report.when == "call" or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and outcome.status.is_failure else ""
-        result = replace(_result(item, report, outcome, run), kind=kind, attachments=attachments)
+        result = _result(item, report, outcome, run, kind, attachments)
         vars(report)["keep"] = partial(run.results.record, result)
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
             run.results.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 
-def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome, run: Run) -> Result:
+def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
+    item: pytest.Item,
+    report: pytest.TestReport,
+    outcome: CheckOutcome,
+    run: Run,
+    kind: str = "",
+    attachments: Sequence[Attachment] = (),
+) -> Result:
     target = collection.target_of(item)
     check, name = collection.check_name(item), collection.target_name(item)
     log: list[LogLine] = item.stash.get(_LOG, [])
@@ -88,10 +95,12 @@ def _result(item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome,
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
         details=str(report.longrepr) if outcome.status is Status.ERROR else "",
+        kind=kind,
         failure_threshold=target.failure_threshold if target else 1,
         success_threshold=target.success_threshold if target else 1,
         local=target is not None and target.local,
         log=log,
+        attachments=attachments,
         extras={
             "reference": reference,
             "nodeid": item.nodeid,

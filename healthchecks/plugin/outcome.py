@@ -34,6 +34,9 @@ class CheckOutcome:
     message: str = ""
 
 
+_OK = CheckOutcome(Status.OK)
+
+
 def outcome_of(report: pytest.TestReport, error: BaseException | None, target: "Target | None") -> CheckOutcome:
     """Return the outcome of one phase of the test; `error` is what was raised in it."""
     if report.outcome == "skipped":
@@ -46,7 +49,7 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None, target: "
     slow = target.slow if target else None
     if slow is not None and report.duration > slow:
         return CheckOutcome(Status.SLOW, f"took {in_words(report.duration)}, more than {in_words(slow)}")
-    return CheckOutcome(Status.OK)
+    return _OK
 
 
 def is_broken(error: BaseException) -> bool:

@@ -27,7 +27,7 @@ def text_of(value: object) -> str:
 
 def valid(text: str) -> str:
     """Return the text with U+FFFD in place of what is no character."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def clean(value: object, longest: int, *, keep_end: bool = False) -> str:

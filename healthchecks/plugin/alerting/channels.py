@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions
 from servermonitoring.delivery import dsn
 from servermonitoring.delivery.spool import Tally
 from servermonitoring.values import iso
@@ -121,7 +120,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     text = _dsn(inputs.settings)
     if not text:
         return
-    from healthchecks.plugin.alerting.sentry import Resolver
+    from healthchecks.plugin.alerting.sentry import CheckIn, Resolutions, Resolver, attachments, event
     from servermonitoring.delivery.sentry import EnvelopeAttachment, Origin, Sentry
 
     origin = Origin(host=inputs.host)
@@ -130,8 +129,6 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
     sentry = Sentry(text, inputs.directory / "spool" / "sentry", origin)
 
     def put(alert: "Alert") -> "SpoolEntry | None":
-        from healthchecks.plugin.alerting.sentry import attachments, event
-
         files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 

@@ -113,17 +113,19 @@ class Target(BaseModel):
     @property
     def name(self) -> str:
         """The NAME of `[kind.NAME]`; empty for a single one."""
-        return self._name
+        return str((self.__pydantic_private__ or {})["_name"])  # as self._name, which pydantic looks up slowly
 
     @property
     def label(self) -> str:
         """How it is called in messages: website[home], host."""
-        return f"{self.kind()}[{self._name}]" if self._name else self.kind()
+        name = self.name
+        return f"{self.kind()}[{name}]" if name else self.kind()
 
     @property
     def reference(self) -> str:
         """How `needs` names it: website.home, host."""
-        return f"{self.kind()}.{self._name}" if self._name else self.kind()
+        name = self.name
+        return f"{self.kind()}.{name}" if name else self.kind()
 
 
 class LocalTarget(Target):

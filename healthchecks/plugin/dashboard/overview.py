@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
@@ -14,6 +15,8 @@ from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, make_headline, rank
 
 _MAX_ID = 100  # bytes, since it is the name of a file, too
+_UNREADABLE = re.compile(r"[^\w.-]+")
+_LABEL_END = re.compile(r"[\[:/]")
 _WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 _CUT_OFF = "the run was cut off"
 _FINE = 0.9  # uptimes above it have two decimal places
@@ -56,23 +59,23 @@ class Card:
     def key(self) -> tuple[str, str]:
         return self.check, self.target
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Unique and readable, for links and file names: check-CHECK-TARGET.
 
         Where characters had to be replaced, or another check could have the same name, a checksum is added.
         """
         name = f"{self.check}-{self.target}" if self.target else self.check
-        readable = re.sub(r"[^\w.-]+", "-", name).encode()[:_MAX_ID].decode(errors="ignore")
+        readable = _UNREADABLE.sub("-", name).encode()[:_MAX_ID].decode(errors="ignore")
         if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
             return f"check-{name}"
         return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
 
-    @property
+    @cached_property
     def heading(self) -> str:
         """The group of the target, or else its kind."""
         kind, dot, _ = self.reference.partition(".")
-        return self.group or (kind if dot else re.split(r"[\[:/]", self.label)[0]).replace("_", " ")
+        return self.group or (kind if dot else _LABEL_END.split(self.label)[0]).replace("_", " ")
 
     @property
     def subject(self) -> str:
@@ -97,7 +100,7 @@ class Overview:
     cut_off: int | None = None
     """How many checks have no result because the run was cut off; None if it was not."""
 
-    @property
+    @cached_property
     def failures(self) -> list[Card]:
         """The failures outside maintenance."""
         return [each for each in self.cards if each.needs_attention]

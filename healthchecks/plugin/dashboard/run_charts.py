@@ -15,6 +15,8 @@ from healthchecks.plugin.wording import CardStatus
 
 _TOPS = {"failed": 0, "error": 0, "slow": 5, "ok": 9, "maintenance": 9, "blocked": 16, "skipped": 24}
 """Where a bar of 30 begins: statuses differ by height, too, not by colour alone."""
+_BARS_BY_COLOUR = {colour: [f"M{10 * place + 5} {top}V30" for place in range(BARS)] for colour, top in _TOPS.items()}
+_EMPTY_BARS = [f"M{10 * place + 5} 24V30" for place in range(BARS)]
 _MAX_NOTE = 160  # characters
 _MAX_NOTES = 12  # of one check
 _LETTERS = {"failed": "f", "error": "e", "slow": "s", "ok": "o", "maintenance": "m", "blocked": "b", "skipped": "k"}
@@ -39,17 +41,19 @@ def choose_colour(point: Point) -> str:
 def draw_bars(points: Sequence[Point]) -> Markup:
     """Return the SVG paths of the bars, the newest to the right, with empty places for runs that are missing."""
     paths: dict[str, list[str]] = {}
-    for place, each in enumerate(points, BARS - len(points)):
-        colour = choose_colour(each)
-        paths.setdefault(colour, []).append(f"M{10 * place + 5} {_TOPS[colour]}V30")
-    empty = "".join(f"M{10 * place + 5} 24V30" for place in range(BARS - len(points)))
+    place = BARS - len(points)
+    empty = "".join(_EMPTY_BARS[:place])
+    for colour, several in itertools.groupby(map(choose_colour, points)):
+        end = place + len(list(several))
+        paths.setdefault(colour, []).extend(_BARS_BY_COLOUR[colour][place:end])
+        place = end
     drawn = "".join(f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))
     return Markup(f'<path class="empty" d="{empty}"/>' * bool(empty) + drawn)  # noqa: S704 - words and numbers of our own
 
 
 def describe_bars(points: Sequence[Point]) -> str:
     """Return the bars in words, for screen readers: "Last 60 runs: 2 failed, 58 ok"."""
-    counts = Counter(str(each.status) for each in points)
+    counts: Counter[str] = Counter([each.status for each in points])
     words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if counts[each])
     if not points:
         return "No run"

@@ -267,3 +267,18 @@ def test_hooks_of_the_user_reach_the_table_of_the_last_run(jobs):
     ]
     assert "night" in table.text_content()
     assert "Ask Ada." in document(jobs).text_content()
+
+
+def test_hooks_of_the_user_see_each_phase_of_a_test(jobs):
+    """As pytest-html calls them: rows of a setup and teardown that passed are not shown, but a hook may count them."""
+    jobs.configure("[job.a]\n")
+    jobs.write(
+        "conftest.py",
+        """
+        def pytest_html_results_table_row(report, cells):
+            with open("phases.txt", "a") as file:
+                file.write(f"{report.when} ")
+        """,
+    )
+    jobs.run()
+    assert (jobs.directory / "phases.txt").read_text() == "setup call teardown "

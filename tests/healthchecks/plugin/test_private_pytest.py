@@ -5,6 +5,7 @@ import inspect
 import pytest
 from _pytest.fixtures import FixtureManager
 from _pytest.runner import SetupState, runtestprotocol
+from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
 
 from healthchecks.plugin import collection, stage
@@ -79,5 +80,28 @@ def test_names_of_a_session_and_its_terminal(collected):
 
 def test_functions_that_run_tests_and_make_the_report():
     assert list(inspect.signature(runtestprotocol).parameters) == ["item", "log", "nextitem"]
-    for name in ("_generate_report", "_generate_environment", "_write_report"):
+    for name in ("_generate_report", "_generate_environment", "_process_report", "_write_report"):
         assert callable(getattr(SelfContainedReport, name))
+    assert callable(ReportData.append_teardown_log)
+
+
+def test_the_place_of_a_test_in_its_file(pytester):
+    items = pytester.getitems(
+        """
+        import pytest
+
+        @pytest.mark.healthcheck
+        @pytest.mark.parametrize("shop", ["a", "b"])
+        def test_shop(shop): ...
+
+        class TestTown:
+            @pytest.mark.healthcheck
+            def test_shop(self): ...
+        """
+    )
+    expected = [vars(item).pop("location", None) or item.location for item in items]
+    for item in items:
+        vars(item).pop("location", None)
+    collection.share_locations(items)
+    assert [vars(item)["location"] for item in items] == expected
+    assert [line for _, line, _ in expected] == [2, 2, 7]
