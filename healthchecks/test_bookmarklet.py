@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, probe
 from healthchecks.clients.http.urls import Url
+from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import credentials_in
@@ -79,6 +80,7 @@ class Bookmarklet(Target):
     def _expects_something(self) -> Self:
         if not (self.expect or self.expect_selector):
             raise ValueError("expect or expect_selector is needed: what the bookmarklet adds to the page")
+        preload("healthchecks.clients.browser")
         return self
 
 

@@ -10,6 +10,7 @@ from healthchecks import Duration, Percentage, Secret, Target, probe
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
+from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.values import in_words, percent, percent_limit
 
@@ -60,6 +61,7 @@ class Database(Target):
         both = [key for key in _ADDRESS if key in self.model_fields_set]
         if self.dsn and both:
             raise ValueError(f"write either dsn or {', '.join(both)}")
+        preload("psycopg2")
         return self
 
     def access(self) -> DatabaseAccess:

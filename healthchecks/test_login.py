@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Self
 
-import lxml.html  # noqa: F401 - before the time of a probe counts: webpage imports it when it is used
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, probe
@@ -11,6 +10,7 @@ from healthchecks.clients.http.client import Client, Request, Response
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.urls import Url
 from healthchecks.clients.http.webpage import attach_on_failure, fill_form, find_form, has_form
+from healthchecks.clients.preload import preload
 
 _FIRST_ERROR = 400
 
@@ -35,6 +35,7 @@ class Login(WebKeys, Target):
             raise ValueError("contains or not_contains is needed: a failed login also has status 200")
         if not self.max_redirects:
             raise ValueError("max_redirects = 0 has no meaning here: a login ends with a redirect")
+        preload("lxml.html")
         return self
 
 

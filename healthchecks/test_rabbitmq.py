@@ -7,8 +7,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, probe
+from healthchecks.clients.http.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
+from healthchecks.clients.preload import preload
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 
 _PORT, _TLS_PORT = 5672, 5671
@@ -47,13 +49,14 @@ class Rabbitmq(Target):
     def _trust_fits(self) -> Self:
         if self.ca and not self.tls:
             raise ValueError("ca has no meaning without tls = true")
+        preload("pika")
+        if self.tls:
+            load_authorities(verify=True, ca=self.ca)
         return self
 
     def access(self) -> BrokerAccess:
         port = self.port or (_TLS_PORT if self.tls else _PORT)
-        return BrokerAccess(
-            self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, str(self.ca or "")
-        )
+        return BrokerAccess(self.host, port, self.user, self.password.reveal(), self.vhost, self.tls, self.ca)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ bounded and removed.
 """
 
 import contextlib
+import encodings.idna  # noqa: F401 - the first name or address that is resolved would wait for it
 import os
 import re
 import shutil

@@ -1,5 +1,6 @@
 """TCP connections: the progress of a client, and one message for each fault in all kinds of checks."""
 
+import encodings.idna  # noqa: F401 - the first name or address that is resolved would wait for it
 import enum
 import errno
 import socket

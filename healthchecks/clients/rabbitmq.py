@@ -11,10 +11,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from pika.adapters.select_connection import SelectConnection
-from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from healthchecks import ProbeTimeout, Unhealthy, on_timeout, remaining
 from healthchecks.clients.connection import (
@@ -24,7 +22,10 @@ from healthchecks.clients.connection import (
     is_closed_by_peer,
     shut_down,
 )
-from servermonitoring.tls import trusted_context
+from healthchecks.clients.http.certificate import context
+
+if TYPE_CHECKING:
+    from pika.adapters.select_connection import SelectConnection
 
 _REPLY = re.compile(r"\((\d{3})\) (['\"])(?P<text>.*?)\2")
 _ACCESS_REFUSED, _NOT_ALLOWED = 403, 530
@@ -68,8 +69,10 @@ def _reply_words(code: int, text: str, access: "BrokerAccess", where: str) -> st
     return f"{reason} at {where}"
 
 
-def traced(progress: Progress) -> type[SelectConnection]:
+def traced(progress: Progress) -> "type[SelectConnection]":
     """Return the connection class for pika.BlockingConnection that keeps the progress."""
+    from pika.adapters.select_connection import SelectConnection
+    from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
     class Services(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
         def connect_socket(self, sock: Any, *args: Any, **keys: Any) -> Any:
@@ -116,7 +119,7 @@ class BrokerAccess:
     password: str = field(repr=False)
     vhost: str = "/"
     tls: bool = False
-    ca: str = ""
+    ca: Path | None = None
 
 
 class Broker:
@@ -203,9 +206,9 @@ def _parameters(access: BrokerAccess) -> Any:
     )
 
 
-def _tls(ca: str) -> ssl.SSLContext:
+def _tls(ca: Path | None) -> ssl.SSLContext:
     try:
-        return trusted_context(ca or None)
+        return context(verify=True, ca=ca)
     except OSError as error:
         raise Unhealthy(f"ca {ca}: {error.strerror or 'contains no certificate in PEM form'}") from None
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from healthchecks.clients.http.charset import codec_of
 from servermonitoring.scrubbing import scrub_and_cut
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -70,42 +71,24 @@ _SEARCHED = 1024  # bytes in which browsers search for a <meta>
 _META = re.compile(rb"<meta\s[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
 _HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w:.-]{1,40})", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_LATIN = "cp1252"  # what browsers take for Latin-1 and ASCII
-# Those of the WHATWG's list that Python has. Others, such as punycode, take minutes for a megabyte.
-_KNOWN = {
-    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp866", "koi8-r", "koi8-u", "mac-roman", "gbk", "gb2312", "gb18030",
-    "big5", "euc_jp", "shift_jis", "iso2022_jp", "euc_kr", *(f"cp{number}" for number in (874, *range(1250, 1259))),
-    *(f"iso8859-{number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
-}  # fmt: skip
 
 
 def decode_body(body: bytes, content_type: str) -> str:
     """Return the text, with U+FFFD for bytes that are invalid in its charset."""
-    for mark, charset in _MARKS:
+    for mark, codec in _MARKS:
         if body.startswith(mark):
-            return body[len(mark) :].decode(charset, errors="replace")
+            return body[len(mark) :].decode(codec, errors="replace")
     given = _HEADER.search(content_type)
-    charset = charset_name(given[1]) if given else _by_meta(body, content_type)
-    return body.decode(charset or "utf-8", errors="replace")
-
-
-def charset_name(label: str) -> str:
-    """Return Python's name of a charset of the web; empty for any other."""
-    try:
-        name = codecs.lookup(label).name
-    except (LookupError, ValueError):
-        return ""
-    if name in ("iso8859-1", "ascii"):
-        return _LATIN
-    return name if name in _KNOWN else ""
+    codec = codec_of(given[1]) if given else _by_meta(body, content_type)
+    return body.decode(codec or "utf-8", errors="replace")
 
 
 def _by_meta(body: bytes, content_type: str) -> str:
     if content_type and "html" not in content_type.lower():
         return ""
     found = _META.search(body[:_SEARCHED])
-    charset = charset_name(found[1].decode("ascii", errors="replace")) if found else ""
-    return "utf-8" if charset.startswith("utf-16") else charset  # a readable <meta> is not in UTF-16
+    codec = codec_of(found[1].decode("ascii", errors="replace")) if found else ""
+    return "utf-8" if codec.startswith("utf-16") else codec  # a readable <meta> is not in UTF-16
 
 
 _LONGEST_VALUE = 100  # characters of a value in a message

@@ -1,5 +1,6 @@
 """Server certificates: the TLS context that verifies them, expiry, and messages for those that are refused."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 from healthchecks import remaining
 from healthchecks.clients.http.urls import address
+from healthchecks.clients.preload import preload
 from servermonitoring.tls import trusted_context
 
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
@@ -84,6 +86,13 @@ def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:
     """Return the context shared by all targets of the same trust: reading the authorities outlasts a request."""
     with _making:
         return _context(verify, ca)
+
+
+def load_authorities(*, verify: bool, ca: Path | None) -> None:
+    """Make the context of a target that was just read, so that no probe has to; where that fails, it has the error."""
+    preload("_strptime")  # of the date in a certificate
+    with contextlib.suppress(OSError):
+        context(verify=verify, ca=ca)
 
 
 def describe_verification_error(error: ssl.SSLCertVerificationError, url: str, ca: Path | None) -> str:

@@ -30,7 +30,7 @@ from healthchecks.clients.connection import (
 from healthchecks.clients.http.body import Unpacker, decode_body
 from healthchecks.clients.http.certificate import Certificate, describe_verification_error
 from healthchecks.clients.http.options import WebKeys
-from healthchecks.clients.http.transport import Trace, session_of
+from healthchecks.clients.http.transport import Trace, WebSession
 from healthchecks.clients.http.urls import http_url, origin, redacted, same_origin
 from servermonitoring.values import size_in_words
 
@@ -106,7 +106,7 @@ class Client:
     def __init__(self, keys: WebKeys) -> None:
         self.keys = keys
         self._trace = Trace()
-        self._session = session_of(keys, self._trace)
+        self._session = WebSession(keys, self._trace)
 
     def __enter__(self) -> Self:
         return self
@@ -135,10 +135,9 @@ class Client:
     def _send(self, request: Request, via: str) -> requests.Response:
         self._refuse_other_origin(request)
         self._trace.begin(request.url, via)
-        return self._session.request(
-            request.method, request.url, headers=request.headers, auth=_in_utf8(request.login),
-            timeout=remaining(), allow_redirects=False, stream=True, **request.body,
-        )  # fmt: skip
+        login = _in_utf8(request.login)
+        plain = requests.Request(request.method, request.url, request.headers, auth=login, **request.body)
+        return self._session.send(plain, remaining())
 
     def _refuse_other_origin(self, request: Request) -> None:
         """Raise Unhealthy, before anything is sent, where a form or redirect would send secrets to another origin."""
@@ -238,7 +237,7 @@ def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path 
 
 
 def _of_protocol(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
-    if isinstance(cause, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
+    if isinstance(cause, requests.exceptions.InvalidURL):
         return f"not an HTTP URL: {progress.peer}"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):
         return f"response is not HTTP at {progress.peer}"

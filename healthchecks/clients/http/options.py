@@ -1,12 +1,14 @@
 """Configuration keys that several kinds of targets share."""
 
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import ConfigPath, Secret, Size
+from healthchecks.clients.http.certificate import context, load_authorities
 from healthchecks.clients.http.urls import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
@@ -42,13 +44,9 @@ def _remember(secrets: dict[str, Secret]) -> dict[str, Secret]:
 
 def certificates(path: Path) -> Path:
     """Return the path of a file of authorities. Raise ValueError where it is unreadable or contains none."""
-    import ssl
-
-    from servermonitoring.tls import trusted_context
-
     try:
         read_regular(path, _LARGEST)  # OpenSSL would wait for a pipe
-        trusted_context(path)
+        context(verify=True, ca=path)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except ssl.SSLError:
@@ -129,6 +127,12 @@ class WebKeys(BaseModel):
     def _trust_fits(self) -> Self:
         if self.ca and not self.verify:
             raise ValueError("ca has no meaning with verify = false: remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _authorities_are_loaded(self) -> Self:
+        if any(str(value).lower().startswith("https:") for value in vars(self).values()):  # a URL of any key
+            load_authorities(verify=self.verify, ca=self.ca)
         return self
 
     def explicit(self, *keys: str) -> list[str]:

@@ -3,6 +3,7 @@
 import http.client
 import re
 import socket
+import ssl
 from email.parser import Parser
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -121,38 +124,43 @@ class Trace:
         return self.progress
 
 
-def session_of(keys: WebKeys, trace: Trace) -> requests.Session:
-    """Return a session that uses nothing of the environment and follows no redirect."""
-    session = _Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers.update(_PLAIN_HEADERS)
-    adapter = _Adapter(keys, trace)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    if keys.proxy:
-        session.proxies = {"http": keys.proxy, "https": keys.proxy}
-    return session
+class WebSession:
+    """Connections and cookies of one client. Nothing of the environment is used, and no redirect is followed.
 
+    In the place of requests.Session, which costs as much as all the rest: it merges settings of three origins.
+    """
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
-        """Return None: requests would read the whole body of a redirect, however long, before it returns."""
-        return None
+    def __init__(self, keys: WebKeys, trace: Trace) -> None:
+        self._adapter = _Adapter(keys, trace)
+        self._proxies = {"http": keys.proxy, "https": keys.proxy} if keys.proxy else {}
+        self._cookies = RequestsCookieJar()
+
+    def send(self, request: requests.Request, timeout: float) -> requests.Response:
+        """Return the response, whose body is not read yet. Raise one of the errors of requests."""
+        headers = CaseInsensitiveDict(_PLAIN_HEADERS)
+        headers.update(request.headers)
+        request.headers, request.cookies = headers, self._cookies
+        prepared = request.prepare()
+        response = self._adapter.send(prepared, stream=True, timeout=timeout, proxies=self._proxies)
+        extract_cookies_to_jar(self._cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
+        return response
+
+    def close(self) -> None:
+        self._adapter.close()
 
 
 class _Adapter(HTTPAdapter):
     def __init__(self, keys: WebKeys, trace: Trace) -> None:
-        self._context = context(verify=keys.verify, ca=keys.ca)
-        self._pools = _pools(trace)
-        super().__init__()
+        self._keys = keys
+        self._pools = {"http": partial(_PlainPool, trace), "https": partial(_SecuredPool, trace)}
+        super().__init__(pool_maxsize=1)  # requests of a client follow each other
 
     def init_poolmanager(self, *args: Any, **keys: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **keys)
+        super().init_poolmanager(*args, **keys)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **keys: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **{"ssl_context": self._context, **keys})
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context(), **keys)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
@@ -161,30 +169,45 @@ class _Adapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}
+        return host, {"ssl_context": self._context()} if host["scheme"] == "https" else {}
+
+    def _context(self) -> ssl.SSLContext:
+        return context(verify=self._keys.verify, ca=self._keys.ca)
 
 
-def _pools(trace: Trace) -> dict[str, type[HTTPConnectionPool]]:
-    class Traced(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            then = ConnectionStep.TLS if isinstance(self, HTTPSConnection) else ConnectionStep.RESPONSE
-            return connect(trace.connecting(self.host.strip("[]"), self.port), then, self.socket_options or ())
+class _Connection(HTTPConnection):
+    trace: Trace
+    """Set by the pool, before the connection is used."""
 
-        def getresponse(self) -> Any:
-            trace.progress.at(ConnectionStep.RESPONSE)
-            self.response_class = partial(HttpResponse, trace.progress)  # type: ignore[assignment]  # it is called, no more
-            return super().getresponse()
+    def _new_conn(self) -> socket.socket:
+        then = ConnectionStep.TLS if isinstance(self, HTTPSConnection) else ConnectionStep.RESPONSE
+        return connect(self.trace.connecting(self.host.strip("[]"), self.port), then, self.socket_options or ())
 
-    class Secured(Traced, HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            trace.progress.at(ConnectionStep.RESPONSE)
-            trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
+    def getresponse(self) -> Any:
+        self.trace.progress.at(ConnectionStep.RESPONSE)
+        self.response_class = partial(HttpResponse, self.trace.progress)  # type: ignore[assignment]  # it is called, no more
+        return super().getresponse()
 
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Traced
 
-    class SecuredPool(HTTPSConnectionPool):
-        ConnectionCls = Secured
+class _SecuredConnection(_Connection, HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.trace.progress.at(ConnectionStep.RESPONSE)
+        self.trace.certificates[self.host] = Certificate.of(self.sock)  # type: ignore[arg-type]
 
-    return {"http": PlainPool, "https": SecuredPool}
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+    def __init__(self, trace: Trace, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self._trace = trace
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.trace = self._trace
+        return connection
+
+
+class _SecuredPool(_PlainPool, HTTPSConnectionPool):
+    ConnectionCls = _SecuredConnection

@@ -7,7 +7,7 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http import transport
-from healthchecks.clients.http.body import charset_name, decode_body, first_difference
+from healthchecks.clients.http.body import decode_body, first_difference
 from healthchecks.clients.http.client import Client, Request
 from healthchecks.test_website import Website
 from tests.reliability import reliability
@@ -167,10 +167,7 @@ def test_charset_of_a_page():
     assert decode_body("ü".encode("utf-16"), "text/html; charset=latin1") == "ü"
 
 
-def test_charsets_are_those_of_the_web():
-    """Others take their time: punycode needs minutes for a megabyte."""
-    for name in ("punycode", "utf-7", "idna", "rot13", "base64", "unicode_escape", "hz", "oops", "x" * 40, "../a"):
-        assert charset_name(name) == ""
+def test_charset_that_takes_minutes():
     page = b"<meta charset=punycode>" + b"a-" * 800_000
     assert decode_body(page, "text/html; charset=punycode") == page.decode()
 
