@@ -1,14 +1,23 @@
-"""The benchmarks run by hand only: each can be imported, and each name of ours that it uses exists."""
+"""The benchmarks run by hand only: each can be imported, and each name of ours that it uses exists.
+
+Those that others start run here with a few targets: they print every figure, and leave no process.
+"""
 
 import ast
 import importlib
+import os
+import re
 import runpy
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from tests import ROOT
+from tests.servers.server import until
 
 FOLDER = ROOT / "ci" / "benchmarks"
 FILES = sorted(
@@ -85,7 +94,8 @@ def imported(monkeypatch):
 
 
 def test_there_are_benchmarks():
-    assert {"alerts", "dashboard", "outage", "scrubbing", "scan.py"} <= {path.name for path in FILES}
+    names = {path.name for path in FILES}
+    assert {"alerts", "dashboard", "durations.py", "outage", "scrubbing", "scan.py", "throughput.py"} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -106,3 +116,66 @@ def test_a_name_that_is_gone_is_found(tmp_path):
         "healthchecks.plugin.nothing", "watchdog.gone", "watchdog.cli.none", "servermonitoring.values.never",
         "tests.servers.nowhere",
     }  # fmt: skip
+
+
+FIGURE = r"(?:[\d.]+ (?:ms|MB|s|x)|-)"
+SMALL = {
+    "durations.py": ["70"],
+    "throughput.py": ["--healthy", "3", "--silent", "2", "--timeout", "1", "--rounds", "1"],
+}
+
+
+def benchmark(tmp_path, name, *arguments):
+    return subprocess.Popen(
+        [sys.executable, FOLDER / name, *arguments],
+        env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "lines"), [("durations.py", 2), ("throughput.py", 5)])
+def test_each_row_has_its_figures_its_target_and_whether_it_is_reached(tmp_path, shared, name, lines):
+    checker = shared("checker")
+    output, _ = benchmark(tmp_path, name, *SMALL[name]).communicate(timeout=300)
+    head, *rows = output.splitlines()
+    assert head.split()[-5:] == ["servermonitoring", "check_http", "blackbox_exporter", "target", "reached"]
+    assert len(rows) == lines, output
+    cells = [re.search(rf"  ({FIGURE}) +({FIGURE}) +({FIGURE}) +({FIGURE}) +(yes|no|-)$", row) for row in rows]
+    assert all(cells), output
+    assert [each[1] for each in cells if each[1] == "-"] == []
+    for column, program in ((2, checker.CHECK_HTTP), (3, checker.BLACKBOX_EXPORTER)):
+        assert (cells[0][column] == "-") is (program is None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_benchmark_leaves_no_process(tmp_path, number):
+    small = ["--healthy", "1", "--silent", "1", "--timeout", "600", "--rounds", "1"]
+    process = benchmark(tmp_path, "throughput.py", *small)
+    started = until(lambda: started_by(process.pid), what="start of a run")
+    process.send_signal(number)
+    process.communicate(timeout=180)
+    assert psutil.wait_procs(started, timeout=180)[1] == []
+
+
+def started_by(pid):
+    """All processes that a benchmark has started, when a pytest is one of them."""
+    found = psutil.Process(pid).children(recursive=True)
+    return found if any("pytest" in command(each) for each in found) else []
+
+
+def command(process):
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+    return [] if any(word.endswith("meter.py") for word in words) else words
+
+
+def test_a_result_that_no_website_gives_reason_for_ends_the_benchmark(shared):
+    """Its duration would mean nothing."""
+    checker, measuring = shared("checker"), shared("measuring")
+    cost = measuring.Cost(1, 1, 1, 0, "output", [measuring.Check(passed=False, duration=0.1)])
+    assert checker.expect(cost, 1, passed=False) is cost
+    for count, passed in ((1, True), (2, False)):
+        with pytest.raises(RuntimeError, match="output"):
+            checker.expect(cost, count, passed=passed)
