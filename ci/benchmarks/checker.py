@@ -13,14 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import meter  # noqa: E402
-import psutil  # noqa: E402 - after the line above
-from measuring import Check, Cost, cost, suite  # noqa: E402 - found by it
+import meter
+import psutil
+from measuring import Check, Cost, cost, suite
 
-from tests.servers.server import HOST, Server, ends_with_parent, until  # noqa: E402
-from tests.suite import table as toml  # noqa: E402
+from tests.servers.server import HOST, Server, ends_with_parent, until
+from tests.suite import table as toml
 
 CHECK_HTTP, BLACKBOX_EXPORTER = (
     shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/lib/nagios/plugins")
@@ -31,7 +32,7 @@ _SAMPLE = 0.1  # seconds between two samples of the memory
 
 class Checker(Protocol):
     def check(self, url: str, count: int, at_once: int | None = None, *, memory: bool = False) -> Cost:
-        """Check the URL `count` times, `at_once` at a time; without it as many as the checker's default."""
+        """Check the URL `count` times, `at_once` at a time (None: as many as the checker's default)."""
 
 
 def checkers(stack: ExitStack, timeout: float) -> dict[str, Checker | None]:

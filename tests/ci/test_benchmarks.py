@@ -171,8 +171,8 @@ def command(process):
     return [] if any(word.endswith("meter.py") for word in words) else words
 
 
-def test_a_result_that_no_website_gives_reason_for_ends_the_benchmark(shared):
-    """Its duration would mean nothing."""
+def test_a_wrong_result_of_a_check_ends_the_benchmark(shared):
+    """Its figures would mean nothing."""
     checker, measuring = shared("checker"), shared("measuring")
     cost = measuring.Cost(1, 1, 1, 0, "output", [measuring.Check(passed=False, duration=0.1)])
     assert checker.expect(cost, 1, passed=False) is cost
