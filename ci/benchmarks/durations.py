@@ -26,10 +26,12 @@ def main(counts: list[int]) -> None:
         website = stack.enter_context(Website(DELAY))
         found = checkers(stack, TIMEOUT)
         rows = [("websites", "", *found, "target", "reached")]
-        for count in counts:
-            durations = measure(found, website.url, count)
-            rows += [row(count, durations, *figure) for figure in FIGURES]
-    print(table(rows))
+        try:
+            for count in counts:
+                durations = measure(found, website.url, count)
+                rows += [row(count, durations, *figure) for figure in FIGURES]
+        finally:
+            print(table(rows))
 
 
 def measure(found: dict[str, Checker | None], url: str, count: int) -> list[list[float]]:

@@ -98,7 +98,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def table(rows: list[tuple[str, ...]]) -> str:
     """Columns under each other, the first to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)

@@ -36,15 +36,22 @@ Found = dict[str, Checker | None]
 
 def main(options: argparse.Namespace) -> None:
     prepare()
-    with ExitStack() as stack:
-        website, silent = (stack.enter_context(Website(delay)) for delay in (DELAY, float("inf")))
-        found = checkers(stack, options.timeout)
-        rows = [("", *found, "target", "reached")]
-        rows += healthy(found, website.url, options.healthy, min(options.rounds, 3))
-        for count in options.silent:
-            rows += silence(found, silent.url, count, first=count == options.silent[0])
-        rows.append(fixed(options.rounds))
-    print(table(rows))
+    rows: list[Row] = []
+    try:
+        with ExitStack() as stack:
+            rows.extend(measure(stack, options))
+    finally:
+        print(table(rows))
+
+
+def measure(stack: ExitStack, options: argparse.Namespace) -> Iterator[Row]:
+    found = checkers(stack, options.timeout)
+    website, silent = (stack.enter_context(Website(delay)) for delay in (DELAY, float("inf")))
+    yield "", *found, "target", "reached"
+    yield from healthy(found, website.url, options.healthy, min(options.rounds, 3))
+    for count in options.silent:
+        yield from silence(found, silent.url, count, first=count == options.silent[0])
+    yield fixed(options.rounds)
 
 
 def healthy(found: Found, url: str, count: int, rounds: int) -> Iterator[Row]:

@@ -171,6 +171,15 @@ def command(process):
     return [] if any(word.endswith("meter.py") for word in words) else words
 
 
+def test_an_error_leaves_the_rows_that_are_known(tmp_path):
+    """The timeout is one that the suite's configuration refuses."""
+    process = benchmark(tmp_path, "throughput.py", "--healthy", "1", "--timeout", "1e6")
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert re.search(r"^ +servermonitoring .* reached$", output, re.MULTILINE)
+    assert "RuntimeError: 0 of 1 checks passed" in output
+
+
 def test_a_wrong_result_of_a_check_ends_the_benchmark(shared):
     """Its figures would mean nothing."""
     checker, measuring = shared("checker"), shared("measuring")
