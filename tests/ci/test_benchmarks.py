@@ -151,16 +151,16 @@ def test_each_row_has_its_figures_its_target_and_whether_it_is_reached(tmp_path,
 def test_an_interrupted_benchmark_leaves_no_process(tmp_path, number):
     small = ["--healthy", "1", "--silent", "1", "--timeout", "600", "--rounds", "1"]
     process = benchmark(tmp_path, "throughput.py", *small)
-    started = until(lambda: started_by(process.pid), what="start of a run")
+    healthy = until(lambda: runs_below(process.pid), what="run of healthy websites")
+    until(lambda: set(runs_below(process.pid)) - set(healthy), what="run of silent websites, which goes on")
+    started = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     process.communicate(timeout=180)
-    assert psutil.wait_procs(started, timeout=180)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []
 
 
-def started_by(pid):
-    """All processes that a benchmark has started, when a pytest is one of them."""
-    found = psutil.Process(pid).children(recursive=True)
-    return found if any("pytest" in command(each) for each in found) else []
+def runs_below(pid):
+    return [each for each in psutil.Process(pid).children(recursive=True) if "pytest" in command(each)]
 
 
 def command(process):

@@ -7,6 +7,9 @@ import sys
 import psutil
 import pytest
 
+from tests import ROOT
+from tests.servers.server import until
+
 ORPHAN = """
 import os, time
 read, write = os.pipe()
@@ -41,6 +44,16 @@ def test_the_meter_counts_orphans(tmp_path, shared):
 def test_the_meter_ends_what_the_command_leaves(tmp_path, shared):
     spent = shared("measuring").cost(["sh", "-c", "sleep 600 & echo $!"], tmp_path)
     assert not psutil.pid_exists(int(spent.output))
+
+
+@pytest.mark.parametrize("end", [lambda process: process.stdin.close(), subprocess.Popen.terminate])
+def test_the_command_ends_with_its_benchmark(tmp_path, end):
+    meter = [sys.executable, "-IS", ROOT / "ci/benchmarks/meter.py", "600", "0", tmp_path / "output", "sleep", "600"]
+    with subprocess.Popen(meter, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        command = until(psutil.Process(process.pid).children, what="start of the command")
+        end(process)
+        assert process.wait(180) != 0
+    assert psutil.wait_procs(command, timeout=60)[1] == []
 
 
 def test_the_meter_ends_a_command_that_takes_too_long(tmp_path, shared):
