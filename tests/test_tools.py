@@ -17,9 +17,9 @@ def tmp_path(public_path: Path) -> Path:
     return public_path
 
 
-def install(tmp_path: Path, listed: str) -> subprocess.CompletedProcess[str]:
+def install(tmp_path: Path, listed: str, name: str = "tools.txt") -> subprocess.CompletedProcess[str]:
     """Run the installer with a list of its own, as nobody: it must not install anything for a test."""
-    list_file = tmp_path / "tools.txt"
+    list_file = tmp_path / name
     list_file.write_text(f"# package command why\n\n{listed}\n")
     copy = shutil.copy(ROOT / "ci/install-test-tools", tmp_path)
     nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--"]
@@ -36,13 +36,19 @@ def test_what_is_missing_is_named_and_nothing_fails(tmp_path):
     assert done.stdout == "missing for the tests: no-such-command (Debian package some-package)\n"
 
 
+def test_what_the_benchmarks_miss_is_theirs(tmp_path):
+    done = install(tmp_path, "some-package no-such-command for fun", "benchmark-tools.txt")
+    assert done.stdout == "missing for the benchmarks: no-such-command (Debian package some-package)\n"
+
+
 def test_where_all_is_there_not_a_word_is_said(tmp_path):
     done = install(tmp_path, "bash bash here\ncoreutils ls here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_each_tool_is_listed_with_package_command_and_reason():
-    lines = (ROOT / "ci/test-tools.txt").read_text().splitlines()
+@pytest.mark.parametrize("name", ["test-tools.txt", "benchmark-tools.txt"])
+def test_each_tool_is_listed_with_package_command_and_reason(name):
+    lines = (ROOT / "ci" / name).read_text().splitlines()
     tools = [line.split(maxsplit=2) for line in lines if line and not line.startswith("#")]
     assert tools
     assert all(len(tool) == 3 for tool in tools)
