@@ -104,7 +104,8 @@ def reports(server):
 
 
 def disks(folder):
-    return [test_disk.Disk(path=folder, max_used="100%"), test_disk.Disk(path=folder, mounted=True)]
+    easy = {"path": folder, "max_used": "100%", "max_inodes_used": "100%"}
+    return [test_disk.Disk(**easy), test_disk.Disk(**easy, mounted=True)]
 
 
 def hosts(_folder):
