@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from healthchecks import Duration, Percentage, Secret, Target, probe
+from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, probe
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
@@ -99,9 +99,13 @@ class Statistics:
 
 @probe
 def statistics(database: Database) -> Statistics:
-    with session(database.access()) as cursor:
+    access = database.access()
+    with session(access) as cursor:
         cursor.execute("select 1")
-        return _read_statistics(cursor)
+        try:
+            return _read_statistics(cursor)
+        except (LookupError, TypeError, ValueError):
+            raise Unhealthy(f"not the statistics of a PostgreSQL server at {access.progress.peer}") from None
 
 
 def test_database_access(database: Database, statistics: Statistics) -> None:
@@ -157,14 +161,31 @@ select case when exists (select from pg_stat_wal_receiver)
 """
 
 
+_MOST_ROWS = 1_000  # of which there is one for each standby
+_LONGEST_NAME = 200  # characters; PostgreSQL's own names have at most 63 bytes
+
+
 def _read_statistics(cursor: "Cursor") -> Statistics:
+    """Return plain values, few and small whatever a server sends. Raise LookupError, TypeError or ValueError."""
     role, sees_all, standby, used, most = _rows(cursor, _CONNECTIONS)[0]
     oldest = _rows(cursor, _OLDEST_TRANSACTION)
     seconds, user = oldest[0] if oldest else (0.0, "")
-    lags = {"this standby": _rows(cursor, _OWN_LAG)[0][0]} if standby else dict(_rows(cursor, _LAG_OF_STANDBYS))
-    return Statistics(role, sees_all, used, most, seconds, f'user "{user}"', lags)
+    lags = [("this standby", _rows(cursor, _OWN_LAG)[0][0])] if standby else _rows(cursor, _LAG_OF_STANDBYS)
+    return Statistics(
+        role=_name(role),
+        sees_all=bool(sees_all),
+        connections=int(used),
+        most_connections=int(most),
+        oldest_transaction=float(seconds),
+        oldest_by=f'user "{_name(user)}"',
+        lags={_name(standby): float(lag) for standby, lag in lags},
+    )
 
 
 def _rows(cursor: "Cursor", query: str) -> list[tuple[Any, ...]]:
     cursor.execute(query)
-    return cursor.fetchall()
+    return cursor.fetchmany(_MOST_ROWS)
+
+
+def _name(value: object) -> str:
+    return str(value)[:_LONGEST_NAME]

@@ -12,12 +12,16 @@ FILE_PREFIX = "file:"
 
 
 class Secret:
-    """A password or token: `reveal()` returns it for the client that needs it; everything else shows asterisks."""
+    """A password or token: `reveal()` returns it for the client that needs it; everything else shows asterisks.
 
-    __slots__ = ("_value",)
+    A pickled one holds the value in clear text, for a pipe between two processes and for nothing else. The process that
+    gets it scrubs it from then on, too.
+    """
+
+    __slots__ = ("_is_remembered", "_value")
 
     def __init__(self, value: str, *, remembered: bool = True) -> None:
-        self._value = value
+        self._value, self._is_remembered = value, remembered
         if remembered:
             remember(value)
 
@@ -49,6 +53,9 @@ class Secret:
     def __str__(self) -> str:
         return "**********"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._value, self._is_remembered)
+
     def __bool__(self) -> bool:
         return bool(self._value)
 
@@ -75,3 +82,7 @@ class Secret:
         if isinstance(value, str):
             return cls.load(value, info.context)
         raise ValueError("a secret is a text, or file:PATH of a file that holds it")
+
+
+def _unpickled(value: str, is_remembered: bool) -> Secret:
+    return Secret(value, remembered=is_remembered)

@@ -107,6 +107,7 @@ def traced(progress: Progress) -> "type[SelectConnection]":
 
 
 _POLL = 0.02  # seconds between two polls for the message
+_LONGEST_MESSAGE = 1_000  # bytes that are kept: the one that was sent has 16
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Broker:
         while remaining() > _POLL:
             method, _, content = channel.basic_get(queue, auto_ack=True)
             if method is not None:
-                return bytes(content)
+                return bytes(content[:_LONGEST_MESSAGE])
             self.connection.sleep(_POLL)
         return None
 

@@ -2,6 +2,9 @@
 
 import copy
 import logging
+import pickle
+import subprocess
+import sys
 import traceback
 
 import pydantic
@@ -9,6 +12,7 @@ import pytest
 
 from servermonitoring.scrubbing import scrub
 from servermonitoring.secret import Secret
+from tests import ROOT
 
 VALUE = "correct horse"
 
@@ -102,3 +106,19 @@ def test_a_model_refuses_what_is_none(value):
 
 def test_a_schema_of_the_file_can_be_made_of_it():
     assert Settings.model_json_schema()["properties"]["password"]["type"] == "string"
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_pickled_one_is_scrubbed_where_it_arrives(remembered):
+    """A check may make one of a response, in another process than the one that writes the page."""
+    value = f"horse battery staple {remembered}"
+    code = (
+        "import pickle, sys; from servermonitoring.secret import Secret; "
+        f"sys.stdout.buffer.write(pickle.dumps(Secret({value!r}, remembered={remembered}), 5))"
+    )
+    pickled = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    assert scrub(value) == value
+    secret = pickle.loads(pickled)
+    assert secret.reveal() == value
+    assert value not in repr(secret)
+    assert (value not in scrub(value)) == remembered

@@ -84,6 +84,10 @@ class Response:
     via: str = ""
     """The first URL, where it redirected to this one."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the body once, and not its text as well."""
+        return {name: value for name, value in vars(self).items() if name != "text"}
+
     @property
     def location(self) -> str:
         """The URL for messages, with the one that redirected to it."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LONGEST_CELL = 1_000  # characters; of a longer one the beginning is shown
 _FETCHED_CELL = 1_500  # characters: what follows the cut shows whether a secret is there
 _LARGEST_RESULT = 300_000  # characters of all its rows: a page of ten such results must still open on a phone
+_LONGEST_JSON = 10_000  # characters of such a cell with its size, each of which may be escaped as \u0001
+_MOST_COLUMNS = 1664  # of PostgreSQL
+_LONGEST_NAME = 500  # characters; PostgreSQL's own names have at most 63 bytes
 _NUMERIC = {20, 21, 23, 26, 700, 701, 1700}  # the oids of int8, int2, int4, oid, float4, float8, numeric
 _RIGHTS = """
 select current_user::text, coalesce(
@@ -134,7 +137,7 @@ def _check_rights(cursor: "Cursor", query: Query) -> tuple[str, str]:
         )
         if cursor.fetchone() is None:
             raise Unhealthy(f'the role "{asked_by}" may not see this: grant {query.role} to {asked_by}')
-    return asked_by, rights
+    return str(asked_by)[:_LONGEST_NAME], str(rights)[:_LONGEST_NAME]
 
 
 def _limit_locks(cursor: "Cursor") -> float:
@@ -151,7 +154,8 @@ def _open(cursor: "Cursor", query: Query) -> tuple[Column, ...]:
     cursor.execute("select set_config('servermonitoring.query', %s, true)", (text,))
     cursor.execute("do %s", (_OPEN,))
     cursor.execute("fetch forward 0 from servermonitoring_report")
-    columns = tuple(Column(each.name, each.type_code in _NUMERIC) for each in cursor.description or ())
+    described = cursor.description or ()
+    columns = tuple(Column(each.name[:_LONGEST_NAME], each.type_code in _NUMERIC) for each in described[:_MOST_COLUMNS])
     if not columns:
         raise CheckError("the query gives no columns")
     return columns
@@ -170,8 +174,19 @@ def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str |
     )
     cursor.execute("do %s", (block,))
     cursor.execute("fetch all from servermonitoring_result")
-    *rows, (rest,) = cursor.fetchall()
-    return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
+    return _rows(cursor.fetchall(), query.limit, _LARGEST_RESULT + width * _LONGEST_JSON)
+
+
+def _rows(found: list[tuple[Any, ...]], most: int, largest: int) -> tuple[tuple[tuple[str | None, ...], ...], int]:
+    """Raise Unhealthy for what no PostgreSQL sends: more than it was asked for, or something else."""
+    try:
+        *rows, (rest,) = found
+        size = sum(len(row) for (row,) in rows)
+        if len(rows) <= most and size <= largest:
+            return tuple(_row(json.loads(row)) for (row,) in rows), int(rest)
+    except (RecursionError, TypeError, ValueError):
+        raise Unhealthy("the server sent something else than the rows that it was asked for") from None
+    raise Unhealthy(f"the server sent more than it was asked for: {len(rows)} rows of {size_in_words(size)}")
 
 
 def _row(cells: list[Any]) -> tuple[str | None, ...]:
