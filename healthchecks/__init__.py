@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import ConfigPath, Duration, Percentage, Size, Target
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.probe import attach, on_timeout, phase, probe, remaining
+    from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
 
@@ -42,12 +43,12 @@ _HOMES = {
     "Size": "healthchecks.plugin.configuration.target",
     "Target": "healthchecks.plugin.configuration.target",
     "Unhealthy": "healthchecks.plugin.result",
-    "attach": "healthchecks.plugin.probe",
+    "attach": "healthchecks.plugin.probes.context",
     "capture_message": "healthchecks.plugin.logs",
-    "probe": "healthchecks.plugin.probe",
-    "on_timeout": "healthchecks.plugin.probe",
-    "phase": "healthchecks.plugin.probe",
-    "remaining": "healthchecks.plugin.probe",
+    "probe": "healthchecks.plugin.probes.fixture",
+    "on_timeout": "healthchecks.plugin.probes.context",
+    "phase": "healthchecks.plugin.probes.context",
+    "remaining": "healthchecks.plugin.probes.context",
 }
 
 

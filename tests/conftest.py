@@ -18,7 +18,8 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, or one worker would end long after the others
-    "test_soak", "test_rabbitmq", "test_page", "test_alerts_sent", "test_installing", "test_scheduled_runs",
+    "test_soak", "test_rabbitmq", "test_page", "test_alerts_sent", "test_peers", "test_tools", "test_crashes",
+    "test_killed_runs", "test_hangs", "test_values", "test_memory", "test_installing", "test_scheduled_runs",
     "test_installation", "test_regression", "test_survival", "test_documentation", "test_running",
     "test_plugins_and_options", "test_bookmarklet", "test_firefox", "test_page_whole", "test_configuration",
     "test_report_safety", "test_alerts_elsewhere", "test_signals", "test_command", "test_website",

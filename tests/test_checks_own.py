@@ -69,6 +69,7 @@ def test_the_files_run_as_they_stand(documented, shop):
 
 
 RAISED = """
+    import os
     import sys
     import pytest
     from healthchecks import CheckError, Unhealthy
@@ -88,7 +89,7 @@ RAISED = """
         "AttributeError": lambda: (5).nothing, "NameError": lambda: nothing, "LookupError": lambda: {}["x"],
         "ImportError": lambda: __import__("nothing_of_that_name"), "ArithmeticError": lambda: 1 / 0,
         "pytest.skip": lambda: pytest.skip("why"), "sys.exit": lambda: sys.exit(1),
-        "pytest.exit": lambda: pytest.exit("why"), "KeyboardInterrupt": interrupt,
+        "pytest.exit": lambda: pytest.exit("why"), "KeyboardInterrupt": interrupt, "os._exit": lambda: os._exit(0),
     }
 
     @pytest.mark.healthcheck
@@ -115,6 +116,9 @@ def test_the_table_of_what_happens(suite):
 
 
 OTHER = """
+    import ctypes
+    import os
+    import signal
     import time
     import pytest
     from healthchecks import Target, probe
@@ -152,6 +156,12 @@ OTHER = """
         @pytest.mark.healthcheck(timeout="1s")
         def test_hangs(self): time.sleep(600)
 
+        def test_grows(self): bytearray(600_000_000)
+
+        def test_crashes(self): ctypes.string_at(0)
+
+        def test_is_killed(self): os.kill(os.getpid(), signal.SIGKILL)
+
         def test_setup(self, failing): pass
 
         def test_teardown(self, untidy): pass
@@ -166,7 +176,9 @@ OTHER = """
 """
 PARTS = {
     "asserts[]": "`assert` fails", "raises[]": "another exception is raised", "hangs[]": "the timeout expires",
-    "setup[]": "a fixture", "teardown[]": "the teardown fails", "returns[]": "the test returns a value",
+    "grows[]": "more memory is used than `[run] worker_memory`", "crashes[]": "a crash in a library",
+    "is_killed[]": "the kernel's OOM killer", "setup[]": "a fixture", "teardown[]": "the teardown fails",
+    "returns[]": "the test returns a value",
     "generator[one]": "the probe is a generator", "skips[one]": "also in a probe", "expected[]": "`xfail` that fails",
     "unexpected[]": "`xfail(strict=True)` that passes",
 }  # fmt: skip

@@ -6,16 +6,17 @@ The bridge from pytest's items to targets and probes.
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from unittest import TestCase
 
 import pytest
+from _pytest.python import get_direct_param_fixture_func
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probe import Probe
+    from healthchecks.plugin.probes.fixture import Probe
     from servermonitoring.configuration import Problem
 
 MARKER = "healthcheck"
@@ -68,7 +69,7 @@ def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
     from healthchecks.plugin.configuration.target import Target
-    from healthchecks.plugin.probe import probe_of
+    from healthchecks.plugin.probes.fixture import probe_of
 
     kinds: dict[str, type[Target]] = {}
     for name in metafunc.fixturenames:
@@ -159,7 +160,7 @@ def kind_is_absent(item: pytest.Item) -> bool:
 
 def probes_of(item: pytest.Item) -> "Iterator[Probe]":
     """The probes that this test asks for."""
-    from healthchecks.plugin.probe import probe_of
+    from healthchecks.plugin.probes.fixture import probe_of
 
     if isinstance(item, CheckItem):
         yield item.probe
@@ -172,6 +173,22 @@ def probes_of(item: pytest.Item) -> "Iterator[Probe]":
 def fixture_info(item: pytest.Function) -> Any:
     """Return pytest's names of the test's arguments, and the fixtures that it asks for."""
     return item._fixtureinfo  # noqa: SLF001 - pytest has no public way
+
+
+def needs_data_only(item: pytest.Item) -> bool:
+    """Return whether a test asks for targets and probes only: another process can run it, and it has no setup."""
+    if type(item) is not pytest.Function or item.config.getoption("usepdb", default=False):
+        return False
+    fixtures = fixture_info(item).name2fixturedefs
+    names = {*item.fixturenames} - {"request"}
+    return "request" not in fixture_info(item).argnames and all(_is_data(fixtures.get(name)) for name in names)
+
+
+def _is_data(fixtures: "Sequence[pytest.FixtureDef[Any]] | None") -> bool:
+    from healthchecks.plugin.probes.fixture import probe_of
+
+    made_by = fixtures[-1].func if fixtures else None
+    return made_by is get_direct_param_fixture_func or probe_of(made_by) is not None
 
 
 def give_names(items: Iterable[pytest.Item]) -> None:

@@ -5,16 +5,18 @@ The records of a probe's thread are kept with its job, and replayed in the call 
 
 import contextlib
 import logging
+import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from healthchecks.plugin.probe import ProbeJob, current_job
+from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probes.records import DATA, TEMPLATE, message_text, raised_text
 from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:
     import pytest
 
 MESSAGES = "healthchecks.message"  # the logger of capture_message()
-DATA = "healthchecks_data"  # the attribute of its records
 _MOST = 1000  # records of one probe
 _LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
 _EXCEPTIONS = logging.Formatter()
@@ -50,7 +52,7 @@ class _HoldBack(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not _is_of_this_test(current_job()):
             return False
-        record.msg, record.args = clean(_message(record), _LONGEST_SHOWN), None
+        record.msg, record.args = clean(message_text(record), _LONGEST_SHOWN), None
         if record.exc_info:  # a formatter takes the text that is there, and makes none
             text = record.exc_text or _EXCEPTIONS.formatException(record.exc_info)
             record.exc_text = clean(text, _LONGEST_SHOWN, keep_end=True)
@@ -70,6 +72,19 @@ def capture_message(text: str, level: str = "error", **data: Any) -> None:
     logging.getLogger(MESSAGES).log(number, text, extra={DATA: data})
 
 
+def level(config: "pytest.Config") -> int:
+    """Return the level of the root logger while tests run."""
+    plugin: Any = config.pluginmanager.get_plugin("logging-plugin")
+    own = getattr(plugin, "log_level", None)
+    return min(logging.getLogger().level, own) if isinstance(own, int) else logging.getLogger().level
+
+
+def log_surroundings(config: "pytest.Config") -> tuple[int, list[logging.Handler]]:
+    """Return for a forked test the level of the root logger, and what works in it: the handler of `caplog`."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "caplog_handler", None)
+    return logging.getLogger().level, [handler] if handler is not None else []
+
+
 def divert(config: "pytest.Config") -> Collector:
     """Set it up for this run."""
     plugin: Any = config.pluginmanager.get_plugin("logging-plugin")
@@ -84,9 +99,11 @@ def divert(config: "pytest.Config") -> Collector:
     return collector
 
 
-def replay(job: ProbeJob) -> None:
-    """Hand the records of a probe to the loggers again, now in the main thread."""
-    for record in job.records:
+def replay(records: Iterable[logging.LogRecord], output: Mapping[str, str]) -> None:
+    """Print and log what was printed and logged in another process, in the call of the test that it belongs to."""
+    for name, text in output.items():
+        getattr(sys, name).write(text)
+    for record in records:
         with contextlib.suppress(Exception):  # of a handler of the user, which has raised in the probe already
             logging.getLogger(record.name).handle(record)
 
@@ -99,25 +116,17 @@ def _is_of_this_test(job: ProbeJob | None) -> bool:
 def _line(record: logging.LogRecord) -> LogLine:
     repeated = hasattr(record, _KEPT)
     setattr(record, _KEPT, True)
-    text = _message(record)
+    text = message_text(record)
     data: dict[str, Any] | None = getattr(record, DATA, None)
-    if record.exc_info and record.exc_info[1] is not None:  # log.exception()
-        text = f"{text}: {type(record.exc_info[1]).__name__}: {text_of(record.exc_info[1])}"
+    if raised := raised_text(record):  # log.exception()
+        text = f"{text}: {raised}"
     return LogLine(
         time=record.created,
         level=record.levelno,
         logger=record.name,
         text=text,
-        template=text_of(record.msg),
+        template=text_of(getattr(record, TEMPLATE, record.msg)),
         is_message=data is not None,
         data=data or {},
         is_repeated=repeated,
     )
-
-
-def _message(record: logging.LogRecord) -> str:
-    """Its text; also of one whose arguments do not fit."""
-    try:
-        return text_of(record.getMessage())
-    except Exception as error:  # noqa: BLE001 - whatever the arguments raise
-        return f"{text_of(record.msg)} (its arguments do not fit: {text_of(error)})"

@@ -4,7 +4,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from healthchecks.plugin import collection
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
+from healthchecks.plugin.probes.message import DETAILS, short_traceback
 from healthchecks.plugin.result import Attachment, CheckError, LogLine, Result, Status, text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import ATTACHED, JOBS, Blocked
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
 
 
-_FOREIGN = (str(Path(__file__).parent), "/_pytest/", "/pluggy/", "/threading.py")
 _LOG = pytest.StashKey[list[LogLine]]()
 
 
@@ -56,7 +55,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         outcome = CheckOutcome(Status.BLOCKED, error.msg or "")
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if outcome.status is Status.ERROR and call.excinfo:
-        report.longrepr = printable(error.details) if isinstance(error, CheckError) else _traceback(call.excinfo)
+        report.longrepr = _details(call.excinfo, error)
     if outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
@@ -123,11 +122,11 @@ def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
         item.stash[_LOG].extend(run.outputs.log.take())
 
 
-def _traceback(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    """Return the traceback for the author of a check: without the frames of pytest and this plugin."""
-    own = excinfo.traceback.filter(lambda entry: not any(each in str(entry.path) for each in _FOREIGN))
-    excinfo.traceback = own if len(own) else excinfo.traceback
-    return str(excinfo.getrepr(style="short"))
+def _details(excinfo: pytest.ExceptionInfo[BaseException], error: BaseException | None) -> str:
+    """Return the traceback for the author of a check, as it was in the process that raised the error."""
+    if isinstance(error, CheckError):
+        return printable(error.details)
+    return getattr(error, DETAILS, "") or short_traceback(excinfo)
 
 
 def _scrub(report: pytest.TestReport, outcome: CheckOutcome) -> None:

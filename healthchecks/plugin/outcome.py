@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthchecks.plugin.configuration.loader import loaded_kinds
-from healthchecks.plugin.probe import probe_of
+from healthchecks.plugin.probes.fixture import probe_of
 from healthchecks.plugin.result import CheckError, NotProbed, Status, Unhealthy, clean, text_of
 from servermonitoring.values import in_words
 

@@ -10,7 +10,7 @@ import pytest
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.configuration.loader import Configuration
-from healthchecks.plugin.pool import Pool
+from healthchecks.plugin.probes.pool import Pool, usable_cores
 from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.stage import Stage
@@ -99,7 +99,8 @@ class Run:
 
     def __init__(self, configuration: Configuration, session: pytest.Session, selection: Selection) -> None:
         self.configuration, self.session, self.selection = configuration, session, selection
-        self.pool = Pool(limits(), configuration.settings.run.timeout)
+        run = configuration.settings.run
+        self.pool = Pool(limits(), run.timeout, run.workers or len(usable_cores()), run.worker_memory)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
         self.started = datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,17 @@ from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.logs import replay
-from healthchecks.plugin.pool import execute_test, refuse_value
-from healthchecks.plugin.probe import ProbeJob, current_job
-from healthchecks.plugin.result import Attachment
+from healthchecks.plugin.logs import log_surroundings, replay
+from healthchecks.plugin.probes.execution import execute_test, refuse_value
+from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
+from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probes.message import Message, raise_error, value_of_bytes
+from healthchecks.plugin.probes.tester import Assignment
+from healthchecks.plugin.probes.tester_process import LATE
+from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
+from healthchecks.plugin.stage import AbandonedError
+from healthchecks.plugin.surroundings import keeps_streams
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -30,6 +36,8 @@ def show_waiting(job: ProbeJob, waiting: Callable[[], tuple[int, float]], run: R
 
     `waiting` says how many jobs are awaited, and for how many seconds at most.
     """
+    if job.done.is_set():
+        return
     line = _Line(run.session.config)
     with run.interruption.held():
         while (still := waiting())[1] > 0 and not job.done.wait(min(_INTERVAL, still[1])):
@@ -77,38 +85,112 @@ class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]
 
 
 def run_test(item: pytest.Function, run: Run) -> None:
-    """Run the test with the values of its probes, in the thread for tests. Raise what it raises."""
-    target = collection.target_of(item)
-    stop_if_blocked(target, run)
+    """Run the test with the values of its probes, in another process. Raise what it raises."""
+    stop_if_blocked(collection.target_of(item), run)
     jobs = {name: value for name, value in item.funcargs.items() if isinstance(value, ProbeJob)}
-    for name, job in jobs.items():
-        item.funcargs[name] = value_of(item, run, job)
-    arguments = {name: item.funcargs[name] for name in collection.fixture_info(item).argnames}
-    attached = item.stash[ATTACHED] = list[Attachment]()
-    call = partial(_keep_attached, attached, partial(execute_test, partial(item.obj, **arguments)))
+    values = {name: value_of(item, run, job) for name, job in jobs.items()}
+    call = partial(_call, item, values)
     if item.config.getoption("usepdb", default=False):
         call()
-    elif jobs:
-        run.stage.run("the test", call, collection.timeout_of(item))
-    else:
+    elif not jobs:
         await_test(item, run, call)
+    elif collection.needs_data_only(item):
+        _in_tester(item, run, values)
+    else:
+        _in_child(item, run, call)
 
 
-def _keep_attached(attached: list[Attachment], call: Callable[[], object]) -> object:
-    """Keep what the test itself attaches."""
+def _call(item: pytest.Function, values: Mapping[str, bytes]) -> None:
+    item.funcargs.update({name: value_of_bytes(value) for name, value in values.items()})
+    names = collection.fixture_info(item).argnames
+    execute_test(partial(item.obj, **{name: item.funcargs[name] for name in names}))
+
+
+def _in_tester(item: pytest.Function, run: Run, values: Mapping[str, bytes]) -> None:
+    """Have the tester run the test, in whose place another one steps if it is killed."""
+    timeout = collection.timeout_of(item)
+    assignment = Assignment(run.pool.index(item), values, timeout, run.stage.latest_end())
     try:
-        return call()
-    finally:
-        if job := current_job():
-            attached += job.attachments
+        with run.interruption.held():
+            message = run.pool.tester().run(assignment, item.name, run.interruption.check)
+    except ProbeTimeout:
+        raise _abandoned(timeout) from None
+    _finish(item, message)
 
 
-def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> object:
+def _in_child(item: pytest.Function, run: Run, call: Callable[[], object]) -> None:
+    """Have a child run the test, whose fixtures only this process has."""
+    timeout, forked = collection.timeout_of(item), _forked(item, run, call)
+    try:
+        message = run.stage.run("the test", partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE)
+    except ProbeTimeout:
+        raise _abandoned(timeout) from None
+    _finish(item, message)
+
+
+def _finish(item: pytest.Item, message: Message) -> None:
+    """Take over what a test has left. Raise what it raised, or AbandonedError if it took too long."""
+    _take_over(item, message)
+    if message.is_overdue:
+        raise _abandoned(collection.timeout_of(item))
+    raise_error(message)
+
+
+def _abandoned(timeout: float) -> AbandonedError:
+    return AbandonedError(f"the test did not end within {in_words(timeout)}")
+
+
+def _wait_for_child(forked: ForkedCall, timeout: float, run: Run) -> Message:
+    return forked.run(timeout, run.stage.latest_end())
+
+
+def _forked(item: pytest.Item, run: Run, call: Callable[[], object]) -> ForkedCall:
+    properties = len(item.user_properties)
+
+    def call_with_subtests() -> None:
+        call()
+        _raise_subtest(item, run)
+
+    def complete(message: Message) -> None:
+        message.properties = item.user_properties[properties:]
+        message.extras = [*getattr(item, "funcargs", {}).get("extras", ())]
+
+    memory, (level, handlers) = run.configuration.settings.run.worker_memory, log_surroundings(item.config)
+    settings = ChildSettings(memory, level, handlers, keeps_streams(item.config))
+    return ForkedCall(item.name, call_with_subtests, settings, complete)
+
+
+def _raise_subtest(item: pytest.Item, run: Run) -> None:
+    """Raise what a subtest has reported, which has ended and failed already: in this process nobody reads that."""
+    result = run.results.get((collection.check_name(item), collection.target_name(item)))
+    if result is not None and result.status is Status.FAILED:
+        raise Unhealthy(result.message)
+    if result is not None and result.status is Status.ERROR:
+        raise CheckError(result.message, result.details)
+
+
+def _take_over(item: pytest.Item, message: Message) -> None:
+    """Take what a test did in another process as if it had been done here."""
+    item.stash[ATTACHED] = [*message.attachments]
+    item.user_properties += message.properties
+    if message.extras:
+        item.funcargs["extras"][:] = message.extras  # type: ignore[attr-defined]
+    replay(message.records, message.output)
+
+
+def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> None:
     """Run a test that contacts its target itself, and wait for it as for a probe."""
-    job = run.stage.begin(item.name, call, collection.timeout_of(item))
+    if item.config.getoption("usepdb", default=False):
+        call()
+        return
+    timeout, forked = collection.timeout_of(item), _forked(item, run, call)
+    job = run.stage.begin(item.name, partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE)
     item.stash.setdefault(JOBS, []).append(job)
     show_waiting(job, partial(run.stage.waiting, job), run)
-    return run.stage.finish(job)
+    message = run.stage.finish(job)
+    job.started, job.ended = message.started, message.ended
+    _take_over(item, message)
+    raise_error(message)
 
 
 def prepare(item: pytest.Item, run: Run) -> None:
@@ -125,7 +207,15 @@ def prepare(item: pytest.Item, run: Run) -> None:
 
 def _run_foreign(item: pytest.Item, run: Run, runtest: Callable[[], object]) -> None:
     stop_if_blocked(collection.target_of(item), run)
-    await_test(item, run, runtest)
+    await_test(item, run, partial(_call_foreign, item, runtest))
+
+
+def _call_foreign(item: pytest.Item, runtest: Callable[[], object]) -> None:
+    """Run it; raise what unittest only notes on the item."""
+    runtest()
+    noted: list[pytest.ExceptionInfo[BaseException]] = getattr(item, "_excinfo", None) or []
+    if noted:
+        raise noted[0].value
 
 
 def _prepare_method(item: TestCaseFunction) -> None:
@@ -152,14 +242,15 @@ def stop_if_blocked(target: "Target | None", run: Run) -> None:
         raise Blocked(f"behind {behind}", _use_item_location=True)
 
 
-def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> object:
-    """Return the value of the probe, or raise what it raised; log now what it logged."""
+def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> bytes:
+    """Return the value of the probe, pickled, or raise what it raised; log and print now what it logged."""
     item.stash.setdefault(JOBS, []).append(job)
     try:
         show_waiting(job, run.pool.waiting, run)
-        return run.pool.wait(job)
+        value: bytes = run.pool.wait(job)
+        return value
     finally:
-        replay(job)
+        replay(job.records, job.output)
 
 
 JOBS = pytest.StashKey[list[ProbeJob]]()

@@ -127,9 +127,26 @@ class Interruption:
 _interruptions: weakref.WeakSet[Interruption] = weakref.WeakSet()
 
 
+def ignore_signals() -> None:
+    """In a process of the run's own: leave the signals to the run, which ends its processes in order.
+
+    They are not ignored for the kernel: a program that is started here would inherit that.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _nothing)
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
 def _disown_all() -> None:
     for each in _interruptions:
         each.disown()
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _nothing:
+            signal.signal(number, signal.SIG_DFL)
 
 
 os.register_at_fork(after_in_child=_disown_all)

@@ -17,14 +17,13 @@ import pytest
 from _pytest.runner import SetupState
 
 from healthchecks.plugin import collection
-from healthchecks.plugin.probe import ProbeJob
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors
 from servermonitoring import threads
 from servermonitoring.values import in_words
 
-_NO_LANE = (None, 1)
 _PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
 
@@ -58,19 +57,23 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: ProbeJob | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], timeout: float) -> ProbeJob:
-        """Start a phase; `finish` must follow."""
+    def begin(self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0) -> ProbeJob:
+        """Start a phase; `finish` must follow. `later`: seconds more for a call that has a bound of its own."""
         protect_streams()
         self.close()
-        self._job = job = ProbeJob(name, call, timeout, _NO_LANE)
+        self._job = job = ProbeJob(name, call, timeout + later)
         job.is_ahead = False
-        job.begin(max(self._ends_at, time.monotonic() + self._patience))
+        job.begin(self.latest_end() + later)
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
         except RuntimeError:
             job.end(None, NotProbed("not run: the system gives no more threads"))
         return job
+
+    def latest_end(self) -> float:
+        """Return when a phase that begins now must be over, whatever its timeout, in monotonic seconds."""
+        return max(self._ends_at, time.monotonic() + self._patience)
 
     def finish(self, job: ProbeJob) -> Any:
         """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
@@ -83,9 +86,9 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(self, name: str, call: Callable[[], Any], timeout: float) -> Any:
+    def run(self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0) -> Any:
         """Begin and finish a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
-        job = self.begin(name, call, timeout)
+        job = self.begin(name, call, timeout, later)
         try:
             return self.finish(job)
         except ProbeTimeout:
@@ -148,7 +151,7 @@ class Phases(SetupState):
         """Set up. Raise AbandonedError if that does not end within the check's timeout."""
         self._check = item if collection.is_check(item) and not item.config.getoption("usepdb", default=False) else None
         try:
-            self._run("setup", partial(super().setup, item))
+            self._run("setup", partial(super().setup, item), is_quick=collection.needs_data_only(item))
         except AbandonedError as error:
             self._copy().stack.pop(item, None)
             self._fixtures.abandon(error)
@@ -157,7 +160,7 @@ class Phases(SetupState):
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
         """Tear down all. Raise AbandonedError if that does not end within the check's timeout."""
         try:
-            self._run("teardown", partial(super().teardown_exact, nextitem))
+            self._run("teardown", partial(super().teardown_exact, nextitem), is_quick=self._tears_down_data(nextitem))
         except AbandonedError:
             self._copy().teardown_exact(nextitem)
             raise
@@ -165,11 +168,18 @@ class Phases(SetupState):
             if self._check is not None:
                 self._directory.restore()
 
-    def _run(self, phase: str, call: Callable[[], None]) -> None:
-        if self._check is None:
+    def _run(self, phase: str, call: Callable[[], None], *, is_quick: bool) -> None:
+        if self._check is None or is_quick:
             call()
         else:
             self._stage.run(phase, call, collection.timeout_of(self._check))
+
+    def _tears_down_data(self, nextitem: pytest.Item | None) -> bool:
+        """Return whether nothing is torn down but a test that had no fixtures: another one of its file follows."""
+        check = self._check
+        if check is None or nextitem is None or nextitem.parent is not check.parent:
+            return False
+        return collection.needs_data_only(check)
 
     def _copy(self) -> "Phases":
         """Replace pytest's state by a copy that the abandoned thread cannot change."""

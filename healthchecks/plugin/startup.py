@@ -22,7 +22,7 @@ from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
-from healthchecks.plugin.probe import POOL, Probe
+from healthchecks.plugin.probes.fixture import POOL, Probe
 from healthchecks.plugin.run import RUN, Run, Selection, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
@@ -83,6 +83,7 @@ def begin(session: pytest.Session, run: Run) -> None:
     _lock(run)
     run.has_begun = True
     config.stash[POOL] = run.pool
+    _start_workers(session, run)
     _set_options(session)
     keep_streams(config)
     run.late_timer = interrupt_when_late(run)
@@ -273,6 +274,16 @@ def _begin_hooks(config: pytest.Config, run: Run) -> None:
     for plugin in (InternalErrors(run), WarningText(), run.interruption):
         config.pluginmanager.register(plugin)
     contain(config, run.interruption, partial(run.add_suite_error, PYTEST))
+
+
+def _start_workers(session: pytest.Session, run: Run) -> None:
+    """Fork the processes of the probes, before this one has threads."""
+    for item in session.items:
+        if collection.is_check(item) and collection.PROBLEM not in item.stash:
+            for probe in collection.probes_of(item):
+                if isinstance(target := _parameter(item, probe), Target):
+                    run.pool.plan(probe, target)
+    run.pool.start(session.items, logs.level(session.config))
 
 
 def _start_probes(session: pytest.Session, run: Run) -> None:

@@ -129,13 +129,27 @@ class SteadyStream:
 
 def keep_streams(config: pytest.Config) -> None:
     """Until the end of pytest a standard stream that a check closes is opened again, and the terminal lives with it."""
-    for descriptor in _STANDARD:
-        with contextlib.suppress(OSError):  # it was closed from the start
-            _kept[descriptor] = os.dup(descriptor)
+    keep_descriptors()
     config.add_cleanup(_let_go)
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and reporter._tw._file is not None:  # noqa: SLF001 - pytest has no public way
         reporter._tw._file = SteadyStream(reporter._tw._file)  # noqa: SLF001
+
+
+def keeps_streams(config: pytest.Config) -> bool:
+    """Return whether a test's output goes where it goes in this process: to a terminal, or to capsys or capfd."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if capture is None or config.getoption("capture") == "no":
+        return True
+    return capture._capture_fixture is not None  # noqa: SLF001 - pytest has no public way
+
+
+def keep_descriptors() -> None:
+    """Remember where the standard descriptors go, to open them again when a check has closed them."""
+    _let_go()
+    for descriptor in _STANDARD:
+        with contextlib.suppress(OSError):  # it was closed from the start
+            _kept[descriptor] = os.dup(descriptor)
 
 
 def protect_streams() -> None:

@@ -10,7 +10,8 @@ import pytest
 from healthchecks import Unhealthy, remaining
 from healthchecks.clients.postgresql.query import Query, QueryResult, ask
 from healthchecks.plugin import collection
-from healthchecks.plugin.probe import Probe
+from healthchecks.plugin.probes.fixture import Probe
+from healthchecks.plugin.probes.message import value_of_bytes
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import stop_if_blocked, value_of
 from healthchecks.sql_reports import folder_of
@@ -94,7 +95,7 @@ class ReportItem(collection.CheckItem):
         run = self.config.stash[RUN]
         self.query_result = None
         stop_if_blocked(self.target, run)
-        query_result = value_of(self, run, run.pool.submit(self.probe, self.target))
+        query_result = value_of_bytes(value_of(self, run, run.pool.submit(self.probe, self.target)))
         assert isinstance(query_result, QueryResult)
         self.query_result = query_result
         evaluate(self.target, query_result)

@@ -80,8 +80,10 @@ def test_page_that_is_busy_for_ever(run_suite, website, path, script, expected):
 
 
 def below(pid):
+    """Return the processes below a run but for those forked from it: browser, driver and their guardian."""
     with contextlib.suppress(psutil.NoSuchProcess):  # the timeout has expired
-        return psutil.Process(pid).children(recursive=True)
+        run = psutil.Process(pid)
+        return [each for each in run.children(recursive=True) if each.cmdline() != run.cmdline()]
     return []
 
 

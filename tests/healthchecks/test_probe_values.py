@@ -28,7 +28,7 @@ from healthchecks import (
 from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.rabbitmq import Broker
 from healthchecks.plugin.outcome import describe
-from healthchecks.plugin.probe import Probe, probe_of
+from healthchecks.plugin.probes.fixture import Probe, probe_of
 from healthchecks.sql_reports import items
 from healthchecks.sql_reports.report import Report, evaluate
 from tests import ROOT

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from healthchecks.plugin.configuration.target import ConfigPath, Duration
+from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
@@ -30,6 +30,10 @@ class SettingsTable(BaseModel):
 class RunSettings(SettingsTable):
     timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
     """Seconds after which the whole run is over, whatever is still awaited."""
+    workers: int | None = Field(default=None, ge=1, le=32)
+    """Processes that run probes; default: one for each core that may be used."""
+    worker_memory: Size = Field(default=512_000_000, ge=50_000_000, le=64_000_000_000)
+    """How much memory the probes of one process may use; the one that uses more has failed."""
     checks: tuple[ConfigPath, ...] = ()
     """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
 

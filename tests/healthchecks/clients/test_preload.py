@@ -16,9 +16,9 @@ from tests.servers.website import BOOKMARKLET, BOOKMARKLET_TEXT, PASSWORD, USER
 SCRIPT = """
 import contextlib, importlib, json, sys
 
-import healthchecks.plugin.probe
+import healthchecks.plugin.probes.fixture
 
-healthchecks.plugin.probe.probe = lambda function=None, **_: function or (lambda each: each)
+healthchecks.plugin.probes.fixture.probe = lambda function=None, **_: function or (lambda each: each)
 kind, probe, keys = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 module = importlib.import_module(f"healthchecks.test_{kind}")
 from healthchecks.clients.http import certificate

@@ -183,13 +183,20 @@ def test_exit_at_import(hooked, website, exits):
 
 @reliability(
     "Checks",
-    fault="a check forks a process that lives on",
+    fault="a fixture forks a process that lives on",
     promise="the next run is not taken for a second one at the same time",
 )
-@pytest.mark.parametrize("kind", [plain, probed])
-def test_forked_child_does_not_hold_the_lock(hooked, kind):
-    fork = "pid = os.fork(); Path('child').write_text(str(pid)) if pid else time.sleep(600)"
-    hooked.write("test_mine.py", HEAD + kind(fork) + NEIGHBOUR)
+def test_forked_child_does_not_hold_the_lock(hooked):
+    fork = """
+    @pytest.fixture
+    def forked():
+        pid = os.fork()
+        Path("child").write_text(str(pid)) if pid else time.sleep(600)
+
+    @pytest.mark.healthcheck
+    def test_harm(forked): pass
+    """
+    hooked.write("test_mine.py", HEAD + fork + NEIGHBOUR)
     child, children = hooked.folder / "child", []
     try:
         for number in range(2):

@@ -14,6 +14,8 @@ CHECKS = """
     import os, signal, time
     from healthchecks import Target, probe
 
+    RUN = os.getpid()
+
     class Job(Target):
         fails: str = ""
 
@@ -23,7 +25,7 @@ CHECKS = """
 
     def test_job(job, outcome):
         if outcome == "SIGTERM":
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(RUN, signal.SIGTERM)
             time.sleep(5)
         assert not outcome, outcome
 """

@@ -243,14 +243,14 @@ def test_reruns_of_others(suite):
     suite.write(
         "test_mine.py",
         """
+        from pathlib import Path
         import pytest
-
-        tries = []
 
         @pytest.mark.healthcheck
         def test_flaky():
-            tries.append(1)
-            assert len(tries) == 3, "not yet"
+            with Path("tries").open("a") as tries:
+                tries.write("x")
+            assert Path("tries").stat().st_size == 3, "not yet"
         """,
     )
     outcome = suite.run()

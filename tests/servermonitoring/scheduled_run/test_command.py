@@ -16,6 +16,17 @@ from tests.suite import table
 TCP = "healthchecks/test_tcp.py"
 WRONG = "[run]\nwrong = 1\n"
 NOBODY = table("tcp", "nobody", host="127.0.0.1", port=9)
+ENDS = """
+import os, signal
+import pytest
+
+@pytest.fixture
+def harm():
+    {line}
+
+@pytest.mark.healthcheck
+def test_mine(harm): pass
+"""
 PASSES = "import pytest\n\n\n@pytest.mark.healthcheck\ndef test_mine(): pass\n"
 
 
@@ -109,7 +120,7 @@ def test_another_run_is_alive(checkout):
 
 @reliability(
     "Scheduled runs",
-    fault="a check ends the whole process, with status 0 or by a signal",
+    fault="a fixture ends the whole process, with status 0 or by a signal",
     promise="the scheduled command reports it and sends an alert, whatever the exit status",
 )
 @pytest.mark.parametrize(
@@ -121,7 +132,7 @@ def test_another_run_is_alive(checkout):
     ids=["exit", "kill"],
 )
 def test_a_run_that_ends_in_the_middle(checkout, line, expected, said):
-    name = checkout.check(PASSES.replace("pass", line).replace("import pytest", "import os, signal\nimport pytest"))
+    name = checkout.check(ENDS.format(line=line))
     status, mail = checkout.run(name)
     assert status == expected
     assert said in mail

@@ -6,7 +6,7 @@ import pytest
 
 from healthchecks import Unhealthy
 from healthchecks.clients.http.client import Client, Request
-from healthchecks.plugin.probe import ProbeJob
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.test_website import Website
 from tests.servers.server import HOST
 
@@ -31,7 +31,7 @@ def test_abandoned_thread_ends(bad, name, scheme, silent):
         with Client(website) as client:
             client.send(Request(website.url))
 
-    job = ProbeJob(name, ask, website.timeout, (None, 1))
+    job = ProbeJob(name, ask, website.timeout)
     job.begin(float("inf"))
     thread = threading.Thread(target=job.run, daemon=True)
     thread.start()

@@ -12,8 +12,8 @@ import requests
 from selenium.common.exceptions import WebDriverException
 
 from healthchecks import CheckError, ProbeTimeout, Unhealthy
-from healthchecks.plugin.error_record import ErrorRecord
 from healthchecks.plugin.outcome import describe, is_broken
+from healthchecks.plugin.probes.error_record import ErrorRecord
 from healthchecks.plugin.result import NotProbed
 from healthchecks.plugin.stage import AbandonedError
 from servermonitoring.configuration import ConfigurationError, Problem

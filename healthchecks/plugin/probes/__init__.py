@@ -1,0 +1,1 @@
+"""Probes: what authors write, and the processes and threads that run them."""

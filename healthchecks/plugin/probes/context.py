@@ -1,0 +1,52 @@
+"""What a probe or a test may call about itself: how much time is left, what it waits for, what is to be kept."""
+
+import time
+from collections.abc import Callable
+
+from healthchecks.plugin.probes.job import current_job
+from healthchecks.plugin.result import LARGEST, Attachment, valid
+
+
+def remaining() -> float:
+    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
+
+    Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
+    """
+    job = current_job()
+    if job is None or job.ends_at is None:
+        return 10.0
+    return max(0.001, job.ends_at - time.monotonic())
+
+
+def phase(text: str) -> None:
+    """Say what the probe waits for from now on, as the beginning of its message if the timeout expires.
+
+    `phase("connected to db1:5432, no response")` gives "connected to db1:5432, no response within 4 s"; so does a
+    `ProbeTimeout` that is raised without a text. Without any phase it is "no response".
+    """
+    job = current_job()
+    if job is not None:
+        job.set_phase(text)
+
+
+def on_timeout(clean: Callable[[], object]) -> None:
+    """Have `clean` called when the timeout expires or the run ends before this probe does.
+
+    For what an abandoned thread would leave behind: a browser's processes. Called from another thread.
+    """
+    job = current_job()
+    if job is not None:
+        job.clean_with(clean)
+
+
+def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> None:
+    """Keep a text, or with media_type "image/png" a picture, for the page; called inside a probe or a test.
+
+    Cut at 2 MB; a picture larger than that is left out, and so is what exceeds 10 MB of one check. Does nothing
+    elsewhere.
+    """
+    job = current_job()
+    data = valid(content).encode() if isinstance(content, str) else content
+    if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
+        return
+    job.attachments.append(Attachment(name, data, media_type))

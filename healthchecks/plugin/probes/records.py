@@ -1,0 +1,56 @@
+"""Log records of a probe or test, as they cross to the pytest process: bounded, with plain values only."""
+
+import logging
+from collections.abc import Iterable, Iterator
+
+from healthchecks.plugin.result import clean, name_of, text_of
+
+DATA = "healthchecks_data"  # the attribute of a record that capture_message() made
+TEMPLATE = "healthchecks_template"  # of any that has crossed: its text without its values
+RAISED = "healthchecks_raised"  # and the error that was logged with it
+_LONGEST = 100_000  # characters of one record
+_LONGEST_ALL = 2_000_000  # of all records of one job
+_MOST_DATA = 50
+_PLAIN = (str, int, float, bool, type(None))
+_EXCEPTIONS = logging.Formatter()
+
+
+def pack_records(records: Iterable[logging.LogRecord]) -> Iterator[logging.LogRecord]:
+    """Yield copies that can be pickled, as many as fit, without secrets: some are known to this process only."""
+    room = _LONGEST_ALL
+    for record in records:
+        packed = _packed(record)
+        room -= len(packed.msg)
+        if room < 0:
+            return
+        yield packed
+
+
+def message_text(record: logging.LogRecord) -> str:
+    """Return the text of a record; also of one whose arguments do not fit."""
+    try:
+        return text_of(record.getMessage())
+    except Exception as error:  # noqa: BLE001 - whatever the arguments raise
+        return f"{text_of(record.msg)} (its arguments do not fit: {text_of(error)})"
+
+
+def raised_text(record: logging.LogRecord) -> str:
+    """Return class and text of the error that was logged, by log.exception(); empty if there is none."""
+    if record.exc_info and record.exc_info[1] is not None:
+        return f"{type(record.exc_info[1]).__name__}: {text_of(record.exc_info[1])}"[:_LONGEST]
+    return str(getattr(record, RAISED, ""))
+
+
+def _packed(record: logging.LogRecord) -> logging.LogRecord:
+    plain: dict[str, object] = {name: value for name, value in vars(record).items() if isinstance(value, _PLAIN)}
+    plain |= {TEMPLATE: clean(record.msg, _LONGEST), "msg": clean(message_text(record), _LONGEST), "args": None}
+    if (data := getattr(record, DATA, None)) is not None:
+        plain[DATA] = {name_of(key, _LONGEST): _plain(value) for key, value in [*data.items()][:_MOST_DATA]}
+    if record.exc_info and record.exc_info[1] is not None:
+        text = record.exc_text or _EXCEPTIONS.formatException(record.exc_info)
+        plain |= {"exc_text": clean(text, _LONGEST, keep_end=True), RAISED: raised_text(record)}
+    return logging.makeLogRecord(plain)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, _PLAIN) and not isinstance(value, str) else text_of(value)[:_LONGEST]

@@ -1,0 +1,76 @@
+"""A run that is killed or ended in the middle leaves no process, and the next run is as every other."""
+
+import contextlib
+import signal
+
+import psutil
+import pytest
+
+from tests.healthchecks.plugin.probes.neighbours import FORMS, LIMIT, finish, harm, plain, probed
+from tests.healthchecks.plugin.probes.usage import marked
+from tests.reliability import reliability
+from tests.servers.server import until
+
+SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP]
+WITH_BROWSERS = """
+[subprocess.Popen(["sleep", "600"], start_new_session=each) for each in (False, True)]
+(FOLDER / "begun").touch()
+"""
+WAITS = WITH_BROWSERS + "threading.Event().wait()"
+HOLDS = WITH_BROWSERS + "collections.deque(itertools.repeat(0), maxlen=0)"
+
+
+@pytest.fixture
+def marking(neighbours):
+    """Every process of the run has a variable of its own, even one that left the run's session."""
+    mark = str(neighbours.suite.folder)
+    neighbours.timeout = "600s"
+    neighbours.suite.environment["MARK"] = mark
+    del neighbours.suite.environment["PYTHONDONTWRITEBYTECODE"]  # compiling takes 5 s
+    neighbours.suite.forked = False  # or /proc would show the environment of the fork server
+    neighbours.mark = mark
+    yield neighbours
+    for each in marked(mark):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+def end_in_the_middle(neighbours, check, number):
+    """Send the signal to a run whose harmful check has begun; return its outcome when no process of it is left."""
+    process = neighbours.start(check)
+    until((neighbours.suite.folder / "begun").exists, LIMIT, what="begin of the check")
+    process.send_signal(number)
+    outcome = finish(neighbours.suite, process, neighbours.output)
+    until(lambda: not marked(neighbours.mark), 20, what="end of all processes")
+    return outcome
+
+
+def assert_next_is_normal(neighbours):
+    neighbours.suite.forked = True
+    outcome = neighbours.run(plain("pass"))
+    assert harm(outcome)["status"] == "ok"
+    assert "already" not in outcome.output
+
+
+@reliability(
+    "Browsers",
+    fault="a run is killed by SIGKILL, or ended by SIGTERM or SIGHUP, while a check has started processes",
+    promise="no process of the run is left after a moment, and the next run is as every other",
+)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_ended_run(marking, number, form):
+    outcome = end_in_the_middle(marking, form(WAITS), number)
+    assert outcome.status == (-signal.SIGKILL if number == signal.SIGKILL else 2), outcome.output
+    assert_next_is_normal(marking)
+
+
+@reliability(
+    "Browsers",
+    fault="a run is killed or ended while a probe holds Python in C",
+    promise="no process of the run is left after a moment, and the next run is as every other",
+)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_ended_run_that_is_held(marking, number):
+    end_in_the_middle(marking, probed(HOLDS), number)
+    assert_next_is_normal(marking)
