@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from healthchecks import Target, Unhealthy, probe
 from healthchecks.clients.http.client import Client, Request, Response
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
+from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url
 from healthchecks.clients.http.webpage import attach_on_failure, fill_form, find_form, has_form
 from healthchecks.clients.preload import preload
@@ -28,6 +29,10 @@ class Login(WebKeys, Target):
     """Text, or list of texts, that only members see."""
     not_contains: Texts = ()
     """Text, or list of texts, that must not be there."""
+
+    @classmethod
+    def rehearse(cls) -> None:
+        rehearse_request()
 
     @model_validator(mode="after")
     def _has_success_condition(self) -> Self:

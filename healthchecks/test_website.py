@@ -8,6 +8,7 @@ from healthchecks import Duration, Secret, Target, probe
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
 from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
+from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url, is_at, redacted
 from healthchecks.clients.http.webpage import attach_on_failure
 from servermonitoring.scrubbing import scrub_and_cut
@@ -43,6 +44,10 @@ class Website(WebKeys, Target):
     """Maximum duration of the response in seconds; `slow` only marks the check."""
     min_certificate_days: float = Field(default=14, ge=0, le=3660)
     """Minimum number of days until the certificate expires; with `verify = false` only where it is set."""
+
+    @classmethod
+    def rehearse(cls) -> None:
+        rehearse_request()
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:

@@ -105,6 +105,10 @@ class Target(BaseModel):
         """The targets there are when the configuration has no table of this kind, by name: usually none."""
         return {}
 
+    @classmethod
+    def rehearse(cls) -> None:
+        """Do once in each worker what its first probe would lose time with; contacts no target."""
+
     def called(self, name: str) -> Self:
         """The same target, under the name of its table."""
         self._name = name

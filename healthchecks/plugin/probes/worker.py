@@ -65,7 +65,7 @@ class PlannedProbe:
 class WorkerSettings:
     """What all workers of a run have in common."""
 
-    tasks: Sequence[PlannedProbe]
+    planned: Sequence[PlannedProbe]
     board: Board
     limits: PoolLimits
     """Of one worker."""
@@ -85,6 +85,9 @@ def run_worker(settings: WorkerSettings, channel: socket.socket, output: int, nu
     divert_streams(output)
     keep_descriptors()
     _divert_logs(settings.level)
+    for kind in {type(each.target) for each in settings.planned}:
+        with contextlib.suppress(Exception):  # the first probe may take longer then
+            kind.rehearse()
     _WorkerLoop(settings, channel, number).run()
 
 
@@ -148,7 +151,7 @@ class _WorkerLoop:
             return len(self._running) < limits.slots and self._alive < limits.threads
 
     def _start(self, number: int, latest_end: float) -> None:
-        task = self._settings.tasks[number]
+        task = self._settings.planned[number]
         job = ProbeJob(task.name, partial(execute, partial(task.probe.function, task.target)), task.target.timeout)
         job.publish_phase = partial(self._board.write, number)
         job.is_again = latest_end < self._settings.ends_at
