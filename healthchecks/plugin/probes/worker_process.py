@@ -16,7 +16,7 @@ from healthchecks.plugin.probes.worker_end import EndCause
 _LATE = 0.3  # seconds after a job's timeout at which what came of it must be there, if a thread of it computes
 _LATEST = 2.0  # seconds, if none does: the machine may be busy, or the worker stopped
 _SILENT = 1.0  # seconds without a pulse, while a thread of the worker computes
-_STOPPED = "Tt"  # states of a process: by a signal, by a debugger
+_STOPPED = ("T", "t")  # states of a process: by a signal, by a debugger
 _COMPUTES = 0.5  # of a core
 _DOMINATES = 0.5  # share of the processor time of all jobs under way, of the one that is to blame
 _NOTICED = 0.1  # seconds of it, at least
@@ -43,6 +43,7 @@ class WorkerProcess:
         self.channel.setblocking(False)
         self.printed, its_output = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.printed, False)
+        board.beat(number)  # or it would be silent before it has begun
         spawner.fork(number, its, its_output)
         its.close()
         os.close(its_output)

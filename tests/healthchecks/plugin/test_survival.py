@@ -13,6 +13,7 @@ from tests.reliability import reliability
 from tests.servers.server import program
 
 CHECK = """
+import ctypes
 import socket
 import pytest
 from healthchecks import Target, probe
@@ -31,6 +32,12 @@ def contact(port: Port) -> bool:
 def test_port(port, contact):
     print("said by a check")
     assert not contact, "it is open"
+"""
+MADE = """
+
+def made():
+    with open("made", "a") as file:
+        file.write("x")
 """
 
 
@@ -119,6 +126,26 @@ def test_no_proc(contacting):
     checks = json.loads((contacting.page / "status.json").read_text())["checks"]
     assert {(each["check"], each["message"]) for each in checks} >= {("port", "it is open")}, done.stdout
     assert "disk_space" in {each["check"] for each in checks}
+
+
+@reliability(
+    "Checks",
+    fault="/proc is not mounted, and a probe holds Python in C for longer than a second",
+    promise="it is waited for, and made once: who is stopped and who computes cannot be seen",
+)
+def test_no_proc_and_a_probe_that_holds_python(suite):
+    if os.geteuid() != 0:
+        pytest.skip("missing: root, to run without /proc")
+    held = "ctypes.PyDLL(None).usleep(1_500_000)"
+    suite.write("test_mine.py", CHECK.replace("    socket.create", f"    made()\n    {held}\n    socket.create") + MADE)
+    suite.configure("[port.one]\nnumber = 1\n")
+    run = f"{sys.executable} -m pytest -p no:hypothesispytest test_mine.py"
+    done = subprocess.run(
+        [program("unshare"), "--mount", "sh", "-c", f"umount -l /proc && exec {run}"],
+        cwd=suite.folder, env=suite.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert "ConnectionRefusedError" in done.stdout
+    assert (suite.folder / "made").read_text() == "x"
 
 
 @reliability(
