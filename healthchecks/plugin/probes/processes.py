@@ -66,6 +66,14 @@ def state(pid: int) -> str:
         return ""
 
 
+def command(pid: int) -> bytes:
+    """Return the command line of a process, its words ended by zero bytes; empty if it is gone, or without /proc."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def children(pid: int) -> Iterator[int]:
     """Yield the children of a process, ended ones included; none without /proc."""
     for each in Path(f"/proc/{pid}/task").glob("*/children"):

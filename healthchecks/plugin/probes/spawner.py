@@ -16,14 +16,14 @@ from collections.abc import Callable
 from functools import partial
 
 from healthchecks.plugin import signals
-from healthchecks.plugin.probes.processes import call_and_exit, children, end_with_parent, inherit_orphans
+from healthchecks.plugin.probes.processes import call_and_exit, children, command, end_with_parent, inherit_orphans
 
 _REQUEST = struct.Struct("<ci")  # what, number of a worker
 _REPORT = struct.Struct("<cii")  # what, number of a worker, pid or exit status
 _FORK, _KILL = b"F", b"K"
 STARTED, REFUSED, ENDED = b"S", b"R", b"E"
-_GRACE = 2.0  # seconds for orphans that clean up themselves, such as the guardian of a browser
-_PATIENCE = 6.0  # seconds for processes that do not die
+_GUARDIAN = b"/guardian.py"  # in the command line of what guards a browser
+_PATIENCE = 3.0  # seconds for guardians, and for processes that do not die
 
 RunProcess = Callable[[socket.socket, int, int], None]
 
@@ -81,7 +81,6 @@ class _Spawner:
     def __init__(self, requests: socket.socket, run_process: RunProcess) -> None:
         self._requests, self._run_process = requests, run_process
         self._workers: dict[int, int] = {}  # pid → number
-        self._orphans: dict[int, float] = {}  # pid → when it was seen first, monotonic
 
     def run(self) -> None:
         signals.ignore_signals()
@@ -94,14 +93,12 @@ class _Spawner:
             os.dup2(nothing, number)
         while self._serve(woken):
             self._reap()
-            if self._orphans:
-                self._end_orphans(_GRACE)
         self._end_all()
 
     def _serve(self, woken: int) -> bool:
         """Wait for something to do, and do what is asked. Return False when the run has ended."""
         requests = self._requests.fileno()
-        ready = select.select([requests, woken], [], [], 0.1 if self._orphans else None)[0]
+        ready = select.select([requests, woken], [], [])[0]
         if woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(woken, 512)
@@ -149,34 +146,28 @@ class _Spawner:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, status = ended
-                self._orphans.pop(pid, None)
                 if (number := self._workers.pop(pid, None)) is not None:
                     self._report(ENDED, number, os.waitstatus_to_exitcode(status))
-                    self._find_orphans()
+                    self._end_orphans()
             return True
         return False
 
-    def _find_orphans(self) -> None:
-        """Note what a worker has left behind; some may be missing while others end, so it is called again."""
-        for pid in children(os.getpid()):
-            if pid not in self._workers:
-                self._orphans.setdefault(pid, time.monotonic())
+    def _end_orphans(self) -> None:
+        """Kill what workers have left behind; some may be missing while others end, so it is called again.
 
-    def _end_orphans(self, grace: float) -> None:
-        for pid, since in [*self._orphans.items()]:
-            if time.monotonic() >= since + grace:
+        A guardian ends by itself when its worker is gone, and then it removes what the browser has left.
+        """
+        for pid in children(os.getpid()):
+            if pid not in self._workers and _GUARDIAN not in command(pid):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-        if self._orphans:
-            self._find_orphans()  # those of the orphans
 
     def _end_all(self) -> None:
-        """Kill the workers, and then, when their guardians have had some time, everything else."""
+        """Kill the workers and everything else, and wait for their guardians."""
         for pid in self._workers:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + _PATIENCE
         while self._reap() and time.monotonic() < end:
-            self._find_orphans()
-            self._end_orphans(_GRACE)
+            self._end_orphans()
             time.sleep(0.002)
