@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from servermonitoring import threads
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REPEAT = 0.2  # seconds after which a signal is sent once more, if its handler has not run
 _GRACE = 10.0  # seconds to end in order; a later signal ends the process at once
 
 
@@ -34,6 +37,7 @@ class Interruption:
         self._before: dict[int, Any] = {}
         self._is_over = False
         self._process = os.getpid()
+        self._woken = self._wake = -1
         _interruptions.add(self)
 
     def own(self) -> None:
@@ -43,9 +47,30 @@ class Interruption:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._handle)
 
+    def repeat_missed(self) -> None:
+        """Start a thread that sends a signal once more whose handler does not run; when no process is forked any more.
+
+        Python handles a signal between two instructions: one that comes just before a call that waits, or in another
+        thread, would be handled when the call returns.
+        """
+        if self._before:
+            self._woken, self._wake = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._wake, False)
+            signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+            threads.start(self._repeat, self._woken, threading.get_ident(), name="healthchecks-signals")
+
+    def _repeat(self, woken: int, main: int) -> None:
+        while (number := os.read(woken, 1)) and not self._is_over:
+            time.sleep(_REPEAT)
+            if number[0] in self._before and not self.signal:
+                signal.pthread_kill(main, number[0])
+
     def release(self) -> None:
         """Restore the handlers; in a run that a signal has ended, only a signal after _GRACE does so."""
         self._is_over = True
+        if self._wake >= 0:
+            signal.set_wakeup_fd(-1)
+            os.close(self._wake)  # which ends the thread
         if self.signal:
             atexit.register(_ignore, list(self._before))
             return
@@ -98,6 +123,8 @@ class Interruption:
         for number in self._before:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_DFL)
+        if self._wake >= 0:
+            signal.set_wakeup_fd(-1)  # it would wake the run
 
     @contextlib.contextmanager
     def _raising(self) -> Iterator[None]:

@@ -86,6 +86,7 @@ def begin(session: pytest.Session, run: Run) -> None:
     _start_workers(session, run)
     _set_options(session)
     keep_streams(config)
+    run.interruption.repeat_missed()
     run.late_timer = interrupt_when_late(run)
     run.outputs.log = logs.divert(config)
     bound_phases(session, run.stage)

@@ -104,7 +104,10 @@ class _Spawner:
                 os.read(woken, 512)
         if requests not in ready:
             return True
-        message, descriptors, _, _ = socket.recv_fds(self._requests, _REQUEST.size, 2)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._requests, _REQUEST.size, 2)
+        except OSError:  # reset: the run was killed, and had not read all reports
+            return False
         if len(message) != _REQUEST.size:
             return False
         what, number = _REQUEST.unpack(message)

@@ -303,3 +303,24 @@ def test_signal_ends_a_hook_that_hangs(shop, website, hook, known):
             break
     process.send_signal(signal.SIGTERM)
     assert_ended_in_order(shop, website, shop.finish(process), known)
+
+
+MISSED = """
+import os, signal, time
+
+def pytest_runtest_logfinish(nodeid):
+    if "bad" in nodeid:
+        os.write(signal.set_wakeup_fd(-1), bytes([signal.SIGTERM]))  # as if Python had noted it, and not handled it yet
+        time.sleep(600)
+"""
+
+
+@reliability(
+    "Signals",
+    fault="a signal comes just before a call that waits, so that Python would handle it when the call returns",
+    promise="it is sent once more, and ends the run in order",
+)
+def test_signal_whose_handler_does_not_run(shop, website):
+    write(shop)
+    shop.write("conftest.py", MISSED)
+    assert_ended_in_order(shop, website, shop.run(), 1)
