@@ -267,18 +267,24 @@ class Site:
     def __init__(self):
         self.end, self.asked, self.hungry = threading.Event(), threading.Event(), threading.Semaphore(0)
         self.portions = Queue()  # MB
+        self.sizes = []  # MB: of the browser before each portion
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def feed(self, pid, most):
-        """Let the page in a browser grow by half of what it lacks to `most` MB; true when the browser is gone."""
+        """Let the page in a browser grow towards `most` MB; true when the browser is gone.
+
+        A portion is half of what is lacking, and small, so that one misread size, as that of a browser which is
+        starting a process or dying, does not lead far beyond.
+        """
         if self.hungry.acquire(timeout=0.1):  # it has eaten what it got before
             lacking = 0
             with suppress(OSError):  # it dies meanwhile
-                lacking = most - megabytes(process_tree(pid))
-            self.portions.put(max(4, lacking / 2) if lacking > 0 else 0)
+                self.sizes.append(megabytes(process_tree(pid)))
+                lacking = most - self.sizes[-1]
+            self.portions.put(min(16, max(4, lacking / 2)) if lacking > 0 else 0)
         return not living({pid})
 
     def close(self):

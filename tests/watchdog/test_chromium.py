@@ -69,7 +69,7 @@ def test_growing_page(kennel, watching, site):
     wait_for(lambda: site.feed(pid, 604), 90)
     (kill,) = watch.kills()
     assert (kill["pid"], kill["reason"]) == (pid, "memory")
-    assert 600e6 < kill["memory"] < 630e6
+    assert 600e6 < kill["memory"] < 630e6, (site.sizes, watch.text())
     driving.stdin.write("\n")
     driving.stdin.flush()
     assert driving.stdout.readline() == "failed\n"

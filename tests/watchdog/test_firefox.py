@@ -36,7 +36,7 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     process.wait(60)
     (kill,) = watch.kills()
     assert kill["reason"] == "memory"
-    assert limit * 1e6 < kill["memory"] < limit * 1.05e6
+    assert limit * 1e6 < kill["memory"] < limit * 1.05e6, (site.sizes, watch.text())
     wait_for(lambda: not living(pids))
 
 
