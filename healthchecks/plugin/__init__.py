@@ -138,10 +138,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    if run := _run_of(item):
-        from healthchecks.plugin.runtest import run_with_retries
+    if _run_of(item):
+        from healthchecks.plugin.protocol import PROTOCOL
 
-        return run_with_retries(item, nextitem, run)
+        return item.config.stash[PROTOCOL].execute(item, nextitem)
     return None
 
 

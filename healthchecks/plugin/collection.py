@@ -44,6 +44,7 @@ class CheckItem(pytest.Item):
         return {}
 
 
+_CONDITIONS = {"skip", "skipif", "xfail"}  # marks
 _TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 _IS_CHECK = pytest.StashKey[bool]()
@@ -182,6 +183,11 @@ def needs_data_only(item: pytest.Item) -> bool:
     fixtures = fixture_info(item).name2fixturedefs
     names = {*item.fixturenames} - {"request"}
     return "request" not in fixture_info(item).argnames and all(_is_data(fixtures.get(name)) for name in names)
+
+
+def has_conditions(item: pytest.Item) -> bool:
+    """Return whether pytest decides by a mark, or we by a PROBLEM, if a test is run, and what its outcome means."""
+    return PROBLEM in item.stash or any(mark.name in _CONDITIONS for mark in item.iter_markers())
 
 
 def _is_data(fixtures: "Sequence[pytest.FixtureDef[Any]] | None") -> bool:

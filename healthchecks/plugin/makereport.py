@@ -47,7 +47,8 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
 def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, run: Run) -> None:
     jobs = item.stash.get(JOBS, [])
     _keep_log(item, report.when, run)
-    if report.when == "call" and jobs:
+    is_call = report.when == "call"
+    if is_call and jobs:
         report.duration = max(job.duration for job in jobs)
     error = explained(call.excinfo.value if call.excinfo else None, item)
     outcome = outcome_of(report, error, collection.target_of(item))
@@ -56,11 +57,11 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
     if outcome.status is Status.ERROR and call.excinfo:
         report.longrepr = _details(call.excinfo, error)
-    if outcome.status.is_passing and (saved := run.results.describe_retries(item)):
+    if is_call and outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
     _scrub(report, outcome)
-    if report.when == "call" or report.outcome != "passed":
+    if is_call or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and outcome.status.is_failure else ""
         result = _result(item, report, outcome, run, kind, attachments)
@@ -114,10 +115,15 @@ def _reference(item: pytest.Item, check: str, target: "Target | None", *, named:
     return target.reference if target and (named or target.single) else check
 
 
+def begin_log(item: pytest.Item) -> None:
+    """Forget what was logged in an earlier try."""
+    item.stash[_LOG] = []
+
+
 def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
-    """Keep what was logged in this phase; each retry starts with an empty log."""
+    """Keep what was logged in this phase."""
     if when == "setup":
-        item.stash[_LOG] = []
+        begin_log(item)
     if run.outputs.log:
         item.stash[_LOG].extend(run.outputs.log.take())
 

@@ -10,6 +10,7 @@ import pytest
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.configuration.loader import Configuration
+from healthchecks.plugin.lookahead import Lookahead
 from healthchecks.plugin.probes.pool import Pool, usable_cores
 from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.signals import Interruption
@@ -103,6 +104,7 @@ class Run:
         self.pool = Pool(limits(), run.timeout, run.workers or len(usable_cores()), run.worker_memory)
         self.interruption = Interruption()
         self.stage = Stage(self.pool.ends_at, self.interruption)
+        self.lookahead = Lookahead(session.items, self.pool, self.stage, self.interruption)
         self.started = datetime.now(UTC)
         self.host = socket.gethostname()
         self.directory = state_directory.location(configuration.state_directory)

@@ -7,7 +7,6 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
@@ -16,7 +15,6 @@ from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message, raise_error, value_of_bytes
-from healthchecks.plugin.probes.tester import Assignment
 from healthchecks.plugin.probes.tester_process import LATE
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
@@ -106,16 +104,41 @@ def _call(item: pytest.Function, values: Mapping[str, bytes]) -> None:
     execute_test(partial(item.obj, **{name: item.funcargs[name] for name in names}))
 
 
-def _in_tester(item: pytest.Function, run: Run, values: Mapping[str, bytes]) -> None:
-    """Have the tester run the test, in whose place another one steps if it is killed."""
-    timeout = collection.timeout_of(item)
-    assignment = Assignment(run.pool.index(item), values, timeout, run.stage.latest_end())
-    try:
-        with run.interruption.held():
-            message = run.pool.tester().run(assignment, item.name, run.interruption.check)
-    except ProbeTimeout:
-        raise _abandoned(timeout) from None
+class NeedsCaptureError(BaseException):
+    """The check has printed or logged something: it belongs to the report that pytest makes when it captures."""
+
+
+def run_in_tester(item: pytest.Function, run: Run, jobs: Mapping[str, ProbeJob]) -> None:
+    """Run the test. Raise what it raises, or NeedsCaptureError: then `run_test` has to follow."""
+    stop_if_blocked(collection.target_of(item), run)
+    for job in jobs.values():
+        show_waiting(job, run.pool.waiting, run)
+        if job.records or job.output:
+            raise NeedsCaptureError
+    values = {name: value_of(item, run, job) for name, job in jobs.items()}
+    message = _message(item, run, values)
+    if message.records or message.output:
+        item.stash[MESSAGE] = message
+        raise NeedsCaptureError
     _finish(item, message)
+
+
+def _in_tester(item: pytest.Function, run: Run, values: Mapping[str, bytes]) -> None:
+    """Have the tester run the test, unless it has done so."""
+    message = item.stash.get(MESSAGE, None)
+    if message is None:
+        message = _message(item, run, values)
+    else:
+        del item.stash[MESSAGE]
+    _finish(item, message)
+
+
+def _message(item: pytest.Function, run: Run, values: Mapping[str, bytes]) -> Message:
+    """Return what came of the test in the tester, in whose place another one steps if it is killed."""
+    try:
+        return run.lookahead.message(item, values)
+    except ProbeTimeout:
+        raise _abandoned(collection.timeout_of(item)) from None
 
 
 def _in_child(item: pytest.Function, run: Run, call: Callable[[], object]) -> None:
@@ -254,33 +277,12 @@ def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> bytes:
 
 
 JOBS = pytest.StashKey[list[ProbeJob]]()
+MESSAGE = pytest.StashKey[Message]()  # what came of a test that has run, and whose outcome is still to be reported
 ATTACHED = pytest.StashKey[list[Attachment]]()
 
 
-def run_with_retries(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> bool | None:
-    """Run pytest's own protocol, but do not report a failure while retries are left: run the test again later."""
-    target = collection.target_of(item)
-    if target is None or run.results.retries[item] >= target.retries:
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    failed = [report for report in reports if report.failed]
-    if failed:
-        run.results.first_failures.setdefault(item, _message(failed[0]))
-        _defer(item, run)
-    else:
-        for report in reports:
-            item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
-def _message(report: pytest.TestReport) -> str:
-    """Return the message of the result that `makereport` put on the report."""
-    return str(vars(report)["keep"].args[0].message)
-
-
-def _defer(item: pytest.Item, run: Run) -> None:
+def defer(item: pytest.Item, run: Run) -> None:
+    """Have the check run again later, with new values of its probes."""
     run.results.retries[item] += 1
     item.stash[JOBS] = []
     target = collection.target_of(item)

@@ -23,6 +23,7 @@ from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
 from healthchecks.plugin.probes.fixture import POOL, Probe
+from healthchecks.plugin.protocol import PROTOCOL, Protocol
 from healthchecks.plugin.run import RUN, Run, Selection, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
@@ -94,6 +95,7 @@ def begin(session: pytest.Session, run: Run) -> None:
         run.outputs.dispatcher.begin()
     collection_errors.record(session, run)
     _begin_page(session, run)
+    config.stash[PROTOCOL] = Protocol(run)
     _begin_hooks(config, run)
     _start_probes(session, run)
     run.interruption.check()

@@ -18,6 +18,7 @@ from servermonitoring import values
 from servermonitoring.configuration import relative_to_file
 
 _DAY = 86400.0  # seconds
+_OWN_MODULES = "healthchecks."
 _TEXT_OR_NUMBER = [{"type": "number", "minimum": 0}, {"type": "string"}]
 Duration = Annotated[
     float,
@@ -56,7 +57,7 @@ ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_comple
 class Target(BaseModel):
     """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     single: ClassVar[bool] = False
     """True for a kind that is one table, `[kind]`, such as [host]."""
@@ -86,7 +87,10 @@ class Target(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Raise TypeError for a field that every target has by itself: a check would get that in its place."""
+        """Raise TypeError for a field that every target has by itself: a check would get that in its place.
+
+        Kinds of this project are built when they are configured; those of others at once, so that a mistake shows.
+        """
         own = {name for name in vars(Target) if not name.startswith("_")} - Target.model_fields.keys()
         if taken := sorted(own & cls.model_fields.keys()):
             cls.configured = False  # it stays among the subclasses for a while
@@ -94,6 +98,8 @@ class Target(BaseModel):
                 f'{cls.__name__}: no key may be called "{taken[0]}", since every target has a {taken[0]} of its own: '
                 f"give it another name (taken are {', '.join(sorted(own))})"
             )
+        if not cls.__module__.startswith(_OWN_MODULES):
+            cls.model_rebuild(raise_errors=False)
 
     @classmethod
     def kind(cls) -> str:

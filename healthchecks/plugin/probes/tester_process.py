@@ -1,4 +1,4 @@
-"""The tester as the pytest process sees it: a test is handed over, and waited for within a bound."""
+"""The tester as the pytest process sees it: tests are handed over, and waited for one by one within a bound."""
 
 import contextlib
 import os
@@ -6,7 +6,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from healthchecks.plugin.probes.message import Message, Reader, framed, readable
@@ -42,29 +43,55 @@ class TesterProcess:
         its.close()
         os.close(its_output)
         self._output = b""
+        self._given: deque[Assignment] = deque()
+        self._answers: deque[Message] = deque()  # to the first of them
 
-    def run(self, assignment: Assignment, name: str, check_end: Callable[[], None]) -> Message:
-        """Return what came of a test. Raise what it died of, ProbeTimeout, or what `check_end` raises, called often."""
+    @property
+    def next(self) -> Assignment | None:
+        """What `take` returns the message of."""
+        return self._given[0] if self._given else None
+
+    def give(self, assignments: Sequence[Assignment]) -> None:
+        """Hand over tests, to be run in this order. More than one only if they fit into the channel together."""
+        self._given.extend(assignments)
+        with contextlib.suppress(OSError):  # it is gone, as is seen next
+            self._channel.sendall(b"".join(framed(each) for each in assignments))
+
+    def take(self, name: str, check_end: Callable[[], None]) -> Message:
+        """Return what came of the next test that was given.
+
+        Raise what it died of, ProbeTimeout, or what `check_end` raises, called often; then it is not usable any more.
+        """
+        assignment = self._given.popleft()
+        if self._answers:
+            return self._answers.popleft()
         try:
-            message = self._run(assignment, check_end)
+            is_alive = self._await_answer(assignment, check_end)
         except BaseException as error:
             self._end(interrupted=not isinstance(error, Exception))
             raise
-        if message is None:
+        if not is_alive:
             raise self._death(name)
-        return message
+        return self._answers.popleft()
 
-    def _run(self, assignment: Assignment, check_end: Callable[[], None]) -> Message | None:
+    def _await_answer(self, assignment: Assignment, check_end: Callable[[], None]) -> bool:
+        """Return whether it has answered; False when it is gone."""
         end = min(time.monotonic() + assignment.timeout, assignment.latest_end) + LATE
-        with contextlib.suppress(OSError):  # it is gone, as is seen next
-            self._channel.sendall(framed(assignment))
-        while (messages := self._messages(end)) == []:
-            check_end()
-            if time.monotonic() > end:
-                raise ProbeTimeout(f"no response within {in_words(assignment.timeout)}")
-            if self.pid and (resident(self.pid) or 0) > self._most:
-                raise out_of_memory(self._memory)
-        return messages[-1] if messages else None
+        while not self._answers:
+            messages = self._messages(end)
+            if messages is None:
+                return False
+            self._answers.extend(messages)
+            if not messages:
+                check_end()
+                self._check_bounds(assignment, end)
+        return True
+
+    def _check_bounds(self, assignment: Assignment, end: float) -> None:
+        if time.monotonic() > end:
+            raise ProbeTimeout(f"no response within {in_words(assignment.timeout)}")
+        if self.pid and (resident(self.pid) or 0) > self._most:
+            raise out_of_memory(self._memory)
 
     def _end(self, *, interrupted: bool) -> None:
         """Kill it with all that it started; an interrupted test may clean up first."""
