@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -168,7 +168,7 @@ def _take_snapshot(run: Run) -> Snapshot:
         host=run.host,
         interrupted=run.interrupted,
         pending=[*_list_pending(run)] if run.interrupted else [],
-        is_gone=lambda reference: _is_gone(run, reference),
+        is_gone=_gone_targets(run),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,
         page_directory=run.page_directory,
@@ -204,16 +204,26 @@ def _list_pending(run: Run) -> Iterator[PendingCheck]:
         yield PendingCheck(*name, collection.label(item), target.group if target else "")
 
 
-def _is_gone(run: Run, reference: str) -> bool:
-    """Return whether the target is no longer configured, as far as this run can know.
+def _gone_targets(run: Run) -> Callable[[str], bool]:
+    """Return what says of a reference whether its target is no longer configured, as far as this run can know.
 
     It knows the targets of the kinds that it has loaded; only a complete run knows all collection errors.
     """
-    if reference.startswith(collection.FAULT):
-        return run.is_whole
-    kinds = {kind.kind(): targets for kind, targets in run.configuration.kinds().items()}
-    targets = kinds.get(reference.partition(".")[0])
-    return targets is not None and all(each.reference != reference for each in targets)
+    configured = _configured_targets(run)
+
+    def is_gone(reference: str) -> bool:
+        if reference.startswith(collection.FAULT):
+            return run.is_whole
+        targets = configured.get(reference.partition(".")[0])
+        return targets is not None and reference not in targets
+
+    return is_gone
+
+
+def _configured_targets(run: Run) -> dict[str, set[str]]:
+    """Return the references of all targets by kind."""
+    kinds = run.configuration.kinds()
+    return {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
 
 
 @contextlib.contextmanager
@@ -229,8 +239,7 @@ def _export(run: Run) -> None:
     """Write the metrics for Prometheus, if they are configured."""
     if (textfile := run.configuration.settings.metrics.textfile) is None:
         return
-    kinds = run.configuration.kinds()
-    configured = {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
+    configured = _configured_targets(run)
     try:
         metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, configured)
     except OSError as error:
