@@ -14,10 +14,10 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.logs import log_surroundings, replay
 from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
+from healthchecks.plugin.probes.forked_process import LATE
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message, raise_error, value_of_bytes
 from healthchecks.plugin.probes.tester import Assignment
-from healthchecks.plugin.probes.tester_process import LATE
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.stage import AbandonedError

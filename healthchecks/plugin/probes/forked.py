@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from healthchecks.plugin import signals
-from healthchecks.plugin.probes.forked_process import INTERVAL, ForkedProcess
+from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob, current_job
 from healthchecks.plugin.probes.message import Message, framed
 from healthchecks.plugin.probes.performer import Performer
@@ -30,7 +30,6 @@ from healthchecks.plugin.probes.processes import (
     inherit_orphans,
 )
 from healthchecks.plugin.probes.streams import divert_streams, flush_streams
-from healthchecks.plugin.probes.tester_process import LATE
 from healthchecks.plugin.probes.worker_end import EndCause, outcome_of_death
 from healthchecks.plugin.result import CheckError, ProbeTimeout
 from servermonitoring.values import in_words

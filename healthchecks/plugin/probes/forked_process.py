@@ -10,6 +10,7 @@ from healthchecks.plugin.probes.message import Reader, readable
 from healthchecks.plugin.probes.processes import resident
 
 INTERVAL = 0.05  # seconds between two examinations of a process: what it has sent, its memory
+LATE = 0.5  # seconds after a timeout at which what came of a probe or test must be there
 _LONGEST_OUTPUT = 20_000  # bytes of what it printed last
 
 

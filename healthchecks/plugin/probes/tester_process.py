@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin.probes.forked_process import INTERVAL, ForkedProcess
+from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
 from healthchecks.plugin.probes.message import Message, framed
 from healthchecks.plugin.probes.tester import Assignment
 from healthchecks.plugin.probes.worker_end import EndCause, out_of_memory, outcome_of_death
@@ -18,7 +18,6 @@ from servermonitoring.values import in_words
 if TYPE_CHECKING:
     from healthchecks.plugin.probes.spawner import Spawner
 
-LATE = 0.5  # seconds after the timeout of a test at which what came of it must be there
 _PATIENCE = 1.0  # seconds for the report of its end
 
 

@@ -4,7 +4,7 @@ import contextlib
 import time
 
 from healthchecks.plugin.probes.board import Board
-from healthchecks.plugin.probes.forked_process import ForkedProcess
+from healthchecks.plugin.probes.forked_process import LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message
 from healthchecks.plugin.probes.processes import processor_time, state
@@ -12,8 +12,7 @@ from healthchecks.plugin.probes.spawner import Spawner
 from healthchecks.plugin.probes.worker import CLOSE, ORDER, SPOILT
 from healthchecks.plugin.probes.worker_end import EndCause
 
-_LATE = 0.3  # seconds after a job's timeout at which what came of it must be there, if a thread of it computes
-_LATEST = 2.0  # seconds, if none does: the machine may be busy, or the worker stopped
+_LATEST = 2.0  # seconds, in place of LATE where no thread computes: the machine may be busy, or the worker stopped
 _SILENT = 1.0  # seconds without a pulse, while a thread of the worker computes
 _STOPPED = ("T", "t")  # states of a process: by a signal, by a debugger
 _COMPUTES = 0.5  # of a core
@@ -82,7 +81,7 @@ class WorkerProcess(ForkedProcess):
             return None
         now = time.monotonic()
         late = now - min((end for end in map(self._ends_at, self.jobs) if end), default=now)
-        if late > _LATE and now - self._board.last_beat(self.number) > _LATE and (late > _LATEST or self._computes()):
+        if late > LATE and now - self._board.last_beat(self.number) > LATE and (late > _LATEST or self._computes()):
             return EndCause.HUNG
         if self.alone is None and self._is_silent(now):
             return EndCause.HUNG
