@@ -93,10 +93,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Names are given before any test is deselected; the order is what others leave of it."""
     if any(collection.is_check(item) for item in items):
-        collection.give_names(items)
+        from healthchecks.plugin.check_names import give_names
+
+        give_names(items)
     yield
     if any(collection.is_check(item) for item in items):
-        items[:] = collection.in_order_of_need(items)
+        from healthchecks.plugin.check_order import in_order_of_need
+
+        items[:] = in_order_of_need(items)
         collection.share_locations(items)
 
 

@@ -11,6 +11,7 @@ from _pytest.runner import runtestprotocol
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
+from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.logs import log_surroundings, replay
 from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
@@ -162,7 +163,7 @@ def _forked(item: pytest.Item, run: Run, call: Callable[[], object]) -> ForkedCa
 
 def _raise_subtest(item: pytest.Item, run: Run) -> None:
     """Raise what a subtest has reported, which has ended and failed already: in this process nobody reads that."""
-    result = run.results.get((collection.check_name(item), collection.target_name(item)))
+    result = run.results.get((check_name(item), target_name(item)))
     if result is not None and result.status is Status.FAILED:
         raise Unhealthy(result.message)
     if result is not None and result.status is Status.ERROR:

@@ -18,6 +18,7 @@ import pytest
 
 from healthchecks.plugin import check_files, collection, collection_errors, logs, options
 from healthchecks.plugin.alerting.channels import AlertInputs, connect
+from healthchecks.plugin.check_names import check_name, name_notices
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
@@ -68,7 +69,7 @@ def prepare(session: pytest.Session) -> None:
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
-        *collection.name_notices(session),
+        *name_notices(session),
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
@@ -233,7 +234,7 @@ def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
     if run.selection.part or run.selection.of_reports:
         return []
     known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
-    known |= {collection.check_name(item) for item in found}
+    known |= {check_name(item) for item in found}
     return [
         f'[maintenance.{name}] checks: "{pattern}" matches no target'
         for name, window in run.configuration.settings.maintenance.items()
