@@ -108,7 +108,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 def pytest_collection_finish(session: pytest.Session) -> None:
     """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
     if any(collection.is_check(item) for item in session.items) or check_files.are_broken(session):
-        from healthchecks.plugin.startup import leave_worker, prepare
+        from healthchecks.plugin.refusal import leave_worker
+        from healthchecks.plugin.startup import prepare
 
         leave_worker(session.config)
         prepare(session)
