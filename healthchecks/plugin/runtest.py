@@ -17,7 +17,7 @@ from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
 from healthchecks.plugin.probes.forked_process import LATE
 from healthchecks.plugin.probes.job import ProbeJob
-from healthchecks.plugin.probes.message import Message, raise_error, value_of_bytes
+from healthchecks.plugin.probes.message import Message, value_of_bytes
 from healthchecks.plugin.probes.tester import Assignment
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
@@ -134,7 +134,7 @@ def _finish(item: pytest.Item, message: Message) -> None:
     _take_over(item, message)
     if message.is_overdue:
         raise _abandoned(collection.timeout_of(item))
-    raise_error(message)
+    message.raise_error()
 
 
 def _abandoned(timeout: float) -> AbandonedError:
@@ -191,7 +191,7 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> None:
     message = run.stage.finish(job)
     job.started, job.ended = message.started, message.ended
     _take_over(item, message)
-    raise_error(message)
+    message.raise_error()
 
 
 def prepare(item: pytest.Item, run: Run) -> None:
