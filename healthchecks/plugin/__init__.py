@@ -93,10 +93,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Names are given before any test is deselected; the order is what others leave of it."""
     if any(collection.is_check(item) for item in items):
-        collection.give_names(items)
+        from healthchecks.plugin.check_names import give_names
+
+        give_names(items)
     yield
     if any(collection.is_check(item) for item in items):
-        items[:] = collection.in_order_of_need(items)
+        from healthchecks.plugin.check_order import in_order_of_need
+
+        items[:] = in_order_of_need(items)
         collection.share_locations(items)
 
 
@@ -104,7 +108,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 def pytest_collection_finish(session: pytest.Session) -> None:
     """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
     if any(collection.is_check(item) for item in session.items) or check_files.are_broken(session):
-        from healthchecks.plugin.startup import leave_worker, prepare
+        from healthchecks.plugin.refusal import leave_worker
+        from healthchecks.plugin.startup import prepare
 
         leave_worker(session.config)
         prepare(session)

@@ -1,4 +1,4 @@
-"""Which tests are health checks, of what, and by which names history, alerts and page distinguish them.
+"""Which tests are health checks, and what they ask for: targets, probes, time.
 
 The bridge from pytest's items to targets and probes.
 """
@@ -7,8 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
-from unittest import TestCase
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.python import get_direct_param_fixture_func
@@ -50,9 +49,6 @@ _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 _IS_CHECK = pytest.StashKey[bool]()
 _TARGET = pytest.StashKey["Target"]()  # the one among the parameters of a test
 _MARKED = pytest.StashKey[tuple[pytest.Mark, "Target"]]()  # a marker, and the target that its settings are
-_NAME = pytest.StashKey[str]()
-_NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
-_SHARES_TARGET = pytest.StashKey[bool]()  # whether another check is about targets of the same kind
 
 
 def is_check(item: pytest.Item) -> bool:
@@ -197,123 +193,6 @@ def _is_data(fixtures: "Sequence[pytest.FixtureDef[Any]] | None") -> bool:
     return made_by is get_direct_param_fixture_func or probe_of(made_by) is not None
 
 
-def give_names(items: Iterable[pytest.Item]) -> None:
-    """Give each collected check a name and a label of its own, before any of them is deselected."""
-    found = [item for item in items if is_check(item)]
-    _assign_names(item for item in found if not isinstance(item, CheckItem))
-    functions = [(item, target_of(item)) for item in found if not isinstance(item, CheckItem)]
-    _assign_labels((item, target) for item, target in functions if target is not None and target.name)
-    taken: dict[str, pytest.Item] = {}
-    for item in found:
-        if isinstance(item, CheckItem) and taken.setdefault(item.target.name, item) is not item:
-            item.target.called(clean_id(item.nodeid))
-
-
-def _assign_names(items: Iterable[pytest.Item]) -> None:
-    """Give each test a name that no other one has; the first of several in the run's order keeps its plain name."""
-    taken: dict[str, str] = {}
-    for item in items:
-        test = _function(item)
-        item.stash[_NAME] = next(each for each in _candidates(item) if taken.setdefault(each, test) == test)
-        if item.stash[_NAME].startswith(f"{item.path.stem}."):
-            item.session.stash.setdefault(_NAMESAKES, {})[test] = item.stash[_NAME]
-
-
-def _function(item: pytest.Item) -> str:
-    """The function of the item, whatever its parameters."""
-    return item.nodeid.partition("[")[0]
-
-
-def _candidates(item: pytest.Item) -> Iterator[str]:
-    """The plain name, the same with its class, with its file, and what pytest calls it."""
-    name, place = _plain_name(item), getattr(getattr(item, "cls", None), "__qualname__", "")
-    if place not in _later_places(item):
-        yield name
-    if place:
-        name = f"{place}.{name}"
-        yield name
-    yield f"{item.path.stem}.{name}"
-    yield _function(item)
-
-
-def _later_places(item: pytest.Item) -> Iterator[str]:
-    """In which classes of its file, after the first one, a test of this name is: also one that was not selected."""
-    module = item.getparent(pytest.Module)
-    name = getattr(item, "originalname", None) or item.name
-    if module is None or not isinstance(item, pytest.Function):
-        return
-    places = [""] if callable(getattr(module.obj, name, None)) else []
-    places += [each.__qualname__ for each in vars(module.obj).values() if _is_class_of_tests(each, module, name)]
-    yield from places[1:]
-
-
-def _is_class_of_tests(thing: object, module: pytest.Module, name: str) -> bool:
-    if not isinstance(thing, type) or not callable(getattr(thing, name, None)):
-        return False
-    return issubclass(thing, TestCase) or module.classnamefilter(thing.__name__)
-
-
-def _assign_labels(items: "Iterable[tuple[pytest.Item, Target]]") -> None:
-    """Note which checks share their kind of target with another check: their labels have to say which check it is."""
-    kinds: dict[str, dict[str, list[pytest.Item]]] = {}
-    for item, target in items:
-        kinds.setdefault(target.kind(), {}).setdefault(item.stash[_NAME], []).append(item)
-    for checks in kinds.values():
-        for item in (each for several in checks.values() for each in several):
-            item.stash[_SHARES_TARGET] = len(checks) > 1
-
-
-def name_notices(session: pytest.Session) -> list[str]:
-    """Return a line for each test that has the name of its file in its own."""
-    return [
-        f"{test} has the name of another check, so it is {name} here: give it a name of its own"
-        for test, name in session.stash.get(_NAMESAKES, {}).items()
-    ]
-
-
-def check_name(item: pytest.Item) -> str:
-    """What the check is called in history and alerts: the test's name without `test_`."""
-    if isinstance(item, CheckItem):
-        return item.check
-    return item.stash.get(_NAME, None) or _plain_name(item)
-
-
-def _plain_name(item: pytest.Item) -> str:
-    """Return the test's name without `test_`."""
-    name = cast("str", getattr(item, "originalname", None) or item.name)
-    return name.removeprefix("test_")
-
-
-def target_name(item: pytest.Item) -> str:
-    """The target in history and alerts: its name, or the parameters of a test that has other ones."""
-    if isinstance(item, CheckItem):
-        return item.target.name
-    callspec = getattr(item, "callspec", None)
-    if callspec is None:
-        return ""
-    target = target_of(item)
-    if target is not None and len(callspec.params) == 1 and target in callspec.params.values():
-        return target.name
-    return _readable_id(callspec.id)
-
-
-def _readable_id(identifier: str) -> str:
-    r"""Return pytest's id of the parameters as their author wrote them: pytest writes ü as \xfc."""
-    try:
-        text = identifier.encode("ascii").decode("unicode_escape")
-    except UnicodeError:
-        return identifier
-    return text if text.isprintable() else identifier
-
-
-def label(item: pytest.Item) -> str:
-    """Check and target for people: website[home], or where several checks are about it, website_access[home]."""
-    target, check, name = target_of(item), check_name(item), target_name(item)
-    if target is not None and target.name == name != "" and not item.stash.get(_SHARES_TARGET, False):
-        return target.label
-    return f"{check}[{name}]" if name else check
-
-
 def share_locations(items: Iterable[pytest.Item]) -> None:
     """Look up file and line of each test function once for all its targets: pytest does so for each, on the disk."""
     known: dict[object, tuple[str, int | None]] = {}
@@ -322,29 +201,3 @@ def share_locations(items: Iterable[pytest.Item]) -> None:
             if item.function not in known:
                 known[item.function] = item.location[:2]
             vars(item)["location"] = (*known[item.function], item.getmodpath())
-
-
-def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Checks that others need come before those; all else stays as it was."""
-    by_reference: dict[str, list[pytest.Item]] = {}
-    ordered: dict[pytest.Item, None] = {}
-    items = list(items)
-    for item in items:
-        if target := target_of(item):
-            by_reference.setdefault(target.reference, []).append(item)
-
-    def missing(item: pytest.Item) -> "pytest.Item | None":
-        target = target_of(item)
-        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
-        return next((each for each in needed if each not in ordered and each not in above), None)
-
-    for item in items:
-        above = {item: None}  # the item, what it needs, what that needs …
-        while above:
-            last = next(reversed(above))
-            if (needed := missing(last)) is not None:
-                above[needed] = None
-            else:
-                ordered.setdefault(last)
-                above.popitem()
-    return list(ordered)

@@ -8,6 +8,7 @@ import pytest
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.check_files import MISSING, broken_files
+from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.makereport import is_other_test
 from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.run import Run
@@ -41,8 +42,8 @@ def hints(session: pytest.Session, run: Run) -> list[str]:
 
 def keys(session: pytest.Session) -> set[tuple[str, str]]:
     """Return the keys under which faults of the files in this run would be recorded, and no check is."""
-    by_key = {(collection.check_name(item), collection.target_name(item)): item for item in session.items}
-    names = {name for item in session.items for name in (collection.check_name(item), _file_name(item.path))}
+    by_key = {(check_name(item), target_name(item)): item for item in session.items}
+    names = {name for item in session.items for name in (check_name(item), _file_name(item.path))}
     checks = {key for key, item in by_key.items() if collection.is_check(item)}
     return (by_key.keys() | {(name, "") for name in names}) - checks
 

@@ -1,6 +1,6 @@
 """What is logged belongs to its check: kept for alerts, and shown by pytest in the call of the test.
 
-The records of a probe's thread are kept with its job, and replayed in the call of the test that waits for it.
+The records of another process are kept there with their job, and replayed in the call of the test that waits for it.
 """
 
 import contextlib
@@ -10,32 +10,28 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.probes.job import ProbeJob, current_job
-from healthchecks.plugin.probes.records import DATA, TEMPLATE, message_text, raised_text
+from healthchecks.plugin.probes.records import DATA, MOST, TEMPLATE, message_text, raised_text
 from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:
     import pytest
 
 MESSAGES = "healthchecks.message"  # the logger of capture_message()
-_MOST = 1000  # records of one probe
 _LONGEST_SHOWN = 100_000  # characters of one that pytest shows or writes to a log file
 _EXCEPTIONS = logging.Formatter()
 _KEPT = "healthchecks_kept"
 
 
 class Collector(logging.Handler):
-    """Keeps the records of probes' threads with their jobs, all others for the test that runs."""
+    """Keeps the records of the test that runs."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[LogLine] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        job = current_job()
         try:
-            if job is not None and job.is_ahead:
-                job.records += [record][: _MOST - len(job.records)]
-            elif _is_of_this_test(job) and len(self._lines) < _MOST:
+            if _is_of_this_test(current_job()) and len(self._lines) < MOST:
                 self._lines.append(_line(record))
         except Exception:  # noqa: BLE001 - a record whose text cannot be made harms no check
             self.handleError(record)
@@ -47,7 +43,7 @@ class Collector(logging.Handler):
 
 
 class _HoldBack(logging.Filter):
-    """On pytest's handlers: keeps the records of a probe's thread out until they are replayed, and secrets always."""
+    """On pytest's handlers: keeps the records of abandoned threads out, and secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not _is_of_this_test(current_job()):
@@ -110,7 +106,7 @@ def replay(records: Iterable[logging.LogRecord], output: Mapping[str, str]) -> N
 
 def _is_of_this_test(job: ProbeJob | None) -> bool:
     """Return whether what this thread logs is of the test that runs now, not of an earlier or abandoned one."""
-    return job is None or not (job.is_ahead or job.done.is_set())
+    return job is None or not job.done.is_set()
 
 
 def _line(record: logging.LogRecord) -> LogLine:

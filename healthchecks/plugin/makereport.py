@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from healthchecks.plugin import collection
+from healthchecks.plugin.check_names import check_name, label, target_name
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.probes.message import DETAILS, short_traceback
@@ -80,13 +81,13 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
     attachments: Sequence[Attachment] = (),
 ) -> Result:
     target = collection.target_of(item)
-    check, name = collection.check_name(item), collection.target_name(item)
+    check, name = check_name(item), target_name(item)
     log: list[LogLine] = item.stash.get(_LOG, [])
     reference = _reference(item, check, target, named=target is not None and target.name == name != "")
     return Result(
         check=check,
         target=name,
-        label=collection.label(item),
+        label=label(item),
         status=outcome.status,
         message=outcome.message,
         duration=round(report.duration, 4),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthchecks.plugin import collection
+from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.lookahead import Lookahead
 from healthchecks.plugin.probes.pool import Pool, usable_cores
@@ -151,11 +151,7 @@ class Run:
 
     def without_result(self) -> list[pytest.Item]:
         """Return the checks without a result, since the run was cut off."""
-        return [
-            each
-            for each in self.selection.items
-            if (collection.check_name(each), collection.target_name(each)) not in self.results
-        ]
+        return [each for each in self.selection.items if (check_name(each), target_name(each)) not in self.results]
 
     def in_maintenance(self, *references: str) -> bool:
         """Return whether one of these names of a check's target is in an open maintenance window."""

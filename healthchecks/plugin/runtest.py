@@ -10,12 +10,13 @@ import pytest
 from _pytest.unittest import TestCaseFunction
 
 from healthchecks.plugin import collection
+from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.logs import log_surroundings, replay
 from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
+from healthchecks.plugin.probes.forked_process import LATE
 from healthchecks.plugin.probes.job import ProbeJob
-from healthchecks.plugin.probes.message import Message, raise_error, value_of_bytes
-from healthchecks.plugin.probes.tester_process import LATE
+from healthchecks.plugin.probes.message import Message, value_of_bytes
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.stage import AbandonedError
@@ -156,7 +157,7 @@ def _finish(item: pytest.Item, message: Message) -> None:
     _take_over(item, message)
     if message.is_overdue:
         raise _abandoned(collection.timeout_of(item))
-    raise_error(message)
+    message.raise_error()
 
 
 def _abandoned(timeout: float) -> AbandonedError:
@@ -185,7 +186,7 @@ def _forked(item: pytest.Item, run: Run, call: Callable[[], object]) -> ForkedCa
 
 def _raise_subtest(item: pytest.Item, run: Run) -> None:
     """Raise what a subtest has reported, which has ended and failed already: in this process nobody reads that."""
-    result = run.results.get((collection.check_name(item), collection.target_name(item)))
+    result = run.results.get((check_name(item), target_name(item)))
     if result is not None and result.status is Status.FAILED:
         raise Unhealthy(result.message)
     if result is not None and result.status is Status.ERROR:
@@ -213,7 +214,7 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> None:
     message = run.stage.finish(job)
     job.started, job.ended = message.started, message.ended
     _take_over(item, message)
-    raise_error(message)
+    message.raise_error()
 
 
 def prepare(item: pytest.Item, run: Run) -> None:

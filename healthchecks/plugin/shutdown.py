@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import collection, collection_errors, history, metrics, status_json, suite_errors
+from healthchecks.plugin.check_names import check_name, label, target_name
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import Result
@@ -200,8 +201,8 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
 def _list_pending(run: Run) -> Iterator[PendingCheck]:
     for item in run.without_result():
         target = collection.target_of(item)
-        name = collection.check_name(item), collection.target_name(item)
-        yield PendingCheck(*name, collection.label(item), target.group if target else "")
+        name = check_name(item), target_name(item)
+        yield PendingCheck(*name, label(item), target.group if target else "")
 
 
 def _gone_targets(run: Run) -> Callable[[str], bool]:

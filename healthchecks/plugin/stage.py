@@ -62,7 +62,6 @@ class Stage:
         protect_streams()
         self.close()
         self._job = job = ProbeJob(name, call, timeout + later)
-        job.is_ahead = False
         job.begin(self.latest_end() + later)
         try:
             self._worker = self._worker or _Worker()

@@ -1,58 +1,43 @@
-"""The start of a run: what cannot work is refused, then every probe is started at once.
-
-Refused before anything is contacted or written: a wrong configuration, missing plugins, Python without asserts, the
-directories of another user.
-"""
+"""The start of a run: it is created, unless it is refused, then every probe is started at once."""
 
 import gc
-import itertools
-import os
-import pwd
-import shlex
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from healthchecks.plugin import check_files, collection, collection_errors, logs, options
 from healthchecks.plugin.alerting.channels import AlertInputs, connect
-from healthchecks.plugin.configuration.loader import Configuration
+from healthchecks.plugin.check_names import check_name, name_notices
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
 from healthchecks.plugin.probes.fixture import POOL, Probe
 from healthchecks.plugin.protocol import PROTOCOL, Protocol
+from healthchecks.plugin.refusal import (
+    refuse_foreign_directories,
+    refuse_mistakes,
+    refuse_optimized,
+    refuse_plugins,
+)
 from healthchecks.plugin.run import RUN, Run, Selection, configuration_of
 from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.terminal import format_header
-from servermonitoring.configuration import ConfigurationError
 from servermonitoring.state_directory import ALREADY_RUNNING, AlreadyRunningError
-
-_XDIST = "health checks run side by side already: run them without -n (the workers of pytest-xdist)"
-_CACHE_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")  # which write at the end of every run
-
-
-def leave_worker(config: pytest.Config) -> None:
-    """End a worker of pytest-xdist: each would run every probe."""
-    if hasattr(config, "workeroutput"):
-        config.workeroutput[collection.REFUSAL] = _XDIST
-        pytest.exit(_XDIST, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def prepare(session: pytest.Session) -> None:
     """Create the run. Raise pytest.UsageError for what cannot run; nothing is contacted or written yet."""
-    _refuse_optimized()
+    refuse_optimized()
     gc.freeze()  # these objects stay: pytest collects garbage twice when it ends
     config = session.config
-    _refuse_plugins(config)
+    refuse_plugins(config)
     configuration = configuration_of(config)
     broken = _kinds_of_broken_files(session)
-    passed_over = _refuse_mistakes(session, configuration, broken | check_files.kinds_in(check_files.places(config)))
+    passed_over = refuse_mistakes(session, configuration, broken | check_files.kinds_in(check_files.places(config)))
     if _only_shows(config):
         return
     found = [item for item in session.items if collection.is_check(item)]
@@ -64,12 +49,12 @@ def prepare(session: pytest.Session) -> None:
         faultless=collection_errors.keys(session),
     )
     run = Run(configuration, session, selection)
-    _refuse_foreign_directories(run, config)
+    refuse_foreign_directories(run, config)
     config.stash[RUN] = run
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
-        *collection.name_notices(session),
+        *name_notices(session),
         *collection_errors.hints(session, run),
     ]
     if not config.getoption("monitoring_no_alerts"):
@@ -120,114 +105,8 @@ def _only_shows(config: pytest.Config) -> bool:
     return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
 
-def _refuse_optimized() -> None:
-    """Raise pytest.UsageError if Python leaves out asserts (-O): every check would pass."""
-    if not __debug__:
-        raise pytest.UsageError(
-            "Python was started with -O (or $PYTHONOPTIMIZE), without which checks assert nothing: start it without"
-        )
-
-
-def _refuse_plugins(config: pytest.Config) -> None:
-    """Raise pytest.UsageError if a plugin that health checks need is switched off, or one would end the process.
-
-    pytest-html makes the page, `skipping` skips kinds without targets, the terminal lists failures.
-    """
-    missing = [name for name in ("skipping", "terminal") if not config.pluginmanager.has_plugin(name)]
-    if not hasattr(config.hook, "pytest_html_report_title"):
-        missing.append("html")
-    if missing:
-        without = " ".join(f"-p no:{name}" for name in missing)
-        without += " and $PYTEST_DISABLE_PLUGIN_AUTOLOAD" * ("PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ)
-        raise pytest.UsageError(f"health checks need pytest plugins that are switched off: run them without {without}")
-    if getattr(config, "_env_timeout", None) and getattr(config, "_env_timeout_method", "") == "thread":
-        raise pytest.UsageError('pytest-timeout\'s method "thread" ends the process without a result: use "signal"')
-
-
 def _kinds_of_broken_files(session: pytest.Session) -> set[str]:
     return check_files.kinds_in(session.config.rootpath / each.nodeid for each in check_files.broken_files(session))
-
-
-def _refuse_mistakes(session: pytest.Session, configuration: Configuration, elsewhere: set[str]) -> list[str]:
-    """Raise pytest.UsageError with all errors of the configuration and of checks with settings of their own.
-
-    Return notices of tables that no file in this run could check.
-    """
-    wrong, notices = [], []
-    try:
-        notices = configuration.check(elsewhere, is_part=bool(options.part(session)))
-    except ConfigurationError as error:
-        wrong.append(str(error))
-    own = [item for item in session.items if isinstance(item, collection.CheckItem)]
-    wrong += [str(problem) for item in own for problem in item.prepare(configuration)]
-    _check_needs(session, configuration)
-    wrong += itertools.chain.from_iterable(session.config.hook.pytest_healthcheck_problems(session=session))
-    if wrong:
-        raise pytest.UsageError("\n".join(wrong))
-    return notices
-
-
-def _check_needs(session: pytest.Session, configuration: Configuration) -> None:
-    """Check the `needs` of marks; the configuration checks those of its targets."""
-    for item in session.items:
-        marker = item.get_closest_marker(collection.MARKER)
-        target = collection.target_of(item) if marker and marker.kwargs.get("needs") else None
-        if target and (unknown := configuration.unknown_needs(target)):
-            item.stash[collection.PROBLEM] = f"@pytest.mark.{collection.MARKER}: needs: {'; '.join(unknown)}"
-
-
-def _refuse_foreign_directories(run: Run, config: pytest.Config) -> None:
-    """Raise pytest.UsageError where this user would leave files that the directories' owner could not read."""
-    for what, wrong in (("state", _state_fault(run.directory)), ("page", _page_fault(run.page_directory))):
-        if wrong:
-            for name in _CACHE_PLUGINS:
-                config.pluginmanager.unregister(name=name)
-            raise pytest.UsageError(f"the {what} directory {wrong}")
-
-
-def _state_fault(directory: Path) -> str:
-    """Root would write into it, or make it; another user could not keep it private."""
-    place, owner = _nearest_place(directory)
-    me = os.geteuid()
-    if me == 0 and owner != 0:
-        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
-    if owner != me and place == directory:
-        keep = "name another in [state] directory"
-        return f"{place} belongs to {_user_name(owner)}, not to {_user_name(me)}: {keep}, or {_command_of(owner)}"
-    return ""
-
-
-def _page_fault(directory: Path) -> str:
-    place, owner = _nearest_place(directory)
-    if os.geteuid() == 0 and owner != 0 and place == directory:
-        return f"{place} belongs to {_user_name(owner)}: {_command_of(owner)}"
-    return ""
-
-
-def _nearest_place(directory: Path) -> tuple[Path, int]:
-    """The directory or, where it is still to be made, the one that is there above it; and its owner."""
-    for place in (directory, *directory.absolute().parents):
-        try:
-            return place, place.stat().st_uid
-        except OSError:
-            continue
-    return directory, os.geteuid()
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user {uid}"
-
-
-def _command_of(uid: int) -> str:
-    """What to type: this command as another user."""
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = f"#{uid}"
-    return f"run `sudo -u {shlex.quote(user)} {shlex.join(sys.argv)}`"
 
 
 def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
@@ -235,7 +114,7 @@ def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
     if run.selection.part or run.selection.of_reports:
         return []
     known = {each.reference for targets in run.configuration.kinds().values() for each in targets}
-    known |= {collection.check_name(item) for item in found}
+    known |= {check_name(item) for item in found}
     return [
         f'[maintenance.{name}] checks: "{pattern}" matches no target'
         for name, window in run.configuration.settings.maintenance.items()

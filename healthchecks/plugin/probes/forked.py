@@ -10,6 +10,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,24 +19,21 @@ from functools import partial
 from typing import Any
 
 from healthchecks.plugin import signals
+from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob, current_job
-from healthchecks.plugin.probes.message import Message, Reader, framed, readable
+from healthchecks.plugin.probes.message import Message, framed
 from healthchecks.plugin.probes.performer import Performer
 from healthchecks.plugin.probes.processes import (
     call_and_exit,
     end_children,
     end_with_parent,
     inherit_orphans,
-    resident,
 )
 from healthchecks.plugin.probes.streams import divert_streams, flush_streams
-from healthchecks.plugin.probes.tester_process import LATE
 from healthchecks.plugin.probes.worker_end import EndCause, outcome_of_death
 from healthchecks.plugin.result import CheckError, ProbeTimeout
 from servermonitoring.values import in_words
 
-_INTERVAL = 0.05  # seconds between two measurements of its memory
-_LONGEST_OUTPUT = 20_000  # bytes of what it printed last, outside of its standard streams
 _GRACE = 1.0  # seconds for an interrupted test to clean up
 _PATIENCE = 5.0  # seconds for processes that do not die
 _INTERRUPT = b"i"  # to the keeper; the end of the pipe means: kill
@@ -72,20 +70,19 @@ class ForkedCall:
     ) -> None:
         self._name, self._call, self._settings, self._complete = name, call, settings, complete
         self._keeper = self._control = 0  # pid and descriptor
-        self._output = b""
 
     def run(self, timeout: float, latest_end: float) -> Message:
         """Return what came of it. Raise what the child died of, or ProbeTimeout."""
         end = min(time.monotonic() + timeout, latest_end) + LATE
-        result, printed = self._fork(timeout, latest_end)
+        process = ForkedProcess(self._settings.memory)
         try:
+            self._fork(process, timeout, latest_end)
             if job := current_job():
                 job.clean_with(self.interrupt)
-            return self._wait(result, printed, timeout, end)
+            return self._wait(process, timeout, end)
         finally:
             self.kill()
-            os.close(result)
-            os.close(printed)
+            process.close()
 
     def interrupt(self) -> None:
         """Have the child clean up and end; kill it if it does not."""
@@ -93,7 +90,7 @@ class ForkedCall:
         with contextlib.suppress(OSError):
             os.write(self._control, _INTERRUPT)
         while self._keeper and time.monotonic() < end:
-            time.sleep(_INTERVAL)
+            time.sleep(INTERVAL)
         self.kill()
 
     def kill(self) -> None:
@@ -104,28 +101,24 @@ class ForkedCall:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(keeper, 0)
 
-    def _fork(self, timeout: float, latest_end: float) -> tuple[int, int]:
-        """Fork keeper and child; return the descriptors of messages and output."""
-        result, writing = os.pipe2(os.O_CLOEXEC)
-        printed, output = os.pipe2(os.O_CLOEXEC)
-        control, self._control = os.pipe2(os.O_CLOEXEC)
+    def _fork(self, process: ForkedProcess, timeout: float, latest_end: float) -> None:
+        """Fork keeper and child. Raise CheckError if the system gives no process."""
         flush_streams()  # or the child would write it once more
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads
+        with process.its_ends() as ends:
+            control, self._control = os.pipe2(os.O_CLOEXEC)
             try:
-                self._keeper = os.fork()
+                self._keeper = _fork_with_threads()
             except OSError as error:
+                os.close(control)
+                os.close(self._control)
                 raise CheckError(f"not run: the system gives no more processes: {error.strerror}") from None
-        if self._keeper == 0:
-            os.close(self._control)
-            perform = partial(self._perform, writing, output, timeout, latest_end)
-            call_and_exit(partial(_keep, perform, control, writing, output, self._settings.memory), output)
-        for each in (writing, output, control):
-            os.close(each)
-        os.set_blocking(printed, False)
-        return result, printed
+            if self._keeper == 0:
+                os.close(self._control)
+                perform = partial(self._perform, *ends, timeout, latest_end)
+                call_and_exit(partial(_keep, perform, control, process, ends), ends[1])
+        os.close(control)
 
-    def _perform(self, writing: int, output: int, timeout: float, latest_end: float) -> None:
+    def _perform(self, channel: socket.socket, output: int, timeout: float, latest_end: float) -> None:
         """Make the call, in the child."""
         if not self._settings.keeps_streams:
             divert_streams(output)
@@ -133,43 +126,38 @@ class ForkedCall:
         message = performer.perform(0, ProbeJob(self._name, self._call, timeout), latest_end)
         self._complete(message)
         flush_streams()
-        _write(writing, message)
+        channel.sendall(framed(message))
 
-    def _wait(self, result: int, printed: int, timeout: float, end: float) -> Message:
-        reader, sources = Reader(), [result, printed]
+    def _wait(self, process: ForkedProcess, timeout: float, end: float) -> Message:
         while (rest := end - time.monotonic()) > 0:
-            ready = readable(sources, rest)
-            if printed in ready and not self._read_output(printed):
-                sources.remove(printed)
-            if result in ready:
-                messages = reader.read(result)
-                if messages is None:
-                    raise self._death(EndCause.DIED, None)
-                if messages:
-                    return self._outcome(messages[0])
+            messages = process.wait(rest)
+            if messages is None:
+                raise self._death(EndCause.DIED, None, process.output)
+            if messages:
+                return self._outcome(messages[0], process.output)
         raise ProbeTimeout(f"no response within {in_words(timeout)}")
 
-    def _outcome(self, message: Any) -> Message:
+    def _outcome(self, message: Any, output: str) -> Message:
         if isinstance(message, ChildEnd):
-            raise self._death(message.cause, message.status)
+            raise self._death(message.cause, message.status, output)
         assert isinstance(message, Message)
         return message
 
-    def _read_output(self, printed: int) -> bool:
-        """Keep the last of what is printed. Return False at the end."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(printed, 1 << 16)
-            self._output = (self._output + data)[-_LONGEST_OUTPUT:]
-            return bool(data)
-        return True
-
-    def _death(self, cause: EndCause, status: int | None) -> Exception:
-        output = self._output.decode(errors="replace")
+    def _death(self, cause: EndCause, status: int | None, output: str) -> Exception:
         return outcome_of_death(self._name, cause, status, self._settings.memory, output)
 
 
-def _keep(perform: Callable[[], None], control: int, writing: int, output: int, memory: int) -> None:
-    """Be the keeper of a child that performs."""
+def _fork_with_threads() -> int:
+    """Fork this process, which has threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _keep(perform: Callable[[], None], control: int, process: ForkedProcess, ends: tuple[socket.socket, int]) -> None:
+    """Be the keeper of a child that performs. `ends`: of its channel and output."""
+    process.close()  # or the channel would have a reader when the run is gone
+    channel, output = ends
     signals.ignore_signals()
     inherit_orphans()
     keeper, child = os.getpid(), os.fork()
@@ -177,32 +165,27 @@ def _keep(perform: Callable[[], None], control: int, writing: int, output: int, 
         end_with_parent(keeper)
         call_and_exit(perform, output)
     os.close(output)
-    cause = _watch(child, control, memory)
+    process.pid = child
+    cause = _watch(process, control)
     with contextlib.suppress(OSError):
         os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     end_children(_PATIENCE)
     with contextlib.suppress(OSError):  # nobody is there any more
-        _write(writing, ChildEnd(cause, status))
+        channel.sendall(framed(ChildEnd(cause, status)))
 
 
-def _watch(child: int, control: int, memory: int) -> EndCause:
+def _watch(process: ForkedProcess, control: int) -> EndCause:
     """Wait until the child has ended, uses too much memory, or is to be killed."""
-    ended, most = os.pidfd_open(child), (resident(child) or 0) + memory
+    ended = os.pidfd_open(process.pid)
     poller = select.poll()
     for each in (ended, control):
         poller.register(each, select.POLLIN)
-    while ended not in (ready := {each for each, _ in poller.poll(_INTERVAL * 1000)}):
+    while ended not in (ready := {each for each, _ in poller.poll(INTERVAL * 1000)}):
         if control in ready:
             if not os.read(control, 1):
                 return EndCause.DIED
-            os.kill(child, signal.SIGALRM)
-        if (resident(child) or 0) > most:
+            os.kill(process.pid, signal.SIGALRM)
+        if process.uses_too_much():
             return EndCause.MEMORY
     return EndCause.DIED
-
-
-def _write(descriptor: int, message: object) -> None:
-    data = framed(message)
-    while data:
-        data = data[os.write(descriptor, data) :]

@@ -31,8 +31,6 @@ class ProbeJob:
 
     def __init__(self, name: str, call: Callable[[], Any] | None, timeout: float) -> None:
         self.name, self.call, self.timeout = name, call, timeout
-        self.is_ahead = True
-        """Of a test that may not have its turn yet: what it logs is held back until then."""
         self.started: float | None = None
         self.ended: float | None = None
         self.ends_at: float | None = None

@@ -70,15 +70,18 @@ class Message:
             setattr(error, DETAILS, self.details)
         return error
 
+    def raise_error(self) -> None:
+        """Raise what the call raised, if it raised something."""
+        if error := self.restored_error():
+            raise error
+
 
 def message_of(number: int, job: ProbeJob) -> Message:
     """Return what came of a job that is done."""
     message = Message(number, job.started or 0.0, job.ended or 0.0, is_overdue=job.is_overdue)
     message.records = [*pack_records(job.records)]
-    message.attachments, message.output = (
-        fitting([*job.attachments]),
-        {name: clean(text, _LONGEST_OUTPUT) for name, text in job.output.items()},
-    )
+    message.attachments = fitting([*job.attachments])
+    message.output = {name: clean(text, _LONGEST_OUTPUT) for name, text in job.output.items()}
     error = job.harmless_error()
     if error is None:
         try:
@@ -93,12 +96,6 @@ def message_of(number: int, job: ProbeJob) -> Message:
 def value_of_bytes(value: bytes) -> Any:
     """Return the value of a probe, in the process that runs the test."""
     return pickle.loads(value)  # noqa: S301 - of a process of this run
-
-
-def raise_error(message: Message) -> None:
-    """Raise what the call raised, if it raised something."""
-    if error := message.restored_error():
-        raise error
 
 
 def _pack_value(name: str, value: object) -> bytes:

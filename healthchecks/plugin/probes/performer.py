@@ -6,10 +6,9 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 
-from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message, message_of
-
-_MOST_RECORDS = 1000  # of one test
+from healthchecks.plugin.probes.records import divert_logs
 
 
 class OverdueError(BaseException):
@@ -20,16 +19,12 @@ class Performer:
     """Of one process. `handlers`: those of the root logger that remain; what is logged crosses to the run."""
 
     def __init__(self, level: int, handlers: Sequence[logging.Handler] = ()) -> None:
-        self._log = _TestLog()
-        root = logging.getLogger()
-        root.handlers[:] = [*handlers, self._log]
-        root.setLevel(level)
+        self._log = divert_logs(level, handlers)
         signal.signal(signal.SIGALRM, _raise_overdue)
 
     def perform(self, number: int, job: ProbeJob, latest_end: float) -> Message:
         """Make the call of the job; return what came of it."""
-        self._log.job = job
-        job.is_ahead = False
+        self._log.main_job = job
         job.begin(latest_end)
         with contextlib.suppress(OverdueError), _alarm(job):  # which may come when the call has just ended
             job.run()
@@ -50,14 +45,3 @@ def _alarm(job: ProbeJob) -> Iterator[None]:
 
 def _raise_overdue(*_: object) -> None:
     raise OverdueError
-
-
-class _TestLog(logging.Handler):
-    """Keeps what the present test and its threads log."""
-
-    job: ProbeJob | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        job = current_job() or self.job
-        if job is not None and len(job.records) < _MOST_RECORDS:
-            job.records.append(record)

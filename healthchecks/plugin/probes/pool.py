@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.probes.board import Board
+from healthchecks.plugin.probes.forked_process import INTERVAL
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message
 from healthchecks.plugin.probes.tester import TesterSettings, run_tester
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0  # seconds beyond the run's timeout, after which the dispatcher itself must be broken
 _LAST_PATIENCE = 10.0  # seconds for the dispatcher to end everything
-_INTERVAL = 0.05  # seconds between two examinations of the workers
 _FEW = 4  # probes for which one worker is enough
 _MOST_RETURNS = 3  # times that a job is probed again in a worker of its own
 
@@ -189,7 +189,7 @@ class Pool:
         workers.close()
 
     def _do_next(self, workers: Workers) -> None:
-        calls = workers.wait(_INTERVAL)
+        calls = workers.wait(INTERVAL)
         with self._lock:
             for call in calls:
                 call()

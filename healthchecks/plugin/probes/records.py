@@ -1,18 +1,40 @@
 """Log records of a probe or test, as they cross to the pytest process: bounded, with plain values only."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from healthchecks.plugin.probes.job import ProbeJob, current_job
 from healthchecks.plugin.result import clean, name_of, text_of
 
 DATA = "healthchecks_data"  # the attribute of a record that capture_message() made
 TEMPLATE = "healthchecks_template"  # of any that has crossed: its text without its values
 RAISED = "healthchecks_raised"  # and the error that was logged with it
+MOST = 1000  # of one job
 _LONGEST = 100_000  # characters of one record
 _LONGEST_ALL = 2_000_000  # of all records of one job
 _MOST_DATA = 50
 _PLAIN = (str, int, float, bool, type(None))
 _EXCEPTIONS = logging.Formatter()
+
+
+class JobLog(logging.Handler):
+    """Keeps the records of each job with it, in a process whose threads run jobs."""
+
+    main_job: ProbeJob | None = None
+    """Which has what is logged in threads that run no job."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        job = current_job() or self.main_job
+        if job is not None and len(job.records) < MOST:
+            job.records.append(record)
+
+
+def divert_logs(level: int, handlers: Sequence[logging.Handler] = ()) -> JobLog:
+    """Let what is logged be kept with its job. `level`: the root logger's; `handlers`: those of it that remain."""
+    log, root = JobLog(), logging.getLogger()
+    root.handlers[:] = [*handlers, log]
+    root.setLevel(level)
+    return log
 
 
 def pack_records(records: Iterable[logging.LogRecord]) -> Iterator[logging.LogRecord]:

@@ -3,15 +3,14 @@
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin.probes.message import Message, Reader, framed, readable
-from healthchecks.plugin.probes.processes import resident
+from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
+from healthchecks.plugin.probes.message import Message, framed
 from healthchecks.plugin.probes.tester import Assignment
 from healthchecks.plugin.probes.worker_end import EndCause, out_of_memory, outcome_of_death
 from healthchecks.plugin.result import NotProbed, ProbeTimeout
@@ -20,31 +19,22 @@ from servermonitoring.values import in_words
 if TYPE_CHECKING:
     from healthchecks.plugin.probes.spawner import Spawner
 
-LATE = 0.5  # seconds after the timeout of a test at which what came of it must be there
-_INTERVAL = 0.05  # seconds between two measurements of its memory
 _PATIENCE = 1.0  # seconds for the report of its end
-_LONGEST_OUTPUT = 20_000  # bytes of what it said last
 
 
-class TesterProcess:
+class TesterProcess(ForkedProcess):
     """One tester; when it has been killed, or died, there must be another one."""
 
     def __init__(self, number: int, spawner: "Spawner", memory: int) -> None:
+        super().__init__(memory)
         self.number, self.is_usable = number, True
-        self.pid, self.status = 0, 0  # the pid from its start, the status from its end
+        self.status = 0  # from its end
         self.ended = threading.Event()
-        self._spawner, self._memory = spawner, memory
-        self._most = (resident(os.getpid()) or 0) + memory  # bytes: it begins with what this process has
-        self._reader = Reader()
-        self._channel, its = socket.socketpair()
-        self._printed, its_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._printed, False)
-        spawner.fork(number, its, its_output)
-        its.close()
-        os.close(its_output)
-        self._output = b""
+        self._spawner = spawner
         self._given: deque[Assignment] = deque()
         self._answers: deque[Message] = deque()  # to the first of them
+        with self.its_ends() as (channel, output):
+            spawner.fork(number, channel, output)
 
     @property
     def next(self) -> Assignment | None:
@@ -55,7 +45,7 @@ class TesterProcess:
         """Hand over tests, to be run in this order. More than one only if they fit into the channel together."""
         self._given.extend(assignments)
         with contextlib.suppress(OSError):  # it is gone, as is seen next
-            self._channel.sendall(b"".join(framed(each) for each in assignments))
+            self.channel.sendall(b"".join(framed(each) for each in assignments))
 
     def take(self, name: str, check_end: Callable[[], None]) -> Message:
         """Return what came of the next test that was given.
@@ -90,7 +80,7 @@ class TesterProcess:
     def _check_bounds(self, assignment: Assignment, end: float) -> None:
         if time.monotonic() > end:
             raise ProbeTimeout(f"no response within {in_words(assignment.timeout)}")
-        if self.pid and (resident(self.pid) or 0) > self._most:
+        if self.uses_too_much():
             raise out_of_memory(self._memory)
 
     def _end(self, *, interrupted: bool) -> None:
@@ -102,27 +92,13 @@ class TesterProcess:
             self._messages(time.monotonic() + _PATIENCE)
         self._spawner.kill(self.number)
 
-    def close(self) -> None:
-        """Let it end, when it has nothing to do."""
-        self._channel.close()
-        os.close(self._printed)
-
     def _messages(self, end: float) -> list[Message] | None:
-        seconds = max(0.0, min(_INTERVAL, end - time.monotonic()))
-        channel = self._channel.fileno()
-        ready = readable([channel, self._printed], seconds)
-        if self._printed in ready:
-            self._read_output()
-        return self._reader.read(channel) if channel in ready else []
-
-    def _read_output(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._output = (self._output + os.read(self._printed, 1 << 16))[-_LONGEST_OUTPUT:]
+        return self.wait(min(INTERVAL, end - time.monotonic()))
 
     def _death(self, name: str) -> Exception:
         self.is_usable = False
         self.ended.wait(_PATIENCE)
-        self._read_output()
+        self.read_output()
         if not self.pid:
             return NotProbed("not run: the system gives no more processes")
-        return outcome_of_death(name, EndCause.DIED, self.status, self._memory, self._output.decode(errors="replace"))
+        return outcome_of_death(name, EndCause.DIED, self.status, self._memory, self.output)

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import heapq
 import itertools
-import logging
 import os
 import select
 import socket
@@ -26,9 +25,10 @@ from healthchecks.plugin import signals
 from healthchecks.plugin.probes.board import Board
 from healthchecks.plugin.probes.execution import execute
 from healthchecks.plugin.probes.fixture import Probe
-from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import framed, message_of
 from healthchecks.plugin.probes.processes import processor_time
+from healthchecks.plugin.probes.records import divert_logs
 from healthchecks.plugin.probes.streams import divert_streams
 from healthchecks.plugin.result import NotProbed
 from healthchecks.plugin.surroundings import PoolLimits, keep_descriptors, restore_descriptors
@@ -44,7 +44,6 @@ _MOST_LAG = 0.005  # seconds for which a start is put off; a machine that is bus
 _LONGEST_CLEANING = 2.0  # seconds
 _WATCHED = 0.2  # seconds between two examinations of overdue threads
 _IDLE = 0.1  # of a core, which an overdue thread may use
-_MOST_RECORDS = 1000  # of one job
 _CLONE_FS = 0x200  # of unshare(2)
 _LIBC = ctypes.CDLL(None)
 
@@ -84,7 +83,7 @@ def run_worker(settings: WorkerSettings, channel: socket.socket, output: int, nu
     signals.ignore_signals()
     divert_streams(output)
     keep_descriptors()
-    _divert_logs(settings.level)
+    divert_logs(settings.level)
     for kind in {type(each.target) for each in settings.planned}:
         with contextlib.suppress(Exception):  # the first probe may take longer then
             kind.rehearse()
@@ -265,18 +264,3 @@ class _Thread:
         if ident := next((each.ident for each in threading.enumerate() if each.native_id == self._number), None):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(StoppedError))
         return self._warnings > 2  # noqa: PLR2004 - as said above
-
-
-class _JobLog(logging.Handler):
-    """Keeps the records of a job with it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        job = current_job()
-        if job is not None and len(job.records) < _MOST_RECORDS:
-            job.records.append(record)
-
-
-def _divert_logs(level: int) -> None:
-    root = logging.getLogger()
-    root.handlers[:] = [_JobLog()]
-    root.setLevel(level)

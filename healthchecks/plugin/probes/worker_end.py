@@ -61,18 +61,22 @@ def outcome_of_death(name: str, cause: EndCause, status: int | None, memory: int
     """Return the outcome of the probe that a worker died of. `status`: as subprocess has it; None if unknown."""
     if cause is EndCause.MEMORY:
         return out_of_memory(memory)
-    if status is not None and status < 0:
-        how = f"was killed by {_signal_name(-status)}"
-        if -status == signal.SIGKILL:
-            how += ", perhaps for lack of memory"
-    else:
-        how = f"ended with status {status}" if status is not None else "ended"
-    return CheckError(f"{name} ended its process: it {how}", f"{name} ended its process: it {how}\n{output}".rstrip())
+    message = f"the process of {name} {_how_it_ended(status)}"
+    return CheckError(message, f"{message}\n{output}".rstrip())
 
 
 def out_of_memory(memory: int) -> Unhealthy:
     """Return the failure of a probe that used more than these bytes."""
     return Unhealthy(f"used more than {size_in_words(memory)} of memory")
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return "ended"
+    if status >= 0:
+        return f"ended with status {status}"
+    memory = ", perhaps for lack of memory" if -status == signal.SIGKILL else ""
+    return f"was killed by {_signal_name(-status)}{memory}"
 
 
 def _signal_name(number: int) -> str:

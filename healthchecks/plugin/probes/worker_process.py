@@ -1,52 +1,42 @@
 """A worker as the pytest process sees it: the jobs that it has, what it sends, how it is."""
 
 import contextlib
-import os
-import socket
 import time
 
 from healthchecks.plugin.probes.board import Board
+from healthchecks.plugin.probes.forked_process import LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob
-from healthchecks.plugin.probes.message import Message, Reader
-from healthchecks.plugin.probes.processes import processor_time, resident, state
+from healthchecks.plugin.probes.message import Message
+from healthchecks.plugin.probes.processes import processor_time, state
 from healthchecks.plugin.probes.spawner import Spawner
 from healthchecks.plugin.probes.worker import CLOSE, ORDER, SPOILT
 from healthchecks.plugin.probes.worker_end import EndCause
 
-_LATE = 0.3  # seconds after a job's timeout at which what came of it must be there, if a thread of it computes
-_LATEST = 2.0  # seconds, if none does: the machine may be busy, or the worker stopped
+_LATEST = 2.0  # seconds, in place of LATE where no thread computes: the machine may be busy, or the worker stopped
 _SILENT = 1.0  # seconds without a pulse, while a thread of the worker computes
 _STOPPED = ("T", "t")  # states of a process: by a signal, by a debugger
 _COMPUTES = 0.5  # of a core
 _DOMINATES = 0.5  # share of the processor time of all jobs under way, of the one that is to blame
 _NOTICED = 0.1  # seconds of it, at least
-_LONGEST_OUTPUT = 20_000  # bytes of what a dying worker said last
 
 
-class WorkerProcess:
+class WorkerProcess(ForkedProcess):
     """One worker. `alone`: the number of the only job that it is for."""
 
-    def __init__(self, number: int, spawner: Spawner, board: Board, alone: int | None = None) -> None:
+    def __init__(self, number: int, spawner: Spawner, memory: int, board: Board, alone: int | None = None) -> None:
+        super().__init__(memory)
+        self.channel.setblocking(False)
         self.number, self.alone = number, alone
-        self.pid = 0  # until it has started
         self.jobs: dict[int, ProbeJob] = {}
         self.cause: EndCause | None = None  # why it is being killed
         self.overdue: set[int] = set()  # jobs whose timeout was over then
         self.culprit: int | None = None  # the job that used nearly all processor time
-        self.output = b""
         self._board, self._spawner = board, spawner
-        self._reader = Reader()
-        self._resident = resident(os.getpid()) or 0  # bytes that it begins with: what this process has
         self._pulse = (0.0, 0.0)  # when it was silent first, and the processor time of its threads then
         self._unsent = b""
-        self.channel, its = socket.socketpair()
-        self.channel.setblocking(False)
-        self.printed, its_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.printed, False)
         board.beat(number)  # or it would be silent before it has begun
-        spawner.fork(number, its, its_output)
-        its.close()
-        os.close(its_output)
+        with self.its_ends() as (channel, output):
+            spawner.fork(number, channel, output)
 
     def order(self, number: int, job: ProbeJob, latest_end: float) -> None:
         """Have it run a job."""
@@ -68,7 +58,7 @@ class WorkerProcess:
     def receive(self) -> list[Message] | None:
         """Return what came of jobs, which it has no longer; None when nothing more will come."""
         try:
-            contents = self._reader.read(self.channel.fileno())
+            contents = self.read_messages()
         except Exception:  # noqa: BLE001 - what is no message, whatever pickle makes of it
             self.kill(EndCause.DIED)
             return None
@@ -85,29 +75,17 @@ class WorkerProcess:
         """Return whether the thread of a job has begun."""
         return self._board.started(number) > 0
 
-    def read_output(self) -> bool:
-        """Keep the last of what it prints outside of its jobs. Return False at the end."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self.printed, 1 << 16)
-            self.output = (self.output + data)[-_LONGEST_OUTPUT:]
-            return bool(data)
-        return True
-
-    def close(self) -> None:
-        self.channel.close()
-        os.close(self.printed)
-
-    def fault(self, memory: int) -> EndCause | None:
+    def fault(self) -> EndCause | None:
         """Return why it must be killed now; None if nothing is wrong."""
         if not self.pid or not self.jobs or self.cause:
             return None
         now = time.monotonic()
         late = now - min((end for end in map(self._ends_at, self.jobs) if end), default=now)
-        if late > _LATE and now - self._board.last_beat(self.number) > _LATE and (late > _LATEST or self._computes()):
+        if late > LATE and now - self._board.last_beat(self.number) > LATE and (late > _LATEST or self._computes()):
             return EndCause.HUNG
         if self.alone is None and self._is_silent(now):
             return EndCause.HUNG
-        return EndCause.MEMORY if self._uses_too_much(memory) else None
+        return EndCause.MEMORY if self.uses_too_much() else None
 
     def _culprit(self) -> int | None:
         if len(self.jobs) == 1:
@@ -128,9 +106,6 @@ class WorkerProcess:
     def _computes(self) -> bool:
         """Return whether a thread has used a lot of processor time, and may hold up all others."""
         return any(processor_time(self.pid, self._board.thread(number)) > _NOTICED for number in self.jobs)
-
-    def _uses_too_much(self, memory: int) -> bool:
-        return (resident(self.pid) or 0) - self._resident > memory
 
     def _is_silent(self, now: float) -> bool:
         if now - self._board.last_beat(self.number) < _SILENT:

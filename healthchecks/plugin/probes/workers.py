@@ -102,7 +102,7 @@ class Workers:
     def examine(self) -> None:
         """Kill those with a fault."""
         for worker in [*self._workers.values()]:
-            if cause := worker.fault(self._limits.memory):
+            if cause := worker.fault():
                 worker.kill(cause)
                 self._release_jobs(worker, None)
 
@@ -141,7 +141,7 @@ class Workers:
     def _add(self, alone: int | None = None) -> WorkerProcess | None:
         number = _lowest_free(self._workers, lambda number: number)
         try:
-            worker = WorkerProcess(number, self._spawner, self._board, alone)
+            worker = WorkerProcess(number, self._spawner, self._limits.memory, self._board, alone)
         except OSError:
             return None
         self._workers[number] = worker
@@ -231,10 +231,9 @@ class Workers:
         """Give each job of a worker that is gone its outcome, or have it probed again."""
         cause = worker.cause or EndCause.DIED
         end = WorkerEnd(cause, sum(map(worker.has_started, worker.jobs)), worker.culprit, worker.overdue)
-        output = worker.output.decode(errors="replace")
         for number, job in [*worker.jobs.items()]:
             worker.jobs.pop(number)
-            outcome = outcome_of_death(job.name, cause, status, self._limits.memory, output)
+            outcome = outcome_of_death(job.name, cause, status, self._limits.memory, worker.output)
             fate = end.fate_of(number, outcome, has_started=worker.has_started(number))
             if fate.is_final:
                 self._owner.finish(number, fate.error)

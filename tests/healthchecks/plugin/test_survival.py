@@ -49,6 +49,22 @@ def contacting(suite, hole):
     return suite
 
 
+@pytest.fixture
+def pytest_without_proc(suite):
+    """Runs pytest with these arguments, and with /proc not mounted; returns what `subprocess.run` does."""
+    if os.geteuid() != 0:
+        pytest.skip("missing: root, to run without /proc")
+
+    def run(*arguments):
+        command = shlex.join([sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *arguments])
+        return subprocess.run(
+            [program("unshare"), "--mount", "sh", "-c", f"umount -l /proc && exec {command}"],
+            cwd=suite.folder, env=suite.environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    return run
+
+
 def through_shell(suite, words: str) -> int:
     """Exit status of the run, in a shell that does this to its descriptors."""
     command = f"{sys.executable} -m pytest -p no:hypothesispytest test_mine.py"
@@ -114,14 +130,8 @@ def test_no_temporary_directory(contacting, memory):
     fault="/proc is not mounted, and the disks to check are those that are found",
     promise="the disk of / is checked, and all else as ever",
 )
-def test_no_proc(contacting):
-    if os.geteuid() != 0:
-        pytest.skip("missing: root, to run without /proc")
-    run = f"{sys.executable} -m pytest -p no:hypothesispytest --pyargs healthchecks.test_disk test_mine.py"
-    done = subprocess.run(
-        [program("unshare"), "--mount", "sh", "-c", f"umount -l /proc && exec {run}"],
-        cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+def test_no_proc(contacting, pytest_without_proc):
+    done = pytest_without_proc("--pyargs", "healthchecks.test_disk", "test_mine.py")
     assert done.returncode == 1, done.stdout + done.stderr
     checks = json.loads((contacting.page / "status.json").read_text())["checks"]
     assert {(each["check"], each["message"]) for each in checks} >= {("port", "it is open")}, done.stdout
@@ -133,17 +143,11 @@ def test_no_proc(contacting):
     fault="/proc is not mounted, and a probe holds Python in C for longer than a second",
     promise="it is waited for, and made once: who is stopped and who computes cannot be seen",
 )
-def test_no_proc_and_a_probe_that_holds_python(suite):
-    if os.geteuid() != 0:
-        pytest.skip("missing: root, to run without /proc")
+def test_no_proc_and_a_probe_that_holds_python(suite, pytest_without_proc):
     held = "ctypes.PyDLL(None).usleep(1_500_000)"
     suite.write("test_mine.py", CHECK.replace("    socket.create", f"    made()\n    {held}\n    socket.create") + MADE)
     suite.configure("[port.one]\nnumber = 1\n")
-    run = f"{sys.executable} -m pytest -p no:hypothesispytest test_mine.py"
-    done = subprocess.run(
-        [program("unshare"), "--mount", "sh", "-c", f"umount -l /proc && exec {run}"],
-        cwd=suite.folder, env=suite.environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    done = pytest_without_proc("test_mine.py")
     assert "ConnectionRefusedError" in done.stdout
     assert (suite.folder / "made").read_text() == "x"
 

@@ -74,3 +74,43 @@ def test_ended_run(marking, number, form):
 def test_ended_run_that_is_held(marking, number):
     end_in_the_middle(marking, probed(HOLDS), number)
     assert_next_is_normal(marking)
+
+
+SENDS = """
+class Large:
+    def __reduce__(self):
+        (FOLDER / "sender").write_text(str(os.getpid()))
+        return str, ("x" * 5_000_000,)
+
+
+@pytest.mark.healthcheck(timeout=TIMEOUT)
+def test_harm(record_property):
+    record_property("large", Large())
+    (FOLDER / "begun").touch()
+    while not (FOLDER / "go").exists():
+        time.sleep(0.01)
+"""
+
+
+@reliability(
+    "Browsers",
+    fault="a run hangs and is killed by SIGKILL while a test with fixtures sends what came of it",
+    promise="no process of the run is left after a moment",
+)
+def test_killed_run_to_which_a_test_sends(marking):
+    folder = marking.suite.folder
+    process = marking.start(SENDS)
+    until((folder / "begun").exists, LIMIT, what="begin of the check")
+    process.send_signal(signal.SIGSTOP)
+    (folder / "go").touch()
+    until(lambda: _sleeps(folder / "sender"), LIMIT, what="full channel")
+    process.send_signal(signal.SIGKILL)
+    finish(marking.suite, process, marking.output)
+    until(lambda: not marked(marking.mark), 20, what="end of all processes")
+
+
+def _sleeps(file):
+    """Return whether the process whose pid is in the file waits in the kernel."""
+    with contextlib.suppress(OSError, ValueError):
+        return psutil.Process(int(file.read_text())).status() == psutil.STATUS_SLEEPING
+    return False

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.healthchecks.plugin.probes.neighbours import FORMS, assert_times_out, harm, plain
+from tests.healthchecks.plugin.probes.neighbours import FORMS, assert_times_out, asserted, harm, plain
 
 SPEAKING = """
     import logging
@@ -150,6 +150,14 @@ def test_message(neighbours, kent, form):
     (event,) = [each for each in kent.events() if "the backlog grows" in str(each)]
     assert event["level"] == "warning"
     assert "1200" in str(event)
+
+
+@pytest.mark.parametrize("form", [asserted, plain])
+def test_log_of_a_thread_of_a_test(neighbours, form):
+    thread = "threading.Thread(target=logging.getLogger('mine').warning, args=['said by a thread'])"
+    outcome = neighbours.run(form(f"thread = {thread}; thread.start(); thread.join(); raise Unhealthy('bad')"))
+    assert harm(outcome)["message"] == "bad"
+    assert "said by a thread" in (neighbours.suite.page / "index.html").read_text()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,7 +7,7 @@ import pytest
 from healthchecks.plugin.probes.worker_end import EndCause, Fate, WorkerEnd, outcome_of_death
 from healthchecks.plugin.result import CheckError, Unhealthy
 
-OUTCOME = CheckError("it ended its process")
+OUTCOME = CheckError("the process ended")
 FAILED, OVERDUE = Fate(is_final=True, error=OUTCOME), Fate(is_final=True)
 AGAIN, ALONE, ALONE_IN_TIME = Fate(), Fate(is_alone=True), Fate(is_alone=True, keeps_end=True)
 
@@ -41,11 +41,11 @@ def test_a_job_that_had_not_started_is_innocent(cause):
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (3, "age ended its process: it ended with status 3"),
-        (-signal.SIGSEGV, "age ended its process: it was killed by SIGSEGV"),
-        (-signal.SIGKILL, "age ended its process: it was killed by SIGKILL, perhaps for lack of memory"),
-        (-99, "age ended its process: it was killed by signal 99"),
-        (None, "age ended its process: it ended"),
+        (3, "the process of age ended with status 3"),
+        (-signal.SIGSEGV, "the process of age was killed by SIGSEGV"),
+        (-signal.SIGKILL, "the process of age was killed by SIGKILL, perhaps for lack of memory"),
+        (-99, "the process of age was killed by signal 99"),
+        (None, "the process of age ended"),
     ],
 )
 def test_how_it_died(status, message):
