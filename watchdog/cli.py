@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servermonitoring import state_directory
-from servermonitoring.configuration import ConfigurationError
 from servermonitoring.values import size_in_words
-from watchdog import messages, reader_process, settings
+from watchdog import messages, reader_process
 from watchdog.exit_status import ALREADY_RUNNING, NOT_DONE, OK, WRONG_CONFIGURATION
+from watchdog.handover import WatchdogSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -66,10 +66,15 @@ def run_validate(options: "argparse.Namespace") -> int:
 
 
 def run_status(options: "argparse.Namespace") -> int:
+    from servermonitoring.configuration import ConfigurationError
     from servermonitoring.watchdog_state import heartbeat
-    from watchdog import status
+    from watchdog import settings, status
 
-    config = settings.load(options.config)
+    try:
+        config = settings.load(options.config)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_CONFIGURATION
     directory = state_directory.location(config.state)
     _print((status.as_json if options.json else status.as_text)(config.rules, directory))
     return OK if status.is_running(heartbeat(directory)) else NOT_DONE
@@ -93,7 +98,7 @@ def run_clean(options: "argparse.Namespace") -> int:
     return OK if len(done) == len(found) else NOT_DONE
 
 
-def _state_directory(config: settings.WatchdogSettings) -> Path | None:
+def _state_directory(config: WatchdogSettings) -> Path | None:
     try:
         return state_directory.directory(config.state, root_may_share=True)
     except OSError as error:
@@ -116,9 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except reader_process.HandoverError as error:
         sys.stderr.write(f"{error}\n" if str(error) else "")
         return error.status
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return WRONG_CONFIGURATION
     except state_directory.AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return ALREADY_RUNNING

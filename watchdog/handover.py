@@ -9,9 +9,27 @@ from typing import NamedTuple
 
 from servermonitoring import __version__, scrubbing
 from watchdog.policy import DEFAULT, Rule
-from watchdog.settings import AlertDestination, WatchdogSettings
 
 LONGEST_READ = 60.0  # seconds; a machine short of memory starts a program slowly
+VARIABLE = "WATCHDOG_SENTRY_DSN"
+
+
+class AlertDestination(NamedTuple):
+    """Where alerts go. A problem is logged, and the watchdog goes on without alerts."""
+
+    dsn: str = ""
+    environment: str = "production"
+    problem: str = ""
+
+    def __repr__(self) -> str:
+        return f"AlertDestination(environment={self.environment!r}, problem={self.problem!r})"
+
+
+class WatchdogSettings(NamedTuple):
+    rules: list[Rule]
+    source: Path | None  # the file they were read from
+    state: str | None  # the configured state directory
+    alerts: AlertDestination
 
 
 class WatchOptions(NamedTuple):

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from servermonitoring import threads
 from watchdog import handover
 from watchdog.exit_status import WRONG_CONFIGURATION
-from watchdog.handover import LONGEST_READ, WatchOptions
-from watchdog.settings import WatchdogSettings
+from watchdog.handover import LONGEST_READ, WatchdogSettings, WatchOptions
 
 _PORTION = 65_536  # bytes
 

@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -83,14 +84,13 @@ def test_the_daemon_has_the_settings_of_the_file(tmp_path, text):
     assert settings == load(str(path))
 
 
-def test_the_default_rule_stays_the_default(tmp_path, monkeypatch):
+def test_the_default_rule_stays_the_default(arguments):
     """The first start without a rule depends on it; a rule of the file that equals it is none."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "servermonitoring.toml"
+    path = Path(arguments[2])
     path.write_text("[watchdog.firefox]\n")
-    assert read(["watch"])[1].rules[0] is not DEFAULT
+    assert read(arguments)[1].rules[0] is not DEFAULT
     path.write_text("")
-    assert read(["watch"])[1].rules[0] is DEFAULT
+    assert read(arguments)[1].rules[0] is DEFAULT
 
 
 def test_secrets_of_the_configuration_are_scrubbed_by_the_daemon(tmp_path):
@@ -110,9 +110,9 @@ def test_modules_in_the_working_directory_are_not_loaded(tmp_path, monkeypatch, 
     assert read(arguments)[0] == OPTIONS
 
 
-def test_arguments_are_refused_as_by_every_command(capfd):
+def test_arguments_are_refused_as_by_every_command(arguments, capfd):
     with pytest.raises(HandoverError) as caught:
-        read(["watch", "--poll-interval", "0"])
+        read([*arguments, "--poll-interval", "0"])
     assert (str(caught.value), caught.value.status) == ("", 2)
     assert "argument --poll-interval: must be more than 0" in capfd.readouterr().err
 
