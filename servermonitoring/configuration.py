@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,11 +105,17 @@ def tables_of(data: bytes) -> dict[str, Any]:
     if _DEEP_KEY.search(text):
         raise ValueError(_TOO_DEEP)
     try:
-        return tomllib.loads(text)
+        return _toml(text)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except ValueError as error:  # also a number of 5,000 digits
         raise ValueError(f"is not TOML: {_error_in_words(str(error), text)}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    import tomllib  # 0.7 MB that the watchdog does not need
+
+    return tomllib.loads(text)
 
 
 def _error_in_words(message: str, text: str) -> str:

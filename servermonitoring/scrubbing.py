@@ -157,6 +157,9 @@ class Words:
     def add(self, words: set[str]) -> None:
         self._words |= words
 
+    def all_words(self) -> list[str]:
+        return sorted(self._words)
+
     @property
     def longest(self) -> int:
         """Length of the longest word, characters."""
@@ -202,6 +205,17 @@ def remember(secret: str, key: str = "") -> None:
     alone = {form for form in forms if len(form) < _SHORT and (form.isalpha() or form.isdigit())}
     _alone.add(alone)
     _anywhere.add(forms - alone)
+
+
+def remembered() -> list[list[str]]:
+    """Return the forms of all secrets that are scrubbed, for `remember_forms` in another process of this program."""
+    return [_anywhere.all_words(), _alone.all_words()]
+
+
+def remember_forms(forms: list[list[str]]) -> None:
+    """Scrub from now on what another process has remembered."""
+    for words, more in zip((_anywhere, _alone), forms, strict=True):
+        words.add(set(more))
 
 
 def remember_passwords_in(text: str) -> None:

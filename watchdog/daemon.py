@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from servermonitoring.configuration import ConfigurationError
-from servermonitoring.threads import wait_for_background
+from servermonitoring import threads
 from servermonitoring.watchdog_state import Heartbeat
 from watchdog import messages
 from watchdog.alerting import AlertChannel
-from watchdog.settings import WatchdogSettings
+from watchdog.handover import WatchdogSettings
+from watchdog.reader_process import HandoverError
 from watchdog.watcher import Watcher
 
 LONGEST_END = 45.0  # seconds from SIGTERM to the end, whatever hangs
@@ -31,6 +31,7 @@ class Signals:
         self._poll = select.poll()
         self._poll.register(self._woken, select.POLLIN)
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever ignores it would lose the reader's exit status
         threading.Thread(target=self._listen, daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
@@ -40,13 +41,17 @@ class Signals:
         os.read(self._woken, 512)
         return True
 
+    def wake(self) -> None:
+        """Let `wait` return."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop wakes up anyway
+            os.write(self._wake, b"\0")
+
     def _listen(self) -> None:
         while not self.should_stop:
             number = signal.sigwait(_HANDLED)
             self.should_reload |= number == signal.SIGHUP
             self.should_stop |= number != signal.SIGHUP
-            with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop wakes up anyway
-                os.write(self._wake, b"\0")
+            self.wake()
         time.sleep(self.longest_end)
         os._exit(1)  # something hangs for good
 
@@ -76,6 +81,8 @@ class Daemon:
             channel,
         )
         self._extend_longest_end()
+        self._is_reading = False  # the configuration, after SIGHUP
+        self._reloaded: WatchdogSettings | Exception | None = None
         self._started_at, self._heartbeat_at = time.time(), float("-inf")
         self._check_every = min(_CHECK_EVERY, (_systemd_interval() or 2 * _CHECK_EVERY) / 2)
 
@@ -85,9 +92,7 @@ class Daemon:
         _notify("READY=1")
         while not self._signals.should_stop:
             self._wait()
-            if self._signals.should_reload:
-                self._signals.should_reload = False
-                self._change_rules()
+            self._reload()
             self._scan()
         _notify("STOPPING=1")
         self.finish()
@@ -96,7 +101,7 @@ class Daemon:
     def finish(self) -> None:
         """Complete the work under way."""
         self.watcher.finish()
-        wait_for_background(_PATIENCE)
+        threads.wait_for_background(_PATIENCE)
         self.watcher.state.finish(_PATIENCE)
         self._channel.close()
 
@@ -126,18 +131,35 @@ class Daemon:
             beat = Heartbeat(os.getpid(), time.time(), self._longest + _HEARTBEAT_EVERY, self._started_at, suspended)
             self.watcher.state.heartbeat(beat)
 
-    def _change_rules(self) -> None:
-        _notify_reloading()
+    def _reload(self) -> None:
+        """Begin to read the configuration where that is due; apply what was read meanwhile."""
+        if self._reloaded is not None:
+            reloaded, self._reloaded, self._is_reading = self._reloaded, None, False
+            self._apply(reloaded)
+        if self._signals.should_reload and not self._is_reading:
+            self._signals.should_reload, self._is_reading = False, True
+            _notify_reloading()
+            if threads.start(self._read_settings, name="reload") is None:
+                self._read_settings()
+
+    def _read_settings(self) -> None:
+        """Read the configuration, which takes the start of a program, while the scans go on."""
         try:
-            config = self._load_settings()
-        except ConfigurationError as error:
-            log.error("the old rules stay in force: %s", error)  # noqa: TRY400 - the traceback adds nothing
+            self._reloaded = self._load_settings()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the old rules stay
+            self._reloaded = error
+        self._signals.wake()
+
+    def _apply(self, reloaded: WatchdogSettings | Exception) -> None:
+        if isinstance(reloaded, Exception):
+            why = reloaded if isinstance(reloaded, HandoverError) else repr(reloaded)
+            log.error("the old rules stay in force: %s", why)
         else:
-            self.watcher.change_rules(config.rules)
+            self.watcher.change_rules(reloaded.rules)
             self._extend_longest_end()
-            self._channel.configure(config.alerts)
-            log.info("reloaded the rules from %s", config.source or "the defaults")
-            log_rules(config)
+            self._channel.configure(reloaded.alerts)
+            log.info("reloaded the rules from %s", reloaded.source or "the defaults")
+            log_rules(reloaded)
         _notify("READY=1")
 
     def _extend_longest_end(self) -> None:

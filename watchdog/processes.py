@@ -9,6 +9,7 @@ import functools
 import os
 import pwd
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -79,7 +80,7 @@ def find(pid: int) -> Process | None:
     rest = tail.split(b" ", 20)
     if len(rest) < 20:  # noqa: PLR2004 - the start is the 22nd field, the 20th after the name
         return None
-    name = head.partition(b"(")[2].decode(errors="replace")
+    name = sys.intern(head.partition(b"(")[2].decode(errors="replace"))  # many have the same
     return Process(pid, int(rest[19]), int(rest[1]), name, rest[0].decode(), int(rest[17]), int(rest[3]))
 
 

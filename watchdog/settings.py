@@ -4,26 +4,14 @@ import pwd
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from servermonitoring import configuration, values
 from servermonitoring.configuration import ConfigurationError, Problem, echo, most_similar, nearest, place, safe_message
 from servermonitoring.delivery.dsn import Dsn, in_force
 from servermonitoring.secret import Secret
+from watchdog.handover import VARIABLE, AlertDestination, WatchdogSettings
 from watchdog.policy import DEFAULT, Rule
-
-VARIABLE = "WATCHDOG_SENTRY_DSN"
-
-
-class AlertDestination(NamedTuple):
-    """Where alerts go. A problem is logged, and the watchdog goes on without alerts."""
-
-    dsn: str = ""
-    environment: str = "production"
-    problem: str = ""
-
-    def __repr__(self) -> str:
-        return f"AlertDestination(environment={self.environment!r}, problem={self.problem!r})"
 
 
 def alert_destination(table: dict[str, Any], path: Path | None = None, unresolved: str = "") -> AlertDestination:
@@ -56,13 +44,6 @@ CHECK_KEYS = {
 
 # Former keys of the table [watchdog], with what they are called now; those of [watchdog.RULE] never changed.
 RENAMED = {"deadline": "timeout", "after": "failure_threshold"}
-
-
-class WatchdogSettings(NamedTuple):
-    rules: list[Rule]
-    source: Path | None  # the file they were read from
-    state: str | None  # the configured state directory
-    alerts: AlertDestination
 
 
 def load(given: str | None = None) -> WatchdogSettings:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from servermonitoring.delivery import SECONDS_AT_END
 from servermonitoring.threads import in_background
-from watchdog.settings import VARIABLE, AlertDestination
+from watchdog.handover import VARIABLE, AlertDestination
 
 if TYPE_CHECKING:
     from watchdog.alerting.handler import AlertHandler

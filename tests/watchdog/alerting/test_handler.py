@@ -14,7 +14,7 @@ from tests.servers.server import ROOT
 from tests.watchdog.kennel import wait_for
 from watchdog import settings
 from watchdog.alerting.handler import MOST_ALERTS, AlertHandler, AlertThrottle
-from watchdog.settings import AlertDestination
+from watchdog.handover import AlertDestination
 
 HUNG = "validated_within = 1\ngrace = 0.3"
 MESSAGE = "1.3 GB of memory used, maximum 1.2 GB"
