@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import ConfigPath, Duration, Percentage, Size, Target
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.probes.context import attach, on_timeout, phase, remaining
+    from healthchecks.plugin.probes.context import attach, metric, on_timeout, phase, remaining
     from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
@@ -27,6 +27,7 @@ __all__ = [
     "Unhealthy",
     "attach",
     "capture_message",
+    "metric",
     "on_timeout",
     "phase",
     "probe",
@@ -45,6 +46,7 @@ _HOMES = {
     "Unhealthy": "healthchecks.plugin.result",
     "attach": "healthchecks.plugin.probes.context",
     "capture_message": "healthchecks.plugin.logs",
+    "metric": "healthchecks.plugin.probes.context",
     "probe": "healthchecks.plugin.probes.fixture",
     "on_timeout": "healthchecks.plugin.probes.context",
     "phase": "healthchecks.plugin.probes.context",

@@ -17,7 +17,7 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 # Who may import what of ours: the first line that fits counts, a package stands for all that is in it.
 # `healthchecks` alone are its public names.
-RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.history.*")
+RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.metric", "healthchecks.plugin.history.*")
 ALERTING = ("healthchecks.plugin.alerting.*",)
 SETTINGS = "healthchecks.plugin.configuration.settings"
 PAGE = ("healthchecks.plugin.dashboard.*", "healthchecks.plugin.wording")
@@ -26,7 +26,8 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
-    ("healthchecks.plugin.result", ("servermonitoring.*",)),
+    ("healthchecks.plugin.metric", ("servermonitoring.*",)),
+    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "servermonitoring.*")),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
     ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, SETTINGS, "servermonitoring.*")),
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
@@ -52,6 +53,7 @@ WITHOUT_PYTEST = (
     "healthchecks.plugin.alerting.*",
     "healthchecks.plugin.dashboard.*",
     "healthchecks.plugin.history.*",
+    "healthchecks.plugin.metric",
     "healthchecks.plugin.metrics",
     "healthchecks.plugin.result",
     "healthchecks.plugin.status_json",

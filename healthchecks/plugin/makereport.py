@@ -10,12 +10,13 @@ import pytest
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.check_names import check_name, label, target_name
+from healthchecks.plugin.metric import Metric, merged
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.probes.message import DETAILS, short_traceback
 from healthchecks.plugin.result import Attachment, CheckError, LogLine, Result, Status, text_of
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.runtest import ATTACHED, JOBS, Blocked
+from healthchecks.plugin.runtest import ATTACHED, JOBS, METRICS, Blocked
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
@@ -61,15 +62,41 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if is_call and outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
+    metrics, outcome = _take_metrics(item, report, outcome) if is_call else ((), outcome)
     _scrub(report, outcome)
     if is_call or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and outcome.status.is_failure else ""
-        result = _result(item, report, outcome, run, kind, attachments)
+        result = _result(item, report, outcome, run, kind, attachments, metrics)
         vars(report)["keep"] = partial(run.results.record, result)
         if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
             run.results.record(result)
         vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
+
+
+def _take_metrics(
+    item: pytest.Item, report: pytest.TestReport, outcome: CheckOutcome
+) -> tuple[Sequence[Metric], CheckOutcome]:
+    """Return what probes and test have reported, and the outcome, which is an error if that is too much."""
+    reported = [each for job in item.stash.get(JOBS, []) for each in job.metrics] + item.stash.get(METRICS, [])
+    try:
+        metrics = merged(reported)
+    except ValueError as error:
+        if outcome.status.is_failure:
+            return (), outcome
+        report.outcome, report.longrepr = "failed", str(error)
+        return (), CheckOutcome(Status.ERROR, str(error))
+    if metrics:
+        _record_properties(item, report, metrics)
+    return metrics, outcome
+
+
+def _record_properties(item: pytest.Item, report: pytest.TestReport, metrics: Sequence[Metric]) -> None:
+    """Have JUnit XML hold the metrics, each once, whatever an earlier try has reported."""
+    names = {each.name for each in metrics}
+    kept = [each for each in item.user_properties if each[0] not in names]
+    item.user_properties[:] = [*kept, *((each.name, each.value) for each in metrics)]
+    report.user_properties = [*item.user_properties]
 
 
 def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
@@ -79,6 +106,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
     run: Run,
     kind: str = "",
     attachments: Sequence[Attachment] = (),
+    metrics: Sequence[Metric] = (),
 ) -> Result:
     target = collection.target_of(item)
     check, name = check_name(item), target_name(item)
@@ -102,6 +130,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
         local=target is not None and target.local,
         log=log,
         attachments=attachments,
+        metrics=metrics,
         extras={
             "reference": reference,
             "nodeid": item.nodeid,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+from healthchecks.plugin.metric import Metric
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub_and_cut
 from servermonitoring.values import size_in_words
 
@@ -204,6 +205,8 @@ class Result:
     """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()
     attachments: Sequence[Attachment] = ()
+    metrics: Sequence[Metric] = ()
+    """The first one is the main one."""
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -215,6 +218,7 @@ class Result:
         set_clean("duration", float(self.duration) if math.isfinite(self.duration) else 0.0)
         set_clean("log", tuple(self.log)[:_MOST_LINES])
         set_clean("attachments", fitting(self.attachments))
+        set_clean("metrics", tuple(self.metrics))
         extras = {key: valid(value) if isinstance(value, str) else value for key, value in self.extras.items()}
         set_clean("extras", extras)
 

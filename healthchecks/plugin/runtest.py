@@ -12,6 +12,7 @@ from _pytest.unittest import TestCaseFunction
 from healthchecks.plugin import collection
 from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.logs import log_surroundings, replay
+from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.probes.execution import execute_test, refuse_value
 from healthchecks.plugin.probes.forked import ChildSettings, ForkedCall
 from healthchecks.plugin.probes.forked_process import LATE
@@ -195,7 +196,7 @@ def _raise_subtest(item: pytest.Item, run: Run) -> None:
 
 def _take_over(item: pytest.Item, message: Message) -> None:
     """Take what a test did in another process as if it had been done here."""
-    item.stash[ATTACHED] = [*message.attachments]
+    item.stash[ATTACHED], item.stash[METRICS] = [*message.attachments], [*message.metrics]
     item.user_properties += message.properties
     if message.extras:
         item.funcargs["extras"][:] = message.extras  # type: ignore[attr-defined]
@@ -279,7 +280,8 @@ def value_of(item: pytest.Item, run: Run, job: ProbeJob) -> bytes:
 
 JOBS = pytest.StashKey[list[ProbeJob]]()
 MESSAGE = pytest.StashKey[Message]()  # what came of a test that has run, and whose outcome is still to be reported
-ATTACHED = pytest.StashKey[list[Attachment]]()
+ATTACHED = pytest.StashKey[list[Attachment]]()  # by the test itself, as the next
+METRICS = pytest.StashKey[list[Metric]]()
 
 
 def defer(item: pytest.Item, run: Run) -> None:

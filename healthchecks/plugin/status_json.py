@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,4 +53,5 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "duration": result.duration,
         "message": result.message,
         "maintenance": result.maintenance,
+        "metrics": [asdict(each) for each in result.metrics],
     }

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
+from healthchecks.plugin.metric import Unit, make_metric, merged
 from healthchecks.plugin.probes.job import current_job
-from healthchecks.plugin.result import LARGEST, Attachment, valid
+from healthchecks.plugin.result import LARGEST, Attachment, CheckError, valid
 
 
 def remaining() -> float:
@@ -50,3 +51,22 @@ def attach(name: str, content: str | bytes, media_type: str = "text/plain") -> N
     if job is None or (media_type.startswith("image/") and len(data) > LARGEST):
         return
     job.attachments.append(Attachment(name, data, media_type))
+
+
+def metric(
+    name: str, value: float, unit: Unit = "none", *, limit: float | None = None, lower_limit: float | None = None
+) -> None:
+    """Report a number for page, history, alerts and Prometheus; called inside a probe or a test.
+
+    `metric("used", 0.43, "ratio", limit=0.9)`. `unit` is seconds, bytes, ratio, celsius or none; `limit` and
+    `lower_limit` are what the check fails above and below, shown as lines. The first metric of a check is its main
+    one. A name that was reported before in the same check is replaced. Raises CheckError for more than 20 names, a
+    value that is not finite, and another unit. Does nothing elsewhere.
+    """
+    job = current_job()
+    try:
+        made = make_metric(name, value, unit, limit, lower_limit)
+        if job is not None:
+            job.metrics = [*merged([*job.metrics, made])]
+    except ValueError as error:
+        raise CheckError(str(error)) from None

@@ -19,6 +19,8 @@ from servermonitoring.values import in_words
 if TYPE_CHECKING:
     import logging
 
+    from healthchecks.plugin.metric import Metric
+
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
 _SLICE = 0.5  # seconds
@@ -44,6 +46,7 @@ class ProbeJob:
         self.done = threading.Event()
         self.records: list[logging.LogRecord] = []
         self.attachments: list[Attachment] = []
+        self.metrics: list[Metric] = []
         self.output: dict[str, str] = {}
         """What it printed, by stream: stdout, stderr."""
         self.cleanups: list[Callable[[], object]] = []

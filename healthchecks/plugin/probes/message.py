@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.outcome import is_broken
 from healthchecks.plugin.probes.error_record import ErrorRecord
 from healthchecks.plugin.probes.job import ProbeJob
@@ -48,6 +49,7 @@ class Message:
     is_overdue: bool = False
     records: list[logging.LogRecord] = field(default_factory=list)
     attachments: tuple[Attachment, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     output: dict[str, str] = field(default_factory=dict)
     properties: list[tuple[str, object]] = field(default_factory=list)
     """What a test has recorded for JUnit."""
@@ -58,6 +60,7 @@ class Message:
         """Give the job of the pytest process what came of it; its value stays pickled."""
         job.started, job.is_overdue = self.started, self.is_overdue
         job.records, job.attachments, job.output = self.records, [*self.attachments], self.output
+        job.metrics = [*self.metrics]
         if job.end(self.value, self.restored_error()):
             job.ended = self.ended
 
@@ -80,7 +83,7 @@ def message_of(number: int, job: ProbeJob) -> Message:
     """Return what came of a job that is done."""
     message = Message(number, job.started or 0.0, job.ended or 0.0, is_overdue=job.is_overdue)
     message.records = [*pack_records(job.records)]
-    message.attachments = fitting([*job.attachments])
+    message.attachments, message.metrics = fitting([*job.attachments]), tuple(job.metrics)
     message.output = {name: clean(text, _LONGEST_OUTPUT) for name, text in job.output.items()}
     error = job.harmless_error()
     if error is None:

@@ -246,7 +246,9 @@ def test_status_json_has_every_field(jobs):
     document = jobs.run().document
     assert set(document) == {"generated", "host", "status", "interrupted", "without_result", "checks", "others"}
     (entry,) = document["checks"]
-    assert set(entry) == {"check", "target", "group", "status", "since", "duration", "message", "maintenance"}
+    assert set(entry) == {
+        "check", "target", "group", "status", "since", "duration", "message", "maintenance", "metrics",
+    }  # fmt: skip
     assert (entry["check"], entry["target"], entry["group"]) == ("job", "a", "shop")
     assert json.dumps(document)
     assert document["generated"].endswith("Z")
