@@ -48,6 +48,7 @@ _AT_RUN_TIME = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")  # variables of Python 
 # Before any test changes it: a test may look for what has its variables.
 _NOT_OURS = ("PYTEST", "SERVERMON", "PYTHONPATH")  # each run brings its own
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
+_LIMIT = 180  # seconds; a run that takes longer hangs
 _LARGEST = 1_000_000  # bytes of a request: arguments and environment
 
 Stream = int | IO[Any] | None
@@ -137,6 +138,16 @@ def start_pytest(
         if reading is not None:
             os.close(writing)
     return Run(arguments, status, None if reading is None else os.fdopen(reading, encoding="utf-8"))
+
+
+def run_pytest(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str]:
+    """Return exit status and output of `python -m pytest ARGUMENTS` for a user who has no other variables set."""
+    options = "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), **_of_python(_ENVIRONMENT), **environment}
+    process = start_pytest([*options, *arguments], cwd, variables)
+    output, _ = process.communicate(_LIMIT)
+    assert process.returncode is not None
+    return process.returncode, output
 
 
 def _descriptor(stdout: Stream) -> int:

@@ -9,6 +9,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import pip
 import pytest
 
 from tests.test_packaging import ROOT, wheel  # noqa: F401 - a fixture
@@ -40,8 +41,13 @@ class Environment:
 
     def pip(self, *words: object) -> str:
         quick = ["--no-compile"] if words[0] == "install" else []
-        command = [sys.executable, "-m", "pip", "--python", self.bin / "python", *words, *quick]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return self.call_pip(*words, *quick)
+
+    def call_pip(self, *words: object, **environment: str) -> str:
+        """Do what `pip --python` does, without starting pip twice."""
+        command = [self.bin / "python", Path(pip.__file__).with_name("__pip-runner__.py"), *words]
+        variables = {**os.environ, "_PIP_RUNNING_IN_SUBPROCESS": "1", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -122,10 +128,8 @@ def test_an_editable_install_next_to_it(environment, theirs, ours_first):
     """From anywhere, and in the checkout; the command, too."""
 
     def editable():
-        libraries = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}  # where hatchling is
-        command = [sys.executable, "-m", "pip", "--python", environment.bin / "python", "install", "--quiet"]
-        options = "--no-deps", "--no-index", "--no-build-isolation", "--editable", ROOT
-        subprocess.run([*command, *options], env=libraries, check=True, capture_output=True)
+        options = "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--editable", ROOT
+        environment.call_pip("install", *options, PYTHONPATH=sysconfig.get_path("purelib"))  # where hatchling is
 
     def other():
         environment.pip("install", "--quiet", "--no-deps", "--no-index", theirs)
