@@ -60,6 +60,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: place[item.path])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.schedule import ServerScheduling  # xdist may be switched off
+
+    return ServerScheduling(config, log)
+
+
 @pytest.fixture
 def public_path() -> Iterator[Path]:
     """A directory that other users may enter: those of pytest are closed to them at each start of a run."""
