@@ -1,13 +1,16 @@
 """Installed as users do: alone, with the suite, together with PyPI's package of the same import name `watchdog`."""
 
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Self
 
 import pip
 import pytest
@@ -33,9 +36,13 @@ def test_thing(thing, number):
 class Environment:
     """A virtual environment with nothing in it, not even pip: this one's pip installs into it."""
 
-    def __init__(self, directory: Path) -> None:
-        venv.create(directory / "environment", with_pip=False, symlinks=True)
-        self.bin = directory / "environment/bin"
+    def __init__(self, directory: Path, like: Self | None = None) -> None:
+        self.root = directory / "environment"
+        if like:
+            shutil.copytree(like.root, self.root, symlinks=True)
+        else:
+            venv.create(self.root, with_pip=False, symlinks=True)
+        self.bin = self.root / "bin"
         self.elsewhere = directory / "elsewhere"
         self.elsewhere.mkdir()
 
@@ -109,12 +116,25 @@ def test_with_the_suite_it_checks_from_anywhere(environment, ours):
     assert re.search(r"FAILED +thing\[two\] +it is not one", said)
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory, ours, theirs):
+    """`both(ours_first)` is an environment with both of them, installed in this order."""
+
+    @functools.cache
+    def install(ours_first):
+        environment = Environment(tmp_path_factory.mktemp("both"))
+        for each in (ours, theirs) if ours_first else (theirs, ours):
+            environment.pip("install", "--quiet", "--no-deps", "--no-index", each)
+        return environment
+
+    return install
+
+
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("removed", ["watchdog", "servermonitoring"])
-def test_next_to_the_other_watchdog(environment, ours, theirs, ours_first, removed):
+def test_next_to_the_other_watchdog(tmp_path, both, ours_first, removed):
     """In either order, and each alone when the other is removed."""
-    for each in (ours, theirs) if ours_first else (theirs, ours):
-        environment.pip("install", "--quiet", "--no-deps", "--no-index", each)
+    environment = Environment(tmp_path, both(ours_first))
     assert environment.python(BOTH) == "both"
     environment.pip("uninstall", "--quiet", "--yes", removed)
     left, gone = ("validation", "observers") if removed == "watchdog" else ("observers", "validation")
