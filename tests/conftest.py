@@ -17,18 +17,23 @@ from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
-LONGEST = (  # files of tests that come first, or one worker would end long after the others
-    "test_soak", "test_rabbitmq", "test_page", "test_alerts_sent", "test_peers", "test_tools", "test_crashes",
-    "test_killed_runs", "test_hangs", "test_values", "test_memory", "test_installing", "test_scheduled_runs",
-    "test_installation", "test_regression", "test_survival", "test_documentation", "test_running",
-    "test_plugins_and_options", "test_bookmarklet", "test_firefox", "test_page_whole", "test_configuration",
-    "test_report_safety", "test_alerts_elsewhere", "test_signals", "test_command", "test_website",
-    "test_bookmarklet_left_behind", "test_faults", "test_history_faults", "test_checks_bounded",
-    "test_checks_harmless", "test_browsers", "test_process_tree", "test_report_running", "test_database",
-    "test_system", "test_page_content", "test_alerts_per_host", "test_configuration_bounds", "test_leftovers",
-    "test_author_mistakes", "test_handler", "test_roles", "test_records", "test_celery", "test_result_text",
-    "test_database_page", "test_daemon", "test_termination", "test_identity", "test_report_alerts", "test_stalls",
-    "test_selenium",
+LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
+    "test_rabbitmq", "test_report_running", "test_firefox", "test_page_whole", "test_page_content",
+    "test_bookmarklet", "test_database", "test_page", "test_alerts_per_host", "test_hangs", "test_leftovers",
+    "test_website", "test_running", "test_checks_bounded", "test_part_of_checks", "test_regression",
+    "test_history_export", "test_installation", "test_history_faults", "test_alerts_sent", "test_metrics",
+    "test_scheduled_runs", "test_installing", "test_records", "test_report_safety", "test_configuration",
+    "test_outputs", "test_browsers", "test_alerts_elsewhere", "test_tcp", "test_bookmarklet_left_behind",
+    "test_author_mistakes", "test_peers", "test_selenium", "test_origins", "test_benchmarks", "test_command",
+    "test_checks_outcomes", "test_alerts_delivered", "test_termination", "test_killed_runs", "test_identity",
+    "test_soak", "test_faults", "test_alert_state", "test_tools", "test_configuration_bounds", "test_crashes",
+    "test_foreign_hooks", "test_system", "test_daemon", "test_memory", "test_cleartext", "test_preload",
+    "test_checks_harmless", "test_configuration_secrets", "test_check_results", "test_celery", "test_survival",
+    "test_interruption", "test_watchdog", "test_files_written", "test_plugins_and_options", "test_client",
+    "test_values", "test_roles", "test_history", "test_database_page", "test_login", "test_chromium",
+    "test_process_tree", "test_checks_false_green", "test_stalls", "test_alert", "test_documentation",
+    "test_files_that_are_none", "test_disk", "test_surroundings", "test_signals", "test_spool_oddities",
+    "test_handler", "test_containers",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
