@@ -18,22 +18,16 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
-    "test_rabbitmq", "test_report_running", "test_firefox", "test_page_whole", "test_page_content",
-    "test_bookmarklet", "test_database", "test_page", "test_alerts_per_host", "test_hangs", "test_leftovers",
-    "test_website", "test_running", "test_checks_bounded", "test_part_of_checks", "test_regression",
-    "test_history_export", "test_installation", "test_history_faults", "test_alerts_sent", "test_metrics",
-    "test_scheduled_runs", "test_installing", "test_records", "test_report_safety", "test_configuration",
-    "test_outputs", "test_browsers", "test_alerts_elsewhere", "test_tcp", "test_bookmarklet_left_behind",
-    "test_author_mistakes", "test_peers", "test_selenium", "test_origins", "test_benchmarks", "test_command",
-    "test_checks_outcomes", "test_alerts_delivered", "test_termination", "test_killed_runs", "test_identity",
-    "test_soak", "test_faults", "test_alert_state", "test_tools", "test_configuration_bounds", "test_crashes",
-    "test_foreign_hooks", "test_system", "test_daemon", "test_memory", "test_cleartext", "test_preload",
-    "test_checks_harmless", "test_configuration_secrets", "test_check_results", "test_celery", "test_survival",
-    "test_interruption", "test_watchdog", "test_files_written", "test_plugins_and_options", "test_client",
-    "test_values", "test_roles", "test_history", "test_database_page", "test_login", "test_chromium",
-    "test_process_tree", "test_checks_false_green", "test_stalls", "test_alert", "test_documentation",
-    "test_files_that_are_none", "test_disk", "test_surroundings", "test_signals", "test_spool_oddities",
-    "test_handler", "test_containers",
+    "test_rabbitmq", "test_installing", "test_firefox", "test_regression", "test_page", "test_hangs",
+    "test_bookmarklet", "test_leftovers", "test_killed_runs", "test_installation", "test_database",
+    "test_report_running", "test_running", "test_website", "test_scheduled_runs", "test_checks_bounded",
+    "test_alerts_sent", "test_page_whole", "test_peers", "test_crashes", "test_tools", "test_bookmarklet_left_behind",
+    "test_selenium", "test_benchmarks", "test_command", "test_documentation", "test_alerts_per_host", "test_soak",
+    "test_faults", "test_memory", "test_values", "test_system", "test_report_safety", "test_alerts_elsewhere",
+    "test_celery", "test_metrics", "test_survival", "test_plugins_and_options", "test_roles", "test_records",
+    "test_database_page", "test_checks_harmless", "test_chromium", "test_process_tree", "test_tcp",
+    "test_page_content", "test_origins", "test_alert", "test_preload", "test_signals", "test_spool_oddities",
+    "test_browsers", "test_marionette",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
