@@ -193,6 +193,7 @@ def test_second_run(ports, hole):
 
 def test_xdist_is_refused(ports, greeter):
     """-n would run every probe in every worker: refused with the reason."""
+    ports.has_xdist = True
     ports.configure(table(greeter.port))
     outcome = ports.run("test_mine.py", "-n", "2")
     assert outcome.status not in (0, 1)
