@@ -65,6 +65,11 @@ WRONG = {
     "too many passing runs": (
         "[shop.a]\nurl = 'x'\nsuccess_threshold = 1001", "[shop.a] success_threshold: 1001: write a number from 1 to 1000"
     ),
+    "long runbook": (f"[shop.a]\nurl = 'x'\nrunbook = '{'x' * 501}'", "write at most 500 characters"),
+    "runbook of two lines": (
+        '[shop.a]\nurl = "x"\nrunbook = "a\\nb"', "[shop.a] runbook: 'a\\nb': contains a line break or a control character"
+    ),
+    "runbook that is a list": ("[shop.a]\nurl = 'x'\nrunbook = ['a']", "[shop.a] runbook: ['a']: write a text, in quotes"),
     "missing variable": ("[shop.a]\nurl = '${SHOP_URL}'", "[shop.a] url: the environment has no variable SHOP_URL"),
     "misspelt variable": ("[shop.a]\nurl = '${XDG_STATE_HOMME}'", "did you mean ${XDG_STATE_HOME}?"),
     "missing secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:/no/such'", "cannot read the secret file /no/such: No such"),
