@@ -118,6 +118,7 @@ class Trace:
         """Start a request, on an open connection or a new one; `via` redirected to it."""
         self.progress = Progress(*address(url), via=via, times=self.times)
         self.progress.at(ConnectionStep.RESPONSE)
+        self.times.begin(None)  # until there is a connection, only the client works
 
     def connecting(self, host: str, port: int) -> Progress:
         """Start a connection to this host, which may be a proxy."""
