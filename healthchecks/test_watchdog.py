@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import pytest
 from pydantic import ConfigDict, Field, model_validator
 
-from healthchecks import Target
+from healthchecks import Target, metric
 from servermonitoring.values import in_words
 
 _HOUR = 3600  # seconds
@@ -51,8 +51,9 @@ class Life:
 
 def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
     life = _life(state_directory)
-    assert life.silent <= life.overdue, f"no heartbeat of the watchdog for {in_words(round(life.silent))}"
     count = len(life.killed)
+    metric("kills", count, limit=watchdog.max_kills_per_hour)
+    assert life.silent <= life.overdue, f"no heartbeat of the watchdog for {in_words(round(life.silent))}"
     assert count <= watchdog.max_kills_per_hour, (
         f"{count} browsers killed within an hour, maximum {watchdog.max_kills_per_hour}; last: {life.killed[-1]}"
     )

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from servermonitoring.watchdog_state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.servers.server import until
 
 CHECK = "watchdog[]"
@@ -46,9 +47,12 @@ def test_kills_too_often(run_suite, state):
     for minutes in (90, 80, 50, 10, 1):
         record_kill(state, KILL._replace(time=time.time() - 60 * minutes))
     outcome = run_suite("[watchdog]\nmax_kills_per_hour = 2\n")
+    assert metrics_of(outcome, CHECK)["kills"] == {"value": 3, "unit": "none", "limit": 2, "lower_limit": None}
     assert outcome.status == 1
     assert outcome.message(CHECK) == ("3 browsers killed within an hour, maximum 2; last: 1.3 GB, at most 1.2 GB")
-    assert run_suite("[watchdog]\nmax_kills_per_hour = 3\n").status == 0
+    outcome = run_suite("[watchdog]\nmax_kills_per_hour = 3\n")
+    assert outcome.status == 0
+    assert_agrees(outcome, CHECK, "kills")
 
 
 def test_kills_are_a_pipe(run_suite, state):
