@@ -29,8 +29,21 @@ def state(tmp_path):
     return directory
 
 
-def beat(state, *, ago=0.0, poll_interval=1.0):
-    write_heartbeat(state, Heartbeat(os.getpid(), time.time() - ago, poll_interval, time.time() - 1000))
+def beat(state, *, ago=0.0, poll_interval=1.0, **keys):
+    write_heartbeat(state, Heartbeat(os.getpid(), time.time() - ago, poll_interval, time.time() - 1000, **keys))
+
+
+def test_metrics(run_suite, state):
+    """The browsers of the last scan, with the limit of the heaviest; those of a watchdog that is gone are unknown."""
+    beat(state, browsers=3, heaviest=900_000_000, heaviest_limit=1_200_000_000)
+    found = metrics_of(run_suite("[watchdog]\n"), CHECK)
+    assert found == {
+        "kills": {"value": 0, "unit": "none", "limit": 6, "lower_limit": None},
+        "browsers": {"value": 3, "unit": "none", "limit": None, "lower_limit": None},
+        "heaviest": {"value": 900_000_000, "unit": "bytes", "limit": 1_200_000_000, "lower_limit": None},
+    }
+    beat(state, ago=12 * 60, browsers=3)
+    assert [*metrics_of(run_suite("[watchdog]\n"), CHECK)] == ["kills"]
 
 
 def test_silent(run_suite, state):
