@@ -12,7 +12,7 @@ from healthchecks.plugin.history.metrics import DAY, HOUR, HOURS_DAYS, VALUES_DA
 _INTERVAL = 600  # seconds between two runs
 _NAMES = {"used": "ratio", "free": "none", "response time": "seconds", "lag": "seconds"}
 _METRICS = """
-INSERT INTO metrics (check_id, name, unit, upper_limit, place, seen) SELECT id, ?, ?, 0.9, ?, ? FROM checks
+INSERT OR IGNORE INTO metrics (check_id, name, unit, upper_limit, place, seen) SELECT id, ?, ?, 0.9, ?, ? FROM checks
 """
 
 
@@ -40,7 +40,7 @@ def _write(connection: sqlite3.Connection, table: str, metrics: list[int], momen
     width = 1 if table == "metric_values" else 3
     marks = ", ".join("?" * (2 + width))
     rows = [(each, moment, *sorted(random.random() for _ in range(width))) for each in metrics]  # noqa: S311
-    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
+    connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
 
 
 def _size(connection: sqlite3.Connection) -> float:

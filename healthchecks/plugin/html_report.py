@@ -12,7 +12,7 @@ from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
 from healthchecks.plugin.dashboard.snapshot import Snapshot, is_eventful
-from healthchecks.plugin.dashboard.template import format_duration
+from healthchecks.plugin.wording import duration_in_words
 from servermonitoring.files import make_directory, remove_abandoned
 
 NAME = "index.html"
@@ -128,5 +128,5 @@ def format_cells(cells: list[str], report: pytest.TestReport) -> None:
     if 'href="data:' in cells[3]:
         cells[3] = '<td class="col-links"></td>'
     if hasattr(report, "duration"):
-        words = format_duration(report.duration)
+        words = duration_in_words(report.duration)
         cells[2] = f'<td class="col-duration" data-value="{report.duration:.4f}">{words}</td>'

@@ -15,8 +15,9 @@ from healthchecks.plugin.probes.message import value_of_bytes
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import METRICS, stop_if_blocked, value_of
 from healthchecks.sql_reports import CHECK, folder_of
+from healthchecks.sql_reports.metrics import metrics_of
 from healthchecks.sql_reports.parser import read_report
-from healthchecks.sql_reports.report import Report, evaluate, metrics_of
+from healthchecks.sql_reports.report import Report, evaluate
 from servermonitoring.configuration import Problem, echo, nearest
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class ReportItem(collection.CheckItem):
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
-        self.query_result = None
+        self.query_result, self.stash[METRICS] = None, []
         stop_if_blocked(self.target, run)
         query_result = value_of_bytes(value_of(self, run, run.pool.submit(self.probe, self.target)))
         assert isinstance(query_result, QueryResult)

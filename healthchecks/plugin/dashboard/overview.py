@@ -1,23 +1,20 @@
 """The overview of the page: a card for each check, in their order, and the headline."""
 
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import UPTIME_DAYS
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, make_headline, rank
 
-_MAX_ID = 100  # bytes, since it is the name of a file, too
-_UNREADABLE = re.compile(r"[^\w.-]+")
 _LABEL_END = re.compile(r"[\[:/]")
-_WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 _CUT_OFF = "the run was cut off"
 _FINE = 0.9  # uptimes above it have two decimal places
 _MANY = 60  # checks; above it the ok ones have short cards
@@ -61,15 +58,8 @@ class Card:
 
     @cached_property
     def id(self) -> str:
-        """Unique and readable, for links and file names: check-CHECK-TARGET.
-
-        Where characters had to be replaced, or another check could have the same name, a checksum is added.
-        """
-        name = f"{self.check}-{self.target}" if self.target else self.check
-        readable = _UNREADABLE.sub("-", name).encode()[:_MAX_ID].decode(errors="ignore")
-        if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
-            return f"check-{name}"
-        return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
+        """For links and file names: check-CHECK-TARGET."""
+        return make_anchor(self.check, self.target)
 
     @cached_property
     def heading(self) -> str:

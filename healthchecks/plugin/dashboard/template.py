@@ -18,6 +18,7 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import run_charts
+from healthchecks.plugin.wording import duration_in_words, metric_in_words
 from servermonitoring import values
 from servermonitoring.files import remove_abandoned, write_whole
 from servermonitoring.values import in_words
@@ -53,7 +54,6 @@ def _is_safe(path: Path) -> bool:
 TEMPLATES = Path(__file__).parent / "templates"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _ICON = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='{}'/></svg>"
-_SECOND, _MILLISECOND = 0.9995, 0.00095  # seconds, when rounded
 _COLOURS = {"failed": "#d4352a", "warning": "#c08000"}
 
 
@@ -97,13 +97,6 @@ def format_age(moment: datetime) -> str:
     return in_words(max(0, round((datetime.now(UTC) - moment).total_seconds())))
 
 
-def format_duration(seconds: float) -> str:
-    """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
-    if seconds < _SECOND:
-        return f"{seconds * 1000:.0f} ms" if seconds > _MILLISECOND else f"{seconds * 1000:.2g} ms"
-    return in_words(seconds)
-
-
 def _to_local(moment: float | datetime) -> datetime:
     if isinstance(moment, datetime):
         return moment.astimezone()
@@ -136,8 +129,8 @@ def _environment(state: Path | None) -> Environment:
     )  # fmt: skip
     environment.globals["icon"] = _icon
     environment.filters |= {
-        "when": format_time, "iso": format_iso, "age": format_age, "in_words": in_words, "duration": format_duration,
+        "when": format_time, "iso": format_iso, "age": format_age, "in_words": in_words, "duration": duration_in_words,
         "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars, "line": run_charts.draw_line,
-        "periods": run_charts.list_periods, "shorten": run_charts.shorten,
+        "periods": run_charts.list_periods, "shorten": run_charts.shorten, "metric": metric_in_words,
     }  # fmt: skip
     return environment

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from healthchecks.plugin.result import Status
-from healthchecks.plugin.wording import CardStatus, make_headline, rank
+from healthchecks.plugin.wording import CardStatus, make_headline, metric_in_words, rank
 
 
 def checks(*statuses, maintenance=False):
@@ -44,3 +44,33 @@ def test_every_status_has_its_own_word_and_place():
     assert {each.value for each in CardStatus} == {each.value for each in Status} | {"stale", "never"}
     assert all(CardStatus(each.value).word == each.value for each in Status)
     assert sorted(Status, key=rank) == ["failed", "error", "blocked", "slow", "ok", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.43, "ratio", "43 %"),
+        (0.8961, "ratio", "89.6 %"),
+        (1.2, "ratio", "120 %"),
+        (1.2e9, "bytes", "1.2 GB"),
+        (512, "bytes", "512 B"),
+        (0, "bytes", "0 B"),
+        (0.12, "seconds", "120 ms"),
+        (3.4, "seconds", "3.4 s"),
+        (1036800, "seconds", "12 d"),
+        (-0.5, "seconds", "-500 ms"),
+        (41, "celsius", "41 °C"),
+        (-3.25, "celsius", "-3.25 °C"),
+        (7, "none", "7"),
+        (12345, "none", "12345"),
+        (0.5, "none", "0.5"),
+        (1234.5, "none", "1234"),
+        (1e300, "none", "1e+300"),
+        (1.7e308, "bytes", "1.7e+308 B"),
+        (1.7e308, "seconds", "1.7e+308 s"),
+        (3, "pages", "3 pages"),
+    ],
+)
+def test_a_metric_has_its_unit_in_words(value, unit, words):
+    """Also a number that nobody would write out, and a unit of a later version."""
+    assert metric_in_words(value, unit) == words

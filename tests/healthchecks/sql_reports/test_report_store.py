@@ -7,13 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from healthchecks.clients.postgresql.query import Column, QueryResult
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result, Status
 from healthchecks.sql_reports import store
-from healthchecks.sql_reports.report import Report, metrics_of
 from healthchecks.sql_reports.store import State, Table
 
 DAY = 86400.0
@@ -71,33 +69,6 @@ def test_the_trend_is_that_of_the_metric_that_the_report_is_about(tmp_path):
 
 def trend(directory, kept):
     return [value for _, value in store.trends(directory, [kept], 90)[kept.name]]
-
-
-NUMERIC, TEXT = Column("n", numeric=True), Column("name", numeric=False)
-
-
-@pytest.mark.parametrize(
-    ("expect", "columns", "rows", "exact", "metrics"),
-    [
-        ("", [TEXT, NUMERIC], [["a", "1.5"], ["b", "2"]], True, [Metric("value", 1.5), Metric("rows", 2)]),
-        ("", [TEXT], [["a"]], True, [Metric("rows", 1)]),
-        ("", [TEXT], [["a"]], False, []),
-        ("", [NUMERIC], [], True, [Metric("rows", 0)]),
-        ("", [NUMERIC], [[None]], True, [Metric("rows", 1)]),
-        ("", [NUMERIC], [["NaN"]], True, [Metric("rows", 1)]),
-        ("", [NUMERIC], [["1e999"]], True, [Metric("rows", 1)]),
-        ("rows == 0", [NUMERIC], [["5"]], False, [Metric("rows", 1, "none", 0, 0), Metric("value", 5)]),
-        ("value < 3", [NUMERIC], [["5"]], True, [Metric("value", 5, "none", 3), Metric("rows", 1)]),
-        ("value >= 3", [NUMERIC], [["5"]], True, [Metric("value", 5, "none", None, 3), Metric("rows", 1)]),
-        ("value between 1 and 9", [NUMERIC], [["5"]], True, [Metric("value", 5, "none", 9, 1), Metric("rows", 1)]),
-        ("value != 3", [NUMERIC], [["5"]], True, [Metric("value", 5), Metric("rows", 1)]),
-    ],
-)
-def test_value_and_rows_of_a_result_are_metrics(expect, columns, rows, exact, metrics):
-    """The one that the report is about first, with its limits; without what is no number or was not counted."""
-    report = Report(title="One", expect=expect) if expect else Report(title="One")
-    result = QueryResult(columns, rows, len(rows), exact=exact)
-    assert metrics_of(report, result) == metrics
 
 
 def test_a_removed_file_and_one_of_another_version_are_left_out(opened, tmp_path):
