@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import CheckError, ConfigPath, Percentage, Target, Unhealthy, probe
+from healthchecks import CheckError, ConfigPath, Percentage, Target, Unhealthy, metric, probe
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
@@ -68,6 +68,16 @@ def usage(disk: Disk) -> Usage:
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None
+    found = _usage(disk, status)
+    if found.mounted:  # otherwise these are the numbers of another file system
+        metric("used", found.used, "ratio", limit=disk.max_used)
+        metric("free", found.free, "bytes")
+        if status.f_files:
+            metric("inodes used", found.inodes, "ratio", limit=disk.max_inodes_used)
+    return found
+
+
+def _usage(disk: Disk, status: os.statvfs_result) -> Usage:
     used = status.f_blocks - status.f_bfree
     usable = used + status.f_bavail  # as df: without root's reserve
     return Usage(

@@ -41,6 +41,26 @@ def test_full(run_suite, disk):
     assert run_suite(table("disk", "data", path=disk, max_used="95%")).status == 0
 
 
+def test_metrics(run_suite, disk):
+    """Each with the limit that the check asserts: `used` just at it passes, just above it fails."""
+    (disk / "file").write_bytes(b"x" * (BYTES // 2))
+    check = run_suite(table("disk", "data", path=disk, max_used="50%", max_inodes_used="80%")).checks[CHECK]
+    assert check["status"] == "ok"
+    assert check["metrics"] == [
+        {"name": "used", "value": 0.5, "unit": "ratio", "limit": 0.5, "lower_limit": None},
+        {"name": "free", "value": BYTES / 2, "unit": "bytes", "limit": None, "lower_limit": None},
+        {"name": "inodes used", "value": pytest.approx(0.1), "unit": "ratio", "limit": 0.8, "lower_limit": None},
+    ]
+    assert failure(run_suite, disk, max_used="49.9%").startswith("50.0 % of space used")
+
+
+def test_no_metrics_of_another_file_system(run_suite, tmp_path):
+    """They would be charted, and a forecast made of them."""
+    outcome = run_suite(table("disk", "data", path=tmp_path, mounted=True))
+    assert outcome.checks[CHECK]["status"] == "failed"
+    assert outcome.checks[CHECK]["metrics"] == []
+
+
 def test_out_of_inodes(run_suite, disk):
     """Many small files fill a disk that has space left."""
     for number in range(19):
