@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from healthchecks.plugin.history.migration import VERSION, migrate, version_of
 from servermonitoring.files import read_regular
 
 NAME = "history.sqlite"
-VERSION = 2
 _CHECK_EVERY = 86400  # seconds between two integrity checks
 _WAIT = 1  # seconds for another process that is writing
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -21,39 +21,6 @@ _DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYK
 _DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Could not decode to UTF-8")
 _TABLES = {"checks", "runs", "results"}  # that every version has
 _OTHER_TABLES = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
-
-# Version 1 is that of servermonitoring 0.1, which did not number it. A column `seconds` is a duration: it keeps its
-# name, since older installations would refuse a version 3.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
-                                   UNIQUE (name, target));
-CREATE TABLE IF NOT EXISTS runs (time INTEGER PRIMARY KEY, seconds REAL NOT NULL, interrupted INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS results (check_id INTEGER NOT NULL REFERENCES checks, time INTEGER NOT NULL,
-                                    status INTEGER NOT NULL, seconds REAL NOT NULL, message TEXT NOT NULL,
-                                    PRIMARY KEY (check_id, time)) WITHOUT ROWID;
-ALTER TABLE checks ADD COLUMN label TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN heading TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN reference TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE checks ADD COLUMN kind TEXT;
-ALTER TABLE checks ADD COLUMN since INTEGER;
-ALTER TABLE checks ADD COLUMN streak INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE results ADD COLUMN maintenance INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE runs ADD COLUMN name TEXT;
-CREATE UNIQUE INDEX runs_name ON runs (name) WHERE name IS NOT NULL;
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-"""
-_LABELS = """
-UPDATE checks SET label = CASE target WHEN '' THEN name ELSE name || '[' || target || ']' END,
-                  seen = coalesce((SELECT max(time) FROM results WHERE check_id = checks.id), 0)
-"""
-_STREAK = """
-UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FROM results
-    WHERE check_id = checks.id AND status IN {mine} AND time > coalesce(
-        (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
-WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
-"""
-_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
 
 
 class UnusableError(sqlite3.Error):
@@ -77,7 +44,7 @@ def connect(path: Path) -> sqlite3.Connection:
         _refuse_foreign(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        _migrate(database)
+        migrate(database)
         _check_integrity(database)
     except BaseException:
         database.close()
@@ -103,7 +70,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     Raise OSError, sqlite3.Error.
     """
     database = _connect_to_read(path, "mode=ro&immutable=1")
-    if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+    if version_of(database) != VERSION:
         database.close()
         raise UnusableError("it has another version and cannot be written")
     return database
@@ -138,33 +105,12 @@ def is_damaged(error: sqlite3.Error | ValueError) -> bool:
 
 def _refuse_foreign(database: sqlite3.Connection) -> None:
     """Raise UnusableError before anything in the file of another program or a newer version is changed."""
-    version = database.execute("PRAGMA user_version").fetchone()[0]
+    version = version_of(database)
     if version > VERSION:
         raise UnusableError(f"it was made by a newer version ({version}) of servermonitoring")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and not tables & _TABLES and not tables <= _OTHER_TABLES:
         raise UnusableError("it is the database of another program")
-
-
-def _migrate(database: sqlite3.Connection) -> None:
-    if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return
-    with database:
-        database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:  # another process was quicker
-            return
-        for statement in _SCHEMA.split(";"):
-            database.execute(statement)
-        database.execute(_LABELS)
-        recount(database)
-        database.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def recount(database: sqlite3.Connection) -> None:
-    """Set the streak of each check from its results, of which there may be many: not for every run."""
-    for kind, mine in _KINDS.items():
-        others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
-        database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
 
 
 def _check_integrity(database: sqlite3.Connection) -> None:
