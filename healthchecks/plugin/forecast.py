@@ -8,7 +8,7 @@ there the trend is that of its tops.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -17,6 +17,7 @@ USEFUL_DAYS = 28
 """Of points: the trend is that of the last 7 days, older ones show whether the metric falls back regularly."""
 _TREND_DAYS = 7
 _HORIZON = 30  # days; what is farther away is no use to anybody
+_SURELY = 0.5  # days in which even a trend that is interrupted shows; saves most of the work for most metrics
 _BIN = 4 * 3600.0  # seconds: 42 in 7 days, so 861 pairs
 _FEWEST_BINS = 12
 _FEWEST_TOPS = 5
@@ -25,9 +26,10 @@ _SHORTEST = 2.5  # days: in less a change from day to night looks like growth
 _JUMP = 0.2  # of the range of the last 7 days
 _OUTLYING = 4 * 1.4826  # times the median deviation: four standard deviations, where the noise is normal
 _MOST_STEPS = 2  # upwards; with more it grows in steps, as by a backup each night
-_AGREEING = 0.75  # of the pairs that must rise: Kendall's tau is at least 0.5
-_RECENT = 2.0  # days
-_SLOWDOWN = 2 / 3  # of the slope: with less than a third of it in the last days, the growth has ended
+_AGREEING = 0.9  # of the pairs that must rise: Kendall's tau is at least 0.8
+_SAME_TIME = 0.09  # days by which pairs are whole days apart
+_ANY_TIME = 0.5
+_SLOWEST = 0.2  # of the slope; with less in the last days, the growth has ended
 _DAYS_SHOWN = 2  # less is shown in hours
 _RUNAWAY = 0.1  # of the range, by which a metric that falls back regularly is above all earlier values
 
@@ -72,7 +74,10 @@ def forecast(points: Sequence[tuple[float, float]], limit: float, *, from_above:
     sign = -1.0 if from_above else 1.0
     if not points or sign * points[-1][1] >= sign * limit:
         return None
-    now = points[-1][0]
+    now, least = points[-1][0], abs(limit - points[-1][1]) / _HORIZON  # per day
+    recent = [value for time, value in points if now - time < _TREND_DAYS * DAY]
+    if max(recent) - min(recent) < least * _SURELY:
+        return None
     samples = _samples([(time, sign * value) for time, value in points if now - time < USEFUL_DAYS * DAY], now)
     line = _line(samples)
     if line is None:
@@ -116,34 +121,41 @@ def _line_of_runaway(samples: _Piece, fall: int) -> tuple[float, float] | None:
 def _line_of_tops(pieces: Sequence[_Piece]) -> tuple[float, float] | None:
     """Return the line through the highest samples between falls; the last piece may have its own still to come."""
     tops = [_Sample(piece[-1].time, max(each.value for each in piece)) for piece in pieces[:-1]][-_MOST_TOPS:]
-    return _line_through([tops], certainty=2.0) if len(tops) >= _FEWEST_TOPS else None
+    return _line_through([tops], 2.0, _ANY_TIME) if len(tops) >= _FEWEST_TOPS else None
 
 
 def _line_of(pieces: Sequence[_Piece]) -> tuple[float, float] | None:
     count, days = sum(map(len, pieces)), sum(map(_length, pieces))
-    return _line_through(pieces, certainty=1.0) if count >= _FEWEST_BINS and days >= _SHORTEST else None
+    return _line_through(pieces, 1.0, _SAME_TIME) if count >= _FEWEST_BINS and days >= _SHORTEST else None
 
 
-def _line_through(pieces: Sequence[_Piece], certainty: float) -> tuple[float, float] | None:
+def _line_through(pieces: Sequence[_Piece], certainty: float, tolerance: float) -> tuple[float, float] | None:
     """Return slope and value of now.
 
-    None unless most pairs rise, the rise exceeds `certainty` times the noise, and it has not ended meanwhile.
+    None unless nearly all pairs rise that are at the same time of day, up to `tolerance` in days, and the rise exceeds
+    `certainty` times the noise and has not ended meanwhile.
     """
-    slopes = sorted(_slopes(pieces))
-    if not slopes or slopes[int(len(slopes) * (1 - _AGREEING))] <= 0:
+    slopes, rising = _slopes(pieces, tolerance)
+    if not slopes or rising < _AGREEING:
         return None
-    slope = _median_of_sorted(slopes)
+    slope = _median(slopes)
     deviations = [each for piece in pieces for each in _deviations(piece, slope)]
     rise = slope * sum(map(_length, pieces))
-    if rise < certainty * _noise(deviations) or _lag(deviations) > _SLOWDOWN * slope * _RECENT:
+    if rise < certainty * _noise(deviations) or _has_ended(deviations, slope):
         return None
-    return slope, _median(_values_of_now(pieces[-1], slope))
+    last_day = [each for each in pieces[-1] if each.time > pieces[-1][-1].time - 1]
+    return slope, _median(_values_of_now(last_day, slope))
 
 
-def _slopes(pieces: Sequence[_Piece]) -> Iterator[float]:
-    for piece in pieces:
-        for early, late in combinations(piece, 2):
-            yield (late.value - early.value) / (late.time - early.time)
+def _slopes(pieces: Sequence[_Piece], tolerance: float) -> tuple[list[float], float]:
+    """Return the slope of each pair within a piece, and the share that rises of those that are whole days apart.
+
+    The latter is the seasonal test of R. M. Hirsch, J. R. Slack and R. A. Smith (Water Resources Research 18, 1982).
+    """
+    both = [pair for piece in pieces for pair in combinations(piece, 2)]
+    pairs = [(late.time - early.time, late.value - early.value) for early, late in both]
+    whole = [rise > 0 for days, rise in pairs if days > tolerance and (days + tolerance) % 1 <= 2 * tolerance]
+    return [rise / days for days, rise in pairs], sum(whole) / len(whole) if whole else 0.0
 
 
 def _values_of_now(piece: _Piece, slope: float) -> list[float]:
@@ -164,14 +176,13 @@ def _noise(deviations: _Piece) -> float:
     return values[-1 - tenth] - values[tenth]
 
 
-def _lag(deviations: _Piece) -> float:
-    """Return by how much the last two days are below the line, compared with the two before.
-
-    These are whole days, so that a rhythm of days does not count.
-    """
-    late = [each.value for each in deviations if each.time > -_RECENT]
-    early = [each.value for each in deviations if -2 * _RECENT < each.time <= -_RECENT]
-    return sum(early) / len(early) - sum(late) / len(late) if early and late else 0.0
+def _has_ended(deviations: _Piece, slope: float) -> bool:
+    """Return whether neither of the last two days rises over the one before: whole days, since nights may differ."""
+    days = [[each.value for each in deviations if -day - 1 < each.time <= -day] for day in range(3)]
+    if not all(days):
+        return False
+    today, yesterday, before = (sum(day) / len(day) for day in days)
+    return max(today - yesterday, yesterday - before) + slope < _SLOWEST * slope
 
 
 def _jumps(samples: _Piece) -> tuple[list[int], list[int]]:

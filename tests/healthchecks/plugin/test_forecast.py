@@ -71,6 +71,9 @@ def emptied(day_of_deletion, size, now=80.0):
         (sawtooth(1, 9, 0.2, low=80), 28, None),
         (sawtooth(7, 29, 0.1), 28, None),  # each week
         (lambda day: 75 + day + 5 * (day % 1), 28, 10.5),  # a sawtooth that rises: the tops count
+        (lambda day: 60 + 10 * (day % 1) if day < -4 else 80 + 5 * day, 28, 2),  # no longer rotated
+        (lambda day: 60 + 10 * (day % 1) if day < -4 else 69 + 2 * day, 28, None),  # rotated later
+        (lambda day: 82 + 1.4 * (math.floor(day / 7) * 5 + min(5, day % 7)), 28, 8 / 1.4),  # on five days of seven
     ],
 )
 def test_examples(value, days, expected):
@@ -122,6 +125,21 @@ def test_a_step_is_no_growth(seed, day, size, noise):
     value = lambda moment: 60 + (size if moment > day else 0)  # noqa: E731
     assert forecast(points(value, 28, noise, seed), 90.0) is None
     assert forecast(points(value, 7, noise, seed), 90.0) is None
+
+
+@seeded
+@given(SEEDS, st.floats(0.1, 3), st.floats(3, 6), st.floats(1, 25), st.floats(0, 0.3))
+def test_growth_that_has_ended(seed, lasted, ended, size, noise):
+    """A restore of a backup, for some hours or days."""
+    value = lambda day: 60 + size * min(1, max(0, (day + ended + lasted) / lasted))  # noqa: E731
+    assert forecast(points(value, 28, noise, seed), 90.0) is None
+
+
+@seeded
+@given(SEEDS, st.floats(0.1, 0.5), st.floats(0, 3), st.floats(1, 25), st.floats(0, 0.3))
+def test_a_step_of_some_hours_is_no_growth(seed, lasted, ended, size, noise):
+    value = lambda day: 60 + size * min(1, max(0, (day + ended + lasted) / lasted))  # noqa: E731
+    assert forecast(points(value, 28, noise, seed), 90.0) is None
 
 
 @seeded
