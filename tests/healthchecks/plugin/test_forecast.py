@@ -53,6 +53,7 @@ def emptied(day_of_deletion, size, now=80.0):
         (growing(80), 28, 10),
         (growing(80), 7, 10),
         (growing(80), 3, 10),
+        (growing(65), 3, 25),
         (growing(80), 2.4, None),  # too short
         (growing(59), 28, None),  # more than 30 days
         (growing(61), 28, 29),
@@ -63,6 +64,8 @@ def emptied(day_of_deletion, size, now=80.0):
         (emptied(-3, 10), 28, 10),
         (emptied(-0.5, 10), 28, 10),
         (lambda day: 80 + math.floor(day), 28, 10),  # a backup each night
+        (lambda day: 80 + math.floor(day + 0.5), 4, 10),  # the same, for four days
+        (lambda day: 80 + day - 8 * (day < -3.5), 28, 10),  # a download, and growth before and after it
         (lambda day: 80 + max(day, -6), 28, 10),  # for six days only
         (lambda day: 80 + min(day, -2.5), 28, None),  # and no longer
         (lambda day: 80 + 5 * min(max(day + 4.5, 0), 2), 28, None),  # for two days, in the past
@@ -128,7 +131,7 @@ def test_a_step_is_no_growth(seed, day, size, noise):
 
 
 @seeded
-@given(SEEDS, st.floats(0.1, 3), st.floats(3, 6), st.floats(1, 25), st.floats(0, 0.3))
+@given(SEEDS, st.floats(0.1, 8), st.floats(3, 6), st.floats(1, 25), st.floats(0, 0.3))
 def test_growth_that_has_ended(seed, lasted, ended, size, noise):
     """A restore of a backup, for some hours or days."""
     value = lambda day: 60 + size * min(1, max(0, (day + ended + lasted) / lasted))  # noqa: E731
@@ -170,6 +173,10 @@ def test_the_days_left_of_a_certificate():
     found = forecast(points(growing(25, -1)), 14.0, from_above=True)
     assert (found.slope, found.days_left(NOW)) == (pytest.approx(-1), pytest.approx(11, abs=0.1))
     assert forecast(points(growing(25, -1)), 14.0) is None
+
+
+def test_one_result_a_day_is_too_few():
+    assert forecast(points(growing(80), every=86_400), 90.0) is None
 
 
 @pytest.mark.parametrize("lost", [(2, 4), (0.5, 1), (10, 20)])
