@@ -28,7 +28,7 @@ NEEDED = {
     "tests/healthchecks/plugin/alerting/history_with_alerts.sql": "is an older history",
     "LICENSE": "has its own words",
 }
-NOT_READ = {".lock", ".png"}
+NOT_READ = {".lock", ".png", ".sqlite"}
 
 
 def modules() -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+CHECK = "report"  # the name of the check; its target is the report's name
 FOLDER = "reports"  # of .sql files that may be reports
 
 

@@ -13,10 +13,10 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probes.fixture import Probe
 from healthchecks.plugin.probes.message import value_of_bytes
 from healthchecks.plugin.run import RUN
-from healthchecks.plugin.runtest import stop_if_blocked, value_of
-from healthchecks.sql_reports import folder_of
+from healthchecks.plugin.runtest import METRICS, stop_if_blocked, value_of
+from healthchecks.sql_reports import CHECK, folder_of
 from healthchecks.sql_reports.parser import read_report
-from healthchecks.sql_reports.report import Report, evaluate
+from healthchecks.sql_reports.report import Report, evaluate, metrics_of
 from servermonitoring.configuration import Problem, echo, nearest
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def unknown_parameters(session: pytest.Session) -> list[str]:
     return [f"--monitoring-param: no report has a parameter {name}{nearest(name, known)}" for name in unknown]
 
 
-CHECK = "report"
 _AT_A_TIME = 2  # connections; the role of deploy/postgresql.sql may have 5, and the checks ask meanwhile
 _FULL = "connections"  # is in what is said of a role, or a server, that may have no more of them
 _PAUSE = 0.2  # seconds; a server counts a session for a moment after its end
@@ -98,6 +97,8 @@ class ReportItem(collection.CheckItem):
         query_result = value_of_bytes(value_of(self, run, run.pool.submit(self.probe, self.target)))
         assert isinstance(query_result, QueryResult)
         self.query_result = query_result
+        if not self.config.getoption(OPTION):  # with parameters of this run it is another number
+            self.stash[METRICS] = metrics_of(self.target, query_result)
         evaluate(self.target, query_result)
 
     def extras(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Point
 def _remember(
     run: Run, results: Sequence[Result]
 ) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
-    """Return all reports that ever ran and the points of their numbers; if they cannot be stored, those of this run."""
+    """Return all reports that ever ran and the points of their metrics; if they cannot be stored, those of this run."""
     states = [_state(each) for each in results]
     path = run.directory / history.NAME
     try:
@@ -61,14 +61,15 @@ def _remember(
         )
         return _kept(run, states)
     except (OSError, sqlite3.Error) as error:
-        run.add_suite_error("reports", f"the reports' tables and numbers are not kept: {error}")
+        run.add_suite_error("reports", f"the reports' tables are not kept: {error}")
         return states, {}
 
 
 def _kept(run: Run, states: Sequence[State]) -> tuple[Sequence[State], Mapping[str, Sequence[tuple[float, float]]]]:
     with store.opened(run.directory) as opened:
-        opened.keep(states, run.configuration.settings.history.days)
-        return opened.states(), opened.numbers(page.DAYS)
+        opened.keep(states)
+        known = opened.states()
+    return known, store.trends(run.directory, known, page.DAYS)
 
 
 def _state(result: Result) -> State:

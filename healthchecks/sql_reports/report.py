@@ -3,10 +3,12 @@
 The evaluation compares the result with the expectation, and selects the number to store. It is pure.
 """
 
+import contextlib
+import math
 import operator
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from healthchecks.plugin.configuration.target import Duration, Target
+from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 
@@ -179,6 +182,43 @@ def number_of(report: Report, result: "QueryResult") -> Decimal | None:
         return _value(result)
     except (CheckError, Unhealthy):
         return Decimal(result.count) if not report.expect and result.exact else None
+
+
+def metrics_of(report: Report, result: "QueryResult") -> list[Metric]:
+    """Return value and rows of a result as far as it has them, what the report is about first, with its limits."""
+    numbers = {"value": _first_number(result), "rows": _row_count(report, result)}
+    main = metric_name(report.expect.text if report.expect else "", (each.numeric for each in result.columns))
+    return [
+        make_metric(name, number, "none", **_limits(report, name))
+        for name in sorted(numbers, key=main.__ne__)
+        if (number := numbers[name]) is not None and math.isfinite(float(number))
+    ]
+
+
+def metric_name(text: str, numeric: Iterable[bool]) -> str:
+    """Return which metric a report is about, by the text of its expectation and which of its columns hold numbers."""
+    return "rows" if text.startswith("rows") or not (text or any(numeric)) else "value"
+
+
+def _first_number(result: "QueryResult") -> Decimal | None:
+    with contextlib.suppress(CheckError, Unhealthy):
+        return _value(result)
+    return None
+
+
+def _row_count(report: Report, result: "QueryResult") -> int | None:
+    """Return how many rows there are, also those that were only counted up to what the expectation needs."""
+    return result.count if result.exact or (report.expect and report.expect.what == "rows") else None
+
+
+def _limits(report: Report, name: str) -> dict[str, Decimal]:
+    found = {}
+    for comparison, bound in report.expect.bounds if report.expect and report.expect.what == name else ():
+        if comparison in {"<", "<=", "=="}:
+            found["limit"] = bound
+        if comparison in {">", ">=", "=="}:
+            found["lower_limit"] = bound
+    return found
 
 
 def _evaluate(report: Report, result: "QueryResult") -> None:

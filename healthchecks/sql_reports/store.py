@@ -1,22 +1,23 @@
-"""Stores reports in tables of their own in the history's file: the last state of each, and its numbers."""
+"""Stores the last state of each report in a table of their own in the history's file, which has their metrics."""
 
 import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 from healthchecks.plugin import history
+from healthchecks.sql_reports import CHECK
+from healthchecks.sql_reports.report import metric_name
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS reports (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS numbers (report_id INTEGER NOT NULL REFERENCES reports, time REAL NOT NULL,
-                                    value REAL NOT NULL, PRIMARY KEY (report_id, time)) WITHOUT ROWID;
-"""
+_DAY = 86400  # seconds
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS reports (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL)"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Table:
     count: int
     exact: bool
     number: str | None = None
-    """What the history keeps of it, as the server wrote it."""
+    """Its metric, as the server wrote it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._database = history.connect_without_schema(directory / history.NAME)
         try:
-            self._database.executescript(_SCHEMA)
+            self._database.execute(_SCHEMA)
         except sqlite3.Error:
             self._database.close()
             raise
@@ -69,8 +70,8 @@ class Store:
     def close(self) -> None:
         self._database.close()
 
-    def keep(self, states: Sequence[State], days: int) -> None:
-        """Store the states; one without a table keeps its old one. Delete numbers older than `days`."""
+    def keep(self, states: Sequence[State]) -> None:
+        """Store the states; one without a table keeps its old one."""
         with self._database as database:
             before = {each.name: each for each in self.states()}
             for state in states:
@@ -83,9 +84,6 @@ class Store:
                     " ON CONFLICT (name) DO UPDATE SET document = excluded.document",
                     (state.name, json.dumps(document)),
                 )
-                self._keep_number(state)
-            oldest = (datetime.now(UTC) - timedelta(days=days)).timestamp()
-            database.execute("DELETE FROM numbers WHERE time < ?", (oldest,))
 
     def states(self) -> list[State]:
         """Of all reports that ever ran, by name; without those whose file is gone."""
@@ -93,25 +91,16 @@ class Store:
         states = [_state(document) for (document,) in rows]
         return [each for each in states if each and os.access(each.path, os.F_OK)]
 
-    def numbers(self, days: int) -> Mapping[str, list[tuple[float, float]]]:
-        """Return the points of each report's number: times and values, the oldest first."""
-        oldest = (datetime.now(UTC) - timedelta(days=days)).timestamp()
-        rows = self._database.execute(
-            "SELECT name, time, value FROM numbers JOIN reports ON id = report_id WHERE time >= ? ORDER BY time",
-            (oldest,),
-        )
-        found: dict[str, list[tuple[float, float]]] = {}
-        for name, moment, value in rows:
-            found.setdefault(name, []).append((moment, value))
-        return found
 
-    def _keep_number(self, state: State) -> None:
-        number = Decimal(state.table.number) if state.table and state.table.number is not None else None
-        if state.table and number is not None and number.is_finite():
-            self._database.execute(
-                "INSERT OR REPLACE INTO numbers SELECT id, ?, ? FROM reports WHERE name = ?",
-                (state.table.asked, float(number), state.name),
-            )
+def trends(directory: Path, states: Iterable[State], days: int) -> Mapping[str, list[tuple[float, float]]]:
+    """Return the points of what each report is about, from its check's metrics: times and values, the oldest first."""
+    since = int(time.time()) - days * _DAY
+    found = {}
+    for state in states:
+        name = metric_name(state.expect, state.table.numeric if state.table else ())
+        points = history.metric_points(directory, CHECK, state.name, name, since)
+        found[state.name] = [(float(each.time), each.value) for each in points]
+    return found
 
 
 @contextlib.contextmanager

@@ -42,14 +42,18 @@ def connect(path: Path) -> sqlite3.Connection:
     database = connect_without_schema(path)
     try:
         _refuse_foreign(database)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        _set_up(database)
         migrate(database)
         _check_integrity(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _set_up(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
 
 
 def connect_without_schema(path: Path) -> sqlite3.Connection:
@@ -116,7 +120,7 @@ def _refuse_foreign(database: sqlite3.Connection) -> None:
 def _check_integrity(database: sqlite3.Connection) -> None:
     """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
     row = database.execute("SELECT value FROM facts WHERE name = 'integrity checked'").fetchone()
-    if row and abs(time.time() - row[0]) < _CHECK_EVERY:
+    if row and isinstance(row[0], float) and abs(time.time() - row[0]) < _CHECK_EVERY:
         return
     found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
@@ -129,8 +133,13 @@ _BUDGET = 1.0  # seconds for what can still be read
 _UNREADABLE = (sqlite3.Error, OSError, ValueError)  # names of columns, too, may be no UTF-8
 _RECENT = 8 * 86400  # seconds: what the page shows of each check is copied first
 _BATCH = 500  # rows between two readings of the clock
-_RESULTS = "SELECT * FROM results WHERE check_id = ? AND time {} ? ORDER BY time DESC"
-_SALVAGED = ("checks", "runs", "reports", "numbers")
+_SALVAGED = ("checks", "runs", "reports", "numbers", "metrics")
+_SERIES = (  # tables with many rows for each check or metric: key, time, its unit in seconds
+    ("results", "check_id", "time", 1),
+    ("metric_values", "metric_id", "time", 1),
+    ("metric_hours", "metric_id", "hour", 3600),
+    ("metric_days", "metric_id", "day", 86400),
+)
 
 
 def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
@@ -139,11 +148,13 @@ def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
     `without` names a run that will be stored again. Raise OSError; sqlite3.Error if no new one can be made.
     """
     damaged = _rename(path)
-    with closing(connect(path)) as database:
-        if salvage:
-            with contextlib.suppress(*_UNREADABLE), closing(connect_unchanged(damaged)) as old:
-                _salvage(old, database, time.monotonic() + _BUDGET)
-                _drop(database, without)
+    if salvage:
+        try:
+            _salvage(damaged, path, without)
+        except _UNREADABLE:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    connect(path).close()
     return damaged
 
 
@@ -157,24 +168,45 @@ def _rename(path: Path) -> Path:
     return damaged
 
 
-def _salvage(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
+def _salvage(damaged: Path, path: Path, without: str) -> None:
+    """Copy into a new file in the schema version of the old one, then migrate it. Raise one of _UNREADABLE."""
+    with closing(connect_unchanged(damaged)) as old, closing(connect_without_schema(path)) as new:
+        version = version_of(old)
+        if version <= VERSION:
+            _set_up(new)
+            migrate(new, max(version, 1))
+            _copy_all(old, new, time.monotonic() + _BUDGET)
+            migrate(new)
+            _drop(new, without)
+
+
+def _copy_all(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
     """Copy table by table, and check by check, since one page that cannot be read ends a query."""
-    if old.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        return
     for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE name IN ('reports', 'numbers')").fetchall():
         new.execute(statement)
     for table in _SALVAGED:
         _copy(old, new, table, f"SELECT * FROM {table}", (), end)  # noqa: S608 - our own names
+    ids = {"check_id": _ids(new, "checks"), "metric_id": _ids(new, "metrics")}
     recent = int(time.time()) - _RECENT
-    checks = [check for (check,) in new.execute("SELECT id FROM checks")]
-    for comparison, check in itertools.product((">", "<="), checks):
-        if time.monotonic() < end:
-            _copy(old, new, "results", _RESULTS.format(comparison), (check, recent), end)
+    for comparison, (table, key, column, unit) in itertools.product((">", "<="), _SERIES):
+        query = f"SELECT * FROM {table} WHERE {key} = ? AND {column} {comparison} ? ORDER BY {column} DESC"  # noqa: S608
+        for each in ids[key]:
+            if time.monotonic() < end:
+                _copy(old, new, table, query, (each, recent // unit), end)
+
+
+def _ids(database: sqlite3.Connection, table: str) -> list[int]:
+    """Return the ids in a table; none where this version of the schema has no such table."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        return [each for (each,) in database.execute(f"SELECT id FROM {table}")]  # noqa: S608 - our own names
+    return []
 
 
 def _drop(database: sqlite3.Connection, name: str) -> None:
     with database:
-        database.execute("DELETE FROM results WHERE time = (SELECT time FROM runs WHERE name = ?)", (name,))
+        for table in ("results", "metric_values"):
+            query = f"DELETE FROM {table} WHERE time = (SELECT time FROM runs WHERE name = ?)"  # noqa: S608 - our own names
+            database.execute(query, (name,))
         database.execute("DELETE FROM runs WHERE name = ?", (name,))
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,21 @@ from servermonitoring.files import remove_abandoned, replacement
 from servermonitoring.values import without_formula
 
 FORMATS = (".csv", ".jsonl")
-COLUMNS = ("time", "check", "target", "label", "group", "status", "duration", "message", "maintenance", "interrupted")
+COLUMNS = (
+    "time", "check", "target", "label", "group", "status", "duration", "message", "maintenance", "interrupted",
+    "metrics",
+)  # fmt: skip
 _ALL = """
-SELECT results.time, checks.name, target, label, heading, status, results.seconds, message, maintenance,
+SELECT results.time, check_id, checks.name, target, label, heading, status, results.seconds, message, maintenance,
        coalesce(interrupted, 0)
 FROM results JOIN checks ON checks.id = check_id LEFT JOIN runs ON runs.time = results.time
 ORDER BY results.time, check_id
 """
+_METRICS = """
+SELECT check_id, name, value FROM metrics JOIN metric_values ON metric_id = metrics.id AND time = ?
+ORDER BY check_id, place
+"""
+_FIRST_VALUE = "SELECT min((SELECT min(time) FROM metric_values WHERE metric_id = metrics.id)) FROM metrics"
 
 
 def export(directory: Path, target: Path) -> int:
@@ -44,22 +53,38 @@ def export(directory: Path, target: Path) -> int:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    for moment, check, target, label, group, status, duration, message, maintenance, interrupted in connection.execute(
-        _ALL
-    ):
-        each = point(moment, status, duration, message, maintenance)
+    first_value = connection.execute(_FIRST_VALUE).fetchone()[0]
+    for moment, rows in groupby(connection.execute(_ALL), lambda row: row[0]):
+        metrics = _metrics(connection, moment) if first_value and moment >= first_value else {}
         when = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
-        facts = str(each.status), duration, message, each.maintenance, bool(interrupted)
-        yield when, check, target, label, group, *facts
+        for _, check_id, check, target, label, group, status, duration, message, maintenance, interrupted in rows:
+            each = point(moment, status, duration, message, maintenance)
+            facts = str(each.status), duration, message, each.maintenance, bool(interrupted), metrics.get(check_id, {})
+            yield when, check, target, label, group, *facts
+
+
+def _metrics(connection: sqlite3.Connection, moment: int) -> dict[int, dict[str, float]]:
+    """Return the metrics of one run by the id of their check; none where only the values of hours or days are left."""
+    found: dict[int, dict[str, float]] = {}
+    for check_id, name, value in connection.execute(_METRICS, (moment,)):
+        found.setdefault(check_id, {})[name] = value
+    return found
 
 
 def _write_csv(file: io.TextIOBase, rows: Iterator[tuple[Any, ...]]) -> int:
     writer, count = csv.writer(file), 0
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([without_formula(each) if isinstance(each, str) else each for each in row])
+        writer.writerow([_cell(each) for each in row])
         count += 1
     return count
+
+
+def _cell(value: object) -> object:
+    """Return a value for a spreadsheet: metrics as JSON, nothing where there are none, and no text as a formula."""
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False) if value else ""
+    return without_formula(value) if isinstance(value, str) else value
 
 
 def _write_lines(file: io.TextIOBase, rows: Iterator[tuple[Any, ...]]) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,10 +183,9 @@ def _last_point(connection: sqlite3.Connection, metric: int, time: int | None) -
 
 
 def _points(rows: Iterable[tuple[int, float, float, float]]) -> list[MetricPoint]:
-    points = [MetricPoint(*row) for row in rows]
-    for _, least, mean, most in points:
-        if not (math.isfinite(least) and math.isfinite(mean) and math.isfinite(most)):
-            raise ValueError("a metric has values that are no numbers")
+    points = list(map(MetricPoint._make, rows))
+    if not all(map(math.isfinite, chain.from_iterable(points))):
+        raise ValueError("a metric has values that are not finite")
     return points
 
 

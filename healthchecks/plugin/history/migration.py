@@ -110,7 +110,7 @@ def _has_table(database: sqlite3.Connection, name: str) -> bool:
 def _move_numbers(database: sqlite3.Connection) -> None:
     """Make the numbers of reports, which version 2 has in a table of their own, metrics of their checks."""
     reports = database.execute(
-        "SELECT id, name, document, (SELECT max(time) FROM numbers WHERE report_id = id) FROM reports"
+        "SELECT id, name, document, (SELECT cast(max(time) AS INTEGER) FROM numbers WHERE report_id = id) FROM reports"
     ).fetchall()
     for report, name, document, seen in reports:
         if seen is None:
@@ -122,7 +122,7 @@ def _move_numbers(database: sqlite3.Connection) -> None:
         metric = database.execute(
             "INSERT INTO metrics (check_id, name, unit, place, seen)"
             " SELECT id, ?, 'none', 0, ? FROM checks WHERE name = 'report' AND target = ?",
-            (_metric_of(document), int(seen), name),
+            (_metric_of(document), seen, name),
         ).lastrowid
         database.execute(
             "INSERT OR REPLACE INTO metric_values"
@@ -136,6 +136,6 @@ def _metric_of(document: str) -> str:
     try:
         state = json.loads(document)
         counts = state["expect"].startswith("rows") or not any(state["table"]["numeric"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "value"
     return "rows" if counts else "value"

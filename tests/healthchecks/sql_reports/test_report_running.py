@@ -7,10 +7,14 @@ import pytest
 from tests.reliability import reliability
 from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
-from tests.suite import table
+from tests.suite import ProjectSuite, table
 
 DISK = "[disk.root]\npath = '/'\nmax_used = '100%'\n"
-NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
+METRICS = """
+select target, metrics.name, value from metric_values
+join metrics on metrics.id = metric_id join checks on checks.id = check_id
+where checks.name = 'report' order by time, place
+"""
 
 
 def test_foreign_sql_is_none_of_our_business(suite):
@@ -169,7 +173,8 @@ def test_expectation_unmet_and_met_again(reports, postgresql):
     finally:
         postgresql.execute("drop table orders")
     with sqlite3.connect(reports.folder / "state" / "history.sqlite") as history:
-        assert history.execute(NUMBERS).fetchall() == [("shop/orders", value) for value in (0, 5, 0)]
+        rows = [each for each in history.execute(METRICS) if each[1] == "rows"]
+        assert rows == [("shop/orders", "rows", value) for value in (0, 5, 0)]
         statuses = history.execute("select status from results join checks on id = check_id where name = 'report'")
         assert [each[0] for each in statuses] == [0, 2, 0]
 
@@ -301,8 +306,9 @@ def test_retries(reports, postgresql, owned):
     assert postgresql.log.count(reported) - before == 3
 
 
-def test_xdist_is_refused(reports):
+def test_xdist_is_refused(reports, monkeypatch):
     """Every worker would ask the database everything."""
+    monkeypatch.setattr(ProjectSuite, "has_xdist", True)
     reports.report("one", "select 1")
     assert "run them without -n" in reports.run("-n2", str(reports.folder / "reports")).output
 
@@ -320,7 +326,7 @@ def test_parameters_of_one_run_leave_what_is_kept(reports):
     assert f"reports: {reports.folder}/html/database-once.html (with the parameters of this run" in outcome.output
     assert (reports.folder / "html" / "database.html").read_bytes() == before
     with sqlite3.connect(reports.folder / "state" / "history.sqlite") as database:
-        assert database.execute(NUMBERS).fetchall() == [("one", 1.0)]
+        assert database.execute(METRICS).fetchall() == [("one", "value", 1.0), ("one", "rows", 1.0)]
     assert reports.cells("one") == [["1"]]
     reports.page_name = "database-once"
     assert reports.cells("one") == [["22"]]

@@ -91,6 +91,34 @@ def test_json_lines_hold_the_same_as_it_was(checked):
     assert (rows[0]["maintenance"], rows[0]["interrupted"]) == (False, False)
 
 
+def test_metrics_are_json(suite):
+    """In a column of its own, empty for a check that reports none; a name that would be a formula is guarded."""
+    suite.write(
+        "test_mine.py",
+        """
+        import pytest
+        from healthchecks import metric
+
+        @pytest.mark.healthcheck
+        def test_disk():
+            metric("used", 0.43, "ratio", limit=0.9)
+            metric("a;=1+1", 7)
+
+        @pytest.mark.healthcheck
+        def test_none():
+            pass
+        """,
+    )
+    suite.run()
+    assert suite.run("test_mine.py", "--monitoring-export", "all.csv").status == 0
+    assert suite.run("test_mine.py", "--monitoring-export", "all.jsonl").status == 0
+    with (suite.folder / "all.csv").open(newline="", encoding="utf-8") as file:
+        cells = {row["check"]: row["metrics"] for row in csv.DictReader(file)}
+    assert cells == {"disk": '{"used": 0.43, "a;\'=1+1": 7.0}', "none": ""}
+    lines = [json.loads(line) for line in (suite.folder / "all.jsonl").read_text().splitlines()]
+    assert [each["metrics"] for each in lines] == [{"used": 0.43, "a;=1+1": 7.0}, {}]
+
+
 def test_nothing_is_checked_meanwhile(checked):
     checked.run("test_mine.py", "--monitoring-export", "one.jsonl")
     checked.run("test_mine.py", "--monitoring-export", "two.jsonl")

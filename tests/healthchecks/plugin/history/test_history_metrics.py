@@ -2,14 +2,16 @@
 
 import contextlib
 import itertools
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import FinishedRun, MetricPoint, metric_points, record
+from healthchecks.plugin.history import FinishedRun, MetricPoint, metric_points, postpone, record
 from healthchecks.plugin.history.metrics import HOURS_DAYS, VALUES_DAYS
+from healthchecks.plugin.history.recorder import BACKLOG
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result, Status
 
@@ -125,6 +127,18 @@ def test_points_of_an_unknown_metric_are_none(tmp_path):
     assert points(tmp_path, name="free") == ()
 
 
+def test_a_run_that_waited_is_in_its_hour(tmp_path):
+    """However late: the hour has all values, whenever they were stored."""
+    late = run(1200, 9.0)
+    store(tmp_path, *(run(hour * HOUR, 1.0) for hour in range(30)))
+    postpone(tmp_path, late)
+    data = record(tmp_path, 400, run(30 * HOUR, 1.0))
+    assert data.notices == ["stored 1 earlier run that had to wait"]
+    first = int(START.timestamp())
+    assert (1, first // HOUR, 1.0, 5.0, 9.0) in rows(tmp_path, "metric_hours")
+    assert (1, first // DAY, 1.0, pytest.approx(1 + 4 / 24), 9.0) in rows(tmp_path, "metric_days")
+
+
 def test_huge_values_have_a_finite_mean(tmp_path):
     for minute, value in enumerate((1.7e308, 1.7e308, 1.6e308)):
         record(tmp_path, 400, run(minute * 60, value))
@@ -153,3 +167,61 @@ def test_metrics_are_forgotten_with_their_values(tmp_path):
     for table in ("metric_values", "metric_hours", "metric_days"):
         assert {row[0] for row in rows(tmp_path, table)} == {rows(tmp_path, "metrics")[0][0]}
     assert min(row[1] for row in rows(tmp_path, "metric_hours")) * HOUR >= at(4 * DAY)
+
+
+def test_a_run_that_waited_keeps_its_metrics(tmp_path):
+    """With units and limits; one with a metric that cannot be is left for a person."""
+    postpone(tmp_path, run(0, Metric("used", 0.5, "ratio", 0.9), Metric("free", 7e9, "bytes", None, 1e9)))
+    postpone(tmp_path, run(60, 0.7, name="odd"))
+    (odd,) = (tmp_path / BACKLOG).glob("*odd.json")
+    odd.write_text(odd.read_text().replace("0.7", "NaN"))
+    data = record(tmp_path, 400, run(600))
+    assert data.errors == [f"1 of the runs that had to wait cannot be stored: see {tmp_path / BACKLOG}"]
+    used, free = data.checks[0].metrics
+    assert used == history.MetricHistory("used", "ratio", 0.9, None, [MetricPoint(at(0), 0.5, 0.5, 0.5)])
+    assert free == history.MetricHistory("free", "bytes", None, 1e9, [MetricPoint(at(0), 7e9, 7e9, 7e9)])
+
+
+def test_a_run_that_an_earlier_release_left_waiting_has_no_metrics(tmp_path):
+    postpone(tmp_path, run(0, 0.5))
+    (path,) = (tmp_path / BACKLOG).iterdir()
+    document = json.loads(path.read_text())
+    del document["results"][0]["metrics"]
+    path.write_text(json.dumps(document))
+    data = record(tmp_path, 400, run(600))
+    assert (len(data.checks[0].recent), data.checks[0].metrics) == (2, ())
+
+
+def test_metrics_are_kept_of_a_damaged_file(tmp_path):
+    store(tmp_path, *(run(day * DAY, 0.5) for day in range(120)))
+    kept = {table: rows(tmp_path, table) for table in ("metric_values", "metric_hours", "metric_days")}
+    with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as connection, connection:
+        connection.execute("DROP TABLE runs")
+    assert "the history was damaged" in record(tmp_path, 400, run(120 * DAY, 0.5)).errors[0]
+    for table, before in kept.items():
+        assert len(before) > 10
+        assert set(before[5:]) <= set(rows(tmp_path, table))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE metric_values SET value = 'much'",
+        "UPDATE metric_values SET value = 9e999",
+        "UPDATE metric_hours SET least = 'little'",
+        "UPDATE metrics SET unit = x'ff'",
+        "UPDATE metrics SET name = x'ff', check_id = 1",
+        "UPDATE metrics SET upper_limit = 'high'",
+        "UPDATE metrics SET place = 'first'",
+        "DROP TABLE metric_days",
+        "UPDATE facts SET value = 'yesterday'",
+    ],
+)
+def test_values_that_no_run_stored_harm_no_later_run(tmp_path, change):
+    store(tmp_path, *(run(hour * HOUR, 0.5) for hour in range(40)))
+    with contextlib.closing(sqlite3.connect(tmp_path / history.NAME)) as connection, connection:
+        connection.execute(change)
+    record(tmp_path, 400, run(40 * HOUR, 0.5))
+    data = record(tmp_path, 400, run(41 * HOUR, 0.5))
+    assert data.errors == []
+    assert data.checks[0].metrics[0].points[-1].time == at(41 * HOUR)
