@@ -130,7 +130,7 @@ def _environment(state: Path | None) -> Environment:
     environment.globals["icon"] = _icon
     environment.filters |= {
         "when": format_time, "iso": format_iso, "age": format_age, "in_words": in_words, "duration": duration_in_words,
-        "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars, "line": run_charts.draw_line,
+        "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars, "durations": run_charts.draw_durations,
         "periods": run_charts.list_periods, "shorten": run_charts.shorten, "metric": metric_in_words,
     }  # fmt: skip
     return environment

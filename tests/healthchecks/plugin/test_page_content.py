@@ -228,7 +228,7 @@ def test_a_history_that_cannot_be_opened_takes_nothing_from_the_page(jobs):
     assert outcome.status == 1
     assert f"the results of this run wait in {jobs.state}/unstored, to be stored by a later run" in outcome.output
     assert headline(jobs) == "1 of 2 checks failed"
-    assert "history.sqlite: " in document(jobs).find(".//footer").text_content()
+    assert "history.sqlite: " in document(jobs).find_class("notices")[0].text_content()
     (jobs.state / "history.sqlite").rmdir()
     outcome = jobs.run("test_mine.py", "--monitoring-no-alerts")
     assert "stored 1 earlier run that had to wait" in outcome.output

@@ -78,7 +78,7 @@
   }
 
   const input = document.getElementById("words"), select = document.getElementById("statuses");
-  const cards = all(".card").map((card) => ({card, text: card.textContent.toLowerCase()}));
+  const cards = all(".check").map((card) => ({card, text: card.textContent.toLowerCase()}));
 
   function filter() {
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), statuses = select.value.split(" ");
@@ -90,7 +90,7 @@
       found += fits;
     }
     for (const section of all("main section.group")) {
-      section.hidden = isFiltered() && !section.querySelector(".card:not([hidden])");
+      section.hidden = isFiltered() && !section.querySelector(".check:not([hidden])");
     }
     document.getElementById("found").textContent = isFiltered() ? `${found} of ${cards.length} shown` : "";
   }
@@ -98,7 +98,7 @@
 
   function openTarget() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = target?.tagName === "TBODY" ? target.querySelector("details") : null;
+    const details = target?.matches("tbody, .row") ? target.querySelector("details") : null;
     if (details) details.open = true;
     if (target?.closest("[hidden]")) {
       input.value = select.value = "";

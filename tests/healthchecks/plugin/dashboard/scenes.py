@@ -226,7 +226,7 @@ def _kills() -> tuple[dict[str, object], ...]:
 
 
 def many(count: int, failing: int) -> Scene:
-    """Return a large outage: so many checks, of which the first ones fail."""
+    """Return so many checks, of which the first ones fail: a large outage."""
     checks = tuple(
         Check(f"{('website', 'database', 'tcp', 'login')[number % 4]}_access", f"n{number:03}")
         for number in range(count)
@@ -236,7 +236,7 @@ def many(count: int, failing: int) -> Scene:
 
 
 def scenes() -> dict[str, Scene]:
-    """Return the five scenes of the pictures."""
+    """Return the six scenes of the pictures."""
     log = "GET https://shop.example.com/ → 502 Bad Gateway\nserver: nginx"
     source = "<!DOCTYPE html>\n<title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1>"
     return {
@@ -256,4 +256,5 @@ def scenes() -> dict[str, Scene]:
         ),
         "cut": Scene(past=now_and_then, failures={"database_access main": "SIGTERM"}),
         "storm": many(200, 50),
+        "sixty": many(60, 0),
     }

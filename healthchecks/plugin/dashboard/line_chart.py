@@ -1,0 +1,163 @@
+"""A chart: the line of a number over time, the band of its extremes, its limits, and the words of its scale."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from healthchecks.plugin.wording import metric_in_words
+
+Moment = tuple[float, float, float, float]
+"""Unix seconds; the least, mean and largest value."""
+HEIGHT = 60
+_COLUMNS = 72  # of a period: 20 min of a day, 30 h of 90 days
+_FAR = 5  # times the largest value: a limit beyond it would make a flat line of the values
+_FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
+_STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
+_HUGE, _TINY = 1e300, 1e-300
+_GAP = 3  # usual distances between points, after which the line is interrupted
+
+
+class Column(NamedTuple):
+    """What happened at one place of the chart."""
+
+    place: int
+    least: float
+    mean: float
+    most: float
+
+
+class LineChart(NamedTuple):
+    """A chart to show: `drawing` has the size `width` by HEIGHT."""
+
+    title: str
+    drawing: Markup
+    width: int
+    top: str
+    """The largest value of the scale, in words."""
+    bottom: str
+    start: str
+    """The begin of the time axis, in words; its end is now."""
+    words: str
+    """All of it for screen readers."""
+
+
+class _Scale(NamedTuple):
+    bottom: float
+    top: float
+
+    def height(self, value: float) -> int:
+        """Return the place of a value, from the top."""
+        share = (_clamp(value) - self.bottom) / (self.top - self.bottom)
+        return round(HEIGHT - 1 - min(1.0, max(0.0, share)) * (HEIGHT - 2))
+
+
+def list_columns(moments: Sequence[Moment], end: float, period: float) -> list[Column]:
+    """Return the moments of a period before `end`, in seconds, thinned to the columns of a chart."""
+    times, leasts, means, mosts = zip(*moments, strict=True) if moments else ((), (), (), ())
+    edges = [bisect_left(times, end - period * (1 - place / _COLUMNS)) for place in range(_COLUMNS)]
+    edges.append(bisect_left(times, end + 1))
+    return [
+        Column(place, min(leasts[first:last]), sum(means[first:last]) / (last - first), max(mosts[first:last]))
+        for place, (first, last) in enumerate(pairwise(edges))
+        if last > first
+    ]
+
+
+def draw_chart(  # noqa: PLR0913 - what a chart consists of
+    name: str,
+    start: str,
+    columns: Sequence[Column],
+    unit: str,
+    *,
+    limits: Iterable[float] = (),
+    usual: tuple[float, float] | None = None,
+    width: int = _COLUMNS,
+) -> LineChart | None:
+    """Return the chart of the columns; None for fewer than two. `start`: the begin of the time axis, "7 d"."""
+    if len(columns) < 2:  # noqa: PLR2004 - a line has two ends
+        return None
+    least, most = min(each.least for each in columns), max(each.most for each in columns)
+    found = list(limits)
+    near = [each for each in found if abs(each) <= _FAR * max(abs(least), abs(most))]
+    scale = _choose_scale([least, most, *near, *(usual or ())], has_limit=bool(near))
+    parts = [
+        _draw_usual(usual, scale, width) if usual else "",
+        _draw_extremes(columns, scale),
+        "".join(f'<path class="limit" d="M0 {scale.height(each)}h{width}"/>' for each in near),
+        f'<path class="value" vector-effect="non-scaling-stroke" d="{_draw_line(columns, scale)}"/>',
+    ]
+    far = "".join(f", limit {metric_in_words(each, unit)} is off the scale" for each in found if each not in near)
+    return LineChart(
+        f"{name}{far}",
+        Markup("".join(parts)),  # noqa: S704 - numbers of our own
+        width,
+        metric_in_words(scale.top, unit),
+        metric_in_words(scale.bottom, unit),
+        start,
+        _describe(name, start, least, most, columns[-1].mean, near, unit) + far,
+    )
+
+
+def _describe(  # noqa: PLR0913, PLR0917 - all that the chart shows
+    name: str, start: str, least: float, most: float, last: float, limits: Iterable[float], unit: str
+) -> str:
+    low, high, now = (metric_in_words(each, unit) for each in (least, most, last))
+    words = "".join(f", limit {metric_in_words(each, unit)}" for each in limits)
+    return f"{name}, {start}: {low} to {high}, last {now}{words}"
+
+
+def _choose_scale(values: Sequence[float], *, has_limit: bool) -> _Scale:
+    """Return a scale with all values: from zero if that or a limit is near, else a part of it."""
+    low, high = _clamp(min(values)), _clamp(max(values))
+    if low >= 0 and (has_limit or low <= _FLAT * high):
+        return _Scale(0.0, _round_up(high))
+    room = (high - low or abs(high)) / 10 or 1.0
+    return _Scale(low - room, high + room)
+
+
+def _round_up(value: float) -> float:
+    """Return the next larger round number."""
+    if value < _TINY:
+        return 1.0
+    unit: float = 10.0 ** math.floor(math.log10(value))
+    return next((step * unit for step in _STEPS if step * unit >= value), 10 * unit)
+
+
+def _clamp(value: float) -> float:
+    return max(-_HUGE, min(_HUGE, value))
+
+
+def _draw_usual(usual: tuple[float, float], scale: _Scale, width: int) -> str:
+    low, high = scale.height(usual[0]), scale.height(usual[1])
+    return f'<path class="usual" d="M0 {high}H{width}V{max(low, high + 1)}H0Z"/>'
+
+
+def _draw_extremes(columns: Iterable[Column], scale: _Scale) -> str:
+    """Return a bar for each column in which the values differ by more than the width of the line."""
+    found = [(each.place, scale.height(each.most), scale.height(each.least)) for each in columns]
+    drawn = "".join(f"M{place} {high}v{low - high}" for place, high, low in found if low - high > 1)
+    return f'<path class="extremes" d="{drawn}"/>' if drawn else ""
+
+
+def _draw_line(columns: Sequence[Column], scale: _Scale) -> str:
+    """Return a path in relative steps, which are short, with a gap where there are no points."""
+    distances = sorted(after.place - before.place for before, after in pairwise(columns))
+    gap = _GAP * distances[len(distances) // 2]
+    parts: list[str] = []
+    place, height, level = -_HUGE, 0, 0  # level: the columns so far at the same height
+    for each in columns:
+        there = scale.height(each.mean)
+        if each.place - place > gap:
+            parts.append(f"{f'h{level}' if parts else ''}M{each.place} {there}")
+            level = 0
+        elif there == height:
+            level += each.place - int(place)
+        else:
+            parts.append(f"{f'h{level}' if level else ''}l{each.place - int(place)} {there - height}")
+            level = 0
+        place, height = each.place, there
+    return "".join([*parts, f"h{level}"]).replace(" -", "-")
