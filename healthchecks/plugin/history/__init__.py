@@ -8,6 +8,7 @@ from healthchecks.plugin.history.database import (
     is_damaged,
     renew,
 )
+from healthchecks.plugin.history.metrics import MetricHistory, MetricPoint, metric_points
 from healthchecks.plugin.history.recorder import HistoryData, postpone, record
 from healthchecks.plugin.history.store import (
     NAMES,
@@ -33,6 +34,8 @@ __all__ = [
     "FinishedRun",
     "History",
     "HistoryData",
+    "MetricHistory",
+    "MetricPoint",
     "Point",
     "RunRecord",
     "Streak",
@@ -41,6 +44,7 @@ __all__ = [
     "check_readable",
     "connect_without_schema",
     "is_damaged",
+    "metric_points",
     "opened",
     "postpone",
     "record",

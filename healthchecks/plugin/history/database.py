@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from healthchecks.plugin.history.migration import VERSION, migrate, version_of
 from servermonitoring.files import read_regular
 
 NAME = "history.sqlite"
-VERSION = 2
 _CHECK_EVERY = 86400  # seconds between two integrity checks
 _WAIT = 1  # seconds for another process that is writing
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -21,39 +21,6 @@ _DOUBLED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYK
 _DAMAGED_SCHEMA = ("no such column", "no such table", "has no column named", "Could not decode to UTF-8")
 _TABLES = {"checks", "runs", "results"}  # that every version has
 _OTHER_TABLES = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", "resolutions"}  # of ours, too
-
-# Version 1 is that of servermonitoring 0.1, which did not number it. A column `seconds` is a duration: it keeps its
-# name, since older installations would refuse a version 3.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL,
-                                   UNIQUE (name, target));
-CREATE TABLE IF NOT EXISTS runs (time INTEGER PRIMARY KEY, seconds REAL NOT NULL, interrupted INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS results (check_id INTEGER NOT NULL REFERENCES checks, time INTEGER NOT NULL,
-                                    status INTEGER NOT NULL, seconds REAL NOT NULL, message TEXT NOT NULL,
-                                    PRIMARY KEY (check_id, time)) WITHOUT ROWID;
-ALTER TABLE checks ADD COLUMN label TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN heading TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN reference TEXT NOT NULL DEFAULT '';
-ALTER TABLE checks ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE checks ADD COLUMN kind TEXT;
-ALTER TABLE checks ADD COLUMN since INTEGER;
-ALTER TABLE checks ADD COLUMN streak INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE results ADD COLUMN maintenance INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE runs ADD COLUMN name TEXT;
-CREATE UNIQUE INDEX runs_name ON runs (name) WHERE name IS NOT NULL;
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-"""
-_LABELS = """
-UPDATE checks SET label = CASE target WHEN '' THEN name ELSE name || '[' || target || ']' END,
-                  seen = coalesce((SELECT max(time) FROM results WHERE check_id = checks.id), 0)
-"""
-_STREAK = """
-UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FROM results
-    WHERE check_id = checks.id AND status IN {mine} AND time > coalesce(
-        (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
-WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
-"""
-_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
 
 
 class UnusableError(sqlite3.Error):
@@ -75,14 +42,18 @@ def connect(path: Path) -> sqlite3.Connection:
     database = connect_without_schema(path)
     try:
         _refuse_foreign(database)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        _migrate(database)
+        _set_up(database)
+        migrate(database)
         _check_integrity(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _set_up(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
 
 
 def connect_without_schema(path: Path) -> sqlite3.Connection:
@@ -103,7 +74,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     Raise OSError, sqlite3.Error.
     """
     database = _connect_to_read(path, "mode=ro&immutable=1")
-    if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+    if version_of(database) != VERSION:
         database.close()
         raise UnusableError("it has another version and cannot be written")
     return database
@@ -138,7 +109,7 @@ def is_damaged(error: sqlite3.Error | ValueError) -> bool:
 
 def _refuse_foreign(database: sqlite3.Connection) -> None:
     """Raise UnusableError before anything in the file of another program or a newer version is changed."""
-    version = database.execute("PRAGMA user_version").fetchone()[0]
+    version = version_of(database)
     if version > VERSION:
         raise UnusableError(f"it was made by a newer version ({version}) of servermonitoring")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -146,31 +117,10 @@ def _refuse_foreign(database: sqlite3.Connection) -> None:
         raise UnusableError("it is the database of another program")
 
 
-def _migrate(database: sqlite3.Connection) -> None:
-    if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return
-    with database:
-        database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:  # another process was quicker
-            return
-        for statement in _SCHEMA.split(";"):
-            database.execute(statement)
-        database.execute(_LABELS)
-        recount(database)
-        database.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def recount(database: sqlite3.Connection) -> None:
-    """Set the streak of each check from its results, of which there may be many: not for every run."""
-    for kind, mine in _KINDS.items():
-        others = "({})".format(", ".join(codes.strip("()") for name, codes in _KINDS.items() if name != kind))
-        database.execute(_STREAK.format(mine=mine, others=others), {"kind": kind})
-
-
 def _check_integrity(database: sqlite3.Connection) -> None:
     """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
     row = database.execute("SELECT value FROM facts WHERE name = 'integrity checked'").fetchone()
-    if row and abs(time.time() - row[0]) < _CHECK_EVERY:
+    if row and isinstance(row[0], float) and abs(time.time() - row[0]) < _CHECK_EVERY:
         return
     found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
@@ -183,8 +133,13 @@ _BUDGET = 1.0  # seconds for what can still be read
 _UNREADABLE = (sqlite3.Error, OSError, ValueError)  # names of columns, too, may be no UTF-8
 _RECENT = 8 * 86400  # seconds: what the page shows of each check is copied first
 _BATCH = 500  # rows between two readings of the clock
-_RESULTS = "SELECT * FROM results WHERE check_id = ? AND time {} ? ORDER BY time DESC"
-_SALVAGED = ("checks", "runs", "reports", "numbers")
+_SALVAGED = ("checks", "runs", "reports", "numbers", "metrics")
+_SERIES = (  # tables with many rows for each check or metric: key, time, its unit in seconds
+    ("results", "check_id", "time", 1),
+    ("metric_values", "metric_id", "time", 1),
+    ("metric_hours", "metric_id", "hour", 3600),
+    ("metric_days", "metric_id", "day", 86400),
+)
 
 
 def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
@@ -193,11 +148,13 @@ def renew(path: Path, *, salvage: bool = True, without: str = "") -> Path:
     `without` names a run that will be stored again. Raise OSError; sqlite3.Error if no new one can be made.
     """
     damaged = _rename(path)
-    with closing(connect(path)) as database:
-        if salvage:
-            with contextlib.suppress(*_UNREADABLE), closing(connect_unchanged(damaged)) as old:
-                _salvage(old, database, time.monotonic() + _BUDGET)
-                _drop(database, without)
+    if salvage:
+        try:
+            _salvage(damaged, path, without)
+        except _UNREADABLE:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    connect(path).close()
     return damaged
 
 
@@ -211,24 +168,45 @@ def _rename(path: Path) -> Path:
     return damaged
 
 
-def _salvage(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
+def _salvage(damaged: Path, path: Path, without: str) -> None:
+    """Copy into a new file in the schema version of the old one, then migrate it. Raise one of _UNREADABLE."""
+    with closing(connect_unchanged(damaged)) as old, closing(connect_without_schema(path)) as new:
+        version = version_of(old)
+        if version <= VERSION:
+            _set_up(new)
+            migrate(new, max(version, 1))
+            _copy_all(old, new, time.monotonic() + _BUDGET)
+            migrate(new)
+            _drop(new, without)
+
+
+def _copy_all(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
     """Copy table by table, and check by check, since one page that cannot be read ends a query."""
-    if old.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        return
     for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE name IN ('reports', 'numbers')").fetchall():
         new.execute(statement)
     for table in _SALVAGED:
         _copy(old, new, table, f"SELECT * FROM {table}", (), end)  # noqa: S608 - our own names
+    ids = {"check_id": _ids(new, "checks"), "metric_id": _ids(new, "metrics")}
     recent = int(time.time()) - _RECENT
-    checks = [check for (check,) in new.execute("SELECT id FROM checks")]
-    for comparison, check in itertools.product((">", "<="), checks):
-        if time.monotonic() < end:
-            _copy(old, new, "results", _RESULTS.format(comparison), (check, recent), end)
+    for comparison, (table, key, column, unit) in itertools.product((">", "<="), _SERIES):
+        query = f"SELECT * FROM {table} WHERE {key} = ? AND {column} {comparison} ? ORDER BY {column} DESC"  # noqa: S608
+        for each in ids[key]:
+            if time.monotonic() < end:
+                _copy(old, new, table, query, (each, recent // unit), end)
+
+
+def _ids(database: sqlite3.Connection, table: str) -> list[int]:
+    """Return the ids in a table; none where this version of the schema has no such table."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        return [each for (each,) in database.execute(f"SELECT id FROM {table}")]  # noqa: S608 - our own names
+    return []
 
 
 def _drop(database: sqlite3.Connection, name: str) -> None:
     with database:
-        database.execute("DELETE FROM results WHERE time = (SELECT time FROM runs WHERE name = ?)", (name,))
+        for table in ("results", "metric_values"):
+            query = f"DELETE FROM {table} WHERE time = (SELECT time FROM runs WHERE name = ?)"  # noqa: S608 - our own names
+            database.execute(query, (name,))
         database.execute("DELETE FROM runs WHERE name = ?", (name,))
 
 

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from healthchecks.plugin.history import metrics
+from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.history.store import (
     PART,
     PASSING,
@@ -50,7 +52,8 @@ def checks(database: sqlite3.Connection, now: int) -> list[CheckHistory]:
         " WHERE seen > ? ORDER BY id",
         (now - GONE_DAYS * DAY,),
     ).fetchall()
-    return [_check_history(database, row, now) for row in rows]
+    histories = metrics.histories(database, now)
+    return [_check_history(database, row, now, histories.get(row[0], ())) for row in rows]
 
 
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
@@ -100,7 +103,9 @@ def interval_of(times: Sequence[int]) -> float | None:
     return distances[len(distances) // 2] if len(distances) > 1 else None
 
 
-def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int) -> CheckHistory:
+def _check_history(
+    database: sqlite3.Connection, row: _CheckRow, now: int, metric_histories: Sequence[MetricHistory]
+) -> CheckHistory:
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
@@ -119,6 +124,7 @@ def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int) -> Ch
         interval=interval_of([each.time for each in recent]),
         changes=changes_in([*_before(database, check, start), *_turns(lately)]),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
+        metrics=metric_histories,
     )
 
 

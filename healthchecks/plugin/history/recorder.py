@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from healthchecks.plugin.history.store import (
     UnstorableError,
     opened,
 )
+from healthchecks.plugin.metric import make_metric, merged
 from healthchecks.plugin.result import Result, Status
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 
@@ -189,11 +190,13 @@ def _run(path: Path) -> FinishedRun:
 def _document(result: Result) -> dict[str, Any]:
     document = {name: getattr(result, name) for name in _FIELDS}
     reference = str(result.extras.get("reference", ""))
-    return document | {"started": result.started.isoformat(), "extras": {"reference": reference}}
+    metrics = [asdict(each) for each in result.metrics]
+    return document | {"started": result.started.isoformat(), "extras": {"reference": reference}, "metrics": metrics}
 
 
 def _result(document: dict[str, Any]) -> Result:
     status, started = Status(document.pop("status")), datetime.fromisoformat(document.pop("started"))
     if not all(isinstance(document[name], str) for name in _TEXTS):
         raise TypeError("a text of a result is no text")
-    return Result(**document, status=status, started=started)
+    metrics = merged(make_metric(**each) for each in document.pop("metrics", ()))  # none of an older release
+    return Result(**document, status=status, started=started, metrics=metrics)

@@ -12,14 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from healthchecks.plugin.history import database
+from healthchecks.plugin.history import database, metrics
+from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.result import Result, Status
 
 
 class Kind(enum.StrEnum):
     """What a result means for the service: a change of it is shown and alerted."""
 
-    PASSING = "well"  # as schema version 2 stores it; older installations would refuse a version 3
+    PASSING = "well"  # as schema version 2 stores it
     FAILING = "failing"
     BLOCKED = "blocked"
 
@@ -124,6 +125,8 @@ class CheckHistory:
     interval: float | None  # seconds between two results, usually
     changes: Sequence[Change]  # of the last days, oldest first
     streak: Streak | None
+    metrics: Sequence[MetricHistory] = ()
+    """The main one first, which alone has all points; the others have the last one."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -144,6 +147,12 @@ ON CONFLICT (name, target) DO UPDATE SET
     streak = iif(:kind IS NULL, streak, iif(:kind = kind, streak + 1, 1)),
     kind = coalesce(:kind, kind)
 RETURNING id
+"""
+
+
+_DROP_CHECKS = """
+DELETE FROM checks WHERE seen < ? AND NOT EXISTS (SELECT 1 FROM results WHERE check_id = checks.id)
+    AND NOT EXISTS (SELECT 1 FROM metrics WHERE check_id = checks.id)
 """
 
 
@@ -184,10 +193,13 @@ class History:
             "INSERT INTO runs (time, seconds, interrupted, name) VALUES (?, ?, ?, ?)",
             (moment, run.duration, run.interrupted, run.name),
         )
+        rows = [self._row(each, moment) for each in run.results]
         self.connection.executemany(
             "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?, ?, ?, ?, ?, ?)",
-            [self._row(each, moment) for each in run.results],
+            rows,
         )
+        metrics.add(self.connection, moment, [(row[0], each) for row, each in zip(rows, run.results, strict=True)])
+        metrics.roll_up(self.connection, moment, self.days)
         self._drop_old(moment - int(timedelta(days=self.days).total_seconds()))
         return True
 
@@ -240,10 +252,8 @@ class History:
             )
             self.connection.execute("DELETE FROM runs WHERE time = ?", moment)
         if old:
-            self.connection.execute(
-                "DELETE FROM checks WHERE seen < ? AND NOT EXISTS (SELECT 1 FROM results WHERE check_id = id)",
-                (oldest,),
-            )
+            metrics.drop_unused(self.connection, oldest)
+            self.connection.execute(_DROP_CHECKS, (oldest,))
 
 
 def point(time: int, status: int, duration: float, message: str, maintenance: int) -> Point:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from healthchecks.plugin.history import FinishedRun, database, opened
+from healthchecks.plugin.history import FinishedRun, opened
+from healthchecks.plugin.history.migration import recount
 from healthchecks.plugin.result import Result, Status
 from tests import ROOT
 from tests.fork_server import Process
@@ -167,7 +168,7 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
                     "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?,?,?,?,?,?)",
                     _rows(each, ids[each.check, each.target], first, count, past),
                 )
-            database.recount(connection)
+            recount(connection)
 
 
 def _rows(each: Check, check: int, first: float, count: int, past: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
