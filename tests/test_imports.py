@@ -20,7 +20,8 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.metric", "healthchecks.plugin.history.*")
 ALERTING = ("healthchecks.plugin.alerting.*",)
 SETTINGS = "healthchecks.plugin.configuration.settings"
-PAGE = ("healthchecks.plugin.dashboard.*", "healthchecks.plugin.wording")
+PEOPLE = ("healthchecks.plugin.anchor", "healthchecks.plugin.wording")
+PAGE = ("healthchecks.plugin.dashboard.*", *PEOPLE)
 RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_watchdog", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*", "watchdog.*")),
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
@@ -29,7 +30,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.plugin.metric", ("servermonitoring.*",)),
     ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "servermonitoring.*")),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
-    ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, SETTINGS, "servermonitoring.*")),
+    ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, *PEOPLE, SETTINGS, "servermonitoring.*")),
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.status_json", (*RECORDS, *PAGE, "servermonitoring.*")),
     ("healthchecks.plugin.metrics", (*RECORDS, "servermonitoring.*")),
@@ -51,6 +52,7 @@ INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
 ]
 WITHOUT_PYTEST = (
     "healthchecks.plugin.alerting.*",
+    "healthchecks.plugin.anchor",
     "healthchecks.plugin.dashboard.*",
     "healthchecks.plugin.history.*",
     "healthchecks.plugin.metric",

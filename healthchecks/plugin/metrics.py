@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from healthchecks.plugin.history import Streak
+from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import Result, Status
 from servermonitoring import watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
@@ -20,7 +22,7 @@ NAME = "metrics.json"  # the last result of each check, in the state directory
 _MAX_SIZE = 20_000_000  # bytes of metrics.json
 _MODE = 0o644  # node_exporter is another user, and publishes the file anyway
 _MAX_AGE = 2 * 86400.0  # seconds
-_STATUSES = tuple(status for status in Status if status is not Status.SKIPPED)
+_NUMBERS = {Status.OK: 0, Status.SLOW: 1, Status.FAILED: 2, Status.ERROR: 3, Status.BLOCKED: 4}  # docs/metrics.md
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class LastResult:
     checked_at: float  # unix seconds
     failing_since: float | None  # unix seconds
     maintenance: bool
+    metrics: Sequence[Metric] = ()
 
 
 def write(
@@ -73,15 +76,21 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
+        metrics=result.metrics,
     )
 
 
 def _read(directory: Path) -> list[LastResult]:
     """Return the stored results; none if they cannot be read: the next complete run has all again."""
     try:
-        return [LastResult(**each) for each in json.loads(read_regular(directory / NAME, _MAX_SIZE))]
+        return [_restored(**each) for each in json.loads(read_regular(directory / NAME, _MAX_SIZE))]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
+
+
+def _restored(*, metrics: Iterable[dict[str, object]] = (), **fields: Any) -> LastResult:
+    """Return a stored result; one of an older release has no metrics. Raise TypeError or ValueError for a wrong one."""
+    return LastResult(**fields, metrics=tuple(make_metric(**each) for each in metrics))
 
 
 def _is_current(last: LastResult, configured: Mapping[str, set[str]]) -> bool:
@@ -97,9 +106,24 @@ def _format(known: list[LastResult], directory: Path) -> Iterator[str]:
         yield from _format_family(
             name, "gauge", text, [(labels, value) for labels, value in values if value is not None]
         )
-    states = [({**_labels(each), "status": str(state)}, each.status == state) for each in known for state in _STATUSES]
-    yield from _format_family("healthcheck_status", "gauge", "1 for the status of the check, 0 for the others.", states)
+    yield from _format_metrics(known)
     yield from _format_watchdog(directory)
+
+
+def _format_metrics(known: list[LastResult]) -> Iterator[str]:
+    """Yield the numbers that checks report, and their limits."""
+    metrics = [
+        ({**_labels(last), "metric": each.name, "unit": each.unit}, each) for last in known for each in last.metrics
+    ]
+    values = [(labels, each.value) for labels, each in metrics]
+    limits = [
+        ({**labels, "bound": bound}, limit)
+        for labels, each in metrics
+        for bound, limit in (("upper", each.limit), ("lower", each.lower_limit))
+        if limit is not None
+    ]
+    yield from _format_family("healthcheck_metric", "gauge", "A number that the check reports.", values)
+    yield from _format_family("healthcheck_metric_limit", "gauge", "Where the number fails the check.", limits)
 
 
 def _up(last: LastResult) -> float | None:
@@ -112,6 +136,8 @@ def _duration(last: LastResult) -> float | None:
 
 _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
     ("healthcheck_up", "1 for ok and slow, 0 for failed and error; absent while the check is blocked.", _up),
+    ("healthcheck_status", "0 for ok, 1 for slow, 2 for failed, 3 for error, 4 for blocked.",
+     lambda last: float(_NUMBERS[Status(last.status)])),
     ("healthcheck_duration_seconds", "Duration of the probe.", _duration),
     ("healthcheck_last_run_timestamp_seconds", "When the check last had a result.", lambda last: last.checked_at),
     ("healthcheck_failing_since_timestamp_seconds", "Start of the failure; absent without one.",

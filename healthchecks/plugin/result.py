@@ -201,6 +201,8 @@ class Result:
     """Failures in a row before an alert."""
     success_threshold: int = 1
     """Passing runs in a row after which an alerted failure is over."""
+    runbook: str = ""
+    """What to do when it fails: a text or a URL."""
     local: bool = False
     """About this machine: what fails on another host is another issue."""
     log: Sequence[LogLine] = ()
@@ -214,6 +216,7 @@ class Result:
         for name in ("check", "target", "label", "host", "group", "kind"):
             set_clean(name, name_of(getattr(self, name), _LONGEST_NAME))
         set_clean("message", clean(self.message, _LONGEST_LINE))
+        set_clean("runbook", clean(self.runbook, _LONGEST_LINE))
         set_clean("details", clean(self.details, _LONGEST_DETAILS, keep_end=True))
         set_clean("duration", float(self.duration) if math.isfinite(self.duration) else 0.0)
         set_clean("log", tuple(self.log)[:_MOST_LINES])

@@ -53,5 +53,6 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "duration": result.duration,
         "message": result.message,
         "maintenance": result.maintenance,
+        "runbook": result.runbook,
         "metrics": [asdict(each) for each in result.metrics],
     }

@@ -50,12 +50,12 @@ class FaultAlert:
         return f"{_CHECK}[{_TARGET}]"
 
 
-_TABLES = ("sentry", "alerts", "state")
+_TABLES = ("sentry", "alerts", "state", "dashboard")
 _MOST_READ = 1_000_000  # bytes that are read of a file that is not TOML
 
 
 class DirectAlertSettings:
-    """`[sentry]`, `[alerts]` and `[state]`, as far as they can be read. A wrong file raises nothing."""
+    """`[sentry]`, `[alerts]`, `[state]` and `[dashboard]`, as far as they can be read. A wrong file raises nothing."""
 
     def __init__(self) -> None:
         self.path = configuration.find()
@@ -74,6 +74,11 @@ class DirectAlertSettings:
     @property
     def environment(self) -> str:
         return self._text("sentry", "environment")
+
+    @property
+    def page(self) -> str:
+        """The URL of the page, or ""."""
+        return self._text("dashboard", "url")
 
     @property
     def state_directory(self) -> Path:
@@ -143,7 +148,7 @@ def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
-    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, identity))).encode(), identity)
+    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
 
 
 def _post(destination: "Destination", content: bytes, identity: str) -> str:
@@ -178,6 +183,7 @@ def _limited(seconds: float) -> Iterator[None]:
 def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the event, in the form of healthchecks/plugin/alerting/sentry.py."""
     origin = Origin()
+    context = {"message": alert.message, "output": alert.output} | ({"link": settings.page} if settings.page else {})
     environment = settings.environment or os.environ.get("SENTRY_ENVIRONMENT") or origin.environment
     return {
         "event_id": identity,
@@ -191,11 +197,11 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
         "environment": environment,
         "release": origin.release_name(),
         "tags": {"check": _CHECK, "target": _TARGET, "host": origin.host, "status": "error", "action": "alert"},
-        "contexts": {"check": {"message": alert.message, "output": alert.output}},
+        "contexts": {"check": context},
     }
 
 
-def _document(alert: FaultAlert, identity: str) -> dict[str, Any]:
+def _document(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the document, in the form of healthchecks/plugin/alerting/channels.py; docs/alerts.md shows the keys."""
     now = iso(datetime.now(UTC))
     return {
@@ -214,6 +220,9 @@ def _document(alert: FaultAlert, identity: str) -> dict[str, Any]:
         "since": now,
         "failures": 1,
         "suppressed": 0,
+        "metrics": [],
+        "link": settings.page,
+        "runbook": "",
         "data": {"output": alert.output},
     }
 

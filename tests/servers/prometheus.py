@@ -4,6 +4,7 @@ import json
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.servers.server import HOST, Server, free_port, is_free, program, until
 
@@ -55,6 +56,12 @@ class Prometheus(Server):
             alerts: list[dict[str, Any]] = json.load(answer)["data"]["alerts"]
         raised = [each for each in alerts if each["state"] == "firing"]
         return {each["labels"]["alertname"]: each["annotations"]["summary"] for each in raised}
+
+    def query(self, text: str) -> list[float]:
+        """The values that a query in PromQL has now."""
+        url = f"http://{HOST}:{self.port}/api/v1/query?{urlencode({'query': text})}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return [float(each["value"][1]) for each in json.load(answer)["data"]["result"]]
 
     def _is_ready(self) -> bool:
         try:

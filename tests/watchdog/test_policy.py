@@ -82,6 +82,7 @@ def test_rules_and_the_keys_of_the_suites_check():
     tables = {
         "watchdog": {
             "max_kills_per_hour": 3, "needs": [], "failure_threshold": "x", "success_threshold": 2,
+            "runbook": "restart it",
             "one": {"process": "chromium", "max_memory": "2GiB", "grace": 0, "user": "root"},
             "two": {"revalidated_every": False},
         }

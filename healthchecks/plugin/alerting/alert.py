@@ -2,10 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from urllib.parse import quote
 
 from healthchecks.plugin.alerting.policy import Action, Key
+from healthchecks.plugin.anchor import make_anchor
+from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result
 
 _NAMESPACE = uuid.UUID("6f2a0a57-6c0f-4f0c-9a76-7a4d2f2f6f0e")
@@ -43,6 +46,17 @@ class Alert:
     earlier: Sequence[EarlierResult] = ()
     """Newest first."""
     data: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+    """The check on the page; empty without `[dashboard] url`."""
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The numbers of the check in this run, the main one first."""
+        return self.result.metrics if self.result else ()
+
+    @property
+    def runbook(self) -> str:
+        return self.result.runbook if self.result else ""
 
     @property
     def title(self) -> str:
@@ -58,6 +72,17 @@ class Alert:
         check, target, topic = self.key
         of_host = [f"on {self.host}"] if self.result is None or self.result.local else []
         return [check, target, *([] if topic in ("", LOG) else [topic]), *of_host]
+
+
+_SUITE = "suite"  # what has no place of its own on the page
+
+
+def linked(alert: Alert, page: str) -> Alert:
+    """Return the alert with a link to its check; `page` is the URL of the page, or empty."""
+    if not page:
+        return alert
+    check, target, _ = alert.key
+    return replace(alert, link=page if check == _SUITE else f"{page}#{quote(make_anchor(check, target))}")
 
 
 LOG = "log"

@@ -5,7 +5,7 @@ The webhook's document is made here, Sentry's events in `sentry`.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -180,5 +180,8 @@ def _document(alert: "Alert") -> dict[str, Any]:
         "since": iso(alert.since),
         "failures": alert.failures,
         "suppressed": alert.suppressed,
+        "metrics": [asdict(each) for each in alert.metrics],
+        "link": alert.link,
+        "runbook": alert.runbook,
         "data": dict(alert.data),
     }

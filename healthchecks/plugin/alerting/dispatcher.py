@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from healthchecks.plugin.alerting.alert import EarlierResult
+from healthchecks.plugin.alerting.alert import EarlierResult, linked
 from healthchecks.plugin.alerting.decision import AlertLimits, AlertRound, Decider, EarlierResults
 from healthchecks.plugin.alerting.policy import Action, Incident, Key
 from healthchecks.plugin.alerting.state import AlertState
@@ -125,8 +125,9 @@ class Dispatcher:
     def _put(self, decided: AlertRound) -> list[str]:
         """Return the ids of alerts that no channel could write to its spool: they may yet be sent from memory."""
         waiting = []
+        page = self._inputs.settings.dashboard.url
         for alert in decided.alerts:
-            copies = [(channel, channel.put(alert)) for channel in self.channels]
+            copies = [(channel, channel.put(linked(alert, page))) for channel in self.channels]
             if not any(copy and copy.content is None for _, copy in copies):
                 self._in_memory[alert.id] = [(channel, copy) for channel, copy in copies if copy]
                 waiting.append(alert.id)

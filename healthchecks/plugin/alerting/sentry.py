@@ -13,7 +13,9 @@ from healthchecks.plugin.alerting.alert import Alert, EarlierResult
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import StateFile
+from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Attachment, LogLine, Result
+from healthchecks.plugin.wording import metric_in_words
 from servermonitoring.scrubbing import scrub
 from servermonitoring.secret import Secret
 from servermonitoring.values import iso
@@ -67,12 +69,22 @@ def attachments(alert: Alert) -> Sequence[Attachment]:
 
 
 def _check(alert: Alert) -> dict[str, Any]:
+    texts = {"link": alert.link, "runbook": alert.runbook, "metrics": [*map(_metric, alert.metrics)]}
     context: dict[str, Any] = {"message": alert.message, **alert.data}
+    context |= {name: text for name, text in texts.items() if text}
     result = alert.result
     if result:
         context |= {"duration": result.duration, "started": iso(result.started), "error": result.kind}
         context |= {"traceback": result.details[-_LONGEST:]} if result.details else {}
     return context
+
+
+def _metric(metric: Metric) -> str:
+    """Return it for people: "used 93 % (limit 90 %)"."""
+    limits = {"limit": metric.limit, "lower limit": metric.lower_limit}
+    words = [f"{name} {metric_in_words(limit, metric.unit)}" for name, limit in limits.items() if limit is not None]
+    value = f"{metric.name} {metric_in_words(metric.value, metric.unit)}"
+    return f"{value} ({', '.join(words)})" if words else value
 
 
 def _history(alert: Alert) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
     """What to write instead, where pydantic has none; else nothing."""
     if error["type"] in {"string_type", "path_type"}:
         return 'write a text, in quotes: "text"'
+    if error["type"] == "string_too_long":
+        return f"write at most {error['ctx']['max_length']} characters"
     if field and error["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         return f"write {_range_in_words(field)}"
     return ""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,6 +18,7 @@ from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
+_LONGEST_URL = 500  # characters
 _SLUG = r"^[\w-]*$"
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199  # with these every time zone can be computed
 
@@ -58,10 +60,25 @@ class HistorySettings(SettingsTable):
         return math.ceil(self.max_age / _DAY)
 
 
+def _page_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or not url.isprintable() or " " in url:
+        raise ValueError("is not a URL: write https://host/path/")
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        raise ValueError("contains a user, a query or a fragment: alerts show this URL, so write https://host/path/")
+    return url
+
+
 class DashboardSettings(SettingsTable):
     directory: ConfigPath = Path("reports/html")
     """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
     relative to the checkout."""
+    url: Annotated[str, Field(max_length=_LONGEST_URL), AfterValidator(_page_url)] = ""
+    """Where the page is opened: "https://status.example.com/"; alerts link to their check on it."""
     interval: Duration | None = Field(default=None, gt=0, le=31 * _DAY)
     """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
 

@@ -1,5 +1,6 @@
 """A target: one table of the configuration, what a check is about; and the types of its keys."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -54,6 +55,20 @@ ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_comple
 """A path, relative to the configuration file; ~ is the home directory."""
 
 
+_LONGEST_RUNBOOK = 500  # characters
+_CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode: control characters, halves, ends of lines and paragraphs
+
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(each) in _CONTROL for each in text):
+        raise ValueError("contains a line break or a control character: write one line, or the URL of a longer text")
+    return text.strip()
+
+
+Runbook = Annotated[str, Field(max_length=_LONGEST_RUNBOOK), AfterValidator(_one_line)]
+"""A text of one line, or a URL."""
+
+
 class Target(BaseModel):
     """Base of the tables `[kind.NAME]`; the kind is the class's name in lower case, the fields are the keys."""
 
@@ -82,6 +97,8 @@ class Target(BaseModel):
     """Heading under which the page shows it."""
     maintenance: bool = False
     """Being worked on: checked and shown, but nobody is alerted."""
+    runbook: Runbook = ""
+    """What to do when it fails, or the URL of a page that says so: shown on the page and in alerts."""
 
     _name: str = PrivateAttr(default="")
 

@@ -1,13 +1,13 @@
 """A card: what the page shows of one check, from its result in this run or from the history."""
 
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import UPTIME_DAYS
@@ -15,10 +15,7 @@ from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, duration_in_words, metric_in_words
 
-_MAX_ID = 100  # bytes, since it is the name of a file, too
-_UNREADABLE = re.compile(r"[^\w.-]+")
 _LABEL_END = re.compile(r"[\[:/]")
-_WITH_SUM = re.compile(r"-[0-9a-f]{8}$")
 _CUT_OFF = "the run was cut off"
 _FINE = 0.9  # uptimes above it have two decimal places
 
@@ -70,15 +67,8 @@ class Card:
 
     @cached_property
     def id(self) -> str:
-        """Unique and readable, for links and file names: check-CHECK-TARGET.
-
-        Where characters had to be replaced, or another check could have the same name, a checksum is added.
-        """
-        name = f"{self.check}-{self.target}" if self.target else self.check
-        readable = _UNREADABLE.sub("-", name).encode()[:_MAX_ID].decode(errors="ignore")
-        if readable == name and "-" not in self.check and not _WITH_SUM.search(name):
-            return f"check-{name}"
-        return f"check-{readable}-{zlib.crc32(repr(self.key).encode()):08x}"
+        """For links and file names: check-CHECK-TARGET."""
+        return make_anchor(self.check, self.target)
 
     @cached_property
     def heading(self) -> str:

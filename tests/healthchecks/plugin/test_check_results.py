@@ -137,6 +137,29 @@ def test_slow(suite):
     assert outcome.checks["lazy[b]"]["status"] == "ok"
 
 
+def test_runbook(jobs):
+    """Of a target and of a mark, in status.json, without a password."""
+    jobs.write("test_marked.py", MARKED)
+    jobs.configure("[job.a]\nrunbook = ' https://me:hunter22@wiki.example.com/a '\n[job.b]\n")
+    outcome = jobs.run(".")
+    assert outcome.status == 0, outcome.output
+    found = {name: each["runbook"] for name, each in outcome.checks.items()}
+    assert found["job[b]"] == ""
+    assert found["marked[]"] == "call the night shift, 2½ rings"
+    assert found["job[a]"].startswith("https://")
+    assert found["job[a]"].endswith("@wiki.example.com/a")
+    assert "hunter22" not in outcome.output + (jobs.page / "status.json").read_text()
+
+
+MARKED = """
+    import pytest
+
+    @pytest.mark.healthcheck(runbook="call the night shift, 2½ rings")
+    def test_marked():
+        pass
+"""
+
+
 def test_maintenance(jobs):
     """A target in maintenance, by its own key or by an open window, is checked and marked."""
     jobs.configure("""
@@ -247,7 +270,7 @@ def test_status_json_has_every_field(jobs):
     assert set(document) == {"generated", "host", "status", "interrupted", "without_result", "checks", "others"}
     (entry,) = document["checks"]
     assert set(entry) == {
-        "check", "target", "group", "status", "since", "duration", "message", "maintenance", "metrics",
+        "check", "target", "group", "status", "since", "duration", "message", "maintenance", "runbook", "metrics",
     }  # fmt: skip
     assert (entry["check"], entry["target"], entry["group"]) == ("job", "a", "shop")
     assert json.dumps(document)

@@ -16,17 +16,30 @@ RULES = ROOT / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
 KILL = Kill(1.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
 CHECKS = """
+    import time
+
     import pytest
-    from healthchecks import Target, probe
+    from healthchecks import Target, metric, probe
 
     class Thing(Target):
         state: str = "ok"
+        used: float | None = None
 
     @probe
     def state(thing: Thing) -> str:
+        if thing.used is not None:
+            metric("used", thing.used, "ratio", limit=0.9)
+            metric('of the "other"', 3, lower_limit=2, limit=5)
+            metric("free", 1.5e9, "bytes")
+        if thing.state == "late":
+            time.sleep(0.01)
         return thing.state
 
     def test_thing(thing, state):
+        if state == "skip":
+            pytest.skip("not today")
+        if state == "broken":
+            raise TypeError("it is broken")
         assert state != "bad", "it is bad"
 
     @pytest.mark.healthcheck
@@ -67,18 +80,62 @@ def test_each_check_has_its_state_time_and_age(metered):
     assert found['healthcheck_up{check="thing",target="second",group=""}'] == 0
     assert found['healthcheck_up{check="plain",target="",group=""}'] == 1
     assert of("healthcheck_up", "third", found) is None
-    assert found['healthcheck_status{check="thing",target="third",group="",status="blocked"}'] == 1
-    assert found['healthcheck_status{check="thing",target="second",group="",status="failed"}'] == 1
-    assert found['healthcheck_status{check="thing",target="second",group="",status="ok"}'] == 0
+    assert found['healthcheck_status{check="thing",target="first",group=""}'] == 0
+    assert found['healthcheck_status{check="thing",target="second",group=""}'] == 2
+    assert of("healthcheck_status", "third", found) == 4
     assert 0 <= of("healthcheck_duration_seconds", "first", found) < 60
     assert of("healthcheck_failing_since_timestamp_seconds", "first", found) is None
     since = of("healthcheck_failing_since_timestamp_seconds", "second", found)
     assert abs(since - of("healthcheck_last_run_timestamp_seconds", "second", found)) < 60
 
 
+def test_each_status_has_the_number_that_is_documented(metered):
+    """One series of each check."""
+    found = metered(
+        good="ok", bad="bad", extra="[thing.late]\nslow = '1ms'\nstate = 'late'\n"
+        "[thing.broken]\nstate = 'broken'\n[thing.behind]\nneeds = ['thing.bad']\n[thing.out]\nstate = 'skip'\n",
+    )  # fmt: skip
+    names = "good", "late", "bad", "broken", "behind", "out"
+    assert [of("healthcheck_status", name, found) for name in names] == [0, 1, 2, 3, 4, None]
+    assert sum(key.startswith("healthcheck_status{") for key in found) == 6  # with that of test_plain
+    shown = re.search(r"`healthcheck_status` \| ([^|]+)\|", (ROOT / "docs/metrics.md").read_text())
+    assert shown
+    assert shown[1].startswith("0 for `ok`, 1 for `slow`, 2 for `failed`, 3 for `error`, 4 for `blocked`")
+
+
+def test_the_metrics_of_a_check_have_their_limits(metered):
+    """Also while it fails; a check that is blocked has none; a run of a part keeps them."""
+    extra = "[thing.disk]\nstate = 'bad'\nused = 0.93\n[thing.behind]\nused = 0.1\nneeds = ['thing.disk']\n"
+    found = metered(plain="ok", extra=extra)
+    labels = 'check="thing",target="disk",group="",metric="used",unit="ratio"'
+    other = r'check="thing",target="disk",group="",metric="of the \"other\"",unit="none"'
+    assert {key: value for key, value in found.items() if key.startswith("healthcheck_metric")} == {
+        f"healthcheck_metric{{{labels}}}": 0.93,
+        f"healthcheck_metric{{{other}}}": 3,
+        'healthcheck_metric{check="thing",target="disk",group="",metric="free",unit="bytes"}': 1.5e9,
+        f'healthcheck_metric_limit{{{labels},bound="upper"}}': 0.9,
+        f'healthcheck_metric_limit{{{other},bound="upper"}}': 5,
+        f'healthcheck_metric_limit{{{other},bound="lower"}}': 2,
+    }
+    again = metered("-k", "plain", plain="ok", extra=extra)
+    assert {key: again.get(key) for key in found if "metric" in key} == {
+        key: value for key, value in found.items() if "metric" in key
+    }
+
+
+def test_what_an_older_release_stored_is_read(metered):
+    metered(first="bad", second="ok")
+    path = metered.suite.state / "metrics.json"
+    stored = json.loads(path.read_text())
+    for each in stored:
+        del each["metrics"]
+    path.write_text(json.dumps(stored))
+    assert of("healthcheck_up", "first", metered("-k", "second", first="ok", second="ok")) == 0
+
+
 def test_prometheus_accepts_them_whatever_is_in_a_name(metered):
     """Promtool finds nothing wrong, and all may read the file."""
-    metered(first="bad", extra="[thing.other]\ngroup = 'a \"quoted\" \\\\ group\\nof two lines'.\n".replace("'.", "'"))
+    metered(first="bad", extra='[thing.other]\nused = 0.5\ngroup = "a \\"quoted\\" \\\\ group\\nof two lines"\n')
     path = metered.suite.textfile
     done = subprocess.run(
         [program("promtool"), "check", "metrics"], input=path.read_text(), capture_output=True, text=True, check=False
@@ -116,7 +173,9 @@ def test_a_check_without_a_result_for_two_days_is_forgotten(metered):
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[{}]", '{"a": 1}', '[{"check": 1}]', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[{}]", '{"a": 1}', '[{"check": 1}]', '[{"metrics": 1}]', '[{"metrics": [{"name": 1}]}]', "\x00"]
+)
 def test_a_damaged_memory_costs_nothing(metered, text):
     metered.suite.state.mkdir(parents=True)
     (metered.suite.state / "metrics.json").write_text(text)
@@ -157,14 +216,34 @@ def test_a_name_that_node_exporter_would_not_read_is_refused(suite):
     assert "[metrics] textfile: '/tmp/metrics.txt' would not be read" in outcome.output
 
 
+def dashboard_queries() -> dict[str, list[str]]:
+    """The queries of each panel, for all servers and checks."""
+    variables = {"$instance": ".*", "$check": ".*", "$__range": "5m"}
+
+    def complete(query: str) -> str:
+        for name, value in variables.items():
+            query = query.replace(name, value)
+        return query
+
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return {panel["title"]: [complete(each["expr"]) for each in panel["targets"]] for panel in panels}
+
+
 def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     """A check that is down, and then checks that do not run any more; the times of the rules are shortened, no more."""
-    metered(first="bad", second="ok")
+    metered(first="bad", extra="[thing.second]\nused = 0.45\n")
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
     textfiles = metered.suite.textfile.parent
     with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
         raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
         assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} failed"
+        shown = {title: [prometheus.query(each) for each in queries] for title, queries in dashboard_queries().items()}
+        assert shown["Failures"] == [[1]]
+        assert sorted(shown["Checks"][0]) == [0, 0, 2]
+        assert [sorted(each) for each in shown["Nearest to the limit"]] == [[0.5, 0.6]]
+        assert shown["Ratios"] == [[0.45], [0.9]]
+        assert shown["Bytes"] == [[1.5e9], []]
+        assert [sorted(each) for each in shown["Counts and temperatures"]] == [[3], [2, 5]]
         metered(first="ok", second="ok")
         until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
         raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
@@ -213,8 +292,21 @@ tests:
       - {series: 'healthcheck_up{instance="a", check="c", target="worked-on"}', values: '0x10'}
       - {series: 'healthcheck_maintenance{instance="a", check="c", target="bad"}', values: '0x10'}
       - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x10'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="worked-on", status="blocked"}', values: '1x90'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="behind", status="blocked"}', values: '1x90'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="worked-on"}', values: '4x90'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="behind"}', values: '4x90'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="bad"}', values: '2x90'}
+      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="used", unit="ratio"}'
+        values: '0.93x9'
+      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="free", unit="bytes"}'
+        values: '2e9x9'
+      - series: 'healthcheck_metric{instance="a", check="c", target="other", metric="free", unit="bytes"}'
+        values: '1x9'
+      - series: >-
+          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="used", unit="ratio", bound="upper"}
+        values: '0.9x9'
+      - series: >-
+          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="free", unit="bytes", bound="lower"}
+        values: '3e9x9'
       - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x90'}
     alert_rule_test:
       - alertname: HealthCheckIsDown
@@ -223,12 +315,38 @@ tests:
           - exp_labels: {severity: critical, instance: a, check: c, target: bad}
             exp_annotations:
               summary: 'c bad on a failed'
-              description: 'The page of that server shows the reason.'
+              description: >-
+                The page of that server shows the reason. Metrics: free 2G, used 93%. Limits: free (lower) 3G, used 90%.
       - alertname: HealthCheckIsBlockedForLong
         eval_time: 61m
         exp_alerts:
-          - exp_labels: {severity: warning, instance: a, check: c, target: behind, status: blocked}
+          - exp_labels: {severity: warning, instance: a, check: c, target: behind}
             exp_annotations: {summary: 'c behind on a has been blocked for an hour'}
+  - interval: 1m
+    input_series:
+      - series: 'healthcheck_metric{instance="a", check="c", target="full", metric="used", unit="ratio"}'
+        values: '0.6+0.0002x900'
+      - series: 'healthcheck_metric{instance="a", check="c", target="calm", metric="used", unit="ratio"}'
+        values: '0.85x900'
+      - series: 'healthcheck_metric{instance="a", check="c", target="late", metric="used", unit="ratio"}'
+        values: '0.6+0.0002x900'
+      - series: >-
+          healthcheck_metric_limit{instance="a", check="c", target="full", metric="used", unit="ratio", bound="upper"}
+        values: '0.9x900'
+      - series: >-
+          healthcheck_metric_limit{instance="a", check="c", target="calm", metric="used", unit="ratio", bound="upper"}
+        values: '0.9x900'
+      - series: >-
+          healthcheck_metric_limit{instance="a", check="c", target="late", metric="used", unit="ratio", bound="upper"}
+        values: '0.9x900'
+      - {series: 'healthcheck_maintenance{instance="a", check="c", target="late"}', values: '1x900'}
+    alert_rule_test:
+      - {alertname: HealthCheckReachesItsLimit, eval_time: 11h}
+      - alertname: HealthCheckReachesItsLimit
+        eval_time: 14h
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a, check: c, target: full, metric: used, unit: ratio}
+            exp_annotations: {summary: 'c full on a: used reaches its limit within a day'}
   - interval: 1m
     input_series:
       - {series: 'watchdog_last_seen_timestamp_seconds{instance="a"}', values: '0x10'}
@@ -254,7 +372,7 @@ def test_rules_and_dashboard_use_metrics_that_exist(metered):
     state.mkdir(parents=True)
     write_heartbeat(state, Heartbeat(1, 1.0, 30.0, 1.0))
     record_kill(state, KILL)
-    written = {key.partition("{")[0] for key in metered(first="bad")}
+    written = {key.partition("{")[0] for key in metered(first="bad", extra="[thing.disk]\nused = 0.5\n")}
     queries = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
     text = "\n".join([RULES.read_text(), DASHBOARD.read_text(), *queries])
     asked = set(re.findall(r"\b(?:healthcheck|watchdog)_\w+", text))

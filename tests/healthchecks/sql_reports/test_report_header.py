@@ -24,6 +24,7 @@ GOOD = """\
 -- retries: 1
 -- group: shop
 -- maintenance: true
+-- runbook: https://wiki.example.com/orders
 -- chart: bar orders a day
 -- param: since = '1 day'
 -- param: name=it''s
@@ -49,6 +50,7 @@ def test_everything(tmp_path):
     assert (report.limit, report.timeout, report.slow, report.retries) == (7, 60, 2, 1)
     assert (report.failure_threshold, report.success_threshold) == (3, 2)
     assert (report.group, report.maintenance, report.reference) == ("shop", True, "report.shop/one")
+    assert report.runbook == "https://wiki.example.com/orders"
     assert (report.chart.form, report.chart.column) == ("bar", "orders a day")
     assert report.parameters == {"since": "1 day", "name": "it''s", "quoted": "it's", "empty": ""}
     assert "or 5 %% 2 = 1" in report.sql

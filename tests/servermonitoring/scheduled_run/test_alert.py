@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,12 +69,15 @@ def test_sentry_gets_the_alert_as_an_event(checkout, bugsink):
     server = bugsink.fresh()
     checkout.environment |= {"HEALTHCHECKS_SENTRY_DSN": server.dsn, "SENTRY_ENVIRONMENT": "of the test"}
     checkout.configure("[database.main]\npassword = 's3cret-0f-the-test'\nport = 's3cret-0f-the-test'\n")
+    path = Path(checkout.environment["SERVERMONITORING_CONFIG"])
+    path.write_text(path.read_text().replace("[dashboard]", "[dashboard]\nurl = 'https://status.example.com/'"))
     _, mail = checkout.run(TCP)
     assert "alert: sent to Sentry\n" in mail
     (event,) = until(server.events, 60, what="the event")
     assert "suite[run]" in server.raw()
     assert "s3cret-0f-the-test" not in server.raw()
-    assert event is not None
+    assert event.data["contexts"]["check"]["link"] == "https://status.example.com/"
+    assert [each["link"] for each in checkout.alerts()] == ["https://status.example.com/"]
 
 
 @reliability(
@@ -88,12 +92,13 @@ def test_what_is_left_of_a_wrong_configuration(tmp_path, monkeypatch):
     (tmp_path / "dsn").write_text("https://key@sentry.example.com/1\n")
     path.write_text(
         f"[website.home\n[sentry]\ndsn = 'file:{tmp_path}/dsn'\n[alerts]\nwebhook = 'https://chat.example.com/${{KEY}}'\n"
-        f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n"
+        f"[state]\ndirectory = '{tmp_path}/state'\n[disk]\n= 1\n[dashboard]\nurl = 'https://status.example.com/'\n"
     )
     settings = DirectAlertSettings()
     assert (settings.dsn, settings.webhook, settings.state_directory) == (
         "https://key@sentry.example.com/1", "https://chat.example.com/of-the-test", tmp_path / "state",
     )  # fmt: skip
+    assert settings.page == "https://status.example.com/"
     (tmp_path / "dsn").unlink()
     with pytest.raises(ValueError, match="cannot read the secret file"):
         _ = settings.dsn

@@ -3,12 +3,13 @@
 import json
 import os
 from datetime import timedelta
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from healthchecks.plugin.alerting.sentry import event
 from servermonitoring.delivery.sentry import Origin, Sentry
+from tests import ROOT
 from tests.healthchecks.plugin.alerting.shops import Shops, age_alerts
 from tests.healthchecks.plugin.alerting.test_alerting import Runs, result
 from tests.reliability import reliability
@@ -109,7 +110,84 @@ def test_the_webhook_is_sent_what_the_documentation_shows(shops, website):
         "message": "closed", "status": "failed", "level": "error",
     }  # fmt: skip
     assert (document["failures"], document["suppressed"], document["data"]) == (1, 0, {})
+    assert (document["metrics"], document["link"], document["runbook"]) == ([], "", "")
+    text = (ROOT / "docs/alerts.md").read_text()
+    assert list(document) == list(json.loads(text[text.index('{"id": ') : text.index("\n\nA response with")]))
     assert "T0KEN" not in outcome.output + everything(shops.folder)
+
+
+NUMBERS = """
+    import logging
+    import pytest
+    from healthchecks import Target, metric, probe
+
+    class Volume(Target):
+        used: float = 0.5
+
+    @probe
+    def used(volume: Volume) -> float:
+        metric("used", volume.used, "ratio", limit=0.9)
+        metric("certificate", 3.0, "none", lower_limit=14)
+        metric("free", 1.5e9, "bytes")
+        if volume.name == "logs":
+            logging.getLogger("volume").error("it is noisy")
+        return volume.used
+
+    def test_volume(volume, used):
+        assert used <= 0.9, "it is nearly full"
+
+    @pytest.mark.healthcheck(runbook="call the plumber")
+    @pytest.mark.parametrize("place", ["Köln 1"])
+    def test_pipe(place):
+        raise ValueError("it leaks")
+"""
+RUNBOOK = "https://me:hunter22@wiki.example.com/volumes"
+
+
+def test_an_alert_has_numbers_a_link_and_what_to_do(shops, website, bugsink):
+    """Of a failing check, and of one that logs an error; the link leads to a card that the page has."""
+    website.answer("/hook", "ok")
+    shops.write("test_mine.py", NUMBERS)
+    shops.configure(
+        f"[volume.data]\nused = 0.93\nrunbook = '{RUNBOOK}'\n[volume.logs]\n[volume.quiet]\n"
+        f"[alerts]\nwebhook = '{website.url('/hook')}'\n[dashboard]\nurl = 'https://status.example.com/'\n"
+    )
+    outcome = shops.alert(bugsink.dsn).run("test_mine.py")
+    assert "webhook: 3 sent" in outcome.output
+    sent = {each["label"]: each for each in (json.loads(request.body) for request in website.requests)}
+    events = {each.tags["target"]: each.data["contexts"]["check"] for each in bugsink.events()}
+    data, logs, pipe = (sent[label] for label in ("volume[data]", "volume[logs]", "pipe[Köln 1]"))
+    assert data["metrics"] == [
+        {"name": "used", "value": 0.93, "unit": "ratio", "limit": 0.9, "lower_limit": None},
+        {"name": "certificate", "value": 3.0, "unit": "none", "limit": None, "lower_limit": 14.0},
+        {"name": "free", "value": 1.5e9, "unit": "bytes", "limit": None, "lower_limit": None},
+    ]
+    assert events["data"]["metrics"] == ["used 93 % (limit 90 %)", "certificate 3 (lower limit 14)", "free 1.5 GB"]
+    assert (logs["status"], logs["metrics"][0]["value"], logs["runbook"]) == ("logged", 0.5, "")
+    assert events["logs"]["metrics"][0] == "used 50 % (limit 90 %)"
+    assert (pipe["runbook"], pipe["metrics"]) == ("call the plumber", [])
+    assert "metrics" not in events["Köln 1"]
+    assert data["runbook"].endswith("@wiki.example.com/volumes")
+    page = (shops.page / "index.html").read_text()
+    for document in (data, logs, pipe):
+        address, _, anchor = document["link"].partition("#")
+        assert address == "https://status.example.com/"
+        assert anchor.isascii()
+        assert f'id="{unquote(anchor)}"' in page
+        context = events[document["target"]]
+        assert (context["link"], context.get("runbook", "")) == (document["link"], document["runbook"])
+    assert "hunter22" not in outcome.output + bugsink.raw() + json.dumps(sent) + everything(shops.folder)
+
+
+def test_an_alert_of_the_suite_links_to_the_page(shops, website):
+    """Its errors have no card."""
+    website.answer("/hook", "ok")
+    tables = f"[shop.a]\n[alerts]\nwebhook = '{website.url('/hook')}'\n[metrics]\ntextfile = '/no/such/folder/a.prom'\n"
+    shops.configure(f"{tables}[dashboard]\nurl = 'https://status.example.com/'\n")
+    shops.run()
+    (document,) = (json.loads(each.body) for each in website.requests)
+    assert (document["label"], document["link"]) == ("suite[metrics]", "https://status.example.com/")
+    assert (document["metrics"], document["runbook"]) == ([], "")
 
 
 def test_the_webhook_waits_in_a_spool_while_nobody_is_there(shops, website):

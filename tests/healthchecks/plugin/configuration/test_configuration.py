@@ -65,6 +65,17 @@ WRONG = {
     "too many passing runs": (
         "[shop.a]\nurl = 'x'\nsuccess_threshold = 1001", "[shop.a] success_threshold: 1001: write a number from 1 to 1000"
     ),
+    "page that is no URL": ("[dashboard]\nurl = 'status.example.com'", "[dashboard] url: 'status.example.com': is not a URL: write https://"),
+    "page with a password": (
+        "[dashboard]\nurl = 'https://me:hunter22@status.example.com/'", "contains a user, a query or a fragment: alerts show this URL"
+    ),
+    "page with a token": ("[dashboard]\nurl = 'https://status.example.com/?token=hunter22'", "contains a user, a query or"),
+    "page on two lines": ('[dashboard]\nurl = "https://status.example.com/\\u0085"', "is not a URL: write https://host/path/"),
+    "long runbook": (f"[shop.a]\nurl = 'x'\nrunbook = '{'x' * 501}'", "write at most 500 characters"),
+    "runbook of two lines": (
+        '[shop.a]\nurl = "x"\nrunbook = "a\\nb"', "[shop.a] runbook: 'a\\nb': contains a line break or a control character"
+    ),
+    "runbook that is a list": ("[shop.a]\nurl = 'x'\nrunbook = ['a']", "[shop.a] runbook: ['a']: write a text, in quotes"),
     "missing variable": ("[shop.a]\nurl = '${SHOP_URL}'", "[shop.a] url: the environment has no variable SHOP_URL"),
     "misspelt variable": ("[shop.a]\nurl = '${XDG_STATE_HOMME}'", "did you mean ${XDG_STATE_HOME}?"),
     "missing secret file": ("[shop.a]\nurl = 'x'\npassword = 'file:/no/such'", "cannot read the secret file /no/such: No such"),
@@ -92,6 +103,7 @@ def test_wrong(suite, text, reported):
     assert f"configuration {path.name} is wrong:" in outcome.output
     assert reported.replace("FOLDER", str(suite.folder)) in outcome.output
     assert "Traceback" not in outcome.output
+    assert "hunter22" not in outcome.output
     assert not (suite.folder / "contacted").exists()
 
 
