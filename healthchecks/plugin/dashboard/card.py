@@ -5,13 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from healthchecks.plugin.anchor import make_anchor
+from healthchecks.plugin.dashboard.line_chart import LineChart
+from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
+from healthchecks.plugin.dashboard.run_charts import draw_durations
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import UPTIME_DAYS
-from healthchecks.plugin.metric import Metric
+from healthchecks.plugin.metric import Metric, Unit
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, duration_in_words, metric_in_words
 
@@ -20,7 +23,7 @@ _CUT_OFF = "the run was cut off"
 _FINE = 0.9  # uptimes above it have two decimal places
 
 
-class Reading(NamedTuple):
+class CardNumber(NamedTuple):
     """A number of a check in words."""
 
     name: str
@@ -58,8 +61,14 @@ class Card:
     """The node id of the test in this run."""
     reference: str = ""
     """As `needs` names its target: website.home."""
-    readings: Sequence[Reading] = ()
+    readings: Sequence[CardNumber] = ()
     """Its metrics, the main one first."""
+    charts: Sequence[LineChart] = ()
+    """Of its main metric, the shortest period first; or else of its duration."""
+    forecast: str = ""
+    """Of its main metric: "reaches 90 % in 12 d"."""
+    runbook: str = ""
+    """A URL or a text."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -93,13 +102,23 @@ class Card:
         return self.subject.removeprefix(f"{_LABEL_END.split(self.label)[0].replace('_', ' ')} ")
 
     @property
-    def reading(self) -> Reading | None:
+    def reading(self) -> CardNumber | None:
         """The number of the row: the main metric, or else the duration; None if there is neither."""
         return self.readings[0] if self.readings else self.duration_reading
 
     @property
-    def duration_reading(self) -> Reading | None:
-        return None if self.duration is None else Reading("duration", duration_in_words(self.duration))
+    def duration_reading(self) -> CardNumber | None:
+        return None if self.duration is None else CardNumber("duration", duration_in_words(self.duration))
+
+    @property
+    def main_chart(self) -> LineChart | None:
+        """The chart of a card, which has room for one: of a week, if there is that."""
+        return self.charts[min(1, len(self.charts) - 1)] if self.charts else None
+
+    @property
+    def runbook_link(self) -> str:
+        """The runbook if it is a URL for browsers."""
+        return self.runbook if self.runbook.lower().startswith(("http://", "https://")) else ""
 
     def uptime(self, period: str) -> str:
         """Return the percentage of this period; empty if there is none."""
@@ -119,7 +138,7 @@ class Card:
         return self.status.is_failure and not self.maintenance
 
 
-def from_result(result: Result, past: CheckHistory | None, streak: Streak | None) -> Card:
+def from_result(result: Result, past: CheckHistory | None, streak: Streak | None, now: float) -> Card:
     """Return the card of a check that has a result in this run."""
     return Card(
         check=result.check,
@@ -136,7 +155,8 @@ def from_result(result: Result, past: CheckHistory | None, streak: Streak | None
         node=str(result.extras.get("nodeid", "")),
         reference=str(result.extras.get("reference", "")),
         readings=_list_readings(result.metrics),
-        **_past_fields(past),
+        runbook=result.runbook,
+        **_past_fields(past, now),
     )
 
 
@@ -162,7 +182,8 @@ def from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
         note=_CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
         reference=past.reference,
-        **_past_fields(past),
+        readings=_list_readings(_last_metrics(past)),
+        **_past_fields(past, snapshot.now),
     )
 
 
@@ -180,21 +201,40 @@ def _past_status(last: Point | None, *, is_stale: bool) -> CardStatus:
     return CardStatus.STALE if is_stale else CardStatus(last.status.value)
 
 
-def _past_fields(past: CheckHistory | None) -> dict[str, Any]:
+def _past_fields(past: CheckHistory | None, now: float) -> dict[str, Any]:
     if past is None:
         return {}
-    named = zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True)
+    main = past.metrics[0] if past.metrics else None
+    durations = draw_durations(past.recent, past.usual)
+    return {
+        "recent": past.recent,
+        "usual": past.usual,
+        "uptimes": _list_uptimes(past),
+        "charts": (draw_metric(main, now) if main else ()) or ([durations] if durations else ()),
+        "forecast": forecast_in_words(main, now) if main else "",
+    }
+
+
+def _list_uptimes(past: CheckHistory) -> list[tuple[str, str]]:
     percentages, known = [], 0
-    for name, days in named:
+    for name, days in zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True):
         uptime = past.uptimes[days]
         if uptime.total > known:  # a longer period without more runs says nothing
             percentages.append((name, format_uptime(uptime)))
         known = uptime.total
-    return {"recent": past.recent, "usual": past.usual, "uptimes": percentages}
+    return percentages
 
 
-def _list_readings(metrics: Iterable[Metric]) -> list[Reading]:
-    return [Reading(each.name, metric_in_words(each.value, each.unit), _limits_in_words(each)) for each in metrics]
+def _last_metrics(past: CheckHistory) -> list[Metric]:
+    return [
+        Metric(each.name, each.points[-1].value, cast("Unit", each.unit), each.limit, each.lower_limit)
+        for each in past.metrics
+        if each.points
+    ]
+
+
+def _list_readings(metrics: Iterable[Metric]) -> list[CardNumber]:
+    return [CardNumber(each.name, metric_in_words(each.value, each.unit), _limits_in_words(each)) for each in metrics]
 
 
 def _limits_in_words(metric: Metric) -> str:

@@ -13,7 +13,6 @@ from healthchecks.plugin.wording import metric_in_words
 Moment = tuple[float, float, float, float]
 """Unix seconds; the least, mean and largest value."""
 HEIGHT = 60
-_COLUMNS = 72  # of a period: 20 min of a day, 30 h of 90 days
 _FAR = 5  # times the largest value: a limit beyond it would make a flat line of the values
 _FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
 _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
@@ -21,7 +20,7 @@ _HUGE, _TINY = 1e300, 1e-300
 _GAP = 3  # usual distances between points, after which the line is interrupted
 
 
-class Column(NamedTuple):
+class ChartColumn(NamedTuple):
     """What happened at one place of the chart."""
 
     place: int
@@ -55,13 +54,13 @@ class _Scale(NamedTuple):
         return round(HEIGHT - 1 - min(1.0, max(0.0, share)) * (HEIGHT - 2))
 
 
-def list_columns(moments: Sequence[Moment], end: float, period: float) -> list[Column]:
-    """Return the moments of a period before `end`, in seconds, thinned to the columns of a chart."""
+def list_columns(moments: Sequence[Moment], end: float, period: float, count: int) -> list[ChartColumn]:
+    """Return the moments of a period before `end`, in seconds, in so many columns of a chart."""
     times, leasts, means, mosts = zip(*moments, strict=True) if moments else ((), (), (), ())
-    edges = [bisect_left(times, end - period * (1 - place / _COLUMNS)) for place in range(_COLUMNS)]
+    edges = [bisect_left(times, end - period * (1 - place / count)) for place in range(count)]
     edges.append(bisect_left(times, end + 1))
     return [
-        Column(place, min(leasts[first:last]), sum(means[first:last]) / (last - first), max(mosts[first:last]))
+        ChartColumn(place, min(leasts[first:last]), sum(means[first:last]) / (last - first), max(mosts[first:last]))
         for place, (first, last) in enumerate(pairwise(edges))
         if last > first
     ]
@@ -70,12 +69,12 @@ def list_columns(moments: Sequence[Moment], end: float, period: float) -> list[C
 def draw_chart(  # noqa: PLR0913 - what a chart consists of
     name: str,
     start: str,
-    columns: Sequence[Column],
+    columns: Sequence[ChartColumn],
     unit: str,
     *,
+    width: int,
     limits: Iterable[float] = (),
     usual: tuple[float, float] | None = None,
-    width: int = _COLUMNS,
 ) -> LineChart | None:
     """Return the chart of the columns; None for fewer than two. `start`: the begin of the time axis, "7 d"."""
     if len(columns) < 2:  # noqa: PLR2004 - a line has two ends
@@ -92,7 +91,7 @@ def draw_chart(  # noqa: PLR0913 - what a chart consists of
     ]
     far = "".join(f", limit {metric_in_words(each, unit)} is off the scale" for each in found if each not in near)
     return LineChart(
-        f"{name}{far}",
+        name,
         Markup("".join(parts)),  # noqa: S704 - numbers of our own
         width,
         metric_in_words(scale.top, unit),
@@ -136,14 +135,14 @@ def _draw_usual(usual: tuple[float, float], scale: _Scale, width: int) -> str:
     return f'<path class="usual" d="M0 {high}H{width}V{max(low, high + 1)}H0Z"/>'
 
 
-def _draw_extremes(columns: Iterable[Column], scale: _Scale) -> str:
+def _draw_extremes(columns: Iterable[ChartColumn], scale: _Scale) -> str:
     """Return a bar for each column in which the values differ by more than the width of the line."""
     found = [(each.place, scale.height(each.most), scale.height(each.least)) for each in columns]
     drawn = "".join(f"M{place} {high}v{low - high}" for place, high, low in found if low - high > 1)
     return f'<path class="extremes" d="{drawn}"/>' if drawn else ""
 
 
-def _draw_line(columns: Sequence[Column], scale: _Scale) -> str:
+def _draw_line(columns: Sequence[ChartColumn], scale: _Scale) -> str:
     """Return a path in relative steps, which are short, with a gap where there are no points."""
     distances = sorted(after.place - before.place for before, after in pairwise(columns))
     gap = _GAP * distances[len(distances) // 2]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard.line_chart import Column, LineChart, draw_chart
+from healthchecks.plugin.dashboard.line_chart import ChartColumn, LineChart, draw_chart
 from healthchecks.plugin.history import Point
 from healthchecks.plugin.history.queries import BARS
 from healthchecks.plugin.result import Status
@@ -129,7 +129,7 @@ def _local_seconds(time: int) -> int:
 def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> LineChart | None:
     """Return the chart of the durations of ok and slow runs, below their bars; None for too few."""
     columns = [
-        Column(place, *(each.duration,) * 3)
+        ChartColumn(place, *(each.duration,) * 3)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]

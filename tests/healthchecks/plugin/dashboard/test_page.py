@@ -153,9 +153,29 @@ def test_healthy_checks_fit_on_the_screens_of_a_laptop(driver, pages, name, scre
 def test_a_row_has_name_status_value_and_uptimes(driver, pages):
     visit(driver, pages["ok"])
     words = text(driver, "#check-website_access-home summary").split()
-    assert words[:5] == ["website[home]", "access", "ok", "duration", words[4]]
-    assert words[5:8] == ["ms", "24", "h"]
-    assert words[-4:-2] == ["30", "d"]
+    assert words[:3] == ["website[home]", "access", "ok"]
+    assert " ".join(words[3:9]) == "response time 120 ms of 3"
+    assert re.fullmatch(r"s 24 h [\d.]+ % 30 d [\d.]+ %", " ".join(words[9:]))
+
+
+def test_a_disk_that_fills_has_a_forecast_before_its_row_is_opened(driver, pages):
+    visit(driver, pages["ok"])
+    assert [each.text for each in seen(driver, ".forecast")] == ["reaches 90 % in 12 d"]
+    assert "used 80.7 % of 90 %" in " ".join(text(driver, "#check-disk_space-data summary").split())
+
+
+def test_a_check_without_a_metric_has_a_chart_of_its_duration(driver, pages):
+    visit(driver, pages["ok"], "#check-tcp_access-office")
+    (chart,) = seen(driver, ".chart")
+    assert re.fullmatch(r"duration, last 60 runs\n[\d.]+ ms\n[\d.]+ ms", chart.text)
+
+
+def test_a_runbook_is_a_link_or_a_text(driver, pages):
+    """Only a URL that a browser opens is a link."""
+    visit(driver, pages["failing"])
+    shop = driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop")
+    assert shop.find_element(By.PARTIAL_LINK_TEXT, "Runbook").get_attribute("href") == "https://wiki.example.com/shop"
+    assert "Runbook: call the office" in text(driver, "#check-tcp_access-office")
 
 
 def test_a_row_opens_by_keyboard(driver, pages):
@@ -164,10 +184,9 @@ def test_a_row_opens_by_keyboard(driver, pages):
     summary = driver.find_element(By.CSS_SELECTOR, "#check-website_access-home summary")
     summary.send_keys(Keys.ENTER)
     (more,) = seen(driver, ".more")
-    assert re.search(
-        r"^website access · since .*^duration, last 60 runs$.*^uptime$", more.text, re.DOTALL | re.MULTILINE
-    )
-    assert seen(driver, "#check-website_access-home .chart svg")[0].get_attribute("aria-label").startswith("duration, ")
+    assert re.search(r"^website access · since .*^uptime$", more.text, re.DOTALL | re.MULTILINE)
+    charts = [each.get_attribute("aria-label") for each in seen(driver, "#check-website_access-home .chart svg")]
+    assert [each.partition(":")[0] for each in charts] == [f"response time, {each}" for each in ("24 h", "7 d", "90 d")]
     summary.send_keys(Keys.ENTER)
     assert seen(driver, ".more") == []
 
