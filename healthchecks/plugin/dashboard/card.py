@@ -205,12 +205,11 @@ def _past_fields(past: CheckHistory | None, now: float) -> dict[str, Any]:
     if past is None:
         return {}
     main = past.metrics[0] if past.metrics else None
-    durations = draw_durations(past.recent, past.usual)
     return {
         "recent": past.recent,
         "usual": past.usual,
         "uptimes": _list_uptimes(past),
-        "charts": (draw_metric(main, now) if main else ()) or ([durations] if durations else ()),
+        "charts": (main and draw_metric(main, now)) or draw_durations(past.recent, past.usual),
         "forecast": forecast_in_words(main, now) if main else "",
     }
 

@@ -17,6 +17,7 @@ _FAR = 5  # times the largest value: a limit beyond it would make a flat line of
 _FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
 _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
 _HUGE, _TINY = 1e300, 1e-300
+_LINE_WIDTH = 2
 _GAP = 3  # usual distances between points, after which the line is interrupted
 
 
@@ -48,10 +49,12 @@ class _Scale(NamedTuple):
     bottom: float
     top: float
 
-    def height(self, value: float) -> int:
-        """Return the place of a value, from the top."""
-        share = (_clamp(value) - self.bottom) / (self.top - self.bottom)
-        return round(HEIGHT - 1 - min(1.0, max(0.0, share)) * (HEIGHT - 2))
+    def heights(self, values: Iterable[float]) -> list[int]:
+        """Return the places of values, from the top; the scale has all of them, but for huge ones."""
+        bottom, factor = self.bottom, (HEIGHT - 2) / (self.top - self.bottom)
+        if max(abs(bottom), abs(self.top)) >= _HUGE / 2:
+            values = map(_clamp, values)
+        return [round(HEIGHT - 1 - (value - bottom) * factor) for value in values]
 
 
 def list_columns(moments: Sequence[Moment], end: float, period: float, count: int) -> list[ChartColumn]:
@@ -86,7 +89,7 @@ def draw_chart(  # noqa: PLR0913 - what a chart consists of
     parts = [
         _draw_usual(usual, scale, width) if usual else "",
         _draw_extremes(columns, scale),
-        "".join(f'<path class="limit" d="M0 {scale.height(each)}h{width}"/>' for each in near),
+        "".join(f'<path class="limit" d="M0 {height}h{width}"/>' for height in scale.heights(near)),
         f'<path class="value" vector-effect="non-scaling-stroke" d="{_draw_line(columns, scale)}"/>',
     ]
     far = "".join(f", limit {metric_in_words(each, unit)} is off the scale" for each in found if each not in near)
@@ -114,7 +117,8 @@ def _choose_scale(values: Sequence[float], *, has_limit: bool) -> _Scale:
     low, high = _clamp(min(values)), _clamp(max(values))
     if low >= 0 and (has_limit or low <= _FLAT * high):
         return _Scale(0.0, _round_up(high))
-    room = (high - low or abs(high)) / 10 or 1.0
+    room = max(high - low, abs(high) if high == low else 0) / 10
+    room = room if room > _TINY else 1.0
     return _Scale(low - room, high + room)
 
 
@@ -131,15 +135,21 @@ def _clamp(value: float) -> float:
 
 
 def _draw_usual(usual: tuple[float, float], scale: _Scale, width: int) -> str:
-    low, high = scale.height(usual[0]), scale.height(usual[1])
+    low, high = scale.heights(usual)
     return f'<path class="usual" d="M0 {high}H{width}V{max(low, high + 1)}H0Z"/>'
 
 
 def _draw_extremes(columns: Iterable[ChartColumn], scale: _Scale) -> str:
     """Return a bar for each column in which the values differ by more than the width of the line."""
-    found = [(each.place, scale.height(each.most), scale.height(each.least)) for each in columns]
-    drawn = "".join(f"M{place} {high}v{low - high}" for place, high, low in found if low - high > 1)
-    return f'<path class="extremes" d="{drawn}"/>' if drawn else ""
+    several = [each for each in columns if each.most > each.least]
+    highs, lows = scale.heights([each.most for each in several]), scale.heights([each.least for each in several])
+    drawn: list[str] = []
+    x = y = 0
+    for each, high, low in zip(several, highs, lows, strict=True):
+        if low - high > _LINE_WIDTH:
+            drawn.append(f"m{each.place - x} {high - y}v{low - high}")
+            x, y = each.place, low
+    return f'<path class="extremes" d="{"".join(drawn).replace(" -", "-")}"/>' if drawn else ""
 
 
 def _draw_line(columns: Sequence[ChartColumn], scale: _Scale) -> str:
@@ -148,8 +158,7 @@ def _draw_line(columns: Sequence[ChartColumn], scale: _Scale) -> str:
     gap = _GAP * distances[len(distances) // 2]
     parts: list[str] = []
     place, height, level = -_HUGE, 0, 0  # level: the columns so far at the same height
-    for each in columns:
-        there = scale.height(each.mean)
+    for each, there in zip(columns, scale.heights([each.mean for each in columns]), strict=True):
         if each.place - place > gap:
             parts.append(f"{f'h{level}' if parts else ''}M{each.place} {there}")
             level = 0

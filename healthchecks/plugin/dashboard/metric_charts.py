@@ -7,8 +7,8 @@ from healthchecks.plugin.forecast import forecast
 from healthchecks.plugin.history.metrics import DAY, MetricHistory
 from healthchecks.plugin.wording import metric_in_words
 
-_PERIODS = (("24 h", 1, 72), ("7 d", 7, 84), ("90 d", 90, 90))
-"""Name, days, columns: of 20 min, 2 h and a day."""
+_PERIODS = (("24 h", 1, 48), ("7 d", 7, 84), ("90 d", 90, 90))
+"""Name, days, columns: of half an hour, 2 h and a day."""
 
 
 def draw_metric(metric: MetricHistory, now: float) -> Sequence[LineChart]:

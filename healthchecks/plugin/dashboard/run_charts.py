@@ -104,9 +104,14 @@ def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict
     return {
         "runs": _join_ranges([places[each.time] for each in points]),
         "statuses": "".join(_LETTERS[choose_colour(each)] for each in points),
-        "durations": [float(f"{each.duration:.3g}") for each in points],
+        "durations": [_milliseconds(each.duration) for each in points],
         "notes": notes,
     }
+
+
+def _milliseconds(duration: float) -> float:
+    """Return two digits at least; in JSON they are shorter than seconds."""
+    return round(duration * 1000) if duration >= 0.01 else float(f"{duration * 1000:.2g}")  # noqa: PLR2004 - ten of them
 
 
 def _join_ranges(places: Iterable[int]) -> list[list[int]]:
@@ -126,11 +131,12 @@ def _local_seconds(time: int) -> int:
     return time + int(offset.total_seconds() if offset else 0)
 
 
-def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> LineChart | None:
-    """Return the chart of the durations of ok and slow runs, below their bars; None for too few."""
+def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> Sequence[LineChart]:
+    """Return the chart of the durations of ok and slow runs, below their bars; none for too few."""
     columns = [
         ChartColumn(place, *(each.duration,) * 3)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
-    return draw_chart("duration", f"last {BARS} runs", columns, "seconds", usual=usual, width=BARS)
+    chart = draw_chart("duration", f"last {BARS} runs", columns, "seconds", usual=usual, width=BARS)
+    return [chart] if chart else []

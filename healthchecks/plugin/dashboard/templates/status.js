@@ -14,10 +14,14 @@
     return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
   }
 
+  function formatDuration(milliseconds) {
+    return milliseconds < 1000 ? `${milliseconds} ms` : `${Math.round(milliseconds / 100) / 10} s`;
+  }
+
   function describe(check, place) {
     const times = check.runs.flatMap(([first, last]) => data.times.slice(first, last + 1));
     const status = check.statuses[place], parts = [formatTime(times[place]), words[status]];
-    if (status !== "b" && status !== "k") parts.push(`${check.durations[place]} s`);
+    if (status !== "b" && status !== "k") parts.push(formatDuration(check.durations[place]));
     const noted = Object.keys(check.notes).map(Number).filter((each) => each <= place);
     const note = noted.length ? check.notes[Math.max(...noted)] : "";
     return {text: parts.join(" · "), note};

@@ -9,7 +9,7 @@ from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in
 from healthchecks.plugin.history.metrics import DAY, MetricHistory, MetricPoint
 
 NOW = 2_000_000_000
-_STEP = re.compile(r"([Ml])(-?\d+) ?(-?\d+)|([hv])(-?\d+)")
+_STEP = re.compile(r"([Mml])(-?\d+) ?(-?\d+)|([hv])(-?\d+)")
 
 
 def drawn(*values, unit="ratio", **options):
