@@ -1,11 +1,12 @@
 """Delivery of alerts: fails when alerts wait for too long, or when Sentry or the webhook refuses them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from healthchecks import metric
 from servermonitoring.delivery.spool import REASON, REFUSED, listing, names
 from servermonitoring.files import read_regular
 from servermonitoring.values import in_words
@@ -21,12 +22,20 @@ def test_alerts_delivered(state_directory: Path, alert_channels: list[str]) -> N
     spools = [each for each in sorted((state_directory / "spool").glob("*")) if each.is_dir()]
     if not spools and not alert_channels:
         pytest.skip("no [sentry] dsn in force, and no [alerts] webhook")
-    wrong = [each for spool in spools for each in (*_late(spool), *_refused(spool))]
+    ages = {spool: _ages(spool) for spool in spools}
+    waiting = [age for each in ages.values() for age in each]
+    metric("waiting", len(waiting))
+    metric("oldest", max(waiting, default=0.0), "seconds", limit=_LONGEST)
+    wrong = [each for spool in spools for each in (*_late(spool, ages[spool]), *_refused(spool))]
     assert not wrong, "; ".join(wrong)
 
 
-def _late(spool: Path) -> Iterator[str]:
-    ages = [time.time() - each.time / 1e9 for each in listing(spool).entries]
+def _ages(spool: Path) -> Sequence[float]:
+    """Return for how many seconds each of its alerts has waited."""
+    return [time.time() - each.time / 1e9 for each in listing(spool).entries]
+
+
+def _late(spool: Path, ages: Sequence[float]) -> Iterator[str]:
     oldest = max(ages, default=0.0)
     if oldest > _LONGEST:
         yield f"{_alerts(len(ages))} to {spool.name} not delivered, the oldest for {in_words(round(oldest))}"

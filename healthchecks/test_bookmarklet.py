@@ -1,11 +1,12 @@
 """Bookmarklets: run in a real browser, and must add the expected text or element to the page."""
 
+import time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from healthchecks import Duration, Target, Unhealthy, probe
+from healthchecks import Duration, Target, Unhealthy, metric, probe
 from healthchecks.clients.http.urls import Url
 from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
@@ -88,8 +89,10 @@ class Bookmarklet(Target):
 def run(bookmarklet: Bookmarklet) -> None:
     from healthchecks.clients.browser import BrowserSession
 
+    started = time.monotonic()
     with BrowserSession(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:
         try:
+            _open(bookmarklet, browser, time.monotonic() - started)
             _try(bookmarklet, browser)
         except Unhealthy:
             browser.keep_evidence()
@@ -100,8 +103,15 @@ def test_bookmarklet_status(bookmarklet: Bookmarklet, run: None) -> None:
     """Pass once `run` has returned: it raises every failure itself, while the browser can still show why."""
 
 
-def _try(bookmarklet: Bookmarklet, browser: "BrowserSession") -> None:
+def _open(bookmarklet: Bookmarklet, browser: "BrowserSession", start: float) -> None:
+    """Load the page, and report how long that took; `start` is how long the browser took, in seconds."""
+    started = time.monotonic()
     browser.open(bookmarklet.url)
+    metric("page time", time.monotonic() - started, "seconds")
+    metric("browser start", start, "seconds")
+
+
+def _try(bookmarklet: Bookmarklet, browser: "BrowserSession") -> None:
     found = [each for each in (bookmarklet.expect, bookmarklet.expect_selector) if each]
     what = " and ".join(f'"{each}"' for each in found)
     if _shows(bookmarklet, browser):

@@ -1,12 +1,13 @@
 """Databases: login, a query, connections in use, replication lag and long transactions of PostgreSQL."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, probe
+from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, metric, probe
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
@@ -95,6 +96,8 @@ class Statistics:
     oldest_by: str
     lags: Mapping[str, float]
     """By standby; of a standby itself under "this standby"."""
+    size: int | None
+    """Bytes of this database; None where it has too many files to add them up."""
 
 
 @probe
@@ -110,6 +113,7 @@ def statistics(database: Database) -> Statistics:
 
 def test_database_access(database: Database, statistics: Statistics) -> None:
     share = statistics.connections / statistics.most_connections
+    _report(database, statistics, share)
     assert share <= database.max_connections_used, (
         f"{statistics.connections} of {statistics.most_connections} connections used ({percent(share)}), "
         f"maximum {percent_limit(database.max_connections_used)}"
@@ -129,15 +133,32 @@ def test_database_access(database: Database, statistics: Statistics) -> None:
         )
 
 
+def _report(database: Database, statistics: Statistics, share: float) -> None:
+    """Report what the role sees: without rights, nothing of transactions of others and of standbys."""
+    metric("connections used", share, "ratio", limit=database.max_connections_used)
+    if statistics.sees_all:
+        oldest = statistics.oldest_transaction
+        metric("oldest transaction", oldest, "seconds", limit=database.max_transaction_age)
+    if statistics.sees_all and statistics.lags:
+        lag = max(statistics.lags.values())
+        metric("replication lag", lag, "seconds", limit=database.max_replication_lag)
+    if statistics.size is not None:
+        metric("database size", statistics.size, "bytes")
+
+
 def _unseen(key: str, statistics: Statistics) -> str:
     return f'{key} cannot be checked: the role "{statistics.role}" needs pg_monitor'
 
 
+# The size takes 2.5 µs for each file of the database: that of very many is left out. reltuples is what the last vacuum
+# has counted: the number of tables and indexes.
 # A role without rights sees that there are connections, but not of which type they are.
 _CONNECTIONS = """
 select current_user, pg_has_role('pg_read_all_stats', 'usage'), pg_is_in_recovery(), count(*),
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-       - coalesce(current_setting('reserved_connections', true), '0')::int
+       - coalesce(current_setting('reserved_connections', true), '0')::int,
+       (select case when reltuples <= 20000 then pg_database_size(current_database()) end
+        from pg_class where oid = 'pg_class'::regclass)
 from pg_stat_activity where datid is not null and coalesce(backend_type, 'client backend') = 'client backend'
 """
 _OLDEST_TRANSACTION = """
@@ -162,29 +183,43 @@ select case when exists (select from pg_stat_wal_receiver)
 
 
 _MOST_ROWS = 1_000  # of which there is one for each standby
+_LARGEST_COUNT = 2**63 - 1  # PostgreSQL's bigint
 _LONGEST_NAME = 200  # characters; PostgreSQL's own names have at most 63 bytes
 
 
 def _read_statistics(cursor: "Cursor") -> Statistics:
     """Return plain values, few and small whatever a server sends. Raise LookupError, TypeError or ValueError."""
-    role, sees_all, standby, used, most = _rows(cursor, _CONNECTIONS)[0]
+    role, sees_all, standby, used, most, size = _rows(cursor, _CONNECTIONS)[0]
     oldest = _rows(cursor, _OLDEST_TRANSACTION)
     seconds, user = oldest[0] if oldest else (0.0, "")
     lags = [("this standby", _rows(cursor, _OWN_LAG)[0][0])] if standby else _rows(cursor, _LAG_OF_STANDBYS)
     return Statistics(
         role=_name(role),
         sees_all=bool(sees_all),
-        connections=int(used),
-        most_connections=int(most),
-        oldest_transaction=float(seconds),
+        connections=_count(used),
+        most_connections=_count(most),
+        oldest_transaction=_seconds(seconds),
         oldest_by=f'user "{_name(user)}"',
-        lags={_name(standby): float(lag) for standby, lag in lags},
+        lags={_name(standby): _seconds(lag) for standby, lag in lags},
+        size=None if size is None else _count(size),
     )
 
 
 def _rows(cursor: "Cursor", query: str) -> list[tuple[Any, ...]]:
     cursor.execute(query)
     return cursor.fetchmany(_MOST_ROWS)
+
+
+def _count(value: Any) -> int:
+    if not 0 <= int(value) <= _LARGEST_COUNT:
+        raise ValueError(f"{value!r:.50} is no count")
+    return int(value)
+
+
+def _seconds(value: Any) -> float:
+    if not math.isfinite(float(value)):
+        raise ValueError(f"{value!r:.50} is no time")
+    return float(value)
 
 
 def _name(value: object) -> str:

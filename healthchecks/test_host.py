@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from healthchecks import Percentage, Target, probe
+from healthchecks import Percentage, Target, metric, probe
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 
@@ -49,6 +49,8 @@ def vitals(host: Host) -> Vitals:  # noqa: ARG001 - the numbers do not depend on
 def test_host_memory(host: Host, vitals: Vitals) -> None:
     sizes = part_in_words(vitals.available, vitals.memory)
     share = vitals.available / vitals.memory
+    metric("used", 1 - share, "ratio", limit=1 - host.min_memory_available)
+    metric("available", vitals.available, "bytes")
     assert share >= host.min_memory_available, (
         f"{percent(share)} of memory available ({sizes}), minimum {percent_limit(host.min_memory_available)}"
     )
@@ -57,12 +59,16 @@ def test_host_memory(host: Host, vitals: Vitals) -> None:
 def test_host_swap(host: Host, vitals: Vitals) -> None:
     share = vitals.swap_used / vitals.swap if vitals.swap else 0.0
     sizes = part_in_words(vitals.swap_used, vitals.swap)
+    if vitals.swap:
+        metric("used", share, "ratio", limit=host.max_swap_used)
+        metric("free", vitals.swap - vitals.swap_used, "bytes")
     assert share <= host.max_swap_used, (
         f"{percent(share)} of swap used ({sizes}), maximum {percent_limit(host.max_swap_used)}"
     )
 
 
 def test_host_load(host: Host, vitals: Vitals) -> None:
+    metric("load", vitals.load, limit=host.max_load_per_core)
     assert vitals.load <= host.max_load_per_core, (
         f"load of {vitals.load:.1f} per core over 15 min, maximum {host.max_load_per_core:g}"
     )

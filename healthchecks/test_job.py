@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from healthchecks import ConfigPath, Duration, Target, Unhealthy, probe
+from healthchecks import ConfigPath, Duration, Target, Unhealthy, metric, probe
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -50,21 +50,25 @@ class JobResult:
     line: str
     is_success: bool
     age: float
+    size: int
+    """Bytes of the whole log."""
 
 
 @probe
 def newest(job: Job) -> JobResult:
     """Return the last line that matches `ok` or `fail`; one that matches both is a failure. Raise Unhealthy."""
-    text, written = _tail(job.log)
+    text, written, size = _tail(job.log)
     for line in reversed(text.splitlines()):
         failed = re.search(job.fail, line) is not None
         if failed or re.search(job.ok, line):
             age = datetime.now(UTC) - (_time_of(line) or written)
-            return JobResult(scrub_and_cut(line.strip(), _SHOWN), not failed, age.total_seconds())
+            return JobResult(scrub_and_cut(line.strip(), _SHOWN), not failed, age.total_seconds(), size)
     raise Unhealthy(f"no line of {job.log} matches ok ({job.ok}) or fail ({job.fail})")
 
 
 def test_job_status(job: Job, newest: JobResult) -> None:
+    metric("age", newest.age, "seconds", limit=job.max_age)
+    metric("size", newest.size, "bytes")
     assert newest.is_success, f"failure in {job.log}: {newest.line}"
     assert newest.age > -_MAX_AHEAD, f"newest line of {job.log} is {in_words(-newest.age)} in the future: {newest.line}"
     assert newest.age <= job.max_age, (
@@ -72,14 +76,14 @@ def test_job_status(job: Job, newest: JobResult) -> None:
     )
 
 
-def _tail(path: Path) -> tuple[str, datetime]:
-    """Return the end of the file, and when it was last written."""
+def _tail(path: Path) -> tuple[str, datetime, int]:
+    """Return the end of the file, when it was last written, and its size in bytes."""
     try:
         text = read_regular(path, _TAIL, part="end").decode(errors="replace")
-        written = path.stat().st_mtime
+        status = path.stat()
     except OSError as error:
         raise Unhealthy(f"{path}: {error.strerror}") from None
-    return text, datetime.fromtimestamp(written, UTC)
+    return text, datetime.fromtimestamp(status.st_mtime, UTC), status.st_size
 
 
 def _time_of(line: str) -> datetime | None:

@@ -5,8 +5,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Target, Unhealthy, probe
+from healthchecks import Target, Unhealthy, metric, probe
 from healthchecks.clients.http.client import Client, Request, Response
+from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url
@@ -46,33 +47,40 @@ class Login(WebKeys, Target):
 
 @dataclass(frozen=True)
 class Arrival:
-    """The final page, and whether it has the login form again."""
+    """The final page, whether it has the login form again, and the duration of all responses in seconds."""
 
     page: Response
     has_form_again: bool
+    duration: float
 
 
 @probe
 def arrival(login: Login) -> Arrival:
     with Client(login) as client:
         page = client.send(Request(login.url))
+        duration = page.duration
         with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
                 raise Unhealthy(f"login page: status {page.status_line} at {page.location}")
             form = find_form(page, login.fields, login.form)
             sent = fill_form(form, page, login.dict_of(login.fields), login.submit)
         page = client.send(sent)
+        duration += page.duration
         with attach_on_failure(page):
             if page.status >= _FIRST_ERROR:
                 raise Unhealthy(f"login form submitted: status {page.status_line} at {page.location}")
         has_form_again = has_form(page, login.fields)
         if login.then and not has_form_again:
             page = client.send(Request(login.then))
+            duration += page.duration
             has_form_again = has_form(page, login.fields)
-    return Arrival(page, has_form_again)
+    return Arrival(page, has_form_again, duration)
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
+    report_response(arrival.page, arrival.duration, login.slow, login.max_body)
+    if certificate := arrival.page.certificate:
+        metric("certificate days left", certificate.days_left)
     with attach_on_failure(arrival.page):
         _assert_expected(login, arrival)
 

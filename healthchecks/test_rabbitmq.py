@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from healthchecks import Secret, Target, probe
+from healthchecks import Secret, Target, metric, probe
 from healthchecks.clients.http.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
@@ -14,6 +14,8 @@ from healthchecks.clients.preload import preload
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 
 _PORT, _TLS_PORT = 5672, 5671
+_MOST_QUEUES = 10  # with metrics: a check has 20 at most
+_LONGEST_NAME = 80  # characters of a queue's name in that of a metric
 
 
 class Queue(BaseModel):
@@ -84,6 +86,7 @@ def exchange(rabbitmq: Rabbitmq) -> Exchange:
 
 
 def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
+    _report(rabbitmq.queues, exchange.levels)
     assert exchange.received is not None, "test message confirmed, but not received again"
     assert exchange.received == exchange.sent, "test message received with other content"
     wrong = [words for name, limits in rabbitmq.queues.items() if (words := _wrong(name, limits, exchange))]
@@ -93,6 +96,23 @@ def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
 def _level(broker: Broker, name: str) -> Level | None:
     found = broker.queue(name)
     return Level(*found) if found else None
+
+
+def _report(queues: Mapping[str, Queue], levels: Mapping[str, Level | None]) -> None:
+    """Report messages and consumers of each queue; of many, of the first one in the table and the fullest others."""
+    found = {name: level for name in queues if (level := levels[name])}
+    fullest = sorted([*found][1:], key=lambda name: -found[name].messages)[: _MOST_QUEUES - 1]
+    for name, level in found.items():
+        if name in fullest or name == next(iter(found)):
+            metric(f"messages {_shown(name)}", level.messages, limit=queues[name].max_messages)
+            metric(f"consumers {_shown(name)}", level.consumers, lower_limit=queues[name].min_consumers or None)
+
+
+def _shown(queue: str) -> str:
+    """Return the name as part of a metric's: printable, of a long one the beginning and the end."""
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in queue)
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _wrong(name: str, limits: Queue, exchange: Exchange) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from healthchecks import ProbeTimeout, Target, Unhealthy, probe, remaining
+from healthchecks import ProbeTimeout, Target, Unhealthy, metric, probe, remaining
 from healthchecks.clients.connection import ConnectionStep, Progress, connect, first_bytes
 from healthchecks.clients.http.urls import Host
 
@@ -24,6 +24,8 @@ class Greeting:
 
     received: bytes
     where: str
+    connect: float
+    """Seconds until the port accepted the connection, without the resolution of the name."""
 
 
 @probe
@@ -31,14 +33,16 @@ def greeting(tcp: Tcp) -> Greeting:
     progress = Progress(tcp.host, tcp.port)
     with connect(progress, ConnectionStep.GREETING) as connection:
         try:
-            return Greeting(_read(connection, tcp.greeting.encode()), progress.peer)
+            received = _read(connection, tcp.greeting.encode())
         except TimeoutError:
             raise ProbeTimeout from None
         except OSError:
             raise Unhealthy(progress.closed_message) from None
+    return Greeting(received, progress.peer, progress.times.seconds[ConnectionStep.CONNECT])
 
 
 def test_tcp_access(tcp: Tcp, greeting: Greeting) -> None:
+    metric("connect", greeting.connect, "seconds")
     assert greeting.received or not tcp.greeting, f"connection closed without a greeting at {greeting.where}"
     assert greeting.received.startswith(tcp.greeting.encode()), (
         f"greeting {first_bytes(greeting.received)} at {greeting.where} instead of {tcp.greeting!r}"

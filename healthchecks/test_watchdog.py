@@ -4,13 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pytest
 from pydantic import ConfigDict, Field, model_validator
 
-from healthchecks import Target
+from healthchecks import Target, metric
 from servermonitoring.values import in_words
+
+if TYPE_CHECKING:
+    from servermonitoring.watchdog_state import Heartbeat
 
 _HOUR = 3600  # seconds
 _PATIENCE = 60  # seconds that a busy machine may delay a scan
@@ -42,6 +45,7 @@ class Watchdog(Target):
 class Life:
     """State of the watchdog; `silent` and `overdue` in seconds."""
 
+    beat: "Heartbeat"
     silent: float
     overdue: float
     """Maximum time since the last heartbeat."""
@@ -51,8 +55,12 @@ class Life:
 
 def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
     life = _life(state_directory)
-    assert life.silent <= life.overdue, f"no heartbeat of the watchdog for {in_words(round(life.silent))}"
     count = len(life.killed)
+    metric("kills", count, limit=watchdog.max_kills_per_hour)
+    if life.silent <= life.overdue:
+        metric("browsers", life.beat.browsers)
+        metric("heaviest", life.beat.heaviest, "bytes", limit=life.beat.heaviest_limit)
+    assert life.silent <= life.overdue, f"no heartbeat of the watchdog for {in_words(round(life.silent))}"
     assert count <= watchdog.max_kills_per_hour, (
         f"{count} browsers killed within an hour, maximum {watchdog.max_kills_per_hour}; last: {life.killed[-1]}"
     )
@@ -65,4 +73,4 @@ def _life(directory: Path) -> Life:
     if beat is None:
         pytest.skip("no watchdog was ever started here")
     killed = [kill.message for kill in kills(directory, since=now - _HOUR)]
-    return Life(now - beat.time, 2 * beat.poll_interval + _PATIENCE, killed)
+    return Life(beat, now - beat.time, 2 * beat.poll_interval + _PATIENCE, killed)

@@ -4,9 +4,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Duration, Secret, Target, probe
+from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
+from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url, is_at, redacted
@@ -80,6 +81,10 @@ def response(website: Website) -> Response:
 
 
 def test_website_access(website: Website, response: Response) -> None:
+    report_response(response, response.duration, website.max_response_time or website.slow, website.max_body)
+    if certificate := response.certificate:
+        limit = website.min_certificate_days if _is_certificate_checked(website) else None
+        metric("certificate days left", certificate.days_left, lower_limit=limit)
     with attach_on_failure(response):
         _assert_expected(website, response)
 
@@ -113,9 +118,13 @@ def _assert_headers(website: Website, response: Response, here: str) -> None:
         assert text in found, f"header {name}: {scrub_and_cut(found, 200)} does not contain {text} at {here}"
 
 
+def _is_certificate_checked(website: Website) -> bool:
+    return website.verify or bool(website.explicit("min_certificate_days"))
+
+
 def _assert_certificate(website: Website, response: Response) -> None:
-    if (certificate := response.certificate) and (website.verify or website.explicit("min_certificate_days")):
-        days = certificate.left.total_seconds() / 86_400
+    if (certificate := response.certificate) and _is_certificate_checked(website):
+        days = certificate.days_left
         assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"
         assert days >= website.min_certificate_days, (
             f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "

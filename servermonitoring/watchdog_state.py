@@ -27,6 +27,9 @@ class Heartbeat(NamedTuple):
     poll_interval: float  # seconds until the next scan is due at the latest
     started: float  # unix seconds
     suspended: str = ""  # why validations cannot be recorded, so that only memory limits apply
+    browsers: int = 0  # that run
+    heaviest: int = 0  # bytes of the browser that uses most, at most; exact near its limit
+    heaviest_limit: int | None = None  # bytes that its rule allows
 
 
 class Kill(NamedTuple):
@@ -52,8 +55,17 @@ def heartbeat(directory: Path) -> Heartbeat | None:
     """
     try:
         value = _object(read_regular(directory / HEARTBEAT, _LARGEST_HEARTBEAT)) or {}
-        pid, suspended = int(value["pid"]), str(value.get("suspended", ""))
-        return Heartbeat(pid, float(value["time"]), float(value["poll_interval"]), float(value["started"]), suspended)
+        limit = value.get("heaviest_limit")
+        return Heartbeat(
+            pid=int(value["pid"]),
+            time=float(value["time"]),
+            poll_interval=float(value["poll_interval"]),
+            started=float(value["started"]),
+            suspended=str(value.get("suspended", "")),
+            browsers=int(value.get("browsers", 0)),
+            heaviest=int(value.get("heaviest", 0)),
+            heaviest_limit=None if limit is None else int(limit),
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 

@@ -17,18 +17,17 @@ from tests.servers.fixtures import *  # noqa: F403 - fixtures, by their names
 from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
-LONGEST = (  # files of tests that come first, or one worker would end long after the others
-    "test_soak", "test_rabbitmq", "test_page", "test_alerts_sent", "test_peers", "test_tools", "test_crashes",
-    "test_killed_runs", "test_hangs", "test_values", "test_memory", "test_installing", "test_scheduled_runs",
-    "test_installation", "test_regression", "test_survival", "test_documentation", "test_running",
-    "test_plugins_and_options", "test_bookmarklet", "test_firefox", "test_page_whole", "test_configuration",
-    "test_report_safety", "test_alerts_elsewhere", "test_signals", "test_command", "test_website",
-    "test_bookmarklet_left_behind", "test_faults", "test_history_faults", "test_checks_bounded",
-    "test_checks_harmless", "test_browsers", "test_process_tree", "test_report_running", "test_database",
-    "test_system", "test_page_content", "test_alerts_per_host", "test_configuration_bounds", "test_leftovers",
-    "test_author_mistakes", "test_handler", "test_roles", "test_records", "test_celery", "test_result_text",
-    "test_database_page", "test_daemon", "test_termination", "test_identity", "test_report_alerts", "test_stalls",
-    "test_selenium",
+LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
+    "test_rabbitmq", "test_installing", "test_firefox", "test_regression", "test_page", "test_hangs",
+    "test_bookmarklet", "test_leftovers", "test_killed_runs", "test_installation", "test_database",
+    "test_report_running", "test_running", "test_website", "test_scheduled_runs", "test_checks_bounded",
+    "test_alerts_sent", "test_page_whole", "test_peers", "test_crashes", "test_tools", "test_bookmarklet_left_behind",
+    "test_selenium", "test_benchmarks", "test_command", "test_documentation", "test_alerts_per_host", "test_soak",
+    "test_faults", "test_memory", "test_values", "test_system", "test_report_safety", "test_alerts_elsewhere",
+    "test_celery", "test_metrics", "test_survival", "test_plugins_and_options", "test_roles", "test_records",
+    "test_database_page", "test_checks_harmless", "test_chromium", "test_process_tree", "test_tcp",
+    "test_page_content", "test_origins", "test_alert", "test_preload", "test_signals", "test_spool_oddities",
+    "test_browsers", "test_marionette",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
@@ -58,6 +57,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         files.sort(key=lambda path: LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST))
     place = {path: number for number, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.schedule import ServerScheduling  # xdist may be switched off
+
+    return ServerScheduling(config, log)
 
 
 @pytest.fixture

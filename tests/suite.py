@@ -29,6 +29,7 @@ from tests.fork_server import Process, Stream, start_pytest
 IN_TIME = 45  # seconds for a run with a timeout of a few, however busy the machine; ci/benchmarks/outage measures it
 _LIMIT = 180  # seconds; a run that takes longer hangs
 _LIGHT = ("-p", "no:hypothesispytest")  # which takes longer to load than a run
+_NO_XDIST = ("-p", "no:xdist", "-p", "no:xdist.looponfail")
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Suite:
     """A folder with checks of a user and a configuration; state and page stay in it."""
 
     forked = True  # false: its Python starts as every Python does
+    has_xdist = False  # as where the suite is installed; it is a tool of this project's tests
     pytest_ini: str | None = "[pytest]\n"  # so that it is the root directory of pytest
     options: tuple[str, ...] = ("-p", "no:cacheprovider")
 
@@ -104,7 +106,7 @@ class Suite:
 
     def start(self, *arguments: str, stdout: Stream = subprocess.PIPE) -> Process:
         self.started = time.monotonic()
-        options = [*_LIGHT, *self.options, *arguments]
+        options = [*_LIGHT, *(() if self.has_xdist else _NO_XDIST), *self.options, *arguments]
         return start_pytest(options, self.directory, self.environment, stdout, forked=self.forked)
 
     def finish(self, process: Process) -> Outcome:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.fork_server import run_pytest
 from watchdog.validation import validate_process
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,10 +107,9 @@ def test_the_configurations_of_a_document_are_valid(document, tmp_path):
     tomllib.loads(text)
     (tmp_path / "servermonitoring.toml").write_text(text)
     names = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "of the test")
+    collected, output = run_pytest("--pyargs", "healthchecks", "--collect-only", "-q", cwd=tmp_path, **names)
+    assert collected == 0, output
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **names}
-    command = [sys.executable, "-m", "pytest", "--pyargs", "healthchecks", "--collect-only", "-q"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
     status = [sys.executable, "-c", WATCHDOG, "status", "--config", "servermonitoring.toml"]
     done = subprocess.run(status, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr  # 1: no watchdog runs here

@@ -11,7 +11,14 @@ from tests.fork_server import Run, start_pytest
 
 OPTIONS = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
 PRINTS = """
-import os, signal, sys, threading, warnings, random, logging, pytest
+import atexit, importlib.metadata, os, signal, sys, threading, warnings, random, logging, pytest
+
+class Last:
+    def __del__(self):
+        os.write(1, b"freed at the end of Python\\n")
+
+last = Last()
+atexit.register(lambda: os.write(1, b"libraries at the end %d\\n" % ("logging" in sys.modules)))
 
 def test_prints():
     print("own", [name for name in sys.modules if name.startswith(("tests", "healthchecks.test_"))])
@@ -24,6 +31,7 @@ def test_prints():
     print("blocked", signal.pthread_sigmask(signal.SIG_BLOCK, []), threading.active_count())
     print("environment", sorted(os.environ.items()), os.getcwd(), logging.root.handlers)
     print("descriptors", sorted(os.listdir("/proc/self/fd")))
+    print("metadata", [importlib.metadata.metadata(name).as_string() for name in ("pytest", "pluggy")])
     print("main", sys.modules["__main__"].__spec__.name)
 """
 
@@ -55,6 +63,7 @@ def test_equals_a_usual_start(tmp_path, environment):
     forked, usual = (process.communicate(180)[0] for process in both)
     assert [type(each) for each in both] == [Run, subprocess.Popen]
     assert [each.returncode for each in both] == [0, 0], forked + usual
+    assert "freed at the end" in forked
     assert _without_time(forked).splitlines() == _without_time(usual).splitlines()
 
 

@@ -1,14 +1,18 @@
 """Installed as users do: alone, with the suite, together with PyPI's package of the same import name `watchdog`."""
 
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Self
 
+import pip
 import pytest
 
 from tests.test_packaging import ROOT, wheel  # noqa: F401 - a fixture
@@ -32,16 +36,25 @@ def test_thing(thing, number):
 class Environment:
     """A virtual environment with nothing in it, not even pip: this one's pip installs into it."""
 
-    def __init__(self, directory: Path) -> None:
-        venv.create(directory / "environment", with_pip=False, symlinks=True)
-        self.bin = directory / "environment/bin"
+    def __init__(self, directory: Path, like: Self | None = None) -> None:
+        self.root = directory / "environment"
+        if like:
+            shutil.copytree(like.root, self.root, symlinks=True)
+        else:
+            venv.create(self.root, with_pip=False, symlinks=True)
+        self.bin = self.root / "bin"
         self.elsewhere = directory / "elsewhere"
         self.elsewhere.mkdir()
 
     def pip(self, *words: object) -> str:
         quick = ["--no-compile"] if words[0] == "install" else []
-        command = [sys.executable, "-m", "pip", "--python", self.bin / "python", *words, *quick]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return self.call_pip(*words, *quick)
+
+    def call_pip(self, *words: object, **environment: str) -> str:
+        """Do what `pip --python` does, without starting pip twice."""
+        command = [self.bin / "python", Path(pip.__file__).with_name("__pip-runner__.py"), *words]
+        variables = {**os.environ, "_PIP_RUNNING_IN_SUBPROCESS": "1", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -103,12 +116,25 @@ def test_with_the_suite_it_checks_from_anywhere(environment, ours):
     assert re.search(r"FAILED +thing\[two\] +it is not one", said)
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory, ours, theirs):
+    """`both(ours_first)` is an environment with both of them, installed in this order."""
+
+    @functools.cache
+    def install(ours_first):
+        environment = Environment(tmp_path_factory.mktemp("both"))
+        for each in (ours, theirs) if ours_first else (theirs, ours):
+            environment.pip("install", "--quiet", "--no-deps", "--no-index", each)
+        return environment
+
+    return install
+
+
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("removed", ["watchdog", "servermonitoring"])
-def test_next_to_the_other_watchdog(environment, ours, theirs, ours_first, removed):
+def test_next_to_the_other_watchdog(tmp_path, both, ours_first, removed):
     """In either order, and each alone when the other is removed."""
-    for each in (ours, theirs) if ours_first else (theirs, ours):
-        environment.pip("install", "--quiet", "--no-deps", "--no-index", each)
+    environment = Environment(tmp_path, both(ours_first))
     assert environment.python(BOTH) == "both"
     environment.pip("uninstall", "--quiet", "--yes", removed)
     left, gone = ("validation", "observers") if removed == "watchdog" else ("observers", "validation")
@@ -122,10 +148,8 @@ def test_an_editable_install_next_to_it(environment, theirs, ours_first):
     """From anywhere, and in the checkout; the command, too."""
 
     def editable():
-        libraries = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}  # where hatchling is
-        command = [sys.executable, "-m", "pip", "--python", environment.bin / "python", "install", "--quiet"]
-        options = "--no-deps", "--no-index", "--no-build-isolation", "--editable", ROOT
-        subprocess.run([*command, *options], env=libraries, check=True, capture_output=True)
+        options = "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--editable", ROOT
+        environment.call_pip("install", *options, PYTHONPATH=sysconfig.get_path("purelib"))  # where hatchling is
 
     def other():
         environment.pip("install", "--quiet", "--no-deps", "--no-index", theirs)

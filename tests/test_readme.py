@@ -1,28 +1,15 @@
 """README's own text is what is tried: its checks run, its configuration is valid."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests import ROOT
+from tests.fork_server import run_pytest
 
 README = (ROOT / "README.md").read_text()
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n+```python\n(.*?)```", README, re.DOTALL))
 CONFIGURATIONS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-
-
-def run(folder, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -41,11 +28,11 @@ def test_check_of_a_user(folder):
         '[backup.fresh]\nfile = "fresh"\n[backup.none]\nfile = "none"\n'
         '[backup.old]\nfile = "/proc/1/status"\nnewest = 0\n'
     )
-    done = run(folder, "mychecks/test_backup.py")
-    assert done.returncode == 1
-    assert re.search(r"FAILED  backup\[old\] +/proc/1/status is \d+ hours old", done.stdout)
-    assert re.search(r"FAILED  backup\[none\] +FileNotFoundError: .*No such file or directory: 'none'", done.stdout)
-    assert "2 of 3 checks failed" in done.stdout
+    status, output = run_pytest("mychecks/test_backup.py", cwd=folder)
+    assert status == 1
+    assert re.search(r"FAILED  backup\[old\] +/proc/1/status is \d+ hours old", output)
+    assert re.search(r"FAILED  backup\[none\] +FileNotFoundError: .*No such file or directory: 'none'", output)
+    assert "2 of 3 checks failed" in output
 
 
 def test_check_is_short():
@@ -56,9 +43,9 @@ def test_check_is_short():
 
 def test_plain_check(folder):
     """The marked test works word for word."""
-    done = run(folder, "mychecks/test_plain.py", "-v")
-    assert done.returncode == 0, done.stdout
-    assert "git_is_installed" in done.stdout
+    status, output = run_pytest("mychecks/test_plain.py", "-v", cwd=folder)
+    assert status == 0, output
+    assert "git_is_installed" in output
 
 
 def test_configuration_is_valid(folder):
@@ -68,6 +55,6 @@ def test_configuration_is_valid(folder):
     text = text.replace("/var/lib/servermonitoring", str(folder / "state"))
     (folder / "servermonitoring.toml").write_text(text)
     passwords = {"MONITOR_PASSWORD": "one-of-the-test", "RABBITMQ_PASSWORD": "two-of-the-test"}
-    done = run(folder, "--pyargs", "healthchecks", "--collect-only", "-q", **passwords)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_website_access[home]" in done.stdout
+    status, output = run_pytest("--pyargs", "healthchecks", "--collect-only", "-q", cwd=folder, **passwords)
+    assert status == 0, output
+    assert "test_website_access[home]" in output

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from operator import attrgetter
 
 from servermonitoring import threads
 from servermonitoring.watchdog_state import Heartbeat
@@ -127,9 +128,22 @@ class Daemon:
         _notify("WATCHDOG=1")
         if time.monotonic() - self._heartbeat_at >= _HEARTBEAT_EVERY:
             self._heartbeat_at = time.monotonic()
-            suspended = self.watcher.tracker.suspension.reason
-            beat = Heartbeat(os.getpid(), time.time(), self._longest + _HEARTBEAT_EVERY, self._started_at, suspended)
-            self.watcher.state.heartbeat(beat)
+            self.watcher.state.heartbeat(self._heartbeat())
+
+    def _heartbeat(self) -> Heartbeat:
+        """Return the heartbeat with what the last scan has found."""
+        browsers = self.watcher.browsers.by_main.values()
+        heaviest = max(browsers, key=attrgetter("memory"), default=None)
+        return Heartbeat(
+            pid=os.getpid(),
+            time=time.time(),
+            poll_interval=self._longest + _HEARTBEAT_EVERY,
+            started=self._started_at,
+            suspended=self.watcher.tracker.suspension.reason,
+            browsers=len(browsers),
+            heaviest=heaviest.memory if heaviest else 0,
+            heaviest_limit=heaviest.rule.max_memory if heaviest else None,
+        )
 
     def _reload(self) -> None:
         """Begin to read the configuration where that is due; apply what was read meanwhile."""

@@ -5,8 +5,9 @@ import enum
 import errno
 import socket
 import ssl
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,22 @@ class ConnectionStep(enum.Enum):
     LOGGED_IN = "logged in to PEER, no response", "connection closed after the login at PEER"
 
 
+class StepTimes:
+    """Seconds in each step, added up over all connections of a client."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[ConnectionStep, float] = {}
+        self._step: ConnectionStep | None = None
+        self._since = 0.0
+
+    def begin(self, step: ConnectionStep | None) -> None:
+        """End the step before, and begin this one; with None there is no next one."""
+        now = time.monotonic()
+        if self._step is not None:
+            self.seconds[self._step] = self.seconds.get(self._step, 0.0) + now - self._since
+        self._step, self._since = step, now
+
+
 @dataclass
 class Progress:
     """`progress.at(ConnectionStep.TLS)` before each step; the timeout of the check then says where it was."""
@@ -39,9 +56,11 @@ class Progress:
     """HTTP status, once it was received."""
     via: str = ""
     """The URL that redirected there."""
+    times: StepTimes = field(default_factory=StepTimes)
 
     def at(self, step: ConnectionStep, status: int = 0) -> None:
         self.step = step
+        self.times.begin(step)
         self.status = status or self.status
         phase(self.timeout_message)
 

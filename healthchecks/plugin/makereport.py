@@ -14,7 +14,7 @@ from healthchecks.plugin.metric import Metric, merged
 from healthchecks.plugin.outcome import CheckOutcome, describe, explained, is_broken, outcome_of, printable
 from healthchecks.plugin.outputs import scrub_report
 from healthchecks.plugin.probes.message import DETAILS, short_traceback
-from healthchecks.plugin.result import Attachment, CheckError, LogLine, Result, Status, text_of
+from healthchecks.plugin.result import Attachment, CheckError, LogLine, NotProbed, Result, Status, text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import ATTACHED, JOBS, METRICS, Blocked
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 _LOG = pytest.StashKey[list[LogLine]]()
+_EXPLAINED = (CheckError, NotProbed)  # errors whose text says all: where they were raised is of no use to anybody
 
 
 def spare_traceback(call: pytest.CallInfo[None]) -> None:
-    """Cut the traceback of a failed check to one line: it is not shown, and pytest would walk through all of it."""
-    error = call.excinfo.value if call.excinfo and call.when == "call" else None
-    if call.excinfo and error and not isinstance(error, pytest.skip.Exception) and not is_broken(error):
+    """Cut a traceback that is not shown to one line: pytest would walk through all of it."""
+    if call.excinfo is None or isinstance(error := call.excinfo.value, pytest.skip.Exception):
+        return
+    if isinstance(error, _EXPLAINED) or (call.when == "call" and not is_broken(error)):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 
@@ -161,8 +163,8 @@ def _keep_log(item: pytest.Item, when: str | None, run: Run) -> None:
 
 def _details(excinfo: pytest.ExceptionInfo[BaseException], error: BaseException | None) -> str:
     """Return the traceback for the author of a check, as it was in the process that raised the error."""
-    if isinstance(error, CheckError):
-        return printable(error.details)
+    if isinstance(error, _EXPLAINED):
+        return printable(getattr(error, "details", "") or text_of(error))
     return getattr(error, DETAILS, "") or short_traceback(excinfo)
 
 

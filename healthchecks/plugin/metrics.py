@@ -8,7 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def write(
         if result.status is not Status.SKIPPED:
             known[result.key] = _make(result, streaks.get(result.key))
     ordered = [known[key] for key in sorted(known)]
-    write_whole(directory / NAME, json.dumps([asdict(each) for each in ordered]))
+    write_whole(directory / NAME, json.dumps(ordered, default=vars))
     remove_abandoned(textfile.parent)
     write_whole(textfile, "".join(f"{line}\n" for line in _format(ordered, directory)), mode=_MODE)
 

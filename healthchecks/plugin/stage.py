@@ -26,6 +26,7 @@ from servermonitoring.values import in_words
 
 _PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
 _LEAST = 0.05  # seconds that a phase may always take: most need a hundredth of it
+_LAST_START = 4.0  # seconds after the run's timeout from which on only teardowns begin: the rest would hold up the end
 
 
 class AbandonedError(CheckError):
@@ -57,12 +58,20 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: ProbeJob | None = None
 
-    def begin(self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0) -> ProbeJob:
-        """Start a phase; `finish` must follow. `later`: seconds more for a call that has a bound of its own."""
+    def begin(
+        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
+    ) -> ProbeJob:
+        """Start a phase; `finish` must follow. `later`: seconds more for a call that has a bound of its own.
+
+        `always`: also when the run should have ended long ago.
+        """
         protect_streams()
         self.close()
         self._job = job = ProbeJob(name, call, timeout + later)
         job.begin(self.latest_end() + later)
+        if time.monotonic() > self._ends_at + _LAST_START and not always:
+            job.end(None, NotProbed("not run before the timeout of the run"))
+            return job
         try:
             self._worker = self._worker or _Worker()
             self._worker.do(job)
@@ -85,9 +94,11 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0) -> Any:
+    def run(
+        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
+    ) -> Any:
         """Begin and finish a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
-        job = self.begin(name, call, timeout, later)
+        job = self.begin(name, call, timeout, later, always=always)
         try:
             return self.finish(job)
         except ProbeTimeout:
@@ -171,7 +182,7 @@ class Phases(SetupState):
         if self._check is None or is_quick:
             call()
         else:
-            self._stage.run(phase, call, collection.timeout_of(self._check))
+            self._stage.run(phase, call, collection.timeout_of(self._check), always=phase == "teardown")
 
     def _tears_down_data(self, nextitem: pytest.Item | None) -> bool:
         """Return whether nothing is torn down but a test that had no fixtures: another one of its file follows."""

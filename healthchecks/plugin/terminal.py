@@ -12,7 +12,8 @@ from healthchecks.plugin.wording import make_headline, rank
 from servermonitoring.scrubbing import scrub
 from servermonitoring.values import in_words
 
-_MAX_LABEL = 40  # columns
+_MAX_LABEL = 40  # columns of the names, beyond which the messages do not line up
+_LONGEST_NAME = 100  # characters
 _MAX_NAMES = 3  # of checks that fail in the same way
 _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow", Status.SLOW: "yellow"}
 
@@ -69,7 +70,7 @@ def format_results(
         alone = each.target if verbose or each.status is not Status.FAILED else ""
         notes = _format_notes(each, streaks.get(each.key))
         groups.setdefault((each.status, each.check, each.message, notes, alone), []).append(each)
-    named = [(_format_names(group), group[0], key[3]) for key, group in groups.items()]
+    named = [(_shorten(_format_names(group)), group[0], key[3]) for key, group in groups.items()]
     width = min(_MAX_LABEL, max((len(name) for name, _, _ in named), default=0))
     return [(each.status, _format_line(name, each, notes, width)) for name, each, notes in named]
 
@@ -95,6 +96,11 @@ def _format_names(group: list[Result]) -> str:
     kind = group[0].label.split("[")[0]
     more = f" and {len(group) - _MAX_NAMES} more" if len(group) > _MAX_NAMES else ""
     return f"{kind}[{', '.join(each.target for each in group[:_MAX_NAMES])}{more}]"
+
+
+def _shorten(name: str) -> str:
+    """Return a name that leaves its message on the same screen: those of parameters may have any length."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def _format_line(name: str, result: Result, notes: str, width: int) -> str:

@@ -13,8 +13,9 @@ from healthchecks.plugin import collection
 from healthchecks.plugin.probes.fixture import Probe
 from healthchecks.plugin.probes.message import value_of_bytes
 from healthchecks.plugin.run import RUN
-from healthchecks.plugin.runtest import stop_if_blocked, value_of
+from healthchecks.plugin.runtest import METRICS, stop_if_blocked, value_of
 from healthchecks.sql_reports import folder_of
+from healthchecks.sql_reports.metrics import metrics_of
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report, evaluate
 from servermonitoring.configuration import Problem, echo, nearest
@@ -93,11 +94,11 @@ class ReportItem(collection.CheckItem):
 
     def runtest(self) -> None:
         run = self.config.stash[RUN]
-        self.query_result = None
+        self.query_result, self.stash[METRICS] = None, []
         stop_if_blocked(self.target, run)
         query_result = value_of_bytes(value_of(self, run, run.pool.submit(self.probe, self.target)))
         assert isinstance(query_result, QueryResult)
-        self.query_result = query_result
+        self.query_result, self.stash[METRICS] = query_result, metrics_of(self.target, query_result)
         evaluate(self.target, query_result)
 
     def extras(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
     "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
+_LOCK = ROOT / "requirements/healthchecks.lock"
 _LIMIT = 180  # seconds for one command
 _INIT = """
 import os, time
@@ -75,21 +76,30 @@ def source() -> tuple[str, str, str]:
 
 def wheels(root: Path) -> Path:
     """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine."""
-    lock = ROOT / "requirements/healthchecks.lock"
     version = min((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
-    name = hashlib.sha256(lock.read_bytes() + version.encode()).hexdigest()[:12]
-    target = CACHE / f"wheels-{name}"
+    target = CACHE / f"wheels-{_fingerprint(version)}"
     with _made_once():
         if not target.exists():
             partial = CACHE / "new-wheels"
             shutil.rmtree(partial, ignore_errors=True)
             command = [
                 sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
-                "--require-hashes", "-r", str(lock), "-d", str(partial),
+                "--require-hashes", "-r", str(_LOCK), "-d", str(partial),
             ]  # fmt: skip
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             partial.rename(target)
     return target
+
+
+def kept() -> Path:
+    """A directory for what a machine may find again in a later session, as long as root and lock are the same."""
+    directory = CACHE / f"kept-{_fingerprint(debian().name)}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
+
+
+def _fingerprint(of: str) -> str:
+    return hashlib.sha256(_LOCK.read_bytes() + of.encode()).hexdigest()[:12]
 
 
 @contextmanager

@@ -156,10 +156,10 @@ def test_cron_runs_the_suite_by_itself(installed):
     before = len(runs(server))
     hurried = "LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketime.so.1) FAKETIME='+0 x12'"  # five seconds a minute
     server.run(f"{hurried} cron > /dev/null 2>&1 < /dev/null")
-    until(lambda: len(runs(server)) >= before + 3, 60, what="three runs")
+    until(lambda: len(runs(server)) >= before + 3, 60, what="three runs", every=0.5)
     assert server.run("stat -c %U /var/lib/servermonitoring/history.sqlite") == "servermonitoring\n"
     server.run("kill $(cat /run/crond.pid)")
-    until(lambda: not server.pids("bin/pytest healthchecks"), 120, what="the end of the last run")
+    until(lambda: not server.pids("bin/pytest healthchecks"), 120, what="the end of the last run", every=0.2)
 
 
 def test_cron_has_nothing_to_mail_but_a_suite_that_cannot_run(installed):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.deployment.root import Machine, machine
+from tests.deployment.root import Machine, kept, machine
 from tests.reliability import reliability
 from tests.servers.server import program, until
 
@@ -41,14 +41,22 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("127.0.0.1", {PORT}), Handler).serve_forever()
 """
 SENDMAIL = f"#!/bin/sh\nexec curl --silent --data-binary @- http://127.0.0.1:{PORT}/mail\n"
+ENVIRONMENT = "/kept/environment.tar"  # of an earlier session: the installation has its own tests
+INSTALL = f"""
+git clone --quiet /source /opt/servermonitoring && cd /opt/servermonitoring || exit
+test ! -e {ENVIRONMENT} || tar -xf {ENVIRONMENT} || exit
+deploy/install --every 1 || exit
+test -e {ENVIRONMENT} || tar -cf {ENVIRONMENT}.new --exclude=installed .venv || exit
+test -e {ENVIRONMENT} || mv {ENVIRONMENT}.new {ENVIRONMENT}
+"""
 SCHEDULED = "/opt/servermonitoring/deploy/scheduled healthchecks"
 STATE, PAGES = "/var/lib/servermonitoring", "/var/www/servermonitoring"
 
 
 @pytest.fixture(scope="module")
 def installed(repository) -> Iterator[Machine]:
-    with machine({"/source": repository}) as new:
-        new.run("git clone --quiet /source /opt/servermonitoring && /opt/servermonitoring/deploy/install --every 1")
+    with machine({"/source": repository, "/kept": kept()}) as new:
+        new.run(INSTALL)
         new.run("rm /etc/cron.d/e2scrub_all; mkdir -p /dev/shm && chmod 1777 /dev/shm", status=None)
         for name, text in (("/root/listener.py", LISTENER), ("/usr/sbin/sendmail", SENDMAIL)):
             new.path(name).write_text(text)
@@ -134,7 +142,8 @@ def cron(server: Machine) -> Iterator[None]:
         yield
     finally:
         server.run("kill $(cat /run/crond.pid)")
-        until(lambda: not server.pids("deploy/scheduled|bin/pytest healthchecks"), 120, what="the end of the last run")
+        words = "deploy/scheduled|bin/pytest healthchecks"
+        until(lambda: not server.pids(words), 120, what="the end of the last run", every=0.2)
 
 
 def runs(server: Machine) -> int:
@@ -184,7 +193,7 @@ def test_every_disk_full_for_root_too(server):
 def test_all_is_as_it_should_be_with_cron(server):
     """No mail from runs without a fault."""
     with cron(server):
-        until(lambda: runs(server) >= 2, 120, what="two runs")
+        until(lambda: runs(server) >= 2, 120, what="two runs", every=0.5)
     assert received(server, "/mail") == []
 
 

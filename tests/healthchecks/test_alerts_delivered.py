@@ -7,6 +7,7 @@ import time
 import pytest
 
 from servermonitoring.delivery.spool import SpoolEntry
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.suite import ROOT
 
@@ -20,6 +21,22 @@ def put(folder, name, seconds):
     spool.mkdir(parents=True, exist_ok=True)
     stamp, rest = SpoolEntry.new().name.split("-", 1)
     (spool / f"{int(stamp) - int(seconds * 1e9):020d}-{rest}").write_text("{}")
+
+
+def test_metrics(run_suite, tmp_path):
+    """Of all spools together; the limit is that of the oldest."""
+    put(tmp_path, "sentry", 10)
+    put(tmp_path, "webhook", 1000)
+    outcome = run_suite("", FILE)
+    found = metrics_of(outcome, CHECK)
+    assert found["waiting"] == {"value": 2, "unit": "none", "limit": None, "lower_limit": None}
+    assert (found["oldest"]["unit"], found["oldest"]["limit"]) == ("seconds", 3600)
+    assert found["oldest"]["value"] >= 1000
+    assert_agrees(outcome, CHECK, "oldest")
+    put(tmp_path, "webhook", 4000)
+    outcome = run_suite("", FILE)
+    assert metrics_of(outcome, CHECK)["waiting"]["value"] == 3
+    assert_agrees(outcome, CHECK, "oldest")
 
 
 def test_it_is_skipped_where_nothing_was_ever_sent(run_suite):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from tests.healthchecks.metrics import metrics_of
 from tests.reliability import reliability
 from tests.servers.browsers import TIMEOUT, bookmarklet
 from tests.servers.server import free_port, program, until
@@ -131,6 +132,25 @@ def test_good_bookmarklets(run_suite, website, tmp_path, browser):
         ).replace("#result", "#result:not(:empty)")
     )  # fmt: skip
     assert outcome.status == 0, outcome.output
+    for name in ("plain", "file"):
+        found = metrics_of(outcome, f"bookmarklet_status[{name}]")
+        assert [*found] == ["page time", "browser start"]
+        assert {each["unit"] for each in found.values()} == {"seconds"}
+        times = [each["value"] for each in found.values()]
+        assert 0 < min(times) <= sum(times) <= outcome.checks[f"bookmarklet_status[{name}]"]["duration"]
+
+
+@pytest.mark.usefixtures("chromium", "no_process_left")
+def test_metrics_of_a_failing_bookmarklet(run_suite, website):
+    """Also where the bookmarklet itself fails; a page that is not there has no time."""
+    outcome = run_suite(
+        bookmarklet("fails", website, "/slow?seconds=1", bookmarklet="javascript:nothing.here()")
+        + bookmarklet("gone", website, "/status/500")
+    )
+    found = metrics_of(outcome, "bookmarklet_status[fails]")
+    assert outcome.status == 1
+    assert found["page time"]["value"] >= 1
+    assert metrics_of(outcome, "bookmarklet_status[gone]") == {}
 
 
 def test_missing_driver(run_suite, website, monkeypatch):

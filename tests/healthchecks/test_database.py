@@ -8,6 +8,7 @@ import pytest
 
 from healthchecks.clients.connection import Progress
 from healthchecks.clients.postgresql.connection import describe_connection_error
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.servers.postgresql import ADMIN, MONITOR, READER, Role
 from tests.servers.server import HOST, until
@@ -157,6 +158,43 @@ def test_old_transaction(run, postgresql):
         found = failure(run(READER, max_transaction_age="10ms"))
     assert found.startswith('transaction of user "admin" open for ')
     assert found.endswith(", maximum 0.01 s")
+
+
+def test_metrics(run, postgresql):
+    """With the limits that are asserted; of a transaction that somebody else left open, with the right to see it."""
+    with contextlib.closing(postgresql.connect(ADMIN)) as connection, connection.cursor() as cursor:
+        cursor.execute("begin")
+        for keys in ({"max_transaction_age": "10ms"}, {"max_transaction_age": "1h", "max_connections_used": "50%"}):
+            outcome = run(READER, **keys)
+            found = metrics_of(outcome, CHECK)
+            assert [*found] == ["connections used", "oldest transaction", "database size"]
+            assert {each["unit"] for each in found.values()} == {"ratio", "seconds", "bytes"}
+            assert_agrees(outcome, CHECK, "oldest transaction")
+        assert found["connections used"]["value"] >= 2 / 37
+        assert found["connections used"]["limit"] == 0.5
+        assert 1_000_000 < found["database size"]["value"] < 1_000_000_000
+        outcome = run(READER, max_connections_used="1%")
+    assert metrics_of(outcome, CHECK)["oldest transaction"]["limit"] is None
+    assert_agrees(outcome, CHECK, "connections used")
+
+
+def test_metrics_of_a_role_without_rights(run):
+    """It does not see the transactions of others: nothing is reported of them, instead of the wrong number."""
+    assert [*metrics_of(run(), CHECK)] == ["connections used", "database size"]
+
+
+def test_size_of_very_many_files(run, postgresql):
+    """It would take longer than all the rest of the probe."""
+    change = (
+        "begin; set local allow_system_table_mods = on; update pg_class set reltuples = {} where relname = 'pg_class'"
+    )
+    ((before,),) = postgresql.execute("select reltuples from pg_class where relname = 'pg_class'")
+    postgresql.execute(f"{change.format(20001)}; commit")
+    try:
+        assert [*metrics_of(run(), CHECK)] == ["connections used"]
+    finally:
+        postgresql.execute(f"{change.format(before)}; commit")
+    assert [*metrics_of(run(), CHECK)] == ["connections used", "database size"]
 
 
 @pytest.mark.parametrize("key", ["max_transaction_age", "max_replication_lag"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.servers.postgresql import ADMIN, READER, USER, PostgreSQL, _places
 from tests.servers.server import HOST, as_user, give_to, program, until
 from tests.suite import table
@@ -51,10 +52,13 @@ def test_standby_that_replays_nothing(run_suite, postgresql, standby):
     outcome = check(run_suite, standby, "1ms")
     assert outcome.status == 1
     assert outcome.message(CHECK).startswith("this standby is ")
+    assert metrics_of(outcome, CHECK)["replication lag"]["limit"] == 0.001
+    assert_agrees(outcome, CHECK, "replication lag")
     standby.execute("select pg_wal_replay_resume()")
     until(lambda: not standby.execute(behind)[0][0], what="replay")
     outcome = check(run_suite, standby, "1ms")
     assert outcome.status == 0, outcome.output
+    assert_agrees(outcome, CHECK, "replication lag")
 
 
 def test_standby_without_its_primary(run_suite, postgresql, standby):
@@ -69,7 +73,9 @@ def test_standby_without_its_primary(run_suite, postgresql, standby):
 
 def test_primary(run_suite, postgresql, standby):
     """A primary passes with its standby, and not without."""
-    assert check(run_suite, postgresql, "1m").status == 0
+    outcome = check(run_suite, postgresql, "1m")
+    assert outcome.status == 0
+    assert 0 <= metrics_of(outcome, CHECK)["replication lag"]["value"] <= 60
     standby.stop()
     until(lambda: not postgresql.execute("select 1 from pg_stat_replication"), what="end of the standby")
     assert check(run_suite, postgresql, "1m").message(CHECK) == "no standby is connected"

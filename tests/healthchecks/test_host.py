@@ -2,10 +2,12 @@
 
 import os
 
+import psutil
 import pytest
 
 from healthchecks import test_host as checks
 from healthchecks.test_host import Host, Vitals
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 
 GENEROUS = "[host]\nmin_memory_available = 0\nmax_swap_used = '100%'\nmax_load_per_core = 1000\n"
@@ -31,6 +33,27 @@ def test_ok(run_suite):
     outcome = run_suite(GENEROUS)
     assert outcome.status == 0, outcome.output
     assert {each["status"] for each in outcome.checks.values()} == {"ok"}
+
+
+@pytest.mark.parametrize("limits", [GENEROUS, "[host]\nmin_memory_available = '100%'\nmax_load_per_core = 1e-9\n"])
+def test_metrics(run_suite, limits):
+    """Each of the three checks has its own, with the limit that it asserts."""
+    outcome = run_suite(limits)
+    memory, load = metrics_of(outcome, "host_memory[]"), metrics_of(outcome, "host_load[]")
+    assert [*memory] == ["used", "available"]
+    assert (memory["used"]["unit"], memory["available"]["unit"]) == ("ratio", "bytes")
+    assert load["load"]["value"] == pytest.approx(os.getloadavg()[2] / len(os.sched_getaffinity(0)), abs=1)
+    assert_agrees(outcome, "host_memory[]", "used")
+    assert_agrees(outcome, "host_load[]", "load")
+
+
+def test_metrics_of_swap(run_suite):
+    """A machine without swap space has none."""
+    outcome = run_suite(GENEROUS)
+    total = psutil.swap_memory().total
+    assert [*metrics_of(outcome, "host_swap[]")] == (["used", "free"] if total else [])
+    if total:
+        assert_agrees(outcome, "host_swap[]", "used")
 
 
 VITALS = Vitals(memory=1000, available=50, swap=1000, swap_used=900, load=4.0)

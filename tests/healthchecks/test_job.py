@@ -4,6 +4,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.suite import table
 
 
@@ -13,6 +14,22 @@ def message(outcome, name):
 
 def log(name, path, **keys):
     return table("job", name, log=path, **{"max_age": "10m", **keys})
+
+
+def test_metrics(run_suite, tmp_path):
+    """The age has the limit that is asserted; the size is that of the whole file."""
+    path = tmp_path / "log"
+    path.write_text("ok\n" * 100_000)
+    then = time.time() - 600
+    os.utime(path, (then, then))
+    for limit in (300, 86_400):
+        outcome = run_suite(log("nightly", path, max_age=limit))
+        found = metrics_of(outcome, "job_status[nightly]")
+        assert [*found] == ["age", "size"]
+        assert 600 <= found["age"]["value"] < 86_400
+        assert found["age"]["limit"] == limit
+        assert found["size"] == {"value": 300_000, "unit": "bytes", "limit": None, "lower_limit": None}
+        assert_agrees(outcome, "job_status[nightly]", "age")
 
 
 def test_newest_line_decides(run_suite, tmp_path):

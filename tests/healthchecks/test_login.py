@@ -3,8 +3,10 @@
 import pytest
 
 from healthchecks import Unhealthy
-from healthchecks.clients.http.client import Response
+from healthchecks import test_login as checks
+from healthchecks.clients.http.client import Client, Response
 from healthchecks.clients.http.webpage import fill_form, find_form
+from tests.healthchecks.metrics import metrics_of
 from tests.servers.server import HOST
 from tests.servers.website import PASSWORD, USER
 from tests.suite import table
@@ -12,6 +14,35 @@ from tests.suite import table
 FIELDS = {"user": USER, "password": PASSWORD}
 WRONG = {"user": USER, "password": "wrong-one"}
 FORM = "no form with the fields"
+
+
+PHASES = ["dns", "connect", "first byte", "body"]
+
+
+def test_metrics(run_suite, website):
+    """The response time is that of all requests, as are its phases; the size is that of the last page."""
+    website.answer("/second", "Welcome back")
+    outcome = run_suite(login("members", website, then=website.url("/second"), slow=60))
+    found = metrics_of(outcome, "website_login[members]")
+    assert [*found] == ["response time", *PHASES, "body size"]
+    assert (found["response time"]["limit"], found["body size"]["limit"]) == (60, 5_000_000)
+    assert found["response time"]["value"] >= sum(found[name]["value"] for name in PHASES) > 0
+    assert found["body size"]["value"] == len("Welcome back")
+
+
+def test_response_time_is_that_of_all_requests(website, monkeypatch):
+    pages = []
+
+    class RecordingClient(Client):
+        def send(self, request):
+            pages.append(super().send(request))
+            return pages[-1]
+
+    monkeypatch.setattr(checks, "Client", RecordingClient)
+    keys = {"url": website.url("/login"), "fields": FIELDS, "contains": "x", "then": website.url("/members")}
+    arrival = checks.arrival._get_wrapped_function().healthchecks_probe.function(checks.Login(**keys))
+    assert len(pages) == 3
+    assert arrival.duration == pytest.approx(sum(page.duration for page in pages))
 
 
 def login(name, website, path="/login", **keys):

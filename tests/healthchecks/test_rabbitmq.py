@@ -4,11 +4,13 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from healthchecks.test_rabbitmq import Level, Queue, _report
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.servers import certificates
 from tests.servers.peers import over_tls, peer, says
 from tests.servers.rabbitmq import MONITOR
-from tests.servers.server import HOST, until
+from tests.servers.server import HOST, free_port, until
 from tests.suite import IN_TIME, ProjectSuite, table
 
 CHECK = "rabbitmq_access[main]"
@@ -46,9 +48,10 @@ def test_no_vhost(run, rabbitmq):
     assert failure(run(vhost="shop")) == f'no virtual host "shop" at {HOST}:{rabbitmq.port}'
 
 
-def test_down(run, rabbitmq):
-    rabbitmq.stop()
-    assert failure(run()) == f"connection refused at {HOST}:{rabbitmq.port}"
+def test_down(run):
+    """Of a port that nobody listens on the kernel says the same; to start the server again takes 6 s."""
+    port = free_port()
+    assert failure(run(port=port)) == f"connection refused at {HOST}:{port}"
 
 
 def test_name_that_nobody_knows(run):
@@ -147,6 +150,49 @@ def test_all_bad_queues_are_named(run, rabbitmq):
     with rabbitmq.queue("mail", messages=1):
         found = failure(run(queues={"celery": {}, "mail": {"max_messages": 0}}))
     assert found == "queue celery does not exist; 1 message waiting in queue mail, maximum 0"
+
+
+def test_metrics(run, rabbitmq):
+    """Messages and consumers of each queue with their limits; one that does not exist has none."""
+    with rabbitmq.queue("celery", messages=2), rabbitmq.queue("mail", consumers=1):
+        queues = {"celery": {"max_messages": 2}, "mail": {"min_consumers": 2}, "missing": {"max_messages": 1}}
+        outcome = run(queues=queues)
+        assert metrics_of(outcome, CHECK) == {
+            "messages celery": {"value": 2, "unit": "none", "limit": 2, "lower_limit": None},
+            "consumers celery": {"value": 0, "unit": "none", "limit": None, "lower_limit": None},
+            "messages mail": {"value": 0, "unit": "none", "limit": None, "lower_limit": None},
+            "consumers mail": {"value": 1, "unit": "none", "limit": None, "lower_limit": 2},
+        }
+        assert_agrees(outcome, CHECK, "consumers mail")
+        assert_agrees(run(queues={"celery": {"max_messages": 1}}), CHECK, "messages celery")
+        outcome = run(queues={"celery": {"max_messages": 2}, "mail": {"min_consumers": 1}})
+        assert_agrees(outcome, CHECK, "messages celery")
+        assert_agrees(outcome, CHECK, "consumers mail")
+
+
+def names_of(monkeypatch, levels):
+    """Return the names of the metrics of these queues."""
+    names = []
+    monkeypatch.setattr("healthchecks.test_rabbitmq.metric", lambda name, *_, **__: names.append(name))
+    _report({name: Queue() for name in levels}, levels)
+    return names
+
+
+def test_metrics_of_many_queues(monkeypatch):
+    """At most 20: of the first one, which is charted, and of the nine fullest of the others."""
+    names = names_of(monkeypatch, {f"q{number}": Level(number, 1) for number in range(30)})
+    assert names[:3] == ["messages q0", "consumers q0", "messages q21"]
+    assert names[-1] == "consumers q29"
+    assert len(names) == 20
+
+
+def test_metrics_of_odd_names(monkeypatch):
+    """A queue may have a name that a metric cannot have; long ones stay different."""
+    long = "x" * 254
+    names = names_of(monkeypatch, {"a\nb": Level(1, 1), f"{long}1": Level(1, 1), f"{long}2": Level(1, 1)})
+    assert names[0] == "messages a\ufffdb"
+    assert len(set(names)) == 6
+    assert all(name.isprintable() and len(name) <= 100 for name in names)
 
 
 def test_user_without_rights(run, rabbitmq):

@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from tests.healthchecks.metrics import metrics_of
 from tests.reliability import reliability
 from tests.servers.peers import at_once, peer, reset, stay
 from tests.suite import IN_TIME, table
@@ -23,6 +24,17 @@ def test_something_listens(run_suite, website):
     outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=website.port))
     assert outcome.status == 0, outcome.output
     assert outcome.checks[CHECK]["status"] == "ok"
+
+
+def test_metrics(run_suite):
+    """Whatever the greeting is."""
+    with peer(at_once(b"554")) as port:
+        outcome = run_suite(table("tcp", "port", host="127.0.0.1", port=port, greeting="220"))
+    found = metrics_of(outcome, CHECK)
+    assert [*found] == ["connect"]
+    assert found["connect"]["unit"] == "seconds"
+    assert 0 < found["connect"]["value"] <= outcome.checks[CHECK]["duration"]
+    assert outcome.status == 1
 
 
 def test_stopped(run_suite, website):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from servermonitoring.watchdog_state import Heartbeat, Kill, heartbeat, record_kill, write_heartbeat
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.servers.server import until
 
 CHECK = "watchdog[]"
@@ -28,8 +29,21 @@ def state(tmp_path):
     return directory
 
 
-def beat(state, *, ago=0.0, poll_interval=1.0):
-    write_heartbeat(state, Heartbeat(os.getpid(), time.time() - ago, poll_interval, time.time() - 1000))
+def beat(state, *, ago=0.0, poll_interval=1.0, **keys):
+    write_heartbeat(state, Heartbeat(os.getpid(), time.time() - ago, poll_interval, time.time() - 1000, **keys))
+
+
+def test_metrics(run_suite, state):
+    """The browsers of the last scan, with the limit of the heaviest; those of a watchdog that is gone are unknown."""
+    beat(state, browsers=3, heaviest=900_000_000, heaviest_limit=1_200_000_000)
+    found = metrics_of(run_suite("[watchdog]\n"), CHECK)
+    assert found == {
+        "kills": {"value": 0, "unit": "none", "limit": 6, "lower_limit": None},
+        "browsers": {"value": 3, "unit": "none", "limit": None, "lower_limit": None},
+        "heaviest": {"value": 900_000_000, "unit": "bytes", "limit": 1_200_000_000, "lower_limit": None},
+    }
+    beat(state, ago=12 * 60, browsers=3)
+    assert [*metrics_of(run_suite("[watchdog]\n"), CHECK)] == ["kills"]
 
 
 def test_silent(run_suite, state):
@@ -46,9 +60,12 @@ def test_kills_too_often(run_suite, state):
     for minutes in (90, 80, 50, 10, 1):
         record_kill(state, KILL._replace(time=time.time() - 60 * minutes))
     outcome = run_suite("[watchdog]\nmax_kills_per_hour = 2\n")
+    assert metrics_of(outcome, CHECK)["kills"] == {"value": 3, "unit": "none", "limit": 2, "lower_limit": None}
     assert outcome.status == 1
     assert outcome.message(CHECK) == ("3 browsers killed within an hour, maximum 2; last: 1.3 GB, at most 1.2 GB")
-    assert run_suite("[watchdog]\nmax_kills_per_hour = 3\n").status == 0
+    outcome = run_suite("[watchdog]\nmax_kills_per_hour = 3\n")
+    assert outcome.status == 0
+    assert_agrees(outcome, CHECK, "kills")
 
 
 def test_kills_are_a_pipe(run_suite, state):

@@ -7,6 +7,7 @@ import pytest
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.urls import http_url, is_at, origin, redacted, same_origin
 from healthchecks.test_website import Website
+from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.servers.certificates import SOON
 from tests.servers.server import HOST
@@ -77,6 +78,53 @@ def test_slow_response(home, website):
     seconds = re.fullmatch(r"response took ([\d.]+) s, maximum 0\.2 s", message)
     assert seconds, message
     assert float(seconds[1]) >= 0.3
+
+
+PHASES = ["dns", "connect", "first byte", "body"]
+
+
+def test_metrics_of_the_response(home, website):
+    """The limit of the response time is the one that fails, else the one that marks the check; phases are its parts."""
+    for keys in ({"max_response_time": 0.2, "slow": 9}, {"max_response_time": 60, "slow": 9}):
+        outcome = home(website.url("/slow?seconds=0.3"), max_body="4kB", **keys)
+        found = metrics_of(outcome, CHECK)
+        assert [*found] == ["response time", *PHASES, "body size"]
+        assert {each["unit"] for each in found.values()} == {"seconds", "bytes"}
+        assert found["response time"]["limit"] == keys["max_response_time"]
+        assert_agrees(outcome, CHECK, "response time")
+        assert found["response time"]["value"] >= sum(found[name]["value"] for name in PHASES)
+        assert found["first byte"]["value"] >= 0.3
+        assert found["body size"]["limit"] == 4000
+    outcome = home(website.url("/redirect/2"), slow=0.001)
+    assert metrics_of(outcome, CHECK)["response time"]["limit"] == 0.001
+    assert outcome.checks[CHECK]["status"] == "slow"
+    assert [*metrics_of(outcome, CHECK)] == ["response time", *PHASES, "body size"]
+
+
+def test_metrics_of_a_failing_website(home, website):
+    """What is known is reported, whatever fails."""
+    website.answer("/short", "four", status=500)
+    outcome = home(website.url("/short"))
+    assert metrics_of(outcome, CHECK)["body size"]["value"] == 4
+    assert metrics_of(outcome, CHECK)["response time"]["limit"] is None
+    assert outcome.status == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "limit", "status"),
+    [({}, 14, "failed"), ({"min_certificate_days": 1}, 1, "ok"), ({"verify": False}, None, "ok")],
+)
+def test_metrics_of_a_certificate(home, website, keys, limit, status):
+    """Its limit is there where it is checked."""
+    trust = {} if "verify" in keys else {"ca": website.authority}
+    outcome = home(website.url("/", tls="expiring"), **trust, **keys)
+    found = metrics_of(outcome, CHECK)
+    assert [*found] == ["response time", "dns", "connect", "tls", "first byte", "body", "body size", DAYS]
+    assert 0 < found[DAYS]["value"] <= SOON.days + 1
+    assert (found[DAYS]["lower_limit"], outcome.checks[CHECK]["status"]) == (limit, status)
+
+
+DAYS = "certificate days left"
 
 
 def _at(website, value):

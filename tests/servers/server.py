@@ -86,13 +86,16 @@ def give_to(user: str, path: Path) -> None:
         shutil.chown(path, user)
 
 
-def until(condition: Callable[[], Any], seconds: float = 180, *, what: str = "condition") -> Any:
-    """Poll a condition that no event announces; return the first true value. Raise TimeoutError."""
+def until(condition: Callable[[], Any], seconds: float = 180, *, what: str = "condition", every: float = 0.02) -> Any:
+    """Poll a condition that no event announces `every` so many seconds; return the first true value.
+
+    Raise TimeoutError after `seconds`.
+    """
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:
             raise TimeoutError(f"{what} not met within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(every)
     return value
 
 

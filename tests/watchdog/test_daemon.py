@@ -11,6 +11,8 @@ import subprocess
 import time
 from contextlib import suppress
 
+import psutil
+
 from servermonitoring.watchdog_state import Kill, heartbeat, kills
 from tests import ROOT
 from tests.watchdog.kennel import WATCHDOG, wait_for
@@ -37,6 +39,17 @@ def test_heartbeat(watching):
     assert abs(beat.time - time.time()) < 60
     assert abs(beat.started - time.time()) < 60
     assert (watch.state / "watchdog.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_heartbeat_with_browsers(kennel, watching):
+    """How many there are, and the heaviest with the limit of its rule."""
+    heavy = kennel.stand_in("import time; kept = bytes(range(256)) * 400_000; time.sleep(600)")
+    wait_for(lambda: psutil.Process(heavy.pid).memory_info().rss > 100_000_000)
+    kennel.stand_in()
+    watch = watching("max_memory = '1GB'")
+    beat = wait_for(lambda: heartbeat(watch.state))
+    assert (beat.browsers, beat.heaviest_limit) == (2, 1_000_000_000)
+    assert 100_000_000 < beat.heaviest < 200_000_000
 
 
 def test_sigterm_ends_it_cleanly_and_finishes_what_it_began(kennel, watching):

@@ -78,8 +78,8 @@ class Certificate:
             return None
 
     @property
-    def left(self) -> timedelta:
-        return self.expires - datetime.now(UTC)
+    def days_left(self) -> float:
+        return (self.expires - datetime.now(UTC)) / timedelta(days=1)
 
 
 def context(*, verify: bool, ca: Path | None) -> ssl.SSLContext:

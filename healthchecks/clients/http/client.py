@@ -8,7 +8,7 @@ import http.client
 import ssl
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,14 @@ _CLIENT_ERRORS = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPExcepti
 """All errors that a request raises; those of requests are OSErrors."""
 _TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
 _CUT_BODY = (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)
+_PHASES = {
+    ConnectionStep.RESOLVE: "dns",
+    ConnectionStep.CONNECT: "connect",
+    ConnectionStep.TLS: "tls",
+    ConnectionStep.RESPONSE: "first byte",
+    ConnectionStep.HEADERS: "body",
+    ConnectionStep.BODY: "body",
+}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
@@ -83,6 +91,8 @@ class Response:
     certificate: Certificate | None
     via: str = ""
     """The first URL, where it redirected to this one."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds in each phase that there was, of all requests of the client until then."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: the body once, and not its text as well."""
@@ -155,9 +165,21 @@ class Client:
 
     def _response(self, response: requests.Response, url: str, via: str, started: float) -> Response:
         body = _read(response, self.keys.max_body, self._trace.progress.peer)
-        certificate = self._trace.certificate_of(url)
+        self._trace.times.begin(None)
         duration = time.monotonic() - started
-        return Response(response.status_code, response.reason, url, response.headers, body, duration, certificate, via)
+        certificate, phases = self._trace.certificate_of(url), _phases(self._trace.times.seconds)
+        return Response(
+            response.status_code, response.reason, url, response.headers, body, duration, certificate, via, phases
+        )
+
+
+def _phases(seconds: Mapping[ConnectionStep, float]) -> Mapping[str, float]:
+    """Return the seconds by phase, in the order of the phases; one that there was not is left out."""
+    phases: dict[str, float] = {}
+    for step, name in _PHASES.items():
+        if step in seconds:
+            phases[name] = phases.get(name, 0.0) + seconds[step]
+    return phases
 
 
 def _read(response: requests.Response, most: int, peer: str) -> bytes:

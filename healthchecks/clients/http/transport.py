@@ -17,7 +17,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from healthchecks import Unhealthy
-from healthchecks.clients.connection import ConnectionStep, Progress, connect, first_bytes
+from healthchecks.clients.connection import ConnectionStep, Progress, StepTimes, connect, first_bytes
 from healthchecks.clients.http.certificate import Certificate, context
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.urls import address
@@ -104,9 +104,10 @@ _PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}
 
 
 class Trace:
-    """Progress of the newest connection of a client, and the certificates of its servers."""
+    """Progress of the newest connection of a client, the times of all of them, and the certificates of its servers."""
 
     def __init__(self) -> None:
+        self.times = StepTimes()
         self.progress = Progress("", 0)
         self.certificates: dict[str, Certificate | None] = {}
 
@@ -115,12 +116,13 @@ class Trace:
 
     def begin(self, url: str, via: str) -> None:
         """Start a request, on an open connection or a new one; `via` redirected to it."""
-        self.progress = Progress(*address(url), via=via)
+        self.progress = Progress(*address(url), via=via, times=self.times)
         self.progress.at(ConnectionStep.RESPONSE)
+        self.times.begin(None)  # until there is a connection, only the client works
 
     def connecting(self, host: str, port: int) -> Progress:
         """Start a connection to this host, which may be a proxy."""
-        self.progress = Progress(host, port, via=self.progress.via)
+        self.progress = Progress(host, port, via=self.progress.via, times=self.times)
         return self.progress
 
 

@@ -127,12 +127,12 @@ def test_run_timeout_bounds_all_phases(suite):
             pass
 
         @pytest.mark.healthcheck(timeout="600s")
-        @pytest.mark.parametrize("number", range(40))
+        @pytest.mark.parametrize("number", range(75))
         def test_setup(number, connection):
             pass
 
         @pytest.mark.healthcheck(timeout="600s")
-        @pytest.mark.parametrize("number", range(40))
+        @pytest.mark.parametrize("number", range(75))
         def test_call(number):
             threading.Event().wait()
         """,
@@ -142,9 +142,9 @@ def test_run_timeout_bounds_all_phases(suite):
     outcome = suite.run()
     assert time.monotonic() - began < 170  # each of them alone would take 600 s
     assert outcome.status == 1, outcome.output
-    assert len(outcome.checks) == 81
+    assert len(outcome.checks) == 151
     assert outcome.checks["ok[]"]["status"] == "ok"
-    assert "81 checks" in outcome.output
+    assert "151 checks" in outcome.output
 
 
 @reliability(

@@ -75,6 +75,7 @@ def facts(outcome):
     ],
 )
 def test_workers_are_refused(suite, greeter, text, arguments):
+    suite.has_xdist = True
     (suite.folder / "mine").mkdir()
     suite.write("mine/__init__.py", "")
     suite.write("mine/test_mine.py", text.replace("{port}", str(greeter.port)))
@@ -88,6 +89,7 @@ def test_workers_are_refused(suite, greeter, text, arguments):
 
 
 def test_workers_by_environment(ports, greeter):
+    ports.has_xdist = True
     ports.configure(table(greeter.port))
     ports.environment["PYTEST_ADDOPTS"] = "-n 1"
     assert ports.run().status == 4

@@ -193,6 +193,7 @@ def test_second_run(ports, hole):
 
 def test_xdist_is_refused(ports, greeter):
     """-n would run every probe in every worker: refused with the reason."""
+    ports.has_xdist = True
     ports.configure(table(greeter.port))
     outcome = ports.run("test_mine.py", "-n", "2")
     assert outcome.status not in (0, 1)
@@ -329,3 +330,23 @@ def test_abandoned_threads_do_not_hold_the_exit(ports, hole):
     """The process ends although the thread of a probe hangs."""
     ports.configure(table(hole.port, timeout="0.2s"))
     assert ports.run().status == 1  # which raises if the process is still there after a minute
+
+
+def test_a_long_name_leaves_its_message_in_sight(suite):
+    suite.write(
+        "test_mine.py",
+        """
+        import pytest
+
+        @pytest.mark.healthcheck
+        @pytest.mark.parametrize("text", [1], ids=["x" * 500])
+        def test_text(text):
+            assert not text, "there is a text"
+        """,
+    )
+    outcome = suite.run()
+    (line,) = [line for line in outcome.output.splitlines() if line.startswith("FAILED")]
+    assert line.startswith("FAILED  text[xxx")
+    assert line.endswith("…  there is a text  (new)")
+    assert len(line) < 150
+    assert f"text[{'x' * 500}]" in outcome.checks

@@ -7,7 +7,7 @@ import pytest
 from tests.reliability import reliability
 from tests.servers.postgresql import READER
 from tests.servers.server import ROOT, until
-from tests.suite import table
+from tests.suite import ProjectSuite, table
 
 DISK = "[disk.root]\npath = '/'\nmax_used = '100%'\n"
 NUMBERS = "select name, value from numbers join reports on id = report_id order by time"
@@ -301,8 +301,9 @@ def test_retries(reports, postgresql, owned):
     assert postgresql.log.count(reported) - before == 3
 
 
-def test_xdist_is_refused(reports):
+def test_xdist_is_refused(reports, monkeypatch):
     """Every worker would ask the database everything."""
+    monkeypatch.setattr(ProjectSuite, "has_xdist", True)
     reports.report("one", "select 1")
     assert "run them without -n" in reports.run("-n2", str(reports.folder / "reports")).output
 

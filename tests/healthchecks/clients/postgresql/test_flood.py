@@ -20,7 +20,8 @@ PARAMETERS = {
     "standard_conforming_strings": "on",
 }  # fmt: skip
 LARGE = "x" * 1_000_000
-CONNECTIONS = ([TEXT, BOOL, BOOL, INT8, INT4], [[LARGE, "t", "f", "3", "100"]])
+TYPES, SEEN = [TEXT, BOOL, BOOL, INT8, INT4, INT8], ["reader", "t", "f", "3", "100", "8000000"]
+CONNECTIONS = (TYPES, [[LARGE, *SEEN[1:]]])
 OLDEST = ([FLOAT8, TEXT], [["1.5", LARGE]])
 LAGS = ([TEXT, FLOAT8], [[f"{number}{'y' * 1_000}", "0.5"] for number in range(3_000)])
 STATISTICS = {"pg_is_in_recovery": CONNECTIONS, "replay_lag": LAGS, "xact_start": OLDEST}
@@ -92,7 +93,7 @@ def test_statistics_are_cut(access):
 
 def test_statistics_are_plain(access):
     """psycopg2 makes a memoryview of bytes, which pickle refuses."""
-    connections = ([BYTEA, BYTEA, BOOL, BYTEA, BYTEA], [["reader", "1", "f", "3", "100"]])
+    connections = ([BYTEA, BYTEA, BOOL, BYTEA, BYTEA, BYTEA], [["reader", "1", "f", "3", "100", "9"]])
     found = statistics(access, STATISTICS | {"pg_is_in_recovery": connections})
     assert pickle.loads(pickle.dumps(found, 5)) == found
 
@@ -102,12 +103,22 @@ def test_statistics_are_plain(access):
     [
         pytest.param(([TEXT], []), id="no row"),
         pytest.param(([TEXT], [["reader"]]), id="one column"),
-        pytest.param(([TEXT, BOOL, BOOL, TEXT, INT4], [["reader", "t", "f", "many", "100"]]), id="no number"),
+        pytest.param(([*TYPES[:3], TEXT, *TYPES[4:]], [[*SEEN[:3], "many", *SEEN[4:]]]), id="no number"),
+        pytest.param(([*TYPES[:5], BYTEA], [[*SEEN[:5], "9" * 400]]), id="no size"),
+        pytest.param((TYPES, [[*SEEN[:3], "-1", *SEEN[4:]]]), id="negative"),
     ],
 )
 def test_other_statistics(access, connections):
     with pytest.raises(Unhealthy, match=f"^not the statistics of a PostgreSQL server at {HOST}:"):
         statistics(access, STATISTICS | {"pg_is_in_recovery": connections})
+
+
+@pytest.mark.parametrize(("words", "result"), [("xact_start", OLDEST), ("replay_lag", LAGS)])
+def test_times_that_are_none(access, words, result):
+    """NaN is below every limit."""
+    rows = [[{"1.5": "NaN", "0.5": "Infinity"}.get(cell, "x") for cell in row] for row in result[1][:1]]
+    with pytest.raises(Unhealthy, match=f"^not the statistics of a PostgreSQL server at {HOST}:"):
+        statistics(access, STATISTICS | {words: (result[0], rows)})
 
 
 def test_columns_and_rights_of_a_report_are_cut(access):
