@@ -20,6 +20,7 @@ from healthchecks.plugin.wording import CardStatus, duration_in_words, metric_in
 
 _LABEL_END = re.compile(r"[\[:/]")
 _CUT_OFF = "the run was cut off"
+_MANY = 100  # checks; above it each has the chart of a week only, or the page would be large
 _FINE = 0.9  # uptimes above it have two decimal places
 
 
@@ -138,7 +139,7 @@ class Card:
         return self.status.is_failure and not self.maintenance
 
 
-def from_result(result: Result, past: CheckHistory | None, streak: Streak | None, now: float) -> Card:
+def from_result(result: Result, past: CheckHistory | None, streak: Streak | None, snapshot: Snapshot) -> Card:
     """Return the card of a check that has a result in this run."""
     return Card(
         check=result.check,
@@ -156,7 +157,7 @@ def from_result(result: Result, past: CheckHistory | None, streak: Streak | None
         reference=str(result.extras.get("reference", "")),
         readings=_list_readings(result.metrics),
         runbook=result.runbook,
-        **_past_fields(past, now),
+        **_past_fields(past, snapshot),
     )
 
 
@@ -183,7 +184,7 @@ def from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
         is_cut_off=cut,
         reference=past.reference,
         readings=_list_readings(_last_metrics(past)),
-        **_past_fields(past, snapshot.now),
+        **_past_fields(past, snapshot),
     )
 
 
@@ -201,15 +202,16 @@ def _past_status(last: Point | None, *, is_stale: bool) -> CardStatus:
     return CardStatus.STALE if is_stale else CardStatus(last.status.value)
 
 
-def _past_fields(past: CheckHistory | None, now: float) -> dict[str, Any]:
+def _past_fields(past: CheckHistory | None, snapshot: Snapshot) -> dict[str, Any]:
     if past is None:
         return {}
-    main = past.metrics[0] if past.metrics else None
+    main, now = past.metrics[0] if past.metrics else None, snapshot.now
+    only_week = len(snapshot.history.checks) > _MANY
     return {
         "recent": past.recent,
         "usual": past.usual,
         "uptimes": _list_uptimes(past),
-        "charts": (main and draw_metric(main, now)) or draw_durations(past.recent, past.usual),
+        "charts": (main and draw_metric(main, now, only_week=only_week)) or draw_durations(past.recent, past.usual),
         "forecast": forecast_in_words(main, now) if main else "",
     }
 

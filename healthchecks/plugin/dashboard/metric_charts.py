@@ -11,13 +11,13 @@ _PERIODS = (("24 h", 1, 48), ("7 d", 7, 84), ("90 d", 90, 90))
 """Name, days, columns: of half an hour, 2 h and a day."""
 
 
-def draw_metric(metric: MetricHistory, now: float) -> Sequence[LineChart]:
+def draw_metric(metric: MetricHistory, now: float, *, only_week: bool = False) -> Sequence[LineChart]:
     """Return the charts, the shortest period first; a longer period without more points is left out."""
     limits = [each for each in (metric.limit, metric.lower_limit) if each is not None]
     oldest = metric.points[0].time if metric.points else now
     found: list[LineChart] = []
     before = 0.0
-    for name, days, count in _PERIODS:
+    for name, days, count in _PERIODS[1:2] if only_week else _PERIODS:
         if not found or oldest < now - before:
             columns = list_columns(metric.points, now, days * DAY, count)
             chart = draw_chart(metric.name, name, columns, metric.unit, width=count, limits=limits)

@@ -103,7 +103,7 @@ def make_overview(snapshot: Snapshot) -> Overview:
     checks = {each.key: each for each in snapshot.history.checks}
     streaks = snapshot.history.streaks
     results = [each for each in snapshot.results if not _is_unconfigured(each.status, each.message)]
-    cards = [from_result(each, checks.get(each.key), streaks.get(each.key), snapshot.now) for each in results]
+    cards = [from_result(each, checks.get(each.key), streaks.get(each.key), snapshot) for each in results]
     known = {each.key for each in snapshot.results}
     others = [each for each in checks.values() if each.key not in known and not _is_gone(each, snapshot)]
     cards += [from_past(each, snapshot) for each in others]

@@ -111,6 +111,11 @@ def test_a_period_without_more_points_is_left_out():
     assert draw_metric(metric([]), NOW) == []
 
 
+def test_a_page_of_many_checks_has_the_charts_of_a_week_only():
+    points = [(NOW - DAY * 89 * each // 100, 0.5) for each in range(100, -1, -1)]
+    assert [each.start for each in draw_metric(metric(points), NOW, only_week=True)] == ["7 d"]
+
+
 def test_a_metric_that_grows_has_a_forecast():
     """In words, for the limit above and the one below."""
     grows = [(NOW - 3600 * each, 0.81 - 0.0075 * each / 24) for each in range(24 * 20, -1, -1)]
