@@ -1,85 +1,31 @@
 """The overview of the page: a card for each check, in their order, and the headline."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
-from healthchecks.plugin.anchor import make_anchor
-from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
-from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
-from healthchecks.plugin.history.queries import UPTIME_DAYS
+from healthchecks.plugin.dashboard.card import Card, from_past, from_pending, from_result
+from healthchecks.plugin.dashboard.snapshot import Snapshot
+from healthchecks.plugin.history import CheckHistory
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.wording import CardStatus, make_headline, rank
 
-_LABEL_END = re.compile(r"[\[:/]")
-_CUT_OFF = "the run was cut off"
-_FINE = 0.9  # uptimes above it have two decimal places
-_MANY = 60  # checks; above it the ok ones have short cards
+_MANY = 20  # checks; above it their rows have two columns
 _MANY_FAILURES = 6
+OTHER_CHECKS = "other checks"
 
 
-@dataclass(frozen=True)
-class Card:
-    """What the page shows of one check; the template escapes the texts."""
+class Cause(NamedTuple):
+    """Failures with the same message."""
 
-    check: str
-    target: str
-    label: str
-    group: str
-    status: CardStatus
-    maintenance: bool
     message: str
-    duration: float | None
-    """Seconds; None if there was no probe in this run."""
-    since: datetime | None
-    runs: int
-    """In a row with this status."""
-    checked_at: datetime | None
-    """When it was last checked, if not in this run."""
-    note: str = ""
-    """Why the result is not of this run."""
-    is_cut_off: bool = False
-    """Whether it has no result because the run was cut off."""
-    recent: Sequence[Point] = ()
-    usual: tuple[float, float] | None = None
-    uptimes: Sequence[tuple[str, str]] = ()
-    """Period and percentage: ("7 d", "99.93 %")."""
-    node: str = ""
-    """The node id of the test in this run."""
-    reference: str = ""
-    """As `needs` names its target: website.home."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.check, self.target
-
-    @cached_property
-    def id(self) -> str:
-        """For links and file names: check-CHECK-TARGET."""
-        return make_anchor(self.check, self.target)
-
-    @cached_property
-    def heading(self) -> str:
-        """The group of the target, or else its kind."""
-        kind, dot, _ = self.reference.partition(".")
-        return self.group or (kind if dot else _LABEL_END.split(self.label)[0]).replace("_", " ")
-
-    @property
-    def subject(self) -> str:
-        """The check in words: "website access"; empty where the label has them."""
-        words = self.check.replace("_", " ")
-        return "" if self.label.startswith(self.check) else words
-
-    @property
-    def is_of_this_run(self) -> bool:
-        return not self.note
-
-    @property
-    def needs_attention(self) -> bool:
-        return self.status.is_failure and not self.maintenance
+    cards: Sequence[Card]
+    new: int
+    """How many of them failed in this run for the first time."""
+    since: Sequence[datetime]
+    """The start of the first and of the last of the others, or of all of them; empty if all are new."""
 
 
 @dataclass(frozen=True)
@@ -120,23 +66,33 @@ class Overview:
     def has_many_checks(self) -> bool:
         return len(self.cards) > _MANY
 
-    def group_failures(self) -> list[list[Card]]:
-        """Return the failures with the same message since the same run together, the largest group first."""
-        found: dict[object, list[Card]] = {}
+    def causes(self) -> list[Cause]:
+        """Return the failures with the same message together, the largest group first."""
+        found: dict[str, list[Card]] = {}
         for each in self.failures:
-            found.setdefault((each.message, each.since), []).append(each)
-        return sorted(found.values(), key=len, reverse=True)
+            found.setdefault(each.message, []).append(each)
+        return sorted((_make_cause(each) for each in found.values()), key=lambda each: -len(each.cards))
 
     def groups(self) -> Mapping[str, list[Card]]:
-        """Return the cards that are not among the failures above, by heading."""
+        """Return the cards that are not among the failures above, by heading; each group has one at least."""
         groups: dict[str, list[Card]] = {}
         for each in self.cards:
-            groups.setdefault(each.heading, [])
-            if self.has_many_failures or not each.needs_attention:
-                groups[each.heading].append(each)
-        for cards in groups.values():
+            groups.setdefault(each.heading, []).append(each)
+        found: dict[str, list[Card]] = {}
+        for heading, cards in groups.items():
+            is_other = len(cards) == 1 and cards[0].has_own_heading
+            shown = [each for each in cards if self.has_many_failures or not each.needs_attention]
+            if shown:
+                found.setdefault(OTHER_CHECKS if is_other else heading, []).extend(shown)
+        for cards in found.values():
             cards.sort(key=lambda each: (not each.needs_attention, each.is_of_this_run, rank(each.status)))
-        return groups
+        return dict(sorted(found.items(), key=lambda item: item[0] == OTHER_CHECKS))
+
+
+def _make_cause(cards: Sequence[Card]) -> Cause:
+    new = [each for each in cards if each.is_new]
+    since = sorted({each.since for each in cards if each.since and not each.is_new})
+    return Cause(cards[0].message, cards, len(new), [since[0], since[-1]] if since[1:] else since)
 
 
 _UNCLEAR = (CardStatus.BLOCKED, CardStatus.STALE, CardStatus.NEVER)
@@ -147,12 +103,12 @@ def make_overview(snapshot: Snapshot) -> Overview:
     checks = {each.key: each for each in snapshot.history.checks}
     streaks = snapshot.history.streaks
     results = [each for each in snapshot.results if not _is_unconfigured(each.status, each.message)]
-    cards = [_from_result(each, checks.get(each.key), streaks.get(each.key)) for each in results]
+    cards = [from_result(each, checks.get(each.key), streaks.get(each.key), snapshot) for each in results]
     known = {each.key for each in snapshot.results}
     others = [each for each in checks.values() if each.key not in known and not _is_gone(each, snapshot)]
-    cards += [_from_past(each, snapshot) for each in others]
+    cards += [from_past(each, snapshot) for each in others]
     known |= {each.key for each in others}
-    cards += [_from_pending(each) for each in snapshot.pending if each.key not in known]
+    cards += [from_pending(each) for each in snapshot.pending if each.key not in known]
     return Overview(_sort(cards), len(snapshot.pending) if snapshot.interrupted else None)
 
 
@@ -182,86 +138,3 @@ def _sort(cards: Iterable[Card]) -> list[Card]:
         return not card.needs_attention, -since
 
     return sorted(cards, key=key)
-
-
-def _from_result(result: Result, past: CheckHistory | None, streak: Streak | None) -> Card:
-    """Return the card of a check that has a result in this run."""
-    return Card(
-        check=result.check,
-        target=result.target,
-        label=result.label,
-        group=result.group,
-        status=CardStatus(result.status.value),
-        maintenance=result.maintenance,
-        message=result.message,
-        duration=None if result.status in (Status.SKIPPED, Status.BLOCKED) else result.duration,
-        since=streak.since if streak else None,
-        runs=streak.runs if streak else 0,
-        checked_at=None,
-        node=str(result.extras.get("nodeid", "")),
-        reference=str(result.extras.get("reference", "")),
-        **_past_fields(past),
-    )
-
-
-def _from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
-    """Return the card of a check without a result in this run: its last status and when that was."""
-    last = past.recent[-1] if past.recent else None
-    age = snapshot.now - last.time if last else 0.0
-    interval = max(past.interval or 0.0, snapshot.usual_interval or UNKNOWN_INTERVAL)
-    stale = last is not None and age > 2 * interval + snapshot.duration + 60
-    cut = any(each.key == past.key for each in snapshot.pending)
-    return Card(
-        check=past.check,
-        target=past.target,
-        label=past.label,
-        group=past.group,
-        status=_past_status(last, is_stale=stale and not cut),
-        maintenance=last.maintenance if last else False,
-        message=last.message if last else "",
-        duration=None,
-        since=past.streak.since if past.streak else None,
-        runs=past.streak.runs if past.streak else 0,
-        checked_at=datetime.fromtimestamp(last.time, UTC) if last else None,
-        note=_CUT_OFF if cut else "not in this run",
-        is_cut_off=cut,
-        reference=past.reference,
-        **_past_fields(past),
-    )
-
-
-def _from_pending(pending: PendingCheck) -> Card:
-    """Return the card of a check without any result, because the first run that had it was cut off."""
-    return Card(
-        pending.check, pending.target, pending.label, pending.group, CardStatus.NEVER, maintenance=False, message="",
-        duration=None, since=None, runs=0, checked_at=None, note=_CUT_OFF, is_cut_off=True,
-    )  # fmt: skip
-
-
-def _past_status(last: Point | None, *, is_stale: bool) -> CardStatus:
-    if last is None:
-        return CardStatus.NEVER
-    return CardStatus.STALE if is_stale else CardStatus(last.status.value)
-
-
-def _past_fields(past: CheckHistory | None) -> dict[str, Any]:
-    if past is None:
-        return {}
-    named = zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True)
-    percentages, known = [], 0
-    for name, days in named:
-        uptime = past.uptimes[days]  # a longer period without more runs says nothing
-        percentages.append((name, format_uptime(uptime) if uptime.total > known else "no data"))
-        known = uptime.total
-    return {"recent": past.recent, "usual": past.usual, "uptimes": percentages}
-
-
-def format_uptime(uptime: Uptime) -> str:
-    """Return "99.93 %": cut, not rounded, so that 100 % means no failure; one decimal place up to 90 %."""
-    share = uptime.share
-    if share is None:
-        return "no data"
-    if share == 1:
-        return "100 %"
-    digits = 2 if share > _FINE else 1
-    return f"{uptime.passed * 100 * 10**digits // uptime.total / 10**digits:.{digits}f} %"

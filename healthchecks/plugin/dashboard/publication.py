@@ -13,7 +13,8 @@ from pathlib import Path
 
 from markupsafe import escape
 
-from healthchecks.plugin.dashboard.overview import Card, Overview
+from healthchecks.plugin.dashboard.card import Card
+from healthchecks.plugin.dashboard.overview import Overview
 from healthchecks.plugin.dashboard.template import clean
 from healthchecks.plugin.wording import CardStatus
 from servermonitoring.files import read_regular, refuse_foreign_link, remove_abandoned, write_whole

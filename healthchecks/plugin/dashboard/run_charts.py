@@ -1,4 +1,4 @@
-"""Charts of the last runs of a check: bars, with one path for each colour to save bytes, and the line of durations."""
+"""Charts of the last runs of a check: bars, with one path for each colour, and the line of durations."""
 
 import itertools
 from collections import Counter
@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from healthchecks.plugin.dashboard.line_chart import ChartColumn, LineChart, draw_chart
 from healthchecks.plugin.history import Point
 from healthchecks.plugin.history.queries import BARS
 from healthchecks.plugin.result import Status
 from healthchecks.plugin.wording import CardStatus
 
-_TOPS = {"failed": 0, "error": 0, "slow": 5, "ok": 9, "maintenance": 9, "blocked": 16, "skipped": 24}
-"""Where a bar of 30 begins: statuses differ by height, too, not by colour alone."""
-_BARS_BY_COLOUR = {colour: [f"M{10 * place + 5} {top}V30" for place in range(BARS)] for colour, top in _TOPS.items()}
-_EMPTY_BARS = [f"M{10 * place + 5} 24V30" for place in range(BARS)]
+_ROWS = {
+    "failed": (15,), "error": (6, 24), "slow": (17.5,), "ok": (19.5,), "maintenance": (19.5,), "blocked": (23,),
+    "skipped": (27,), "empty": (27,),
+}  # fmt: skip
+"""The middle of a bar of 30: statuses differ by height, too, not by colour alone; those of an error have two parts.
+
+status.css has the heights as the width of a dashed line, of which each dash is a bar.
+"""
 _MAX_NOTE = 160  # characters
 _MAX_NOTES = 12  # of one check
 _LETTERS = {"failed": "f", "error": "e", "slow": "s", "ok": "o", "maintenance": "m", "blocked": "b", "skipped": "k"}
@@ -42,13 +47,18 @@ def draw_bars(points: Sequence[Point]) -> Markup:
     """Return the SVG paths of the bars, the newest to the right, with empty places for runs that are missing."""
     paths: dict[str, list[str]] = {}
     place = BARS - len(points)
-    empty = "".join(_EMPTY_BARS[:place])
+    if place:
+        paths["empty"] = _draw_dashes("empty", 0, place)
     for colour, several in itertools.groupby(map(choose_colour, points)):
-        end = place + len(list(several))
-        paths.setdefault(colour, []).extend(_BARS_BY_COLOUR[colour][place:end])
-        place = end
-    drawn = "".join(f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))
-    return Markup(f'<path class="empty" d="{empty}"/>' * bool(empty) + drawn)  # noqa: S704 - words and numbers of our own
+        count = len(list(several))
+        paths.setdefault(colour, []).extend(_draw_dashes(colour, place, count))
+        place += count
+    drawn = (f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))
+    return Markup("".join(drawn))  # noqa: S704 - words and numbers of our own
+
+
+def _draw_dashes(colour: str, place: int, count: int) -> list[str]:
+    return [f"M{10 * place + 1.5:g} {row:g}h{10 * count - 3}" for row in _ROWS[colour]]
 
 
 def describe_bars(points: Sequence[Point]) -> str:
@@ -61,10 +71,10 @@ def describe_bars(points: Sequence[Point]) -> str:
 
 
 def list_periods(points: Iterable[Point]) -> list[Period]:
-    """Return the periods with another status than ok, the newest first."""
+    """Return the periods with another status than ok and skipped, the newest first."""
     found = []
     for (status, message), group in itertools.groupby(points, key=lambda each: (each.status, each.message)):
-        if status is not Status.OK:
+        if status not in (Status.OK, Status.SKIPPED):
             runs = list(group)
             found.append(Period(runs[0].time, runs[-1].time, len(runs), str(status), shorten(message)))
     return found[::-1]
@@ -94,9 +104,14 @@ def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict
     return {
         "runs": _join_ranges([places[each.time] for each in points]),
         "statuses": "".join(_LETTERS[choose_colour(each)] for each in points),
-        "durations": [float(f"{each.duration:.3g}") for each in points],
+        "durations": [_milliseconds(each.duration) for each in points],
         "notes": notes,
     }
+
+
+def _milliseconds(duration: float) -> float:
+    """Return two digits at least; in JSON they are shorter than seconds."""
+    return round(duration * 1000) if duration >= 0.01 else float(f"{duration * 1000:.2g}")  # noqa: PLR2004 - ten of them
 
 
 def _join_ranges(places: Iterable[int]) -> list[list[int]]:
@@ -116,32 +131,12 @@ def _local_seconds(time: int) -> int:
     return time + int(offset.total_seconds() if offset else 0)
 
 
-_HEIGHT = 36
-_MIN_POINTS = 2  # of a line
-
-
-def draw_line(points: Sequence[Point], usual: tuple[float, float] | None) -> Markup:
-    """Return the SVG paths of the durations of ok and slow runs, below their bars; empty for too few."""
-    drawn = [
-        (10 * place + 5, each.duration)
+def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> Sequence[LineChart]:
+    """Return the chart of the durations of ok and slow runs, below their bars; none for too few."""
+    columns = [
+        ChartColumn(place, *(each.duration,) * 3)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
-    if len(drawn) < _MIN_POINTS:
-        return Markup()
-    top = max([duration for _, duration in drawn] + [usual[1] if usual else 0.0]) * 1.1 or 1.0
-    band = _draw_band(usual, top) if usual else ""
-    line = "".join(
-        f"{'M' if index == 0 or x - drawn[index - 1][0] > 10 else 'L'}{x} {_height(duration, top)}"  # noqa: PLR2004 - the next place
-        for index, (x, duration) in enumerate(drawn)
-    )
-    return Markup(f'{band}<path class="durations" vector-effect="non-scaling-stroke" d="{line}"/>')  # noqa: S704 - numbers of our own
-
-
-def _draw_band(usual: tuple[float, float], top: float) -> str:
-    low, high = _height(usual[0], top), _height(usual[1], top)
-    return f'<path class="usual" d="M0 {high}H{10 * BARS}V{max(low, high + 1)}H0Z"/>'
-
-
-def _height(duration: float, top: float) -> int:
-    return round(_HEIGHT - 2 - duration / top * (_HEIGHT - 4))
+    chart = draw_chart("duration", f"last {BARS} runs", columns, "seconds", usual=usual, width=BARS)
+    return [chart] if chart else []

@@ -18,7 +18,7 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import run_charts
-from healthchecks.plugin.wording import duration_in_words, metric_in_words
+from healthchecks.plugin.wording import duration_in_words
 from servermonitoring import values
 from servermonitoring.files import remove_abandoned, write_whole
 from servermonitoring.values import in_words
@@ -130,7 +130,7 @@ def _environment(state: Path | None) -> Environment:
     environment.globals["icon"] = _icon
     environment.filters |= {
         "when": format_time, "iso": format_iso, "age": format_age, "in_words": in_words, "duration": duration_in_words,
-        "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars, "line": run_charts.draw_line,
-        "periods": run_charts.list_periods, "shorten": run_charts.shorten, "metric": metric_in_words,
+        "bars": run_charts.draw_bars, "bars_in_words": run_charts.describe_bars,
+        "periods": run_charts.list_periods, "shorten": run_charts.shorten,
     }  # fmt: skip
     return environment

@@ -9,7 +9,7 @@ import lxml.html
 import pytest
 
 from healthchecks.plugin.dashboard import publication
-from healthchecks.plugin.dashboard.overview import Card
+from healthchecks.plugin.dashboard.card import Card
 from healthchecks.plugin.wording import CardStatus
 from tests.reliability import reliability
 

@@ -14,10 +14,14 @@
     return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
   }
 
+  function formatDuration(milliseconds) {
+    return milliseconds < 1000 ? `${milliseconds} ms` : `${Math.round(milliseconds / 100) / 10} s`;
+  }
+
   function describe(check, place) {
     const times = check.runs.flatMap(([first, last]) => data.times.slice(first, last + 1));
     const status = check.statuses[place], parts = [formatTime(times[place]), words[status]];
-    if (status !== "b" && status !== "k") parts.push(`${check.durations[place]} s`);
+    if (status !== "b" && status !== "k") parts.push(formatDuration(check.durations[place]));
     const noted = Object.keys(check.notes).map(Number).filter((each) => each <= place);
     const note = noted.length ? check.notes[Math.max(...noted)] : "";
     return {text: parts.join(" · "), note};
@@ -78,7 +82,7 @@
   }
 
   const input = document.getElementById("words"), select = document.getElementById("statuses");
-  const cards = all(".card").map((card) => ({card, text: card.textContent.toLowerCase()}));
+  const cards = all(".check").map((card) => ({card, text: card.textContent.toLowerCase()}));
 
   function filter() {
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), statuses = select.value.split(" ");
@@ -90,7 +94,7 @@
       found += fits;
     }
     for (const section of all("main section.group")) {
-      section.hidden = isFiltered() && !section.querySelector(".card:not([hidden])");
+      section.hidden = isFiltered() && !section.querySelector(".check:not([hidden])");
     }
     document.getElementById("found").textContent = isFiltered() ? `${found} of ${cards.length} shown` : "";
   }
@@ -98,7 +102,7 @@
 
   function openTarget() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = target?.tagName === "TBODY" ? target.querySelector("details") : null;
+    const details = target?.matches("tbody, .row") ? target.querySelector("details") : null;
     if (details) details.open = true;
     if (target?.closest("[hidden]")) {
       input.value = select.value = "";

@@ -11,12 +11,12 @@ from tests.healthchecks.plugin.dashboard.scenes import scenes
 from tests.servers.browsers import Browser
 from tests.servers.server import ROOT, program
 
-SCENES = ("first", "ok", "failing", "cut", "storm")
+SCENES = ("first", "ok", "failing", "cut", "storm", "sixty")
 
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The pages of the five scenes, by name, each in a directory of its own."""
+    """The pages of the six scenes, by name, each in a directory of its own."""
     assert tuple(scenes()) == SCENES
     return {name: scene.make(tmp_path_factory.mktemp(name)) for name, scene in scenes().items()}
 

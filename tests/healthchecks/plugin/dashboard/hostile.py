@@ -13,7 +13,7 @@ HOSTILE = (
 )
 _CHECKS = """
 import logging, pytest
-from healthchecks import Target, attach, probe
+from healthchecks import Target, attach, metric, probe
 
 HOSTILE = {hostile!r}
 
@@ -29,6 +29,7 @@ def answer(website: Website) -> str:
 @pytest.mark.parametrize("hostile", [1, 2], ids=[HOSTILE.partition(" \\u202e")[0], "]" * 300])
 def test_access(website, answer, hostile):
     print(HOSTILE)
+    metric(HOSTILE[:100], 1, limit=2)
     assert not answer, answer
 
 @pytest.mark.healthcheck(group=HOSTILE, slow=0.0001)
@@ -58,7 +59,7 @@ def hostile_page(folder: Path) -> Path:
     (folder / "html" / "database.html").write_text(description)
     (folder / "test_scene.py").write_text(_CHECKS.format(hostile=HOSTILE))
     (folder / "servermonitoring.toml").write_text(
-        f"[website.home]\ngroup = {json.dumps(HOSTILE)}\n"
+        f"[website.home]\ngroup = {json.dumps(HOSTILE)}\nrunbook = {json.dumps(HOSTILE[:140])}\n"
         f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\n'
     )
     for _ in range(2):

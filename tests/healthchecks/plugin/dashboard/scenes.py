@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from healthchecks.plugin.history import FinishedRun, opened
+from healthchecks.plugin.history import FinishedRun, metrics, opened
 from healthchecks.plugin.history.migration import recount
 from healthchecks.plugin.result import Result, Status
 from tests import ROOT
@@ -38,7 +39,7 @@ def test_{check}({kind}, {kind}_answer):
 _HEAD = """
 import json, logging, os, signal, time
 from pathlib import Path
-from healthchecks import Target, attach, probe
+from healthchecks import Target, attach, metric, probe
 
 RUN = os.getpid()
 SCRIPT = json.loads(Path("script.json").read_text())
@@ -57,8 +58,29 @@ def assert_not_failed(check, target, answer):
     if message == "SIGTERM":
         os.kill(RUN, signal.SIGTERM)
         time.sleep(5)
+    for name, value, unit, limit, lower_limit in SCRIPT["numbers"].get(f"{check} {target.name}", ()):
+        metric(name, value, unit, limit=limit, lower_limit=lower_limit)
     assert not message, message
 """
+
+
+class Number(NamedTuple):
+    """A metric that a check reports."""
+
+    name: str
+    value: float  # in this run
+    unit: str = "none"
+    limit: float | None = None
+    lower_limit: float | None = None
+    growth: float = 0  # each day
+    noise: float = 0
+
+    def list_values(self, first: float, count: int) -> Iterator[tuple[int, float]]:
+        """Yield time and value of so many runs, the last of them at `first`."""
+        chance = random.Random(self.name)
+        for ago in range(count):
+            change = chance.gauss(0, self.noise) - self.growth * ago * INTERVAL / DAY
+            yield int(first) - ago * INTERVAL, max(0.0, self.value + change)
 
 
 class Check(NamedTuple):
@@ -66,27 +88,42 @@ class Check(NamedTuple):
     target: str
     seconds: float = 0.05  # what it usually takes
     keys: str = ""  # more lines of its table
+    numbers: tuple[Number, ...] = ()
 
     @property
     def kind(self) -> str:
         return self.check.partition("_")[0]
 
 
+def _response_time(seconds: float) -> tuple[Number, ...]:
+    return (Number("response time", seconds, "seconds", 3, noise=seconds / 6),)
+
+
+def _disk(used: float, growth: float = 0) -> tuple[Number, ...]:
+    return (
+        Number("used", used, "ratio", 0.9, growth=growth, noise=0.001),
+        Number("free", (1 - used) * 2e11, "bytes"),
+        Number("inodes used", 0.07, "ratio", 0.9),
+    )
+
+
+_CONNECTIONS = Number("connections used", 0.31, "ratio", 0.8, noise=0.05)
+_SIZE = Number("size", 4.1e10, "bytes", growth=3e7)
 CHECKS = (
-    Check("website_access", "home", 0.12),
-    Check("certificate_age", "home", 0.12),
-    Check("website_access", "shop", 0.21),
-    Check("website_access", "api", 0.08),
-    Check("website_access", "intranet", 0.1, 'needs = ["tcp.office"]'),
-    Check("login_access", "members", 0.4),
-    Check("database_access", "main", 0.03),
-    Check("replication_lag", "main", 0.03),
-    Check("database_access", "reporting", 0.04),
-    Check("rabbitmq_access", "main", 0.06),
+    Check("website_access", "home", 0.12, numbers=_response_time(0.12)),
+    Check("certificate_age", "home", 0.12, numbers=(Number("days left", 62, lower_limit=14, growth=-1),)),
+    Check("website_access", "shop", 0.21, 'runbook = "https://wiki.example.com/shop"', _response_time(0.21)),
+    Check("website_access", "api", 0.08, numbers=_response_time(0.08)),
+    Check("website_access", "intranet", 0.1, 'needs = ["tcp.office"]', _response_time(0.1)),
+    Check("login_access", "members", 0.4, numbers=_response_time(0.4)),
+    Check("database_access", "main", 0.03, numbers=(_CONNECTIONS, _SIZE)),
+    Check("replication_lag", "main", 0.03, numbers=(Number("lag", 0.4, "seconds", 60, noise=0.1),)),
+    Check("database_access", "reporting", 0.04, numbers=(_CONNECTIONS,)),
+    Check("rabbitmq_access", "main", 0.06, numbers=(Number("messages", 12, limit=1000, noise=6),)),
     Check("tcp_access", "gateway", 0.01),
-    Check("tcp_access", "office", 0.01),
-    Check("disk_space", "root", 0.001, 'group = "this machine"'),
-    Check("disk_space", "data", 0.001, 'group = "this machine"'),
+    Check("tcp_access", "office", 0.01, 'runbook = "call the office"'),
+    Check("disk_space", "root", 0.001, 'group = "this machine"', _disk(0.43)),
+    Check("disk_space", "data", 0.001, 'group = "this machine"', _disk(0.807, 0.0075)),
 )
 
 
@@ -114,7 +151,8 @@ class Scene:
         (folder / "test_scene.py").write_text("".join([_HEAD, *self._tests()]))
         (folder / "servermonitoring.toml").write_text(self._configuration(folder))
         usual = {f"{each.kind}.{each.target}": {"seconds": each.seconds} for each in self.checks if self.days}
-        script = {"probed": {**usual, **self.probed}, "failures": self.failures}
+        numbers = {f"{each.check} {each.target}": [one[:5] for one in each.numbers] for each in self.checks}
+        script = {"probed": {**usual, **self.probed}, "failures": self.failures, "numbers": numbers}
         (folder / "script.json").write_text(json.dumps(script))
         state = folder / "state"
         state.mkdir(mode=0o700, exist_ok=True)
@@ -159,6 +197,7 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
         }
         with history.connection as connection:
             connection.execute("DELETE FROM results")
+            connection.execute("DELETE FROM facts WHERE name = 'metrics rolled up'")
             connection.executemany(
                 "INSERT OR IGNORE INTO runs (time, seconds, interrupted) VALUES (?, 1.2, 0)",
                 [(first - ago * INTERVAL,) for ago in range(count)],
@@ -168,7 +207,22 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
                     "INSERT INTO results (check_id, time, status, seconds, message, maintenance) VALUES (?,?,?,?,?,?)",
                     _rows(each, ids[each.check, each.target], first, count, past),
                 )
+                _fill_metrics(connection, each.numbers, ids[each.check, each.target], first, count)
+            metrics.roll_up(connection, int(first), 400)
+            oldest = first - metrics.VALUES_DAYS * DAY
+            connection.execute("DELETE FROM metric_values WHERE time < ?", (oldest,))
             recount(connection)
+
+
+def _fill_metrics(connection: Connection, numbers: tuple[Number, ...], check: int, first: float, count: int) -> None:
+    for place, each in enumerate(numbers):
+        row = check, each.name, each.unit, each.limit, each.lower_limit, place, first
+        query = (
+            "INSERT INTO metrics (check_id, name, unit, upper_limit, lower_limit, place, seen) VALUES (?,?,?,?,?,?,?)"
+        )
+        metric = connection.execute(query, row).lastrowid
+        values = ((metric, *one) for one in each.list_values(first, count))
+        connection.executemany("INSERT INTO metric_values VALUES (?, ?, ?)", values)
 
 
 def _rows(each: Check, check: int, first: float, count: int, past: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
@@ -227,7 +281,7 @@ def _kills() -> tuple[dict[str, object], ...]:
 
 
 def many(count: int, failing: int) -> Scene:
-    """Return a large outage: so many checks, of which the first ones fail."""
+    """Return so many checks, of which the first ones fail: a large outage."""
     checks = tuple(
         Check(f"{('website', 'database', 'tcp', 'login')[number % 4]}_access", f"n{number:03}")
         for number in range(count)
@@ -237,7 +291,7 @@ def many(count: int, failing: int) -> Scene:
 
 
 def scenes() -> dict[str, Scene]:
-    """Return the five scenes of the pictures."""
+    """Return the six scenes of the pictures."""
     log = "GET https://shop.example.com/ → 502 Bad Gateway\nserver: nginx"
     source = "<!DOCTYPE html>\n<title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1>"
     return {
@@ -257,4 +311,5 @@ def scenes() -> dict[str, Scene]:
         ),
         "cut": Scene(past=now_and_then, failures={"database_access main": "SIGTERM"}),
         "storm": many(200, 50),
+        "sixty": many(60, 0),
     }

@@ -77,6 +77,7 @@ def test_the_w3c_finds_no_error(vnu, pages, hostile):
         ("failing", "2 of 14 checks failed, 1 blocked, 1 in maintenance"),
         ("cut", "Cut off: 7 of 14 checks have no result"),
         ("storm", "50 of 200 checks failed"),
+        ("sixty", "All 60 checks are ok"),
     ],
 )
 def test_headline(driver, pages, name, headline):
@@ -103,26 +104,31 @@ def test_what_fails_comes_first_with_since_and_why(driver, pages):
 
 def test_every_status_is_shown_in_words(driver, pages):
     visit(driver, pages["failing"])
-    statuses = {each.get_attribute("id"): each.text for each in driver.find_elements(By.CSS_SELECTOR, ".card")}
-    assert "blocked\nbehind tcp[office]" in statuses["check-website_access-intranet"]
-    assert "maintenance failed\nconnection refused by" in statuses["check-database_access-reporting"]
+    statuses = {each.get_attribute("id"): each.text for each in driver.find_elements(By.CSS_SELECTOR, ".check")}
+    assert re.search(r"\nblocked\n.*behind tcp\[office\]$", statuses["check-website_access-intranet"], re.DOTALL)
+    reporting = statuses["check-database_access-reporting"]
+    assert re.search(r"\nmaintenance failed\n.*\nconnection refused by", reporting, re.DOTALL)
     assert re.search(r"^ok$", statuses["check-website_access-home"], re.MULTILINE)
 
 
 def test_a_large_outage_is_grouped_by_its_causes(driver, pages):
+    """The names of the checks come before the message that they share."""
     visit(driver, pages["storm"])
-    assert [each.text.splitlines()[0] for each in seen(driver, ".causes li")] == [
-        "38 checks: status 502 instead of 200: “upstream prematurely closed connection” new in this run",
-        "12 checks: no response within 10 s new in this run",
+    lines = [each.text.splitlines() for each in seen(driver, ".causes li")]
+    assert [(names.partition(" website")[0].partition(" tcp")[0], *rest) for names, *rest in lines] == [
+        ("38 checks", "status 502 instead of 200: “upstream prematurely closed connection”", "new in this run"),
+        ("12 checks", "no response within 10 s", "new in this run"),
     ]
 
 
 def test_a_run_that_was_cut_off_says_what_has_no_result(driver, pages):
     visit(driver, pages["cut"])
     assert "The 7 checks without a result show an earlier status." in text(driver, ".banner")
-    cards = [each.text for each in seen(driver, ".card") if "no result" in each.text]
-    assert len(cards) == 7
-    assert all("the run was cut off · status of " in each for each in cards)
+    rows = [each for each in seen(driver, ".row") if "no result" in each.text]
+    assert len(rows) == 7
+    for each in rows:
+        each.find_element(By.TAG_NAME, "summary").click()
+        assert "the run was cut off · status of " in each.text
 
 
 def test_the_changes_are_listed_with_the_kills_of_the_watchdog(driver, pages):
@@ -131,6 +137,58 @@ def test_the_changes_are_listed_with_the_kills_of_the_watchdog(driver, pages):
     expected = ["failure in maintenance", "failure", "watchdog kill", "blocked", "failure", "watchdog kill"]
     assert words[:6] == expected
     assert "firefox-esr: uses 1.3 GB, more than 1.2 GB" in text(driver, ".changes")
+
+
+@pytest.mark.parametrize(("name", "screens"), [("ok", 1), ("sixty", 2)])
+def test_healthy_checks_fit_on_the_screens_of_a_laptop(driver, pages, name, screens):
+    """Fourteen on one, sixty on two, one line each."""
+    set_view(driver, width=1366, height=768)
+    visit(driver, pages[name])
+    rows = seen(driver, ".row")
+    assert len(rows) == {"ok": 14, "sixty": 60}[name]
+    assert max(each.rect["y"] + each.rect["height"] for each in rows) <= screens * 768
+    assert {each.rect["height"] < 40 for each in rows} == {True}
+
+
+def test_a_row_has_name_status_value_and_uptimes(driver, pages):
+    visit(driver, pages["ok"])
+    words = text(driver, "#check-website_access-home summary").split()
+    assert words[:3] == ["website[home]", "access", "ok"]
+    assert " ".join(words[3:9]) == "response time 120 ms of 3"
+    assert re.fullmatch(r"s 24 h [\d.]+ % 30 d [\d.]+ %", " ".join(words[9:]))
+
+
+def test_a_disk_that_fills_has_a_forecast_before_its_row_is_opened(driver, pages):
+    visit(driver, pages["ok"])
+    assert [each.text for each in seen(driver, ".forecast")] == ["reaches 90 % in 12 d"]
+    assert "used 80.7 % of 90 %" in " ".join(text(driver, "#check-disk_space-data summary").split())
+
+
+def test_a_check_without_a_metric_has_a_chart_of_its_duration(driver, pages):
+    visit(driver, pages["ok"], "#check-tcp_access-office")
+    (chart,) = seen(driver, ".chart")
+    assert re.fullmatch(r"duration, last 60 runs\n[\d.]+ ms\n[\d.]+ ms", chart.text)
+
+
+def test_a_runbook_is_a_link_or_a_text(driver, pages):
+    """Only a URL that a browser opens is a link."""
+    visit(driver, pages["failing"])
+    shop = driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop")
+    assert shop.find_element(By.PARTIAL_LINK_TEXT, "Runbook").get_attribute("href") == "https://wiki.example.com/shop"
+    assert "Runbook: call the office" in text(driver, "#check-tcp_access-office")
+
+
+def test_a_row_opens_by_keyboard(driver, pages):
+    """Enter shows what a card has, and closes it."""
+    visit(driver, pages["ok"])
+    summary = driver.find_element(By.CSS_SELECTOR, "#check-website_access-home summary")
+    summary.send_keys(Keys.ENTER)
+    (more,) = seen(driver, ".more")
+    assert re.search(r"^website access · since .*^uptime$", more.text, re.DOTALL | re.MULTILINE)
+    charts = [each.get_attribute("aria-label") for each in seen(driver, "#check-website_access-home .chart svg")]
+    assert [each.partition(":")[0] for each in charts] == [f"response time, {each}" for each in ("24 h", "7 d", "90 d")]
+    summary.send_keys(Keys.ENTER)
+    assert seen(driver, ".more") == []
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -184,7 +242,7 @@ def test_bars_are_read_by_keyboard(driver, pages):
     assert text(driver, ".tip") == description
     assert strip.get_attribute("aria-valuenow") == "59"
     strip.send_keys(Keys.HOME)
-    assert " · ok · 0." in strip.get_attribute("aria-valuetext")
+    assert re.search(r" · ok · \d+ ms$", strip.get_attribute("aria-valuetext"))
     strip.send_keys(Keys.ESCAPE)
     assert seen(driver, ".tip") == []
 
@@ -193,7 +251,7 @@ def test_search_and_filter_by_keyboard(driver, pages):
     visit(driver, pages["failing"])
     driver.find_element(By.TAG_NAME, "body").send_keys("/")
     driver.switch_to.active_element.send_keys("5432")
-    assert [each.get_attribute("id") for each in seen(driver, ".card")] == ["check-database_access-reporting"]
+    assert [each.get_attribute("id") for each in seen(driver, ".check")] == ["check-database_access-reporting"]
     assert text(driver, "#found") == "1 of 14 shown"
     driver.switch_to.active_element.clear()
     driver.switch_to.active_element.send_keys(" ", Keys.BACKSPACE, Keys.TAB)
@@ -202,9 +260,11 @@ def test_search_and_filter_by_keyboard(driver, pages):
 
 
 def test_a_link_to_a_check_can_be_sent(driver, pages):
+    """It opens the row of the check."""
     visit(driver, pages["ok"], "#check-tcp_access-office")
-    (card,) = seen(driver, ".card:target")
+    (card,) = seen(driver, ".check:target")
     assert card.text.startswith("tcp[office]")
+    assert [each.text.replace("\n", "") for each in seen(driver, ".self")] == ["Link to this check: tcp[office]"]
     assert driver.execute_script("return arguments[0].getBoundingClientRect().top", card) < 900
 
 
@@ -222,7 +282,7 @@ def test_the_table_of_the_last_run_is_sorted_by_keyboard(driver, pages):
 
 def test_log_and_attachments_are_in_the_details(driver, pages):
     visit(driver, pages["failing"], "#check-website_access-shop")
-    driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .duration a").click()
+    driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .numbers a").click()
     details = text(driver, "tbody:target details")
     assert "GET https://shop.example.com/ → 502 Bad Gateway" in details
     assert "<h1>502 Bad Gateway</h1>" in details

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from healthchecks.plugin.dashboard.overview import format_uptime
+from healthchecks.plugin.dashboard.card import format_uptime
 from healthchecks.plugin.history import FinishedRun, Uptime, opened
 from healthchecks.plugin.history.queries import UPTIME_DAYS, changes_in, interval_of, uptimes
 from healthchecks.plugin.history.store import Kind, Point
