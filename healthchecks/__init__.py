@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import ConfigPath, Duration, Percentage, Size, Target
+    from healthchecks.plugin.forecast import forecast
     from healthchecks.plugin.logs import capture_message
+    from healthchecks.plugin.past_metric import past_metric
     from healthchecks.plugin.probes.context import attach, metric, on_timeout, phase, remaining
     from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
@@ -27,8 +29,10 @@ __all__ = [
     "Unhealthy",
     "attach",
     "capture_message",
+    "forecast",
     "metric",
     "on_timeout",
+    "past_metric",
     "phase",
     "probe",
     "remaining",
@@ -46,7 +50,9 @@ _HOMES = {
     "Unhealthy": "healthchecks.plugin.result",
     "attach": "healthchecks.plugin.probes.context",
     "capture_message": "healthchecks.plugin.logs",
+    "forecast": "healthchecks.plugin.forecast",
     "metric": "healthchecks.plugin.probes.context",
+    "past_metric": "healthchecks.plugin.past_metric",
     "probe": "healthchecks.plugin.probes.fixture",
     "on_timeout": "healthchecks.plugin.probes.context",
     "phase": "healthchecks.plugin.probes.context",

@@ -5,11 +5,24 @@ Without a [disk.NAME] table every local file system of this machine is checked.
 
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from healthchecks import CheckError, ConfigPath, Percentage, Target, Unhealthy, probe
+from pydantic import Field
+
+from healthchecks import (
+    CheckError,
+    ConfigPath,
+    Percentage,
+    Target,
+    Unhealthy,
+    forecast,
+    metric,
+    past_metric,
+    probe,
+)
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
@@ -37,6 +50,8 @@ class Disk(Target):
     """Whether the path itself must be a mount point; otherwise the file system it is on is checked."""
     max_used: Percentage = 0.9
     """Maximum share of space used, without the reserve of root."""
+    min_days_left: float | None = Field(default=None, gt=0, le=30)
+    """Minimum number of days until max_used is reached, if use grows as in the last week; without it any."""
     max_inodes_used: Percentage = 0.9
     """Maximum share of inodes used, where the file system counts them."""
     writable: bool = True
@@ -68,6 +83,16 @@ def usage(disk: Disk) -> Usage:
         status = os.statvfs(disk.path)
     except OSError as error:
         raise Unhealthy(f"{disk.path}: {error.strerror}") from None
+    found = _usage(disk, status)
+    if found.mounted:  # otherwise these are the numbers of another file system
+        metric("used", found.used, "ratio", limit=disk.max_used)
+        metric("free", found.free, "bytes")
+        if status.f_files:
+            metric("inodes used", found.inodes, "ratio", limit=disk.max_inodes_used)
+    return found
+
+
+def _usage(disk: Disk, status: os.statvfs_result) -> Usage:
     used = status.f_blocks - status.f_bfree
     usable = used + status.f_bavail  # as df: without root's reserve
     return Usage(
@@ -86,10 +111,23 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
     assert usage.used <= disk.max_used, (
         f"{percent(usage.used)} of space used on {disk.path} ({free}), maximum {percent_limit(disk.max_used)}"
     )
+    _assert_days_left(disk, usage)
     assert usage.inodes <= disk.max_inodes_used, (
         f"{percent(usage.inodes)} of inodes used on {disk.path}, maximum {percent_limit(disk.max_inodes_used)}"
     )
     assert not (disk.writable and usage.read_only), f"{disk.path} is mounted read-only"
+
+
+def _assert_days_left(disk: Disk, usage: Usage) -> None:
+    if disk.min_days_left is None:
+        return
+    now = time.time()
+    past = past_metric("disk_space", disk.name, "used", days=28)
+    found = forecast([*past, (now, usage.used)], disk.max_used)
+    assert found is None or found.days_left(now) >= disk.min_days_left, (
+        f"{percent(usage.used)} of space used on {disk.path}, {found.in_words(percent_limit(disk.max_used), now)}, "
+        f"min_days_left {disk.min_days_left:g}"
+    )
 
 
 def _is_mount_point(path: Path) -> bool:

@@ -25,7 +25,7 @@ def signatures(entry: str) -> list[str]:
 
 
 def signature(name: str, function: object) -> str:
-    text = re.sub(r"\b(?:collections\.abc|typing)\.|~", "", str(inspect.signature(function)))
+    text = re.sub(r"\b(?:collections\.abc|typing|healthchecks\.[\w.]+)\.|~", "", str(inspect.signature(function)))
     return f"{name}{text}".replace("'", '"')
 
 

@@ -17,7 +17,12 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 # Who may import what of ours: the first line that fits counts, a package stands for all that is in it.
 # `healthchecks` alone are its public names.
-RECORDS = ("healthchecks.plugin.result", "healthchecks.plugin.metric", "healthchecks.plugin.history.*")
+RECORDS = (
+    "healthchecks.plugin.result",
+    "healthchecks.plugin.metric",
+    "healthchecks.plugin.forecast",
+    "healthchecks.plugin.history.*",
+)
 ALERTING = ("healthchecks.plugin.alerting.*",)
 SETTINGS = "healthchecks.plugin.configuration.settings"
 PEOPLE = ("healthchecks.plugin.anchor", "healthchecks.plugin.wording")
@@ -27,6 +32,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.test_*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.clients.*", ("healthchecks", "healthchecks.clients.*", "servermonitoring.*")),
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
+    ("healthchecks.plugin.forecast", ("servermonitoring.*",)),
     ("healthchecks.plugin.metric", ("servermonitoring.*",)),
     ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "servermonitoring.*")),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
@@ -54,6 +60,7 @@ WITHOUT_PYTEST = (
     "healthchecks.plugin.alerting.*",
     "healthchecks.plugin.anchor",
     "healthchecks.plugin.dashboard.*",
+    "healthchecks.plugin.forecast",
     "healthchecks.plugin.history.*",
     "healthchecks.plugin.metric",
     "healthchecks.plugin.metrics",

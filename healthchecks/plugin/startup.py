@@ -12,6 +12,7 @@ from healthchecks.plugin.check_names import check_name, name_notices
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
+from healthchecks.plugin.past_metric import PastMetrics
 from healthchecks.plugin.probes.fixture import POOL, Probe
 from healthchecks.plugin.protocol import PROTOCOL, Protocol
 from healthchecks.plugin.refusal import (
@@ -69,6 +70,8 @@ def begin(session: pytest.Session, run: Run) -> None:
     _lock(run)
     run.has_begun = True
     config.stash[POOL] = run.pool
+    PastMetrics.directory = run.directory
+    config.add_cleanup(PastMetrics.forget)
     _start_workers(session, run)
     _set_options(session)
     keep_streams(config)

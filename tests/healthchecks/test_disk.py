@@ -1,16 +1,18 @@
 """[disk.NAME], on file systems small enough to be filled."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.healthchecks.past import store_metric
 from tests.reliability import reliability
 from tests.suite import table
 
 CHECK = "disk_space[data]"
 BYTES = 1_048_576
+PAGE = 4096  # bytes
 
 
 @pytest.fixture
@@ -39,6 +41,87 @@ def test_full(run_suite, disk):
     (disk / "file").write_bytes(b"x" * (BYTES * 15 // 16))
     assert failure(run_suite, disk) == f"93.8 % of space used on {disk} (65.5 kB of 1.0 MB free), maximum 90 %"
     assert run_suite(table("disk", "data", path=disk, max_used="95%")).status == 0
+
+
+def test_metrics(run_suite, disk):
+    """Each with the limit that the check asserts: `used` just at it passes, just above it fails."""
+    (disk / "file").write_bytes(b"x" * (BYTES // 2))
+    check = run_suite(table("disk", "data", path=disk, max_used="50%", max_inodes_used="80%")).checks[CHECK]
+    assert check["status"] == "ok"
+    assert check["metrics"] == [
+        {"name": "used", "value": 0.5, "unit": "ratio", "limit": 0.5, "lower_limit": None},
+        {"name": "free", "value": BYTES / 2, "unit": "bytes", "limit": None, "lower_limit": None},
+        {"name": "inodes used", "value": pytest.approx(0.1), "unit": "ratio", "limit": 0.8, "lower_limit": None},
+    ]
+    assert failure(run_suite, disk, max_used="49.9%").startswith("50.0 % of space used")
+
+
+def test_no_metrics_of_another_file_system(run_suite, tmp_path):
+    """They would be charted, and a forecast made of them."""
+    outcome = run_suite(table("disk", "data", path=tmp_path, mounted=True))
+    assert outcome.checks[CHECK]["status"] == "failed"
+    assert outcome.checks[CHECK]["metrics"] == []
+
+
+def fill(disk: Path, used: float) -> float:
+    """Return the share that is used then."""
+    pages = round(used * BYTES / PAGE)
+    (disk / "file").write_bytes(b"x" * (pages * PAGE))
+    return pages * PAGE / BYTES
+
+
+def store(folder: Path, used: Callable[[float], float]) -> None:
+    store_metric(folder / "state", "disk_space", "data", "used", used)
+
+
+@reliability(
+    "Messages",
+    fault="a disk fills slowly",
+    promise="`min_days_left` makes it a failure some days before it is full; logs that are rotated and steps do not",
+)
+@pytest.mark.parametrize("left", [10, 4, 3.2, 2.8, 2, 1])
+def test_growing_disk(run_suite, disk, tmp_path, left):
+    """By 1 % a day: the check fails from the day on that is `min_days_left` before `max_used`."""
+    used = fill(disk, 0.9 - left / 100)
+    store(tmp_path, lambda day: used + 0.01 * day)
+    outcome = run_suite(table("disk", "data", path=disk, min_days_left=3))
+    if left > 3:
+        outcome.assert_ok(CHECK)
+        return
+    days = (0.9 - used) * 100
+    shown = "2 d" if days >= 2 else f"{int(days * 24)} h"
+    expected = f"{used * 100:.1f} % of space used on {disk}, reaches 90 % in {shown}, min_days_left 3"
+    assert outcome.message(CHECK) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda day: 0.1 * (day % 1) - 0.1,  # logs that are rotated each night, just before
+        lambda day: -0.2 if day < -2 else 0.0,  # a large download
+        lambda day: -0.01 * day,  # it empties
+        lambda _: 0.0,
+    ],
+)
+def test_disk_that_does_not_grow(run_suite, disk, tmp_path, change):
+    used = fill(disk, 0.89)
+    store(tmp_path, lambda day: used + change(day))
+    run_suite(table("disk", "data", path=disk, min_days_left=30)).assert_ok(CHECK)
+
+
+def test_no_forecast(run_suite, disk, tmp_path):
+    """Without a history it passes, and whatever the history has without `min_days_left`."""
+    used = fill(disk, 0.89)
+    run_suite(table("disk", "data", path=disk, min_days_left=30)).assert_ok(CHECK)
+    store(tmp_path, lambda day: used + 0.01 * day)
+    run_suite(table("disk", "data", path=disk)).assert_ok(CHECK)
+
+
+@pytest.mark.parametrize("days", [0, -1, 31])
+def test_forecasts_are_of_30_days(run_suite, tmp_path, days):
+    outcome = run_suite(table("disk", "data", path=tmp_path, min_days_left=days))
+    assert outcome.status == 4
+    assert "min_days_left" in outcome.output
 
 
 def test_out_of_inodes(run_suite, disk):
