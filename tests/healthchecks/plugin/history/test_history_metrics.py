@@ -104,6 +104,8 @@ def test_points_of_the_page_have_no_gap(tmp_path):
     assert times[0] == at(0)
     assert times[-1] == at((24 * 30 - 1) * HOUR + 60)
     assert max(after - before for before, after in itertools.pairwise(times)) == DAY
+    last_week = [each for each in times if each > times[-1] - 6 * DAY]
+    assert max(after - before for before, after in itertools.pairwise(last_week)) <= HOUR + 60
     assert metric.points[0].most == 23
     assert metric.points[-1].least == 24 * 30 - 1
 
