@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -17,7 +18,7 @@ from healthchecks.plugin import collection, collection_errors, history, metrics,
 from healthchecks.plugin.check_names import check_name, label, target_name
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
 from healthchecks.plugin.outcome import describe
-from healthchecks.plugin.result import Result
+from healthchecks.plugin.result import Result, clean
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.wording import CardStatus
 from servermonitoring import threads
@@ -170,6 +171,7 @@ def _take_snapshot(run: Run) -> Snapshot:
         interrupted=run.interrupted,
         pending=[*_list_pending(run)] if run.interrupted else [],
         is_gone=_gone_targets(run),
+        runbooks=_list_runbooks(run),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,
         page_directory=run.page_directory,
@@ -191,6 +193,8 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
             "duration": each.recent[-1].duration,
             "message": each.message,
             "maintenance": each.maintenance,
+            "runbook": each.runbook,
+            "metrics": [asdict(metric) for metric in each.metrics],
             "checked_at": iso(each.checked_at),
         }
         for each in cards
@@ -219,6 +223,14 @@ def _gone_targets(run: Run) -> Callable[[str], bool]:
         return targets is not None and reference not in targets
 
     return is_gone
+
+
+_LONGEST_RUNBOOK = 500  # characters
+
+
+def _list_runbooks(run: Run) -> dict[str, str]:
+    every = (each for targets in run.configuration.kinds().values() for each in targets)
+    return {each.reference: clean(each.runbook, _LONGEST_RUNBOOK) for each in every if each.runbook}
 
 
 def _configured_targets(run: Run) -> dict[str, set[str]]:

@@ -62,8 +62,8 @@ class Card:
     """The node id of the test in this run."""
     reference: str = ""
     """As `needs` names its target: website.home."""
-    readings: Sequence[CardNumber] = ()
-    """Its metrics, the main one first."""
+    metrics: Sequence[Metric] = ()
+    """The main one first."""
     charts: Sequence[LineChart] = ()
     """Of its main metric, the shortest period first; or else of its duration."""
     forecast: str = ""
@@ -74,6 +74,11 @@ class Card:
     @property
     def key(self) -> tuple[str, str]:
         return self.check, self.target
+
+    @cached_property
+    def readings(self) -> Sequence[CardNumber]:
+        """Its metrics in words."""
+        return _list_readings(self.metrics)
 
     @cached_property
     def id(self) -> str:
@@ -155,7 +160,7 @@ def from_result(result: Result, past: CheckHistory | None, streak: Streak | None
         checked_at=None,
         node=str(result.extras.get("nodeid", "")),
         reference=str(result.extras.get("reference", "")),
-        readings=_list_readings(result.metrics),
+        metrics=result.metrics,
         runbook=result.runbook,
         **_past_fields(past, snapshot),
     )
@@ -183,7 +188,8 @@ def from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
         note=_CUT_OFF if cut else "not in this run",
         is_cut_off=cut,
         reference=past.reference,
-        readings=_list_readings(_last_metrics(past)),
+        metrics=_last_metrics(past),
+        runbook=snapshot.runbooks.get(past.reference, ""),
         **_past_fields(past, snapshot),
     )
 

@@ -53,6 +53,8 @@ class Snapshot:
     pending: Sequence[PendingCheck] = ()
     is_gone: Callable[[str], bool] = _keep_all
     """Whether the target with this reference (website.home) is no longer configured."""
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+    """Of the configured targets, by their references."""
     interval: float | None = None
     """Seconds from one run to the next, if configured."""
     state_directory: Path | None = None

@@ -12,7 +12,7 @@ from tests.reliability import reliability
 
 CHECKS = """
     import os, signal, time
-    from healthchecks import Target, probe
+    from healthchecks import Target, metric, probe
 
     RUN = os.getpid()
 
@@ -21,6 +21,7 @@ CHECKS = """
 
     @probe
     def outcome(job: Job) -> str:
+        metric("length", len(job.fails), limit=100)
         return job.fails
 
     def test_job(job, outcome):
@@ -54,7 +55,8 @@ def cards(suite):
 def age_history(suite, seconds):
     """As if all that is stored were so much older."""
     with contextlib.closing(sqlite3.connect(suite.state / "history.sqlite")) as database, database:
-        for table, column in [("results", "time"), ("runs", "time"), ("checks", "seen"), ("checks", "since")]:
+        columns = ("results", "time"), ("runs", "time"), ("checks", "seen"), ("checks", "since")
+        for table, column in (*columns, ("metrics", "seen"), ("metric_values", "time")):
             database.execute(f"UPDATE {table} SET {column} = {column} - {seconds}")
 
 
@@ -74,13 +76,14 @@ def test_a_run_of_a_part_keeps_the_others_on_the_page(jobs):
 
 def test_status_json_keeps_the_others_apart(jobs):
     """A program that waits for the failure of one check does not lose it to a run of another."""
-    jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\n')
+    jobs.configure('[job.a]\n[job.b]\nfails = "disk on fire"\nrunbook = "call Ada"\n')
     whole = jobs.run().checks["job[b]"]
     document = jobs.run("test_mine.py::test_job[a]").document
     assert [each["target"] for each in document["checks"]] == ["a"]
     (other,) = document["others"]
     assert other.pop("checked_at") >= other["since"]
-    assert other == {key: value for key, value in whole.items() if key not in ("metrics", "runbook")}
+    assert other == whole
+    assert (other["runbook"], other["metrics"][0]["value"]) == ("call Ada", len("disk on fire"))
     assert document["status"] == "failed"
 
 
