@@ -9,6 +9,7 @@ import time
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.healthchecks.plugin.dashboard.conftest import SCENES
 from tests.healthchecks.plugin.dashboard.hostile import HOSTILE, hostile_page
@@ -32,6 +33,11 @@ def visit(driver, page, fragment=""):
 
 def seen(driver, selector):
     return [each for each in driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+
+
+def await_shown(driver, selector):
+    """Wait for what a script of the page does after a click or a key, when the browser has told it."""
+    WebDriverWait(driver, 60).until(lambda _: seen(driver, selector))
 
 
 def text(driver, selector):
@@ -283,6 +289,7 @@ def test_the_table_of_the_last_run_is_sorted_by_keyboard(driver, pages):
 def test_log_and_attachments_are_in_the_details(driver, pages):
     visit(driver, pages["failing"], "#check-website_access-shop")
     driver.find_element(By.CSS_SELECTOR, "#check-website_access-shop .numbers a").click()
+    await_shown(driver, "tbody:target details[open]")
     details = text(driver, "tbody:target details")
     assert "GET https://shop.example.com/ → 502 Bad Gateway" in details
     assert "<h1>502 Bad Gateway</h1>" in details
