@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from healthchecks.plugin.forecast import DAY
 
+_AHEAD = 60  # seconds: a run that begins in the same second as another one is given the next free second
+
 
 class PastMetrics:
     """Where the history of this run is; the processes of probes and tests have it by fork."""
@@ -29,4 +31,4 @@ def past_metric(check: str, target: str, name: str, *, days: float = 7) -> list[
         return []
     now = time.time()
     points = history.metric_points(PastMetrics.directory, check, target, name, int(now - days * DAY))
-    return [(float(point.time), point.value) for point in points if point.time <= now]
+    return [(float(point.time), point.value) for point in points if point.time < now + _AHEAD]

@@ -114,9 +114,9 @@ def test_one_check_of_a_kind_has_a_short_label(suite):
 @pytest.mark.parametrize("group", ["", "group = 'shop'\n"])
 def test_checks_of_one_kind_stand_together(suite, group):
     """Their heading on the page is the kind, or the group; not each check's own name."""
-    suite.write("test_mine.py", BACKUPS)
+    suite.write("test_mine.py", BACKUPS.replace("age < 2", "age < 9").replace("size > 9", "size > 2"))
     suite.configure(f"[backup.weekly]\n{group}")
-    suite.run()
+    assert suite.run().status == 0
     page = (suite.page / "index.html").read_text()
     assert page.count('<h2 id="group-') == 1
     assert f'<h2 id="group-1"><bdi>{"shop" if group else "backup"}</bdi>' in page

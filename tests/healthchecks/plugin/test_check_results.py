@@ -66,7 +66,7 @@ def test_retry_leaves_a_trace(jobs):
     assert outcome.checks["job[steady]"]["message"] == ""
     assert f"ok      job[shaky]  {saved}" in outcome.output
     page = (jobs.page / "index.html").read_text()
-    assert f'<p class="why"><bdi>{saved}</bdi></p>' in page
+    assert f'<span class="why"><bdi>{saved}</bdi></span>' in page
     assert page.count(saved) >= 2, "the log of the test has it, too"
 
 
