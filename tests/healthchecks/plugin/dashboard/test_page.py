@@ -36,7 +36,7 @@ def seen(driver, selector):
 
 
 def await_shown(driver, selector):
-    """Wait for what a script of the page does after a click or a key, when the browser has told it."""
+    """Wait for what a script of the page does after a click or a key, as soon as the browser runs it."""
     WebDriverWait(driver, 60).until(lambda _: seen(driver, selector))
 
 
