@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -194,7 +193,7 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
             "message": each.message,
             "maintenance": each.maintenance,
             "runbook": each.runbook,
-            "metrics": [asdict(metric) for metric in each.metrics],
+            "metrics": [{**vars(metric)} for metric in each.metrics],
             "checked_at": iso(each.checked_at),
         }
         for each in cards

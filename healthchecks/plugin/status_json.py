@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,23 @@ def write(  # noqa: PLR0913 - the keys of the document
         "checks": checks,
         "others": others,
     }
-    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-    publish(directory / NAME, text)
+    publish(directory / NAME, _format(document))
+
+
+def _format(document: Mapping[str, Any]) -> str:
+    """Return JSON with a line for each check; json itself takes ten times as long to break lines."""
+    lines = ",\n".join(f" {_dump(key)}: {_format_value(value)}" for key, value in document.items())
+    return f"{{\n{lines}\n}}\n"
+
+
+def _format_value(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return _dump(value)
+    return "[\n" + ",\n".join(f"  {_dump(each)}" for each in value) + "\n ]"
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def make_entries(results: Iterable[Result], streaks: Mapping[tuple[str, str], Streak]) -> Entries:
@@ -54,5 +68,5 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "message": result.message,
         "maintenance": result.maintenance,
         "runbook": result.runbook,
-        "metrics": [asdict(each) for each in result.metrics],
+        "metrics": [{**vars(each)} for each in result.metrics],
     }
