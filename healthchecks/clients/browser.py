@@ -7,6 +7,7 @@ bounded and removed.
 
 import contextlib
 import encodings.idna  # noqa: F401 - the first name or address that is resolved would wait for it
+import math
 import os
 import re
 import shutil
@@ -65,6 +66,7 @@ _PORT = re.compile(r"(?:on port |Listening on 127\.0\.0\.1:)([1-9]\d*)")
 _STATUS = "return (performance.getEntriesByType('navigation')[0] || {}).responseStatus"
 _FIRST_ERROR = 400
 _INTERVAL = 0.05  # seconds between two polls
+_TOO_SHORT = 2.0  # seconds, in which a page on a busy machine may not respond
 _EVIDENCE = 0.3, 6.0  # part of the time, and most seconds, that are kept for screenshot, source and console
 
 
@@ -117,11 +119,21 @@ class BrowserSession:
         return self._command(lambda: self._driver.execute_script(script, *arguments), what)
 
     def wait(self, condition: Callable[[], bool], message: str) -> None:
-        """Wait until the condition is true. Raise Unhealthy with the message at the timeout."""
-        while not condition():
-            if self._ends_at - time.monotonic() < _INTERVAL:
-                raise Unhealthy(message)
-            time.sleep(_INTERVAL)  # there is no event for a changed page
+        """Wait until the condition is true. Raise Unhealthy with the message at the timeout.
+
+        A page that has responded before, and is asked once more just before the timeout, is no page that hangs.
+        """
+        left = math.inf
+        try:
+            while not condition():
+                if self._ends_at - time.monotonic() < _INTERVAL:
+                    raise Unhealthy(message)
+                time.sleep(_INTERVAL)  # there is no event for a changed page
+                left = self._ends_at - time.monotonic()
+        except ProbeTimeout:
+            if left > _TOO_SHORT:
+                raise
+            raise Unhealthy(message) from None
 
     def keep_evidence(self) -> None:
         """Attach screenshot, source and console, as far as the browser still responds."""
