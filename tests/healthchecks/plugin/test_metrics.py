@@ -234,7 +234,7 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     metered(first="bad", extra="[thing.second]\nused = 0.45\n")
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
     textfiles = metered.suite.textfile.parent
-    with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
+    with NodeExporter(textfiles) as exporter, Prometheus(exporter.job, rules) as prometheus:
         raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
         assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} failed"
         shown = {title: [prometheus.query(each) for each in queries] for title, queries in dashboard_queries().items()}
@@ -248,122 +248,6 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
         until(lambda: "HealthCheckIsDown" not in prometheus.firing(), 120, what="its end")
         raised = until(lambda: "HealthChecksHaveNotRun" in (firing := prometheus.firing()) and firing, 120)
         assert re.search(r"have not run for [4-9]\.\d", raised["HealthChecksHaveNotRun"])
-
-
-def test_the_rules_as_they_are_raise_at_their_own_times(tmp_path):
-    """By promtool's own simulation of hours: not in maintenance, not before their time."""
-    promtool = program("promtool")
-    subprocess.run([promtool, "check", "rules", str(RULES)], check=True, capture_output=True)
-    (tmp_path / "test.yml").write_text(RULE_TESTS.replace("RULES", str(RULES)))
-    done = subprocess.run(
-        [promtool, "test", "rules", str(tmp_path / "test.yml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-RULE_TESTS = """
-rule_files: [RULES]
-evaluation_interval: 1m
-tests:
-  - interval: 1m
-    input_series:
-      - {series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="old"}', values: '0x120'}
-      - series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="t"}'
-        values: '0+60x30 1800x90'
-      - {series: 'healthcheck_last_run_timestamp_seconds{instance="b", check="c", target="t"}', values: '0+60x30 stale'}
-    alert_rule_test:
-      - {alertname: HealthChecksHaveNotRun, eval_time: 59m}
-      - alertname: HealthChecksHaveNotRun
-        eval_time: 62m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a}
-            exp_annotations:
-              summary: 'The health checks on a have not run for 32m 0s'
-              description: 'They run every ten minutes. Check cron, or systemctl status servermonitoring.timer.'
-      - {alertname: HealthChecksAreGone, eval_time: 40m}
-      - alertname: HealthChecksAreGone
-        eval_time: 75m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: b}
-            exp_annotations: {summary: 'The health checks on b have disappeared'}
-  - interval: 1m
-    input_series:
-      - {series: 'healthcheck_up{instance="a", check="c", target="bad"}', values: '1 0x10'}
-      - {series: 'healthcheck_up{instance="a", check="c", target="worked-on"}', values: '0x10'}
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="bad"}', values: '0x10'}
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x10'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="worked-on"}', values: '4x90'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="behind"}', values: '4x90'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="bad"}', values: '2x90'}
-      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="used", unit="ratio"}'
-        values: '0.93x9'
-      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="free", unit="bytes"}'
-        values: '2e9x9'
-      - series: 'healthcheck_metric{instance="a", check="c", target="other", metric="free", unit="bytes"}'
-        values: '1x9'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x9'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="free", unit="bytes", bound="lower"}
-        values: '3e9x9'
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x90'}
-    alert_rule_test:
-      - alertname: HealthCheckIsDown
-        eval_time: 5m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a, check: c, target: bad}
-            exp_annotations:
-              summary: 'c bad on a failed'
-              description: >-
-                The page of that server shows the reason. Metrics: free 2G, used 93%. Limits: free (lower) 3G, used 90%.
-      - alertname: HealthCheckIsBlockedForLong
-        eval_time: 61m
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, check: c, target: behind}
-            exp_annotations: {summary: 'c behind on a has been blocked for an hour'}
-  - interval: 1m
-    input_series:
-      - series: 'healthcheck_metric{instance="a", check="c", target="full", metric="used", unit="ratio"}'
-        values: '0.6+0.0002x900'
-      - series: 'healthcheck_metric{instance="a", check="c", target="calm", metric="used", unit="ratio"}'
-        values: '0.85x900'
-      - series: 'healthcheck_metric{instance="a", check="c", target="late", metric="used", unit="ratio"}'
-        values: '0.6+0.0002x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="full", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="calm", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="late", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="late"}', values: '1x900'}
-    alert_rule_test:
-      - {alertname: HealthCheckReachesItsLimit, eval_time: 11h}
-      - alertname: HealthCheckReachesItsLimit
-        eval_time: 14h
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, check: c, target: full, metric: used, unit: ratio}
-            exp_annotations: {summary: 'c full on a: used reaches its limit within a day'}
-  - interval: 1m
-    input_series:
-      - {series: 'watchdog_last_seen_timestamp_seconds{instance="a"}', values: '0x10'}
-      - {series: 'watchdog_kills_total{instance="a", rule="firefox", reason="memory"}', values: '0+1x60'}
-    alert_rule_test:
-      - {alertname: WatchdogIsSilent, eval_time: 4m}
-      - alertname: WatchdogIsSilent
-        eval_time: 7m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a}
-            exp_annotations: {summary: 'The watchdog on a has sent no heartbeat for 7m 0s'}
-      - alertname: WatchdogKillsOften
-        eval_time: 60m
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, rule: firefox}
-            exp_annotations: {summary: 'The watchdog on a killed 60 browsers within an hour'}
-"""
 
 
 def test_rules_and_dashboard_use_metrics_that_exist(metered):
