@@ -67,7 +67,6 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "duration": result.duration,
         "message": result.message,
         "maintenance": result.maintenance,
-        "severity": result.severity,
         "runbook": result.runbook,
         "metrics": [{**vars(each)} for each in result.metrics],
     }

@@ -104,6 +104,15 @@ def monitored(inbox) -> Iterator[tuple[Fleet, Prometheus]]:
         yield fleet, prometheus
 
 
+def panels() -> dict[str, list[str]]:
+    """The queries of each panel of the dashboard of all servers."""
+    document = json.loads((FOLDER / "grafana-fleet.json").read_text())
+    return {
+        panel["title"]: [each["expr"].replace("$instance", ".*") for each in panel["targets"]]
+        for panel in document["panels"]
+    }
+
+
 def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, inbox):
     """A website that all check, a disk on each server, a server that is gone."""
     fleet, prometheus = monitored
@@ -115,6 +124,14 @@ def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, 
     assert inbox.firing("SharedCheckIsDown", check="website_access", target="home")[-1] == 1
     assert inbox.firing("ServerIsDown")[-1] == 1
     assert inbox.firing("HealthCheckIsDown", check="website_access", target="home") == []
+    shown = {title: [prometheus.query(each) for each in queries] for title, queries in panels().items()}
+    assert shown["Servers that do not respond"] == [[1]]
+    assert shown["Servers with a failing check"] == [[HOSTS - 1]]
+    assert shown["Shared targets that are down"] == [[1]]
+    statuses, failures = shown["Servers and checks, the most failures first"]
+    assert (statuses.count(2), set(failures)) == (2 * (HOSTS - 1), {2})
+    assert len(shown["Error budget left of 30 days, the least first"][0]) == 3
+    assert sorted(shown["Share of servers on which each check passes"][0]) == [0, 0, 1]
     fleet.report()
     until(lambda: prometheus.query("count(ALERTS{alertname!~'ErrorBudget.*'})") == [], what="its end")
     until(lambda: inbox.firing("SharedCheckIsDown", check="website_access", target="home")[-1] == 0)

@@ -14,6 +14,7 @@ from tests.servers.server import program, until
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
+FLEET_DASHBOARD = RULES.with_name("grafana-fleet.json")
 KILL = Kill(1.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
 CHECKS = """
     import time
@@ -121,6 +122,35 @@ def test_the_metrics_of_a_check_have_their_limits(metered):
     assert {key: again.get(key) for key in found if "metric" in key} == {
         key: value for key, value in found.items() if "metric" in key
     }
+
+
+def test_severity_scope_and_runbook_are_known(metered):
+    """A runbook that is no URL would be a sentence in a label."""
+    found = metered(
+        plain="ok", extra="[thing.soft]\nseverity = 'warning'\nrunbook = 'https://wiki.example.com/soft'\n"
+        "[thing.text]\nrunbook = 'restart it'\n",
+    )  # fmt: skip
+    info = [key.partition(",group=")[2] for key in sorted(found) if key.startswith("healthcheck_info")]
+    assert info == [
+        '"",severity="critical",scope="shared",runbook=""}',
+        '"",severity="critical",scope="shared",runbook=""}',
+        '"",severity="warning",scope="shared",runbook="https://wiki.example.com/soft"}',
+        '"",severity="critical",scope="shared",runbook=""}',
+    ]
+
+
+def test_all_samples_have_the_labels_of_the_host(metered):
+    found = metered(first="ok", extra="[metrics.labels]\nsite = 'fra1'\n")
+    assert [key for key in found if 'site="fra1"' not in key] == []
+
+
+@pytest.mark.parametrize("label", ["instance", "check", "__name__", "a-b", "1st"])
+def test_a_label_that_prometheus_or_we_use_is_refused(suite, label):
+    suite.configure(f"[metrics]\ntextfile = '/tmp/metrics.prom'\nlabels = {{'{label}' = 'x'}}\n")
+    suite.write("test_mine.py", CHECKS)
+    outcome = suite.run("test_mine.py")
+    assert outcome.status == 4
+    assert f"'{label}' cannot be a label" in outcome.output
 
 
 def test_what_an_older_release_stored_is_read(metered):
@@ -257,8 +287,9 @@ def test_rules_and_dashboard_use_metrics_that_exist(metered):
     write_heartbeat(state, Heartbeat(1, 1.0, 30.0, 1.0))
     record_kill(state, KILL)
     written = {key.partition("{")[0] for key in metered(first="bad", extra="[thing.disk]\nused = 0.5\n")}
-    queries = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
-    text = "\n".join([RULES.read_text(), DASHBOARD.read_text(), *queries])
-    asked = set(re.findall(r"\b(?:healthcheck|watchdog)_\w+", text))
+    text = "\n".join(each.read_text() for each in (RULES, DASHBOARD, FLEET_DASHBOARD))
+    recorded = set(re.findall(r"record: (\S+)", text))
+    assert set(re.findall(r"\bcheck_target:\w+:\w+", text)) <= recorded
+    asked = set(re.findall(r"(?<!:)\b(?:healthcheck|watchdog)_\w+", text))
     assert asked <= written
     assert written - asked == set()
