@@ -3,15 +3,14 @@
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests import ROOT
 from tests.servers.fleet import Fleet
+from tests.servers.inbox import Inbox
 from tests.servers.prometheus import Alertmanager, Prometheus
 from tests.servers.server import HOST, program, until
 
@@ -50,40 +49,6 @@ def test_alertmanager_routes_by_severity(severity, receiver):
     assert output_of(program("amtool"), *route).strip() == receiver
 
 
-class Inbox:
-    """A receiver of Alertmanager's webhook: the notifications, as lists of (status, alert, check, target, count)."""
-
-    def __init__(self) -> None:
-        self.notifications: list[dict] = []
-        inbox = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                inbox.notifications.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer((HOST, 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://{HOST}:{self.server.server_port}/"
-
-    def firing(self, name, **labels) -> list[int]:
-        """How many alerts each notification about this alert has, of those that fire."""
-        groups = [each for each in self.notifications if each["groupLabels"] == {"alertname": name, **labels}]
-        return [sum(alert["status"] == "firing" for alert in group["alerts"]) for group in groups]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def notifying(inbox: Inbox, configuration: str) -> str:
-    return re.sub(r"email_configs:\n +- to: .*", f"webhook_configs:\n      - url: {inbox.url}", configuration)
-
-
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
     inbox = Inbox()
@@ -97,7 +62,7 @@ def monitored(inbox) -> Iterator[tuple[Fleet, Prometheus]]:
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("interval: 5m", "interval: 300ms")
     with ExitStack() as stack:
         text = re.sub(r"group_(wait|interval): \w+", r"group_\1: 2s", ALERTMANAGER.read_text())
-        alertmanager = stack.enter_context(Alertmanager(notifying(inbox, text)))
+        alertmanager = stack.enter_context(Alertmanager(inbox.configure(text)))
         fleet = stack.enter_context(Fleet(HOSTS, 3))
         prometheus = stack.enter_context(Prometheus(fleet.job, rules, alertmanager.port))
         until(lambda: len(prometheus.query("healthcheck_up == 1")) == HOSTS * 3, what="the first scrapes")
@@ -139,7 +104,7 @@ def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, 
 
 def test_what_is_behind_a_gateway_is_not_news(inbox):
     """By the inhibition rules alone: alerts that amtool adds."""
-    with Alertmanager(notifying(inbox, ALERTMANAGER.read_text())) as alertmanager:
+    with Alertmanager(inbox.configure(ALERTMANAGER.read_text())) as alertmanager:
         url = f"--alertmanager.url=http://{HOST}:{alertmanager.port}"
 
         def add(*labels):

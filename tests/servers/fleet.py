@@ -34,10 +34,9 @@ def _samples(number: int, failing: Sequence[str]) -> Iterator[str]:
     yield f"healthcheck_duration_seconds{{{labels}}} 0.02"
     yield f"healthcheck_last_run_timestamp_seconds{{{labels}}} {TIME}"
     yield f"healthcheck_maintenance{{{labels}}} 0"
-    for metric, unit in ("used", "ratio"), ("free", "bytes"), ("inodes used", "ratio"):
-        more = f'{labels},metric="{metric}",unit="{unit}"'
-        yield f"healthcheck_metric{{{more}}} 0.5"
-        yield f'healthcheck_metric_limit{{{more},bound="upper"}} 0.9'
+    yield f'healthcheck_metric{{{labels},metric="used",unit="ratio"}} 0.5'
+    yield f'healthcheck_metric{{{labels},metric="free",unit="bytes"}} 5e9'
+    yield f'healthcheck_metric_limit{{{labels},metric="used",unit="ratio",bound="upper"}} 0.9'
 
 
 class Fleet(PythonServer):
