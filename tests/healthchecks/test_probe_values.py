@@ -118,7 +118,10 @@ def hosts(_folder):
 def jobs(folder):
     for name in ("ok", "fail"):
         (folder / name).write_text(f"{datetime.now(UTC).isoformat()} {name} {'x' * 100_000}\n")
-    return [test_job.Job(log=folder / name, max_age=3600) for name in ("ok", "fail")]
+    (folder / "1.dump").write_text("x")
+    passing = [{"log": folder / "ok"}]
+    failing = [{"log": folder / "fail"}, {"files": f"{folder}/*.dump", "min_size": 10}]
+    return [test_job.Job(**keys, max_age=3600) for keys in (*passing, *failing)]
 
 
 def commands(_folder):
