@@ -23,6 +23,7 @@ from healthchecks import (
     test_login,
     test_rabbitmq,
     test_tcp,
+    test_tls,
     test_website,
 )
 from healthchecks.clients.postgresql.connection import DatabaseAccess
@@ -93,6 +94,11 @@ def ports(server):
     return [test_tcp.Tcp(**address, greeting="\0\1GARBAGE"), test_tcp.Tcp(**address, greeting="220")]
 
 
+def certificates(server):
+    ports = {name: server.tls_ports[name] for name in ("good", "expiring", "expired", "other_host")}
+    return [test_tls.Tls(host=HOST, port=port, ca=server.authority) for port in ports.values()]
+
+
 def reports(server):
     made = [Report(title="t", expect=expect) for expect in ("value > 6", "rows == 0", "value == 6")]
     made.append(Report(title="t", chart="bar x"))
@@ -125,6 +131,7 @@ KINDS = {
     "database": Kind(test_database.statistics, "postgresql", databases, [test_database.test_database_access], 1_000),
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
+    "tls": Kind(test_tls.security, "website", certificates, [test_tls.test_tls_certificate], 1_000),
     "report": Kind(items.PROBE, "postgresql", reports, [evaluate], 1_000),
     "disk": Kind(test_disk.usage, "tmp_path", disks, [test_disk.test_disk_space], 1_000),
     "host": Kind(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.servers.server import HOST
 
 Act = Callable[[socket.socket], None]
+OLD_VERSIONS = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
 
 
 @contextlib.contextmanager
@@ -45,6 +46,29 @@ def at_once(*parts: bytes, end: Act | None = None) -> Act:
     return act
 
 
+def in_turn(*parts: bytes, end: Act | None = None) -> Act:
+    """Sends the first part at once, and each of the others after a request."""
+
+    def act(connection: socket.socket) -> None:
+        for number, part in enumerate(parts):
+            if number:
+                connection.recv(65536)
+            connection.sendall(part)
+        (end or leave)(connection)
+
+    return act
+
+
+def floods(part: bytes) -> Act:
+    """Sends this part without end, and reads nothing."""
+
+    def act(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(part)
+
+    return act
+
+
 def leave(_connection: socket.socket) -> None:
     """End by closing."""
 
@@ -62,9 +86,13 @@ def stay(connection: socket.socket) -> None:
             pass
 
 
-def over_tls(certificate: Path, act: Act) -> Act:
-    """The same, once TLS is agreed on."""
+def over_tls(certificate: Path, act: Act, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> Act:
+    """The same, once TLS is agreed on; `newest` is the newest version that it speaks."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if newest in OLD_VERSIONS:
+        context.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL speaks none of them
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = newest
     context.load_cert_chain(certificate)
 
     def secured(connection: socket.socket) -> None:
