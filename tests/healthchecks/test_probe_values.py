@@ -18,6 +18,7 @@ from healthchecks import (
     Unhealthy,
     test_database,
     test_disk,
+    test_dns,
     test_host,
     test_job,
     test_login,
@@ -99,6 +100,17 @@ def certificates(server):
     return [test_tls.Tls(host=HOST, port=port, ca=server.authority) for port in ports.values()]
 
 
+def names(server):
+    address = {"query": "www.example.test", "servers": server.address}
+    missing = {"query": "none.example.test", "servers": server.address}
+    return [
+        test_dns.Dns(**address, expect=["192.0.2.1", "192.0.2.2"]),
+        test_dns.Dns(**address, expect="192.0.2.9"),
+        test_dns.Dns(**address, contains="192.0.2.9"),
+        test_dns.Dns(**missing),
+    ]
+
+
 def reports(server):
     made = [Report(title="t", expect=expect) for expect in ("value > 6", "rows == 0", "value == 6")]
     made.append(Report(title="t", chart="bar x"))
@@ -132,6 +144,7 @@ KINDS = {
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
     "tls": Kind(test_tls.security, "website", certificates, [test_tls.test_tls_certificate], 1_000),
+    "dns": Kind(test_dns.replies, "knot", names, [test_dns.test_dns_records], 1_000),
     "report": Kind(items.PROBE, "postgresql", reports, [evaluate], 1_000),
     "disk": Kind(test_disk.usage, "tmp_path", disks, [test_disk.test_disk_space], 1_000),
     "host": Kind(

@@ -12,6 +12,7 @@ from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
 from tests.servers.bugsink import Bugsink
 from tests.servers.kent import Kent
+from tests.servers.knot import Knot
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.smtp import SmtpServer
@@ -67,6 +68,18 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def running_knot() -> Iterator[Knot]:
+    with Knot() as server:
+        yield server
+
+
+@pytest.fixture
+def knot(running_knot: Knot) -> Knot:
+    """A name server with the zone of knot.py."""
+    return running_knot.revive()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.servers.server import HOST
@@ -21,6 +21,27 @@ def peer(act: Act) -> Iterator[int]:
         threading.Thread(target=_serve, args=(listener, act), daemon=True).start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)  # lets the thread that accepts go on
+
+
+@contextlib.contextmanager
+def datagram_peer(act: Callable[[bytes], Iterable[bytes]], port: int = 0) -> Iterator[int]:
+    """The port of a server that sends these datagrams for each one that it receives."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.bind((HOST, port))
+        threading.Thread(target=_reply, args=(connection, act), daemon=True).start()
+        yield connection.getsockname()[1]
+        with contextlib.suppress(OSError):  # it was never connected, and wakes up all the same
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _reply(connection: socket.socket, act: Callable[[bytes], Iterable[bytes]]) -> None:
+    with contextlib.suppress(OSError):  # the test is over
+        while True:
+            data, client = connection.recvfrom(65536)
+            if not data:
+                return
+            for each in act(data):
+                connection.sendto(each, client)
 
 
 def says(*parts: bytes, end: Act | None = None) -> Act:
