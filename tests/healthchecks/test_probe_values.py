@@ -23,6 +23,7 @@ from healthchecks import (
     test_job,
     test_login,
     test_rabbitmq,
+    test_redis,
     test_tcp,
     test_tls,
     test_website,
@@ -100,6 +101,15 @@ def certificates(server):
     return [test_tls.Tls(host=HOST, port=port, ca=server.authority) for port in ports.values()]
 
 
+def stores(server):
+    address = {"url": Secret(server.url)}
+    return [
+        test_redis.Redis(**address, role="master"),
+        test_redis.Redis(**address, role="replica", min_replicas=2, max_replication_lag=1),
+        test_redis.Redis(**address, max_memory_used="0%"),
+    ]
+
+
 def names(server):
     address = {"query": "www.example.test", "servers": server.address}
     missing = {"query": "none.example.test", "servers": server.address}
@@ -145,6 +155,7 @@ KINDS = {
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
     "tls": Kind(test_tls.security, "website", certificates, [test_tls.test_tls_certificate], 1_000),
     "dns": Kind(test_dns.replies, "knot", names, [test_dns.test_dns_records], 1_000),
+    "redis": Kind(test_redis.state, "redis", stores, [test_redis.test_redis_access], 1_000),
     "report": Kind(items.PROBE, "postgresql", reports, [evaluate], 1_000),
     "disk": Kind(test_disk.usage, "tmp_path", disks, [test_disk.test_disk_space], 1_000),
     "host": Kind(

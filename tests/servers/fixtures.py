@@ -15,6 +15,7 @@ from tests.servers.kent import Kent
 from tests.servers.knot import Knot
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
 from tests.servers.smtp import SmtpServer
 from tests.servers.website import Website
 
@@ -94,6 +95,18 @@ def smtp(running_smtp: SmtpServer) -> SmtpServer:
     server = running_smtp.revive()
     server.forget()
     return server
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(running_redis: Redis) -> Redis:
+    """A Redis with the password of redis.py."""
+    return running_redis.revive()
 
 
 @pytest.fixture(scope="session")
