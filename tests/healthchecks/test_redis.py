@@ -255,10 +255,10 @@ BAD = {
     "no_number": (changed(b"used_memory:900", b"used_memory:nan"), "not the statistics of a Redis server at PEER"),
     "text": (changed(b"used_memory:900", b"used_memory:many"), "not the statistics of a Redis server at PEER"),
     "large": (
-        says(b"$2000000000\r\n", end=floods(b"x" * 65536)), "more than 1 MB of responses at PEER",
+        says(b"$2000000000\r\n", end=floods(b"x" * 65536)), "more than 300 kB of responses at PEER",
     ),
-    "flood": (floods(b"+" + b"x" * 65536), "more than 1 MB of responses at PEER"),
-    "many": (says(b"*1000000000\r\n", end=floods(b":1\r\n" * 1000)), "more than 1 MB of responses at PEER"),
+    "flood": (floods(b"+" + b"x" * 65536), "more than 300 kB of responses at PEER"),
+    "many": (says(b"*1000000000\r\n", end=floods(b":1\r\n" * 1000)), "more than 300 kB of responses at PEER"),
     "silent": (stay, "connected to PEER, no response within 6 s"),
     "silent_later": (in_turn(b"", bulk(INFO), end=stay), "connected to PEER, no response within 6 s"),
     "half_and_silent": (says(b"$100\r\nhalf", end=stay), "connected to PEER, no response within 6 s"),
@@ -268,7 +268,7 @@ BAD = {
 @reliability(
     "Messages",
     fault="a Redis server replies with an error, with what is no statistics, with gigabytes, half a response or never",
-    promise="fails with the reason, after at most 1 MB, within the timeout",
+    promise="fails with the reason, after at most 300 kB, within the timeout",
 )
 def test_peers(results):
     with contextlib.ExitStack() as stack:
