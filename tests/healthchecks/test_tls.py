@@ -69,7 +69,7 @@ def test_certificates(results, known):
     cases = {
         "good": shows("good"),
         "intermediate": shows("intermediate"),
-        "named": shows("other_host", server_name="other.example"),
+        "named": shows("other_host", server_name="other.example."),
         "days": shows("expiring", min_certificate_days=5),
         "expiring": shows("expiring"),
         "expired": shows("expired"),
