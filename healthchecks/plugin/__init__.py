@@ -66,7 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    return print_and_exit(config)
+    status = print_and_exit(config)
+    if status is None and config.getoption("monitoring_silence"):
+        from healthchecks.plugin.silence_command import run_command
+
+        return run_command(config)
+    return status
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -38,6 +38,7 @@ class LastResult:
     checked_at: float  # unix seconds
     failing_since: float | None  # unix seconds
     maintenance: bool
+    silenced: bool = False
     metrics: Sequence[Metric] = ()
 
 
@@ -76,6 +77,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
+        silenced=result.silence is not None,
         metrics=result.metrics,
     )
 
@@ -144,6 +146,8 @@ _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
      lambda last: last.failing_since),
     ("healthcheck_maintenance", "1 while the check is in maintenance and sends no alerts.",
      lambda last: float(last.maintenance)),
+    ("healthcheck_silenced", "1 while the check is silenced by command and sends no alerts.",
+     lambda last: float(last.silenced)),
 )  # fmt: skip
 
 

@@ -290,6 +290,10 @@ tests:
     input_series:
       - {series: 'healthcheck_up{instance="a", check="c", target="bad"}', values: '1 0x10'}
       - {series: 'healthcheck_up{instance="a", check="c", target="worked-on"}', values: '0x10'}
+      - {series: 'healthcheck_up{instance="a", check="c", target="silenced"}', values: '0x10'}
+      - {series: 'healthcheck_silenced{instance="a", check="c", target="silenced"}', values: '1x90'}
+      - {series: 'healthcheck_status{instance="a", check="c", target="silenced"}', values: '4x90'}
+      - {series: 'healthcheck_silenced{instance="a", check="c", target="bad"}', values: '0x10'}
       - {series: 'healthcheck_maintenance{instance="a", check="c", target="bad"}', values: '0x10'}
       - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x10'}
       - {series: 'healthcheck_status{instance="a", check="c", target="worked-on"}', values: '4x90'}
