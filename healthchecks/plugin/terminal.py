@@ -23,12 +23,18 @@ def format_header(run: Run) -> list[str]:
     kinds = {kind.kind(): len(targets) for kind, targets in run.configuration.kinds().items() if targets}
     targets = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     lines = [
-        f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
+        f"configuration: {_name_configuration(run)}",
         f"targets: {targets or 'none'}",
         f"alerts: {run.outputs.alerts}",
         *([f"silenced: {run.silences.summary}"] if run.silences else []),
     ]
     return [scrub(line) for line in lines]
+
+
+def _name_configuration(run: Run) -> str:
+    count = len(run.configuration.additional_files)
+    more = f" and {count} additional file{'s' * (count > 1)}" if count else ""
+    return f"{run.configuration.path or 'none, so this machine is checked'}{more}"
 
 
 def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
