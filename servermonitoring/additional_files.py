@@ -82,7 +82,7 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _refuse_foreign(path: Path, main: Path) -> None:
-    """Raise ValueError for what another user may write: neither root, nor this one, nor the main file's owner."""
+    """Raise ValueError for what is not of root, of this user or of the owner of the main file."""
     status = path.stat()
     if status.st_uid not in (0, os.geteuid(), main.stat().st_uid):
         raise ValueError(f"belongs to user {status.st_uid}, not to the owner of {main.name}")
