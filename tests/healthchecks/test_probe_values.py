@@ -24,6 +24,7 @@ from healthchecks import (
     test_login,
     test_rabbitmq,
     test_tcp,
+    test_unit,
     test_website,
 )
 from healthchecks.clients.command import LARGEST_OUTPUT
@@ -131,6 +132,10 @@ def commands(_folder):
     return [test_command.Command(command=("sh", "-c", text)) for text in texts]
 
 
+def units(_systemd):
+    return [test_unit.Unit(unit="basic.target", state=state) for state in ("active", "inactive")]
+
+
 KINDS = {
     "website": Kind(test_website.response, "website", websites, [test_website.test_website_access], 10_000),
     "login": Kind(test_login.arrival, "website", logins, [test_login.test_website_login], 10_000),
@@ -146,6 +151,7 @@ KINDS = {
     "command": Kind(
         test_command.plugin_result, "tmp_path", commands, [test_command.test_command_status], LARGEST_OUTPUT + 5_000,
     ),
+    "unit": Kind(test_unit.states, "systemd", units, [test_unit.test_unit_state], 1_000),
     "job": Kind(test_job.newest, "tmp_path", jobs, [test_job.test_job_status], 1_000),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from tests.servers.bugsink import Bugsink
 from tests.servers.kent import Kent
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.systemd import Systemd
 from tests.servers.website import Website
 
 
@@ -90,6 +91,19 @@ def running_kent() -> Iterator[Kent]:
 def kent(running_kent: Kent) -> Kent:
     """A kent, with a new project of this test's own."""
     return running_kent.revive().fresh()
+
+
+@pytest.fixture(scope="session")
+def running_systemd() -> Iterator[Systemd]:
+    with Systemd() as systemd:
+        yield systemd
+
+
+@pytest.fixture
+def systemd(running_systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """A systemd of its own, whose systemctl is the one on the PATH."""
+    monkeypatch.setenv("PATH", running_systemd.path_with_systemctl)
+    return running_systemd
 
 
 @pytest.fixture(scope="session")
