@@ -98,6 +98,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Names are given before any test is deselected; the order is what others leave of it."""
     if any(collection.is_check(item) for item in items):
+        items[:] = collection.without_unasked(items)
         from healthchecks.plugin.check_names import give_names
 
         give_names(items)
