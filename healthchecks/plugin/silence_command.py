@@ -165,7 +165,7 @@ def _reason(config: pytest.Config) -> str:
     text = " ".join(str(config.getoption("monitoring_reason") or "").split())
     if len(text) > silence_file.LONGEST_TEXT:
         raise pytest.UsageError(f"{REASON_OPTION} has {len(text)} characters, maximum {silence_file.LONGEST_TEXT}")
-    return clean("".join(each for each in text if each.isprintable()), silence_file.LONGEST_TEXT)
+    return _printable(text, silence_file.LONGEST_TEXT)
 
 
 def _user() -> str:
@@ -174,7 +174,12 @@ def _user() -> str:
         name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         name = f"user {os.geteuid()}"
-    return clean(name, _LONGEST_ECHO)
+    return _printable(name, _LONGEST_ECHO)
+
+
+def _printable(text: str, longest: int) -> str:
+    """Return the text without control characters and secrets."""
+    return clean("".join(each for each in text if each.isprintable()), longest)
 
 
 def _print(silences: Silences) -> None:

@@ -191,6 +191,13 @@ def test_what_is_no_order_is_an_error(argument, words):
     assert len(str(raised.value)) < 500
 
 
+def test_the_user_is_the_one_who_called_sudo(shops):
+    """Control characters are left out, of the reason as well."""
+    shops.environment["SUDO_USER"] = "al\x1b[31mice"
+    silence(shops, "shop.a=1h", reason="red\x1b[31m\x07")
+    assert (stored(shops)["shop.a"]["user"], stored(shops)["shop.a"]["reason"]) == ("al[31mice", "red[31m")
+
+
 def test_a_name_may_hold_an_equals_sign():
     assert silence_command.read_order("dump[a=b]=2h") == ("dump[a=b]", 7200)
 
