@@ -42,9 +42,21 @@ class Task(Protocol):
 class Channel:
     """A service with a spool, and the function that puts an alert into it."""
 
-    def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], SpoolEntry | None]") -> None:
+    def __init__(
+        self,
+        name: str,
+        service: "Sentry | Webhook",
+        put: "Callable[[Alert], SpoolEntry | None]",
+        *,
+        takes_recoveries: bool = True,
+    ) -> None:
+        """`takes_recoveries`: False for Sentry, where each event reopens its issue."""
         self.name, self.put = name, put
-        self._service = service
+        self._service, self._takes_recoveries = service, takes_recoveries
+
+    def takes(self, alert: "Alert") -> bool:
+        """Return whether this alert is sent here."""
+        return self._takes_recoveries or not alert.is_recovery
 
     def has_sent(self, copy: "SpoolEntry") -> bool:
         """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
@@ -132,7 +144,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
         files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
-    connections.channels.append(Channel("Sentry", sentry, put))
+    connections.channels.append(Channel("Sentry", sentry, put, takes_recoveries=False))
     connections.names.append(f"Sentry at {sentry.dsn.host} ({origin.environment})")
     monitor = settings.check_in and (settings.check_in.reports if inputs.of_reports else settings.check_in)
     if monitor and inputs.part:

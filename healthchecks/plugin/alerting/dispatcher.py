@@ -127,8 +127,9 @@ class Dispatcher:
         waiting = []
         page = self._inputs.settings.dashboard.url
         for alert in decided.alerts:
-            copies = [(channel, channel.put(linked(alert, page))) for channel in self.channels]
-            if not any(copy and copy.content is None for _, copy in copies):
+            takers = [each for each in self.channels if each.takes(alert)]
+            copies = [(channel, channel.put(linked(alert, page))) for channel in takers]
+            if takers and not any(copy and copy.content is None for _, copy in copies):
                 self._in_memory[alert.id] = [(channel, copy) for channel, copy in copies if copy]
                 waiting.append(alert.id)
         return waiting
@@ -137,8 +138,9 @@ class Dispatcher:
         """Store as sent what was sent from memory; the rest of it is due again in the next run."""
         left = {event for event, copies in self._in_memory.items() if any(each.has_sent(copy) for each, copy in copies)}
         for decided in self._rounds:
-            if sent := [alert.key for alert in decided.alerts if alert.id in left]:
+            if any(alert.id in left for alert in decided.alerts):
                 keys = {key for event in left for key in decided.if_lost.get(event, ())}
+                sent = [alert.key for alert in decided.events if alert.id in left]
                 self._store({key: decided.changes[key] for key in keys}, sent, datetime.now(UTC), {})
 
     def _store(
