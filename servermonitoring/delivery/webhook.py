@@ -47,7 +47,7 @@ class Webhook:
     """A webhook and its spool. Raises ValueError for a wrong URL, with a message that does not show it."""
 
     def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None) -> None:
-        if not _is_url(url):
+        if not is_url(url):
             raise ValueError("the webhook is not a URL: write https://HOST/PATH")
         remember(url)
         self.destination = WebhookDestination(url, ca_certs)
@@ -80,7 +80,8 @@ class Webhook:
         return self.spool.tally()
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Return whether a text is an address that a request can be sent to."""
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -32,6 +32,7 @@ from servermonitoring.values import iso
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.heartbeat import PingService
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole delivery
@@ -50,12 +51,15 @@ class FaultAlert:
         return f"{_CHECK}[{_TARGET}]"
 
 
-_TABLES = ("sentry", "alerts", "state", "dashboard")
+_TABLES = ("sentry", "alerts", "heartbeat", "state", "dashboard")
 _MOST_READ = 1_000_000  # bytes that are read of a file that is not TOML
 
 
 class DirectAlertSettings:
-    """`[sentry]`, `[alerts]`, `[state]` and `[dashboard]`, as far as they can be read. A wrong file raises nothing."""
+    """`[sentry]`, `[alerts]`, `[heartbeat]`, `[state]`, `[dashboard]`, as far as they can be read.
+
+    A wrong file raises nothing.
+    """
 
     def __init__(self) -> None:
         self.path = configuration.find()
@@ -70,6 +74,16 @@ class DirectAlertSettings:
     def webhook(self) -> str:
         """The URL, or "". Raises ValueError for a secret file that cannot be read."""
         return self._secret("alerts", "webhook")
+
+    @property
+    def heartbeat(self) -> "PingService | None":
+        """The service of `[heartbeat]`. Raises ValueError for a wrong URL, or a secret file that cannot be read."""
+        from servermonitoring.delivery.heartbeat import PingFormat, PingService
+
+        if not (url := self._secret("heartbeat", "url")):
+            return None
+        name = self._text("heartbeat", "format")
+        return PingService(url, PingFormat(name) if name in [*PingFormat] else PingFormat.of_url(url))
 
     @property
     def environment(self) -> str:
@@ -122,6 +136,23 @@ def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, st
         for name, deliver in (("Sentry", _to_sentry), ("the webhook", _to_webhook))
         if (error := _attempt(deliver, alert, settings)) is not None
     ]
+
+
+def ping_failure(text: str, settings: DirectAlertSettings) -> str | None:
+    """Report to the service of `[heartbeat]` that a run failed; return the error, "" for none.
+
+    None: there is no service, or it knows no failures.
+    """
+    from servermonitoring.delivery.heartbeat import Ping, PingRequest, PingSignal
+
+    try:
+        with _limited(_LIMIT):
+            service = settings.heartbeat
+            if service is None or not service.expects(PingSignal.FAILURE):
+                return None
+            return PingRequest(service, Ping(PingSignal.FAILURE, f"{socket.gethostname()}: {text}")).send()
+    except (OSError, ValueError) as error:
+        return str(error)
 
 
 def _attempt(

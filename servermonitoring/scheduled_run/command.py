@@ -112,6 +112,8 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
         _print(f"{end.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
     if not end.stopped:  # the person who stops it knows
         _alert(fault, end, " ".join(command))
+        if fault and not end.completion and _is_of_all_checks(words):
+            _ping(fault)
     return fault.status if fault else 0
 
 
@@ -155,6 +157,26 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     if not tried:
         _print("alert: not sent: no [sentry] dsn and no [alerts] webhook in the configuration")
     return any(not error for _, error in tried)
+
+
+_PARTS = ("-k", "-m", "--lf", "--deselect", "-x", "--monitoring-no-alerts")  # such runs have no heartbeat
+
+
+def _is_of_all_checks(words: Sequence[str]) -> bool:
+    """Return whether `pytest WORDS` runs all health checks, and not only reports or a part."""
+    return any(Path(each).name == "healthchecks" for each in words) and not any(
+        each.startswith(_PARTS) or "::" in each for each in words
+    )
+
+
+def _ping(fault: Fault) -> None:
+    """Report the failure to the service of `[heartbeat]`: a run that recorded its end has done so itself."""
+    from servermonitoring.scheduled_run.alert import DirectAlertSettings, ping_failure
+    from servermonitoring.scrubbing import scrub
+
+    error = ping_failure(scrub(fault.text), DirectAlertSettings())
+    if error is not None:
+        _print(f"heartbeat: failure not sent: {scrub(error)}" if error else "heartbeat: failure sent")
 
 
 def _print(text: str) -> None:

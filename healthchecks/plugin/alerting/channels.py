@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from healthchecks.plugin.alerting.alert import Alert
+    from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from healthchecks.plugin.configuration.settings import SuiteSettings
     from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
@@ -89,6 +90,8 @@ class AlertInputs:
     of_reports: bool = False
     part: str = ""
     """Why this is not a run of all checks; empty if it is."""
+    report: Callable[[], str] = str
+    """Returns what the run has found, for people; its first line is the headline."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,13 @@ class Connections:
     channels: "list[Channel]" = field(default_factory=list)
     tasks: "list[Task]" = field(default_factory=list)
     """Check-ins and resolutions."""
+    heartbeats: "list[RunHeartbeat]" = field(default_factory=list)
+    """One, if it is configured."""
     names: "list[str]" = field(default_factory=list)
 
     def __str__(self) -> str:
-        return ", ".join(self.names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+        nowhere = f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+        return "; ".join(([] if self.channels else [nowhere]) + [", ".join(self.names)] * bool(self.names))
 
 
 VARIABLE = dsn.HEALTHCHECKS
@@ -110,7 +116,7 @@ VARIABLE = dsn.HEALTHCHECKS
 def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     """Return the channels and tasks of a run. A wrong setting calls `on_error` and costs no other channel."""
     connections = Connections()
-    for add in (_add_sentry, _add_webhook):
+    for add in (_add_sentry, _add_webhook, _add_heartbeat):
         try:
             add(inputs, connections)
         except ValueError as error:
@@ -169,6 +175,23 @@ def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
 
     connections.channels.append(Channel("webhook", webhook, put))
     connections.names.append("webhook")
+
+
+def _add_heartbeat(inputs: AlertInputs, connections: Connections) -> None:
+    settings = inputs.settings.heartbeat
+    if not settings.url or inputs.of_reports:
+        return
+    from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
+    from servermonitoring.delivery.heartbeat import PingFormat, PingService
+
+    url = settings.url.reveal()
+    service = PingService(url, PingFormat(settings.format) if settings.format else PingFormat.of_url(url))
+    if inputs.part:
+        connections.names.append(f"no heartbeat, since this is a part of the checks ({inputs.part})")
+        return
+    failing_is_failure = settings.failing_checks == "failure"
+    connections.heartbeats.append(RunHeartbeat(service, inputs.report, failing_is_failure=failing_is_failure))
+    connections.names.append(f"heartbeat ({service.format})")
 
 
 def _document(alert: "Alert") -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Dispatcher:
 
     def __init__(self, inputs: "AlertInputs", connections: "Connections", on_error: "OnError") -> None:
         self.channels: Sequence[Channel] = connections.channels
-        self._tasks = [*connections.channels, *connections.tasks]
+        self._heartbeats = connections.heartbeats
+        self._tasks = [*connections.channels, *connections.tasks, *connections.heartbeats]
         self._inputs, self._on_error = inputs, on_error
         self._file = StateFile(inputs.directory)
         self._rounds: list[AlertRound] = []
@@ -93,6 +94,9 @@ class Dispatcher:
         for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
         self._store_sent_from_memory()
+        for each in self._heartbeats:
+            if each.error:
+                self._on_error(f"heartbeat not sent: {each.error}")
 
     def summary(self) -> list[str]:
         """Return a line for each channel and task that has something to say, and one of alerts not sent."""

@@ -54,6 +54,33 @@ def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website
     assert mail.endswith("alert: sent to the webhook\n")
 
 
+@reliability(
+    "Scheduled runs",
+    fault="the run never came up, or was killed",
+    promise="the service of `[heartbeat]` is sent a failure; of a run that recorded its end the run does that",
+)
+def test_a_run_that_never_came_up_is_a_failure_for_the_heartbeat(checkout, website):
+    """Not a run of reports or of a part, which have no heartbeat."""
+    for suffix in ("", "/start", "/fail"):
+        website.answer(f"/ping/5f0c{suffix}", "OK")
+    heartbeat = f"[heartbeat]\nurl = '{website.url('/ping/5f0c')}'\n"
+    checkout.configure(heartbeat + WRONG)
+    _, mail = checkout.run("healthchecks")
+    assert mail.endswith("\nheartbeat: failure sent\n")
+    for arguments in (["reports"], ["healthchecks", "-k", "tcp"], [TCP]):
+        assert "heartbeat" not in checkout.run(*arguments)[1]
+    checkout.pytest("kill -9 $$")
+    checkout.run("healthchecks")
+    failures = [each for each in website.requests if each.path.startswith("/ping/")]
+    assert [(each.method, each.path) for each in failures] == [("POST", "/ping/5f0c/fail")] * 2
+    assert "the run ended with exit status 4 before it recorded any result" in failures[0].body
+    assert "the run was killed by signal 9 (SIGKILL)" in failures[1].body
+    website.answer("/ping/5f0c/fail", "OK (not found)")
+    _, mail = checkout.run("healthchecks")
+    assert "heartbeat: failure not sent: the service (healthchecks.io) responds with 200 OK: OK (not found)\n" in mail
+    assert "5f0c" not in mail
+
+
 def test_a_server_other_than_sentry_takes_no_alert(checkout, website):
     """A portal that responds to everything with 200."""
     website.answer("/api/1/envelope/", "<title>log in</title>")
