@@ -55,6 +55,11 @@ class Alert:
         return self.action is Action.RECOVERED
 
     @property
+    def is_test(self) -> bool:
+        """Whether nothing is wrong, and somebody only wants to know who gets it."""
+        return self.key == TEST
+
+    @property
     def metrics(self) -> Sequence[Metric]:
         """The numbers of the check in this run, the main one first."""
         return self.result.metrics if self.result else ()
@@ -92,6 +97,8 @@ def linked(alert: Alert, page: str) -> Alert:
     return replace(alert, link=page if check == _SUITE else f"{page}#{quote(make_anchor(check, target))}")
 
 
+TEST = ("suite", "test", "")
+"""The key of the alert of --monitoring-test-alert."""
 LOG = "log"
 """The topic of log.error(), which belongs to the issue of its check."""
 

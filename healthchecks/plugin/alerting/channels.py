@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from servermonitoring.delivery import dsn
+from servermonitoring.delivery.attempt import DeliveryOutcome
 from servermonitoring.delivery.spool import Tally
 from servermonitoring.values import iso
 
@@ -63,6 +64,17 @@ class Channel:
         """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
         return self._service.spool.has_left_memory(copy)
 
+    def try_out(self, alert: "Alert", budget: float) -> tuple[bool, str]:
+        """Send one alert, and nothing else; return whether it was accepted, and what the receiver answered."""
+        entry = self.put(alert)
+        if entry is None:
+            return False, self._service.tally().error or "the alert could not be created"
+        attempt = self._service.outbox.try_once(entry, budget)
+        if attempt.outcome is DeliveryOutcome.SENT:
+            return True, attempt.response.summary() if attempt.response else ""
+        words = attempt.response.first_words() if attempt.response else ""
+        return False, f"{self._without_name(attempt.error)}{words}"
+
     def begin(self) -> None:
         """Start to send what waits from earlier runs, while the probes of this one run."""
         self._service.start()
@@ -74,8 +86,11 @@ class Channel:
         tally = self._service.tally()
         if tally == Tally():
             return ""
-        error = tally.error.removeprefix("the ").removeprefix(f"{self.name} ")
-        return f"{self.name}: {replace(tally, error=error)}"
+        return f"{self.name}: {replace(tally, error=self._without_name(tally.error))}"
+
+    def _without_name(self, error: str) -> str:
+        """Return an error for a line that begins with the name."""
+        return error.removeprefix("the ").removeprefix(f"{self.name} ")
 
 
 @dataclass(frozen=True)
@@ -106,11 +121,12 @@ class Connections:
     names: "list[str]" = field(default_factory=list)
 
     def __str__(self) -> str:
-        nowhere = f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+        nowhere = f"none are sent: {NO_CHANNEL}"
         return "; ".join(([] if self.channels else [nowhere]) + [", ".join(self.names)] * bool(self.names))
 
 
 VARIABLE = dsn.HEALTHCHECKS
+NO_CHANNEL = f"no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
 
 
 def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
@@ -201,7 +217,7 @@ def _document(alert: "Alert") -> dict[str, Any]:
     status = "logged" if topic else str(result.status) if result else "failed"
     return {
         "id": alert.id,
-        "action": str(alert.action),
+        "action": "test" if alert.is_test else str(alert.action),
         "title": alert.title,
         "check": check,
         "target": target,
