@@ -55,6 +55,11 @@ class Alert:
         return self.action is Action.RECOVERED
 
     @property
+    def is_kill(self) -> bool:
+        """Whether it reports what the watchdog killed."""
+        return self.key[0] == KILL
+
+    @property
     def is_test(self) -> bool:
         """Whether nothing is wrong, and somebody only wants to know who gets it."""
         return self.key == TEST
@@ -86,19 +91,24 @@ class Alert:
         return [check, target, *([] if topic in ("", LOG) else [topic]), *of_host]
 
 
-_SUITE = "suite"  # what has no place of its own on the page
+_SUITE = "suite"
 
 
 def linked(alert: Alert, page: str) -> Alert:
-    """Return the alert with a link to its check; `page` is the URL of the page, or empty."""
+    """Return the alert with a link to its check; `page` is the URL of the page, or empty.
+
+    Errors of the suite and kills have no place of their own on it.
+    """
     if not page:
         return alert
     check, target, _ = alert.key
-    return replace(alert, link=page if check == _SUITE else f"{page}#{quote(make_anchor(check, target))}")
+    return replace(alert, link=page if check in (_SUITE, KILL) else f"{page}#{quote(make_anchor(check, target))}")
 
 
 TEST = ("suite", "test", "")
 """The key of the alert of --monitoring-test-alert."""
+KILL = "watchdog_kill"
+"""In place of a check: what the watchdog killed."""
 LOG = "log"
 """The topic of log.error(), which belongs to the issue of its check."""
 

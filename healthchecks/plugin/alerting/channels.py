@@ -50,15 +50,15 @@ class Channel:
         service: "Sentry | Webhook",
         put: "Callable[[Alert], SpoolEntry | None]",
         *,
-        takes_recoveries: bool = True,
+        takes_all: bool = True,
     ) -> None:
-        """`takes_recoveries`: False for Sentry, where each event reopens its issue."""
-        self.name, self.put = name, put
-        self._service, self._takes_recoveries = service, takes_recoveries
+        """`takes_all`: False for Sentry, where each event reopens its issue, and which has kills from the watchdog."""
+        self.name, self.put, self.takes_all = name, put, takes_all
+        self._service = service
 
     def takes(self, alert: "Alert") -> bool:
         """Return whether this alert is sent here."""
-        return self._takes_recoveries or not alert.is_recovery
+        return self.takes_all or not (alert.is_recovery or alert.is_kill)
 
     def has_sent(self, copy: "SpoolEntry") -> bool:
         """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
@@ -166,7 +166,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
         files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
-    connections.channels.append(Channel("Sentry", sentry, put, takes_recoveries=False))
+    connections.channels.append(Channel("Sentry", sentry, put, takes_all=False))
     connections.names.append(f"Sentry at {sentry.dsn.host} ({origin.environment})")
     monitor = settings.check_in and (settings.check_in.reports if inputs.of_reports else settings.check_in)
     if monitor and inputs.part:

@@ -23,7 +23,7 @@ from healthchecks.plugin.alerting.policy import (
     keep_due,
     plan,
 )
-from healthchecks.plugin.alerting.state import AlertState
+from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.result import LogLine, Result
 from servermonitoring.values import in_words
 
@@ -82,11 +82,21 @@ class AlertRound:
     """Events that the daily limit suppressed."""
     to_resolve: Mapping[str, float]
     """The last events of checks that recovered, with when."""
+    last_kill: LastKill | None = None
+    """The last kill of the watchdog once the alerts of kills are sent; None: unchanged."""
 
     def to_store(self, lost: Collection[str]) -> tuple[Mapping[Key, Incident | None], Sequence[Key]]:
         """Return the changes, and the keys of what was sent, when the alerts of these ids did not leave."""
         instead = {key: incident for event in lost for key, incident in self.if_lost.get(event, {}).items()}
         return {**self.changes, **instead}, [each.key for each in self.events if each.id not in lost]
+
+    def with_kills(self, alerts: Sequence[Alert], last: LastKill) -> "AlertRound":
+        """Return the same with these alerts of kills, too."""
+        return replace(self, alerts=[*self.alerts, *alerts], last_kill=last)
+
+    def last_kill_to_store(self, lost: Collection[str]) -> LastKill | None:
+        """Return the last kill; None if an alert of one did not leave, so that all are due again."""
+        return None if any(each.is_kill and each.id in lost for each in self.alerts) else self.last_kill
 
     @property
     def events(self) -> list[Alert]:
