@@ -136,8 +136,6 @@ class PingRequest:
             if not error or is_final or self._is_cut or number + 1 == _TRIES or time.monotonic() + wait > ends_at:
                 break
             pause(wait)
-            if self._is_cut:
-                break
         return error
 
     def cut(self) -> None:
