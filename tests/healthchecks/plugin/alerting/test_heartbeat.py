@@ -1,13 +1,19 @@
 """The heartbeat of runs: what a service is sent that alerts when nothing comes."""
 
 import re
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
+from servermonitoring import threads
+from servermonitoring.delivery.heartbeat import PingFormat, PingService
 from tests.healthchecks.plugin.alerting.shops import Shops
 from tests.healthchecks.plugin.alerting.test_alerts_elsewhere import everything
 from tests.reliability import reliability
+from tests.servers.peers import peer, stay
+from tests.servers.server import until
 from tests.suite import IN_TIME
 
 UUID = "5f0c7a1e-0000-4000-8000-000000000001"
@@ -93,8 +99,50 @@ def test_a_service_that_hangs_holds_no_run(shops, service, bad, behaviour):
     assert outcome.status == 0
     assert outcome.duration < IN_TIME
     assert "heartbeat not sent: the service (healthchecks.io)" in outcome.output
+    assert "heartbeat not sent: the service (healthchecks.io)" in (shops.page / "index.html").read_text()
     assert outcome.checks["shop_words[a]"]["status"] == "ok"
     assert UUID not in outcome.output
+
+
+def heartbeat(port):
+    service = PingService(f"http://127.0.0.1:{port}/ping/{UUID}", PingFormat.HEALTHCHECKS)
+    return RunHeartbeat(service, lambda: "web1: All 2 checks are ok")
+
+
+def test_a_start_that_gets_no_response_is_ended_before_the_end_is_sent():
+    """The service would take a start that comes late for a run that has not ended."""
+    events = []
+
+    def act(connection):
+        request = connection.recv(65536)
+        if b"/start?" in request:
+            events.append("start")
+            stay(connection)
+            events.append("start is ended")
+        else:
+            while not request.endswith(b"are ok"):
+                request += connection.recv(65536)
+            events.append("end")
+            until(lambda: len(events) == 3, IN_TIME, what="the end of the start")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+
+    with peer(act) as port:
+        run = heartbeat(port)
+        run.begin()
+        until(lambda: events, IN_TIME, what="the start")
+        run.end(0, time.monotonic() + 8)
+    assert run.error == ""
+    assert events[0] == "start"
+    assert sorted(events[1:]) == ["end", "start is ended"]
+
+
+def test_a_response_that_never_ends_is_cut(bad):
+    """Each of its letters meets the timeout of a step."""
+    run = heartbeat(bad.port("drip_header"))
+    ended = threads.start(run.end, 0, time.monotonic() + 2.5, name="end")
+    ended.join(IN_TIME)
+    assert not ended.is_alive()
+    assert run.error.startswith("the service (healthchecks.io): ")
 
 
 def test_a_wrong_address_is_an_error_that_does_not_show_it(shops):
