@@ -28,7 +28,7 @@ from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
 from servermonitoring.secret import Secret
-from servermonitoring.values import iso
+from servermonitoring.values import in_words, iso
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Destination
@@ -41,10 +41,24 @@ _CHECK, _TARGET = "suite", "run"  # as suite[history], suite[page] …
 
 @dataclass(frozen=True)
 class FaultAlert:
-    """The fault of a run and the end of its output."""
+    """The fault of a run and the end of its output; or, with `since`, that the command works again."""
 
     message: str
     output: str
+    since: float | None = None
+    """When the fault began that is over, in unix seconds; None for a fault."""
+
+    @classmethod
+    def of_recovery(cls, since: float, now: float) -> "FaultAlert":
+        return cls(f"recovered after {in_words(max(0, round(now - since)))}", "", min(since, now))
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.since is not None
+
+    @property
+    def title(self) -> str:
+        return f"{self.label}{' ' if self.is_recovery else ': '}{self.message}"
 
     @property
     def label(self) -> str:
@@ -166,7 +180,7 @@ def _attempt(
 
 
 def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
-    if not (text := settings.dsn):
+    if alert.is_recovery or not (text := settings.dsn):  # in Sentry an event would reopen the issue
         return None
     identity = os.urandom(16).hex()
     event = json.dumps(scrubbed(_event(alert, settings, identity))).encode()
@@ -222,7 +236,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
         "platform": "python",
         "level": "error",
         "logger": "healthchecks",
-        "message": f"{alert.label}: {alert.message}",
+        "message": alert.title,
         "fingerprint": [_CHECK, _TARGET, f"on {origin.host}"],
         "server_name": origin.host,
         "environment": environment,
@@ -234,27 +248,28 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
 
 def _document(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the document, in the form of healthchecks/plugin/alerting/channels.py; docs/alerts.md shows the keys."""
-    now = iso(datetime.now(UTC))
+    now = datetime.now(UTC)
+    since = now if alert.since is None else datetime.fromtimestamp(alert.since, UTC)
     return {
         "id": identity,
-        "action": "alert",
-        "title": f"{alert.label}: {alert.message}",
+        "action": "recovered" if alert.is_recovery else "alert",
+        "title": alert.title,
         "check": _CHECK,
         "target": _TARGET,
         "label": alert.label,
         "message": alert.message,
-        "status": "error",
-        "level": "error",
+        "status": "ok" if alert.is_recovery else "error",
+        "level": "info" if alert.is_recovery else "error",
         "host": socket.gethostname(),
         "group": "",
-        "time": now,
-        "since": now,
+        "time": iso(now),
+        "since": iso(since),
         "failures": 1,
         "suppressed": 0,
         "metrics": [],
         "link": settings.page,
         "runbook": "",
-        "data": {"output": alert.output},
+        "data": {"output": alert.output} if alert.output else {},
     }
 
 
@@ -289,11 +304,13 @@ class SentAlerts:
                     write_whole(path, text, durable=False)
                     return
 
-    def forget(self) -> None:
-        """Remove the record: the command works again."""
+    def forget(self, now: float) -> float | None:
+        """Remove the record, since the command works again; return when the fault began, None if none was sent."""
+        kept = self._kept(now)
         for path in self._places:
             with contextlib.suppress(OSError):
                 path.unlink()
+        return float(kept["since"]) if kept["faults"] else None
 
     def _kept(self, now: float) -> dict[str, Any]:
         found = [each for path in self._places for each in _read(path) if each["since"] <= each["sent"] <= now]

@@ -134,13 +134,24 @@ def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     sent_alerts = SentAlerts(command, settings.state_directory)
     now = time.time()
     if fault is None:
-        sent_alerts.forget()
+        if (since := sent_alerts.forget(now)) is not None:
+            _send_recovery(since, now, settings)
     elif fault.is_alerted:
         _print("alert: sent by the run itself")
     elif (age := sent_alerts.age(fault.kind, now)) is not None:
         _print(f"alert: sent {in_words(age)} ago")
     elif _send(fault, end, settings):
         sent_alerts.remember(fault.kind, now)
+
+
+def _send_recovery(since: float, now: float, settings: "DirectAlertSettings") -> None:
+    """Send that the command works again; print only what went wrong, as this is no fault."""
+    from servermonitoring.scheduled_run.alert import FaultAlert, send
+    from servermonitoring.scrubbing import scrub
+
+    for channel, error in send(FaultAlert.of_recovery(since, now), settings):
+        if error:
+            _print(f"recovery: not sent to {channel}: {scrub(error)}")
 
 
 def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -35,13 +36,17 @@ def test_a_fault_that_stays_is_alerted_once(checkout):
     checkout.run(TCP)
     assert len(checkout.run_alerts()) == 2
     checkout.configure("")
-    checkout.run(TCP)
+    assert checkout.run(TCP) == (0, "")
+    assert checkout.run(TCP) == (0, "")
+    recovery = checkout.alerts()[-1]
+    assert re.fullmatch(r"suite\[run\] recovered after 1 h \d+ min", recovery["title"])
+    assert [recovery[key] for key in ("action", "status", "level", "data")] == ["recovered", "ok", "info", {}]
     checkout.configure(WRONG)
     checkout.run(TCP)
-    assert len(checkout.run_alerts()) == 3
+    assert len(checkout.run_alerts()) == 4
     (checkout.folder / ".venv/bin/pytest").unlink()
     checkout.run(TCP)
-    assert len(checkout.run_alerts()) == 4  # another fault
+    assert len(checkout.run_alerts()) == 5  # another fault
 
 
 def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website):
@@ -174,5 +179,6 @@ def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
         kept.remember("full", now)
         assert kept.age("full", now + 1) == 1
     finally:
-        kept.forget()
+        assert kept.forget(now + 1) == now
+        assert kept.forget(now + 1) is None
     assert kept.age("full", now + 1) is None
