@@ -1,4 +1,8 @@
-"""Webhook channel: POSTs one JSON document per alert through a spool, for those without Sentry."""
+"""Webhook channel: POSTs each alert through a spool, as a JSON document of its own or in the form of Slack.
+
+The spool holds the document; the form is made at each attempt, so that what waits or was refused is sent in the form
+that is configured now.
+"""
 
 import json
 from pathlib import Path
@@ -7,6 +11,7 @@ from urllib.parse import urlsplit
 
 from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
+from servermonitoring.delivery.text import WebhookFormat, text_of
 from servermonitoring.scrubbing import remember, scrubbed
 from servermonitoring.values import size_in_words
 
@@ -22,8 +27,8 @@ class WebhookDestination:
 
     name = "the webhook"  # its URL may be a secret
 
-    def __init__(self, url: str, ca_certs: str | None = None) -> None:
-        self._url, self._ca_certs = url, ca_certs
+    def __init__(self, url: str, ca_certs: str | None = None, form: WebhookFormat = "json") -> None:
+        self._url, self._ca_certs, self._form = url, ca_certs, form
 
     def connection(self) -> "PostConnection":
         from servermonitoring.delivery.connection import PostAddress, PostConnection
@@ -34,7 +39,9 @@ class WebhookDestination:
         """Add a header by which the receiver recognizes a document that it gets twice."""
         if len(content) > _LARGEST:
             raise ValueError(f"larger than {size_in_words(_LARGEST)}, the maximum for a webhook")
-        json.loads(content)
+        document = json.loads(content)
+        if self._form == "slack":
+            content = json.dumps({"text": _slack_text(document)}).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "servermonitoring", "X-Delivery": identity}
         return content, headers
 
@@ -46,11 +53,11 @@ class WebhookDestination:
 class Webhook:
     """A webhook and its spool. Raises ValueError for a wrong URL, with a message that does not show it."""
 
-    def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None) -> None:
+    def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None, form: WebhookFormat = "json") -> None:
         if not _is_url(url):
             raise ValueError("the webhook is not a URL: write https://HOST/PATH")
         remember(url)
-        self.destination = WebhookDestination(url, ca_certs)
+        self.destination = WebhookDestination(url, ca_certs, form)
         self.spool = Spool(directory)
         self.outbox = Outbox(self.spool, self.destination)
 
@@ -78,6 +85,18 @@ class Webhook:
     def tally(self) -> Tally:
         """Return the delivery counts."""
         return self.spool.tally()
+
+
+def _slack_text(document: Any) -> str:
+    """Return the text of an incoming webhook of Slack, with its three characters escaped. Raise ValueError.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    if not isinstance(document, dict):
+        raise ValueError("not a document of an alert")  # noqa: TRY004 - as for what is not JSON
+    text = text_of(document)
+    words = f"{text.title}\n{text.body}".strip() or "alert"
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _is_url(text: str) -> bool:

@@ -24,6 +24,7 @@ from servermonitoring.configuration import ConfigurationError
 from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.dsn import HEALTHCHECKS, Dsn, in_force
 from servermonitoring.delivery.sentry import Origin, SentryDestination, timestamp
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
@@ -70,6 +71,10 @@ class DirectAlertSettings:
     def webhook(self) -> str:
         """The URL, or "". Raises ValueError for a secret file that cannot be read."""
         return self._secret("alerts", "webhook")
+
+    @property
+    def webhook_format(self) -> WebhookFormat:
+        return "slack" if self._text("alerts", "webhook_format") == "slack" else "json"
 
     @property
     def environment(self) -> str:
@@ -148,7 +153,8 @@ def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
-    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
+    destination = WebhookDestination(url, form=settings.webhook_format)
+    return _post(destination, json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
 
 
 def _post(destination: "Destination", content: bytes, identity: str) -> str:

@@ -145,12 +145,13 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
 
 
 def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
-    url = inputs.settings.alerts.webhook
+    settings = inputs.settings.alerts
+    url = settings.webhook
     if not url:
         return
     from servermonitoring.delivery.webhook import Webhook
 
-    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook")
+    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook", form=settings.webhook_format)
 
     def put(alert: "Alert") -> "SpoolEntry | None":
         return webhook.post(_document(alert), "/".join(alert.fingerprint))

@@ -15,6 +15,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
@@ -146,7 +147,10 @@ class AlertSettings(SettingsTable):
     max_per_day: int = Field(default=200, ge=0, le=100_000)
     """Events of 24 hours; then only failures that were not alerted in them are sent. 0: no limit."""
     webhook: Secret | None = None
-    """A URL to which every event is sent by POST, as JSON."""
+    """A URL to which every event is sent by POST."""
+    webhook_format: WebhookFormat = "json"
+    """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
+    Discord with /slack at the end of the URL."""
 
 
 class ReportsSettings(SettingsTable):
