@@ -19,7 +19,7 @@ from servermonitoring.delivery.attempt import Attempt, Connection, DeliveryOutco
 from servermonitoring.delivery.spool import Spool, SpoolEntry
 from servermonitoring.values import in_words
 
-_LEAST_WORKERS, _MOST_WORKERS = 4, 32
+_LEAST_WORKERS = 4
 _GROWTH = 4  # more for each response
 _PER_WORKER = 2  # waiting entries for which one more connection pays
 _FAILING = 4  # failures in a row, after which newest and oldest are tried in turn
@@ -89,8 +89,9 @@ class Sender:
     def _start_workers(self) -> None:
         """Start a few threads, so that an entry that hangs does not hold up the others; more with each response."""
         waiting = len(self._queue)
-        most = self._workers + _GROWTH if self._sent else _MOST_WORKERS // 2
-        wanted = max(_LEAST_WORKERS, min(_MOST_WORKERS, most, waiting // _PER_WORKER))
+        limit = self._destination.most_connections
+        most = self._workers + _GROWTH if self._sent else limit // 2
+        wanted = min(limit, max(_LEAST_WORKERS, min(most, waiting // _PER_WORKER)))
         for _ in range(min(wanted, waiting) - self._workers):
             self._workers += 1
             if threads.start(self._work, name="sender") is None:

@@ -31,8 +31,9 @@ class AlertText:
 
 def text_of(document: Mapping[str, Any]) -> AlertText:
     """Return the text of an alert."""
-    lines = [line for line in _lines(document) if line]
-    return AlertText(_title(document), _cut("\n".join(lines), _LONGEST_BODY))
+    title, message = _title(document), _plain(_text(document, "message")).strip()
+    lines = [*_lines(document)] if message in title else [_cut(message, _LONGEST_MESSAGE), *_lines(document)]
+    return AlertText(title, _cut("\n".join(filter(None, lines)), _LONGEST_BODY))
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -47,10 +48,9 @@ def _title(document: Mapping[str, Any]) -> str:
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
-    yield _cut(_plain(_text(document, "message")).strip(), _LONGEST_MESSAGE)
     yield from _metrics(document.get("metrics"))
     yield _since(document)
-    for name, key in (("Host", "host"), ("Group", "group"), ("Page", "link"), ("What to do", "runbook")):
+    for name, key in (("Group", "group"), ("Page", "link"), ("What to do", "runbook")):
         text = _one_line(_text(document, key))
         yield f"{name}: {text}" if text else ""
     data = document.get("data")
@@ -68,13 +68,14 @@ def _metrics(metrics: object) -> Iterator[str]:
 
 
 def _since(document: Mapping[str, Any]) -> str:
-    """Return "Since 2026-11-24 04:10 UTC, 7 runs in a row, 5 of them without an alert"; "" of a first failure."""
+    """Return "Since 2026-11-24 04:10 UTC, 7 runs in a row, 5 of them without an alert"."""
     since, failures, suppressed = (document.get(key) for key in ("since", "failures", "suppressed"))
-    if not isinstance(since, str) or not isinstance(failures, int) or failures <= 1:
+    if not isinstance(since, str) or not since:
         return ""
     moment = since[:16].replace("T", " ") + (" UTC" if since.endswith("Z") else "")
-    silent = f", {suppressed} of them without an alert" if isinstance(suppressed, int) and suppressed else ""
-    return _one_line(f"Since {moment}, {failures} runs in a row{silent}")
+    runs = f", {failures} runs in a row" if isinstance(failures, int) and failures > 1 else ""
+    silent = f", {suppressed} of them without an alert" if runs and isinstance(suppressed, int) and suppressed else ""
+    return _one_line(f"Since {moment}{runs}{silent}")
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

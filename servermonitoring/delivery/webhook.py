@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from servermonitoring.delivery.outbox import Outbox
-from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
+from servermonitoring.delivery.attempt import MOST_CONNECTIONS
+from servermonitoring.delivery.documents import DocumentService
 from servermonitoring.delivery.text import WebhookFormat, text_of
-from servermonitoring.scrubbing import remember, scrubbed
+from servermonitoring.scrubbing import remember
 from servermonitoring.values import size_in_words
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class WebhookDestination:
     """The webhook as a destination of a spool."""
 
     name = "the webhook"  # its URL may be a secret
+    most_connections = MOST_CONNECTIONS
 
     def __init__(self, url: str, ca_certs: str | None = None, form: WebhookFormat = "json") -> None:
         self._url, self._ca_certs, self._form = url, ca_certs, form
@@ -50,41 +51,14 @@ class WebhookDestination:
         return True
 
 
-class Webhook:
+class Webhook(DocumentService):
     """A webhook and its spool. Raises ValueError for a wrong URL, with a message that does not show it."""
 
     def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None, form: WebhookFormat = "json") -> None:
         if not _is_url(url):
             raise ValueError("the webhook is not a URL: write https://HOST/PATH")
         remember(url)
-        self.destination = WebhookDestination(url, ca_certs, form)
-        self.spool = Spool(directory)
-        self.outbox = Outbox(self.spool, self.destination)
-
-    def post(self, document: dict[str, Any], key: str = "") -> SpoolEntry | None:
-        """Put a document into the spool; return its entry, or None if it cannot be created.
-
-        Those of one key arrive in the order in which they were posted.
-        """
-        entry = None
-        try:
-            entry = self.spool.put(json.dumps(scrubbed(document)).encode(), key)
-        except (TypeError, ValueError, RecursionError) as error:
-            self.spool.note(f"a document for the webhook could not be created: {error}", dropped=1)
-        self.outbox.wake()
-        return entry
-
-    def start(self) -> None:
-        """Deliver in the background from now on."""
-        self.outbox.start()
-
-    def finish(self, budget: float) -> Tally:
-        """Deliver what waits, in `budget` seconds at most, and stop."""
-        return self.outbox.finish(budget)
-
-    def tally(self) -> Tally:
-        """Return the delivery counts."""
-        return self.spool.tally()
+        super().__init__(WebhookDestination(url, ca_certs, form), directory)
 
 
 def _slack_text(document: Any) -> str:

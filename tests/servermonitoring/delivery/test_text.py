@@ -15,17 +15,23 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-def test_the_body_says_what_since_when_where_and_what_to_do():
+def test_the_body_says_how_much_since_when_where_and_what_to_do():
+    """What is said by the title already is not said again."""
     assert text_of(DOCUMENT).body.splitlines() == [
-        "status 502 instead of 200",
         "response time 31 ms (limit 3 s)",
         "Since 2026-11-24 04:10 UTC, 7 runs in a row, 5 of them without an alert",
-        "Host: web1",
         "Group: shop",
         "Page: https://status.example.com/#check-home",
         "What to do: https://wiki.example.com/w",
         "queue: mail",
     ]
+
+
+def test_a_message_that_is_too_long_for_the_title_is_in_the_body():
+    message = "the website is slow\n" + "and slow " * 30
+    text = text_of(DOCUMENT | {"message": message, "title": f"website[home]: {message}", "failures": 1})
+    assert text.title.endswith("… (web1)")
+    assert text.body.startswith(f"{message.strip()}\nresponse time 31 ms (limit 3 s)\nSince 2026-11-24 04:10 UTC\n")
 
 
 @pytest.mark.parametrize(
