@@ -26,7 +26,7 @@ PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
     "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
-_LOCK = ROOT / "requirements/healthchecks.lock"
+_LOCK = ROOT / "requirements/server.lock"
 _LIMIT = 180  # seconds for one command
 _INIT = """
 import os, time

@@ -100,7 +100,7 @@ def test_it_says_each_thing_it_does(installed):
     said = installed[1][1]
     for line in (
         "system user servermonitoring: created, without a shell",
-        "environment /opt/servermonitoring/.venv: created from requirements/healthchecks.lock",
+        "environment /opt/servermonitoring/.venv: created from requirements/server.lock",
         "directory /var/lib/servermonitoring (servermonitoring:servermonitoring 0700): created",
         "directory /var/www/servermonitoring (servermonitoring:www-data 2750): created",
         "directory /etc/servermonitoring (root:servermonitoring 0750): created",
@@ -110,6 +110,15 @@ def test_it_says_each_thing_it_does(installed):
         "file /etc/cron.d/servermonitoring (root:root 0644): created",
     ):
         assert line in said
+
+
+def test_the_environment_has_what_optional_keys_need(installed):
+    """[celery.NAME] and [alerts] notify: the second sends by its process as the suite's user."""
+    server, _ = installed
+    script = "import celery; from servermonitoring.delivery.notify_process import services_of as ask; "
+    script += "print(ask(['mailto://localhost?from=a@example.com&to=b@example.com']))"
+    said = server.run(f'cd / && /opt/servermonitoring/.venv/bin/python -c "{script}"', user="servermonitoring")
+    assert said == "[{'name': 'E-Mail'}]\n"
 
 
 def test_a_second_installation_changes_nothing(installed):
