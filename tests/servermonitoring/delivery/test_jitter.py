@@ -3,9 +3,11 @@
 import json
 import time
 
+from servermonitoring.delivery import outbox
 from servermonitoring.delivery.outbox import jittered
 from servermonitoring.delivery.webhook import Webhook
 from tests.servers.relay import Relay
+from tests.servers.server import until
 
 
 def test_waits_differ_around_the_time_that_is_meant():
@@ -40,3 +42,17 @@ def test_a_pause_that_was_read_again_does_not_grow(tmp_path):
         webhook.post({"one": 1})
         webhook.outbox.deliver(5)
         assert (tmp_path / "pause.json").read_text() == kept
+
+
+def test_the_outbox_waits_so_before_it_tries_again(tmp_path, monkeypatch):
+    """By chance next to nothing of five minutes."""
+    monkeypatch.setattr(outbox, "_FIRST_WAIT", 300.0)
+    monkeypatch.setattr(outbox.random, "uniform", lambda *_: 1e-5)
+    with Relay("http://user@127.0.0.1:1/x") as receiver:
+        receiver.answer(500)
+        webhook = Webhook(f"http://127.0.0.1:{receiver.port}/hook", tmp_path)
+        webhook.post({"one": 1})
+        webhook.start()
+        until(lambda: len(receiver.received) >= 3, 60, what="two more attempts")
+        receiver.answer(200)
+        assert webhook.finish(60).sent == 1
