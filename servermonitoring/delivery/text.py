@@ -50,6 +50,7 @@ def _title(document: Mapping[str, Any]) -> str:
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _metrics(document.get("metrics"))
     yield _since(document)
+    yield "Severity: warning" if document.get("level") == "warning" else ""
     for name, key in (("Group", "group"), ("Page", "link"), ("What to do", "runbook")):
         text = _one_line(_text(document, key))
         yield f"{name}: {text}" if text else ""

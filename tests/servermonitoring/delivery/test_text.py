@@ -27,6 +27,10 @@ def test_the_body_says_how_much_since_when_where_and_what_to_do():
     ]
 
 
+def test_a_warning_is_called_one():
+    assert "Severity: warning" in text_of(DOCUMENT | {"level": "warning"}).body.splitlines()
+
+
 def test_a_message_that_is_too_long_for_the_title_is_in_the_body():
     message = "the website is slow\n" + "and slow " * 30
     text = text_of(DOCUMENT | {"message": message, "title": f"website[home]: {message}", "failures": 1})
