@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from servermonitoring.delivery.spool import Spool, SpoolEntry
 
 _TIMEOUT = 10.0  # seconds for each step
+MOST_CONNECTIONS = 32  # of one spool to its service
 _RETRY = {408, 425, 429}  # and every 5xx
 _WRONG_ADDRESS = {401, 403, 404, 407}  # not about what was sent: the next one would fail, too
 _UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
@@ -41,6 +42,7 @@ class Destination(Protocol):
     """The service that entries are sent to, and the format of its requests."""
 
     name: str  # in messages: "Sentry"
+    most_connections: int  # at a time
 
     def connection(self) -> Connection:
         """Return a new connection."""

@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import stat
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from servermonitoring import configuration, state_directory
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.delivery import notify_url
 from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.dsn import HEALTHCHECKS, Dsn, in_force
+from servermonitoring.delivery.notify import message_of
+from servermonitoring.delivery.notify_process import NotifyConnection
+from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.sentry import Origin, SentryDestination, timestamp
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole delivery
+_LIMIT_OF_SERVICES = 60.0  # seconds for all that [alerts] notify names
+_AT_ONCE = 8  # of them
 _CHECK, _TARGET = "suite", "run"  # as suite[history], suite[page] …
 
 
@@ -88,6 +96,16 @@ class DirectAlertSettings:
     def webhook(self) -> str:
         """The URL, or "". Raises ValueError for a secret file that cannot be read."""
         return self._secret("alerts", "webhook")
+
+    @property
+    def webhook_format(self) -> WebhookFormat:
+        return "slack" if self._text("alerts", "webhook_format") == "slack" else "json"
+
+    @property
+    def notify(self) -> tuple[list[NotifyUrl], list[str]]:
+        """The URLs of services, and what is wrong with others."""
+        alerts = self._tables.get("alerts")
+        return notify_url.read(alerts.get("notify", []) if isinstance(alerts, dict) else [], self.path)
 
     @property
     def heartbeat(self) -> "PingService | None":
@@ -144,12 +162,48 @@ def _rescued(path: Path) -> dict[str, Any]:
 
 
 def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, str]]:
-    """Send an alert to Sentry and the webhook where configured. Return each channel with its error, "" for none."""
-    return [
+    """Send an alert to all channels that are configured. Return each with its error, "" for none."""
+    tried = [
         (name, error)
         for name, deliver in (("Sentry", _to_sentry), ("the webhook", _to_webhook))
         if (error := _attempt(deliver, alert, settings)) is not None
     ]
+    urls, wrong = settings.notify
+    return [*tried, *(("[alerts] notify", error) for error in wrong), *_to_services(urls, alert, settings)]
+
+
+def _to_services(urls: list[NotifyUrl], alert: FaultAlert, settings: DirectAlertSettings) -> Iterator[tuple[str, str]]:
+    """Send to the services, a few at once, a process for each; yield each with its error, "" for none."""
+    message = message_of(json.dumps(scrubbed(_document(alert, settings, os.urandom(16).hex()))).encode())
+    ends_at = time.monotonic() + _LIMIT_OF_SERVICES
+    for start in range(0, len(urls), _AT_ONCE):
+        connections = [(each, NotifyConnection(each.reveal())) for each in urls[start : start + _AT_ONCE]]
+        try:
+            started = [(url, connection, _handed_over(connection, message)) for url, connection in connections]
+            for url, connection, error in started:
+                yield f"{url.service} ({url.place})", error or _answered(connection, ends_at)
+        finally:
+            for _, connection in connections:
+                connection.close()
+
+
+def _handed_over(connection: NotifyConnection, message: bytes) -> str:
+    """Hand the message over; return what went wrong."""
+    try:
+        connection.send(message)
+    except UnreachableError as error:
+        return str(error)
+    return ""
+
+
+def _answered(connection: NotifyConnection, ends_at: float) -> str:
+    """Return what went wrong; "" for nothing."""
+    try:
+        response = connection.receive(ends_at)
+    except (UnreachableError, NoResponseError) as error:
+        return str(error)
+    is_sent = response.outcome is DeliveryOutcome.SENT
+    return "" if is_sent else f"alert not confirmed, response {response.in_words()}{response.first_words()}"
 
 
 def ping_failure(text: str, settings: DirectAlertSettings) -> str | None:
@@ -193,7 +247,8 @@ def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
-    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
+    destination = WebhookDestination(url, form=settings.webhook_format)
+    return _post(destination, json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
 
 
 def _post(destination: "Destination", content: bytes, identity: str) -> str:

@@ -14,6 +14,7 @@ from tests.servers.bugsink import Bugsink
 from tests.servers.kent import Kent
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.smtp import SmtpServer
 from tests.servers.website import Website
 
 
@@ -66,6 +67,20 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def running_smtp() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp(running_smtp: SmtpServer) -> SmtpServer:
+    """An SMTP server without TLS, which has no message yet."""
+    server = running_smtp.revive()
+    server.forget()
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Where alerts go, from the settings: Sentry, the webhook; and what else a run sends: check-ins, resolved issues.
+"""Where alerts go, from the settings: Sentry, the webhook, services of apprise; and what else a run sends.
 
 The webhook's document is made here, Sentry's events in `sentry`.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from healthchecks.plugin.configuration.settings import SuiteSettings
+    from servermonitoring.delivery.documents import DocumentService
     from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
-    from servermonitoring.delivery.webhook import Webhook
 
 OnError = Callable[[str], None]
 """Called with what is wrong; the run goes on."""
@@ -47,7 +47,7 @@ class Channel:
     def __init__(
         self,
         name: str,
-        service: "Sentry | Webhook",
+        service: "Sentry | DocumentService",
         put: "Callable[[Alert], SpoolEntry | None]",
         *,
         takes_all: bool = True,
@@ -126,13 +126,13 @@ class Connections:
 
 
 VARIABLE = dsn.HEALTHCHECKS
-NO_CHANNEL = f"no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+NO_CHANNEL = f"no [sentry] dsn, ${VARIABLE}, [alerts] webhook or [alerts] notify"
 
 
 def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     """Return the channels and tasks of a run. A wrong setting calls `on_error` and costs no other channel."""
     connections = Connections()
-    for add in (_add_sentry, _add_webhook, _add_heartbeat):
+    for add in (_add_sentry, _add_webhook, _add_notify, _add_heartbeat):
         try:
             add(inputs, connections)
         except ValueError as error:
@@ -142,7 +142,11 @@ def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
 
 def names_of_configured(settings: "SuiteSettings") -> list[str]:
     """Return the channels that are configured, by the names of their spools."""
-    return ["sentry"] * bool(_dsn(settings)) + ["webhook"] * bool(settings.alerts.webhook)
+    return (
+        ["sentry"] * bool(_dsn(settings))
+        + ["webhook"] * bool(settings.alerts.webhook)
+        + [f"notify-{each.service}" for each in settings.alerts.notify]
+    )
 
 
 def _dsn(settings: "SuiteSettings") -> str:
@@ -179,18 +183,40 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
 
 
 def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
-    url = inputs.settings.alerts.webhook
+    settings = inputs.settings.alerts
+    url = settings.webhook
     if not url:
         return
     from servermonitoring.delivery.webhook import Webhook
 
-    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook")
+    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook", form=settings.webhook_format)
 
-    def put(alert: "Alert") -> "SpoolEntry | None":
-        return webhook.post(_document(alert), "/".join(alert.fingerprint))
-
-    connections.channels.append(Channel("webhook", webhook, put))
+    connections.channels.append(_channel("webhook", webhook))
     connections.names.append("webhook")
+
+
+def _add_notify(inputs: AlertInputs, connections: Connections) -> None:
+    urls = inputs.settings.alerts.notify
+    if not urls:
+        return
+    from servermonitoring.delivery.notify import Notify
+    from servermonitoring.delivery.notify_services import NotifyServices
+
+    services = NotifyServices(inputs.directory / "spool")
+    names = services.names(urls)
+    for url, name in names.items():
+        notify = Notify(url, name, inputs.directory / "spool" / services.spool(url))
+        connections.channels.append(_channel(name, notify))
+        connections.names.append(name)
+    if services.wrong:
+        raise ValueError(f"[alerts] notify: {'; '.join(services.wrong)}")
+
+
+def _channel(name: str, service: "DocumentService") -> Channel:
+    def put(alert: "Alert") -> "SpoolEntry | None":
+        return service.post(_document(alert), "/".join(alert.fingerprint))
+
+    return Channel(name, service, put)
 
 
 def _add_heartbeat(inputs: AlertInputs, connections: Connections) -> None:

@@ -8,14 +8,18 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
+from servermonitoring.delivery import notify_url
+from servermonitoring.delivery.notify_url import NotifyUrl
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
@@ -147,7 +151,20 @@ class AlertSettings(SettingsTable):
     max_per_day: int = Field(default=200, ge=0, le=100_000)
     """Events of 24 hours; then only failures that were not alerted in them are sent. 0: no limit."""
     webhook: Secret | None = None
-    """A URL to which every event is sent by POST, as JSON."""
+    """A URL to which every event is sent by POST."""
+    webhook_format: WebhookFormat = "json"
+    """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
+    Discord with /slack at the end of the URL."""
+    notify: tuple[NotifyUrl, ...] = ()
+    """URLs of apprise: "mailto://…", "slack://…", each a channel, or file:PATH of a file with one URL per line."""
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _urls(cls, entries: object, info: ValidationInfo) -> tuple[NotifyUrl, ...]:
+        urls = notify_url.load(entries, info.context)
+        if urls and find_spec("apprise") is None:
+            raise ValueError("needs apprise, which is not installed: pip install 'servermonitoring[notify]'")
+        return urls
 
 
 class HeartbeatSettings(SettingsTable):

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -182,3 +184,34 @@ def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
         assert kept.forget(now + 1) == now
         assert kept.forget(now + 1) is None
     assert kept.age("full", now + 1) is None
+
+
+def test_services_of_apprise_are_sent_it_by_the_environment_s_own_packages(checkout, website):
+    """The command itself has none of them: a process is started for each URL; a wrong one costs no other."""
+    environment = Path(sys.prefix)
+    (checkout.folder / ".venv/lib").symlink_to(environment / "lib")
+    shutil.copy(environment / "pyvenv.cfg", checkout.folder / ".venv")
+    place = website.url("/").removeprefix("http://")
+    urls = [f"json://{place}hook/K3yOfTheService", f"json://{place}refusing", "slack://K3yOfTheService", "hello"]
+    checkout.configure(f"{WRONG}[alerts]\nnotify = {urls}\n", webhook=False)
+    website.answer("/hook/K3yOfTheService", "ok")
+    website.answer("/refusing", "no_text", status=400)
+    _, mail = checkout.run(TCP)
+    assert "alert: sent to json (entry 1)\n" in mail
+    assert "alert: not sent to json (entry 2): alert not confirmed, response 400 Bad Request: no_text\n" in mail
+    assert "alert: not sent to slack (entry 3): the URL is not a complete URL of Slack: see https://" in mail
+    assert "alert: not sent to [alerts] notify: entry 4: write the URL of a service as apprise has it" in mail
+    assert "K3y" not in mail
+    (alert,) = (json.loads(each.body) for each in website.requests if each.path == "/hook/K3yOfTheService")
+    assert alert["title"].startswith("Error: suite[run]: ")
+    assert 'unknown key "wrong"' in alert["message"]
+
+
+def test_without_apprise_the_mail_names_the_extra(checkout, website):
+    checkout.configure(
+        f"{WRONG}[alerts]\nnotify = ['json://{website.url('/').removeprefix('http://')}']\n", webhook=False
+    )
+    _, mail = checkout.run(TCP)
+    assert (
+        "alert: not sent to json (entry 1): apprise is not installed: pip install 'servermonitoring[notify]'\n" in mail
+    )
