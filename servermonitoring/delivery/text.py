@@ -76,7 +76,8 @@ def _since(document: Mapping[str, Any]) -> str:
     moment = since[:16].replace("T", " ") + (" UTC" if since.endswith("Z") else "")
     runs = f", {failures} runs in a row" if isinstance(failures, int) and failures > 1 else ""
     silent = f", {suppressed} of them without an alert" if runs and isinstance(suppressed, int) and suppressed else ""
-    return _one_line(f"Since {moment}{runs}{silent}")
+    since_when = "It had failed since" if document.get("action") == "recovered" else "Since"
+    return _one_line(f"{since_when} {moment}{runs}{silent}")
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

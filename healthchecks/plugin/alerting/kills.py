@@ -112,7 +112,7 @@ def _summary(new: Sequence[Kill], host: str, now: datetime, *, is_cut: bool) -> 
         level="error",
         time=now,
         since=datetime.fromtimestamp(new[0].time, UTC),
-        failures=len(new),
+        failures=1,
         suppressed=0,
         host=host,
     )

@@ -31,6 +31,15 @@ def test_a_warning_is_called_one():
     assert "Severity: warning" in text_of(DOCUMENT | {"level": "warning"}).body.splitlines()
 
 
+def test_a_recovery_says_since_when_it_had_failed():
+    recovery = {"action": "recovered", "title": "website[home] recovered after 1 h", "message": "recovered after 1 h"}
+    text = text_of(DOCUMENT | recovery | {"status": "ok", "level": "info", "suppressed": 0})
+    assert text.title == "website[home] recovered after 1 h (web1)"
+    assert text.body.splitlines()[:2] == [
+        "response time 31 ms (limit 3 s)", "It had failed since 2026-11-24 04:10 UTC, 7 runs in a row",
+    ]  # fmt: skip
+
+
 def test_a_message_that_is_too_long_for_the_title_is_in_the_body():
     message = "the website is slow\n" + "and slow " * 30
     text = text_of(DOCUMENT | {"message": message, "title": f"website[home]: {message}", "failures": 1})

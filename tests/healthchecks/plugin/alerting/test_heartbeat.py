@@ -55,7 +55,7 @@ def test_a_run_pings_its_start_and_its_success(shops, service):
     """Also with failing checks, unless they are to be a failure; the address is in no output."""
     shops.say(a="closed")
     outcome = shops.run()
-    assert re.search(r"alerts: none are sent: no .* webhook; heartbeat \(healthchecks\.io\)\n", outcome.output)
+    assert re.search(r"alerts: none are sent: no .*; heartbeat \(healthchecks\.io\)\n", outcome.output)
     (start, _), (end, report) = service.take()
     assert (start, end) == ("start", "success")
     assert re.fullmatch(r"\S+: 1 of 2 checks failed\nFAILED +shop\[a\] +closed.*", report)
