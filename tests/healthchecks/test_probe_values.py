@@ -16,6 +16,7 @@ from healthchecks import (
     Secret,
     Target,
     Unhealthy,
+    test_celery,
     test_database,
     test_disk,
     test_host,
@@ -88,6 +89,15 @@ def brokers_of(server):
     return [test_rabbitmq.Rabbitmq(**address), test_rabbitmq.Rabbitmq(**address, queues={"none": {}})]
 
 
+def workers(server):
+    address = {"broker": Secret(server.broker), "max_task_runtime": 60}
+    return [
+        test_celery.Celery(**address, queue="mail"),
+        test_celery.Celery(**address, queue="mail", min_workers=2, timeout=3),
+        test_celery.Celery(**address, queue="nobody's", timeout=3),
+    ]
+
+
 def ports(server):
     address = {"host": HOST, "port": server.port("garbage")}
     return [test_tcp.Tcp(**address, greeting="\0\1GARBAGE"), test_tcp.Tcp(**address, greeting="220")]
@@ -124,6 +134,7 @@ KINDS = {
     "login": Kind(test_login.arrival, "website", logins, [test_login.test_website_login], 10_000),
     "database": Kind(test_database.statistics, "postgresql", databases, [test_database.test_database_access], 1_000),
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
+    "celery": Kind(test_celery.round_trip, "celery_worker", workers, [test_celery.test_celery_tasks], 1_000),
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
     "report": Kind(items.PROBE, "postgresql", reports, [evaluate], 1_000),
     "disk": Kind(test_disk.usage, "tmp_path", disks, [test_disk.test_disk_space], 1_000),

@@ -11,9 +11,11 @@ from tests.servers import browsers
 from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
 from tests.servers.bugsink import Bugsink
+from tests.servers.celery import CeleryWorker
 from tests.servers.kent import Kent
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
 from tests.servers.website import Website
 
 
@@ -66,6 +68,30 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(running_redis: Redis) -> Redis:
+    """A Redis with the password of redis.py."""
+    return running_redis.revive()
+
+
+@pytest.fixture(scope="session")
+def running_celery_worker(running_redis: Redis) -> Iterator[CeleryWorker]:
+    with CeleryWorker(running_redis.url) as server:
+        yield server
+
+
+@pytest.fixture
+def celery_worker(running_celery_worker: CeleryWorker) -> CeleryWorker:
+    """A worker of the queue "mail" on Redis."""
+    return running_celery_worker.revive()
 
 
 @pytest.fixture(scope="session")
