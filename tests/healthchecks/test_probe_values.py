@@ -1,6 +1,7 @@
 """What the probes return reaches their tests by pickle: plain data, unchanged, and bounded whatever the peer sends."""
 
 import inspect
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from healthchecks import (
     test_host,
     test_job,
     test_login,
+    test_peer,
     test_rabbitmq,
     test_tcp,
     test_website,
@@ -72,6 +74,16 @@ def logins(server):
         test_login.Login(fields=LOGIN, **address),
         test_login.Login(fields=LOGIN | {"password": "wrong-one"}, **address),
     ]
+
+
+def peers(server):
+    status = {
+        "version": 1, "generated": datetime.now(UTC).isoformat(), "host": "web2", "status": "ok",
+        "interrupted": False, "without_result": 0, "checks": [], "others": [],
+    }  # fmt: skip
+    server.answer("/status.json", json.dumps(status))
+    url = server.url("/status.json")
+    return [test_peer.Peer(url=url), test_peer.Peer(url=url, host="web3"), test_peer.Peer(url=url, max_age=1e-9)]
 
 
 def databases(server):
@@ -132,6 +144,7 @@ def jobs(folder):
 KINDS = {
     "website": Kind(test_website.response, "website", websites, [test_website.test_website_access], 10_000),
     "login": Kind(test_login.arrival, "website", logins, [test_login.test_website_login], 10_000),
+    "peer": Kind(test_peer.state, "website", peers, [test_peer.test_peer_fresh], 1_000),
     "database": Kind(test_database.statistics, "postgresql", databases, [test_database.test_database_access], 1_000),
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
     "celery": Kind(test_celery.round_trip, "celery_worker", workers, [test_celery.test_celery_tasks], 1_000),
