@@ -7,11 +7,12 @@ from pydantic import Field, field_validator, model_validator
 from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients.celery.address import broker_address
 from healthchecks.clients.celery.rabbitmq import rabbitmq_transport
-from healthchecks.clients.celery.redis import RedisAddress, redis_transport
+from healthchecks.clients.celery.redis import redis_transport
 from healthchecks.clients.celery.round_trip import RoundTrip, make_round_trip
-from healthchecks.clients.http.certificate import load_authorities
+from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.preload import preload
+from healthchecks.clients.redis import RedisAccess
 from servermonitoring.values import in_words
 
 
@@ -40,7 +41,7 @@ class Celery(Target):
         address = broker_address(self.broker.reveal(), self.ca)
         if self.ca and not address.tls:
             raise ValueError("ca has no meaning without TLS: write amqps:// or rediss://")
-        preload("redis" if isinstance(address, RedisAddress) else "pika")
+        preload("redis" if isinstance(address, RedisAccess) else "pika")
         if address.tls:
             load_authorities(verify=True, ca=self.ca)
         return self
@@ -49,7 +50,7 @@ class Celery(Target):
 @probe
 def round_trip(celery: Celery) -> RoundTrip:
     address = broker_address(celery.broker.reveal(), celery.ca)
-    if isinstance(address, RedisAddress):
+    if isinstance(address, RedisAccess):
         opened = redis_transport(address, celery.queue)
     else:
         opened = rabbitmq_transport(address, celery.queue)

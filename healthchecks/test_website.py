@@ -124,9 +124,5 @@ def _is_certificate_checked(website: Website) -> bool:
 
 def _assert_certificate(website: Website, response: Response) -> None:
     if (certificate := response.certificate) and _is_certificate_checked(website):
-        days = certificate.days_left
-        assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"
-        assert days >= website.min_certificate_days, (
-            f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "
-            f"minimum {website.min_certificate_days:g} days"
-        )
+        wrong = certificate.describe_expiry(website.min_certificate_days)
+        assert not wrong, wrong

@@ -7,8 +7,9 @@ import pytest
 
 from healthchecks.clients.celery.address import broker_address
 from healthchecks.clients.celery.message import Replies
-from healthchecks.clients.celery.redis import RedisAddress, redis_transport
+from healthchecks.clients.celery.redis import redis_transport
 from healthchecks.clients.rabbitmq import BrokerAccess
+from healthchecks.clients.redis import RedisAccess
 from tests.healthchecks.metrics import metrics_of
 from tests.reliability import reliability
 from tests.servers.celery import CeleryWorker
@@ -200,14 +201,14 @@ def test_bad_brokers(run_suite, redis, rabbitmq, bad):
         "hole": f"connected to {HOST}:{ports['hole']}, no response within 8 s",
         "drip_raw": f"connected to {HOST}:{ports['drip_raw']}, no response within 8 s",
         "closes": f"connection closed without a response at {HOST}:{ports['closes']}",
-        "garbage": f"response is not that of a Redis at {HOST}:{ports['garbage']}",
-        "flood": f"more than 50 MB received from {HOST}:{flood}",
-        "web": f"response is not that of a Redis at {HOST}:{web}",
-        "agrees": f"response is not that of a Redis at {HOST}:{agrees}",
+        "garbage": f"not a Redis server at {HOST}:{ports['garbage']}: '\\x00\\x01GARBAGE \ufffd\ufffd!!'",
+        "flood": f"more than 50 MB of responses at {HOST}:{flood}",
+        "web": f"not a Redis server at {HOST}:{web}: 'HTTP/1.1 400 Bad Request'",
+        "agrees": f"not a Redis server at {HOST}:{agrees}: '+OK'",
         "down": f"connection refused at {HOST}:{down}",
-        "password": f'login refused (user "default") at {there}',
-        "none": f"login refused (no password given) at {there}",
-        "database": f"no database 99 at {there}",
+        "password": f'login refused for user "default" at {there}',
+        "none": f"a password is required at {there}",
+        "database": f"there is no database 99 at {there}",
         "tls": f"connected to {there}, TLS handshake incomplete within 8 s",
         "login": f'login refused for user "monitor" at {HOST}:{rabbitmq.port}',
         "vhost": f'no virtual host "shop" at {HOST}:{rabbitmq.port}',
@@ -266,8 +267,8 @@ def test_url():
     assert broker_address("amqp://h") == BrokerAccess("h", 5672, "guest", "guest")
     assert broker_address("pyamqp://u:p%2F@h:99//") == BrokerAccess("h", 99, "u", "p/", "/")
     assert broker_address("amqps://u:p@h/shop") == BrokerAccess("h", 5671, "u", "p", "shop", tls=True)
-    assert broker_address("redis://h") == RedisAddress("h", 6379)
-    assert broker_address("rediss://:p@h:99/3") == RedisAddress("h", 99, "", "p", 3, tls=True)
+    assert broker_address("redis://h") == RedisAccess("h", 6379)
+    assert broker_address("rediss://:p@h:99/3") == RedisAccess("h", 99, "", "p", 3, tls=True)
 
 
 @pytest.mark.parametrize(

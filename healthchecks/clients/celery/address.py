@@ -3,16 +3,16 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from healthchecks.clients.celery.redis import RedisAddress
 from healthchecks.clients.http.urls import host_name
 from healthchecks.clients.rabbitmq import BrokerAccess
+from healthchecks.clients.redis import RedisAccess
 
 _AMQP = {"amqp": 5672, "pyamqp": 5672, "amqps": 5671}  # scheme and default port
 _REDIS = {"redis": 6379, "rediss": 6379}
 _FORM = "write amqp://HOST/VHOST or redis://HOST:PORT/DATABASE, with USER, colon, PASSWORD and @ before HOST"
 
 
-def broker_address(url: str, ca: Path | None = None) -> BrokerAccess | RedisAddress:
+def broker_address(url: str, ca: Path | None = None) -> BrokerAccess | RedisAccess:
     """Return where to log in, and with what. Raise ValueError, without repeating a password, for any other URL."""
     if ";" in url:
         raise ValueError("is a list of brokers: make a target of each")
@@ -32,6 +32,6 @@ def broker_address(url: str, ca: Path | None = None) -> BrokerAccess | RedisAddr
         if not (path or "0").isdecimal():
             raise ValueError(f"has no number of a database after the host: {_FORM}")
         port = port or _REDIS[parts.scheme]
-        return RedisAddress(host, port, user, password, int(path or "0"), parts.scheme == "rediss", ca)
+        return RedisAccess(host, port, user, password, int(path or "0"), parts.scheme == "rediss", ca)
     port = port or _AMQP[parts.scheme]
     return BrokerAccess(host, port, user or "guest", password or "guest", path or "/", parts.scheme == "amqps", ca)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import ConfigPath, Secret, Size
-from healthchecks.clients.http.certificate import context, load_authorities
+from healthchecks.clients.certificate import context, load_authorities
 from healthchecks.clients.http.urls import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
