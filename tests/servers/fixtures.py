@@ -110,16 +110,11 @@ def redis(running_redis: Redis) -> Redis:
     return running_redis.revive()
 
 
-@pytest.fixture(scope="session")
-def running_celery_worker(running_redis: Redis) -> Iterator[CeleryWorker]:
-    with CeleryWorker(running_redis.url) as server:
-        yield server
-
-
 @pytest.fixture
-def celery_worker(running_celery_worker: CeleryWorker) -> CeleryWorker:
-    """A worker of the queue "mail" on Redis."""
-    return running_celery_worker.revive()
+def celery_worker(redis: Redis) -> Iterator[CeleryWorker]:
+    """A worker of the queue "mail" on Redis, for one test: others measure what Redis uses."""
+    with CeleryWorker(redis.url) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
