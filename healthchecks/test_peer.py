@@ -9,17 +9,19 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from healthchecks import Duration, Secret, Size, Target, Unhealthy, metric, probe
+from healthchecks import Duration, Secret, Size, Target, Unhealthy, attach, metric, probe
 from healthchecks.clients.http.client import Client, Request
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
-from healthchecks.clients.status_document import VERSION, StatusDocument, parse_status
+from healthchecks.clients.status_document import VERSION, StatusDocument, StatusEntry, parse_status
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 _OK = 200
 _MAX_AHEAD = 300.0  # seconds that the clock of the other server may be ahead
 _SHOWN = 100  # characters of a name
+_MOST_LINES, _LONGEST_MESSAGE = 500, 200  # of the list of its checks; characters
+_FAILURES = ("failed", "error")
 
 
 class Peer(WebKeys, Target):
@@ -73,9 +75,12 @@ def state(peer: Peer) -> PeerState:
     if response.status != _OK:
         raise Unhealthy(f"status {response.status_line} at {response.location}")
     try:
-        return _state(parse_status(response.body), response.location)
+        document = parse_status(response.body)
+        found = _state(document, response.location)
     except ValueError as error:
         raise Unhealthy(f"no status.json at {response.location}: {scrub_and_cut(str(error), 300)}") from None
+    attach(f"checks of {found.host}", _list_checks(document, found))
+    return found
 
 
 def test_peer_fresh(peer: Peer, state: PeerState) -> None:
@@ -100,7 +105,21 @@ def _state(document: StatusDocument, location: str) -> PeerState:
     if document.generated.tzinfo is None:
         raise ValueError("generated: has no time zone")
     every = (*document.checks, *document.others)
-    failed = sum(each.status in {"failed", "error"} for each in every)
+    failed = sum(each.status in _FAILURES for each in every)
     host = scrub_and_cut(document.host, _SHOWN)
     age = (datetime.now(UTC) - document.generated).total_seconds()
     return PeerState(host, age, document.interrupted, document.without_result, failed, len(every), location)
+
+
+def _list_checks(document: StatusDocument, found: PeerState) -> str:
+    """Return the other server's checks as a text, those that fail first."""
+    every = sorted((*document.checks, *document.others), key=lambda each: each.status not in _FAILURES)
+    head = f"{found.location}, {in_words(max(found.age, 0))} old: {found.failed} of {found.checks} checks failed"
+    left_out = [f"and {len(every) - _MOST_LINES} more"] if len(every) > _MOST_LINES else []
+    return "\n".join([head, "", *map(_line, every[:_MOST_LINES]), *left_out])
+
+
+def _line(entry: StatusEntry) -> str:
+    name = f"{entry.check[:_SHOWN]}[{entry.target[:_SHOWN]}]" if entry.target else entry.check[:_SHOWN]
+    message = " ".join(entry.message[:_LONGEST_MESSAGE].split())
+    return f"{entry.status:8}{name}, since {entry.since:%Y-%m-%d %H:%M}" + (f": {message}" if message else "")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.clients.status_document import StatusDocument, parse_status, status_schema
-from healthchecks.test_peer import Peer
+from healthchecks.test_peer import Peer, _list_checks, _state
 from tests import ROOT
 from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
@@ -132,6 +132,28 @@ def test_login(website, run_suite):
     )
     outcome.assert_ok(CHECK)
     assert "kept s3cret" not in outcome.all_written()
+
+
+def test_its_checks_on_this_page(run):
+    """Those that fail come first; names and messages of another server are text."""
+    names = {"check": "<script>alert(2)</script>", "status": "failed", "message": "<b>bad</b>\nnews"}
+    wrong = document()["checks"][0] | names
+    outcome = run(document(others=[wrong]), host="web2")
+    outcome.assert_ok(CHECK)
+    page = (outcome.folder / "html/index.html").read_text()
+    assert "1 of 2 checks failed" in page
+    first = "failed  &lt;script&gt;alert(2)&lt;/script&gt;[root], since 2026-11-30 16:00: &lt;b&gt;bad&lt;/b&gt; news"
+    assert f"\n{first}\nok      disk_space[root], since 2026-11-30 16:00" in page
+    assert "<script>alert(2)" not in page
+
+
+def test_many_checks():
+    """The list is cut, and every part of it."""
+    entry = document()["checks"][0] | {"check": "c" * 10_000, "message": "m" * 100_000}
+    text = parse_status(json.dumps(document(checks=[entry] * 600)).encode())
+    found = _list_checks(text, _state(text, "http://web2/status.json"))
+    assert found.endswith("\nand 101 more")
+    assert len(found) < 500 * 400
 
 
 def test_later_version_with_more_keys():
