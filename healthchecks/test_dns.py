@@ -11,6 +11,7 @@ from healthchecks.clients.nameserver import (
     Question,
     Reply,
     ask,
+    load_type,
     parse_question,
     parse_record,
     parse_server,
@@ -45,6 +46,7 @@ class Dns(Target):
         if self.expect and self.contains:
             raise ValueError("write either expect, for all records, or contains, for some of them")
         preload("dns.resolver")
+        load_type(self.type)
         return self
 
     def question(self) -> Question:

@@ -60,7 +60,7 @@ class Tls(Target):
 
     @property
     def expected_name(self) -> str:
-        return self.server_name or self.host
+        return (self.server_name or self.host).rstrip(".")
 
 
 @dataclass(frozen=True)

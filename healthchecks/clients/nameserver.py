@@ -123,6 +123,15 @@ _EXAMPLES = {
 }
 
 
+def load_type(kind: str) -> None:
+    """Load what reads records of this type: dnspython does it with the first one, in the time of a probe."""
+    import dns.rdata
+    import dns.rdataclass
+    import dns.rdatatype
+
+    dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(kind))  # type: ignore[no-untyped-call]
+
+
 def system_servers() -> tuple[Nameserver, ...]:
     """Return the servers of /etc/resolv.conf that the C library asks; none where there is no such file."""
     import dns.exception

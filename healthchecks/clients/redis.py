@@ -25,7 +25,7 @@ from servermonitoring.values import size_in_words
 
 PORT = 6379
 _SCHEMES = {"redis": False, "rediss": True}
-_MOST = 1_000_000  # bytes of all responses; those to INFO are about 10 kB
+_MOST = 300_000  # bytes of all responses; those to INFO are about 10 kB
 _LONGEST = 300  # characters of a server's error
 _FORM = "redis://HOST:PORT/DB, for TLS rediss://, with user and password before the host"
 

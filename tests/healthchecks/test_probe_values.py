@@ -18,6 +18,7 @@ from healthchecks import (
     Target,
     Unhealthy,
     test_celery,
+    test_command,
     test_database,
     test_disk,
     test_dns,
@@ -31,6 +32,7 @@ from healthchecks import (
     test_tls,
     test_website,
 )
+from healthchecks.clients.command import LARGEST_OUTPUT
 from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.rabbitmq import Broker
 from healthchecks.plugin.outcome import describe
@@ -166,7 +168,17 @@ def hosts(_folder):
 def jobs(folder):
     for name in ("ok", "fail"):
         (folder / name).write_text(f"{datetime.now(UTC).isoformat()} {name} {'x' * 100_000}\n")
-    return [test_job.Job(log=folder / name, max_age=3600) for name in ("ok", "fail")]
+    (folder / "1.dump").write_text("x")
+    passing = [{"log": folder / "ok"}]
+    failing = [{"log": folder / "fail"}, {"files": f"{folder}/*.dump", "min_size": 10}]
+    return [test_job.Job(**keys, max_age=3600) for keys in (*passing, *failing)]
+
+
+def commands(_folder):
+    """The output of each is as long as may be, with more numbers than a check may have."""
+    numbers = " ".join(f"{'x' * 50}{number}=1;2;3" for number in range(100))
+    texts = [f"echo 'words|{numbers}'; head -c 50000 /dev/zero | tr '\\0' x; exit {status}" for status in (0, 1, 2, 3)]
+    return [test_command.Command(command=("sh", "-c", text)) for text in texts]
 
 
 KINDS = {
@@ -185,6 +197,9 @@ KINDS = {
     "host": Kind(
         test_host.vitals, "tmp_path", hosts,
         [test_host.test_host_memory, test_host.test_host_swap, test_host.test_host_load], 1_000,
+    ),
+    "command": Kind(
+        test_command.plugin_result, "tmp_path", commands, [test_command.test_command_status], LARGEST_OUTPUT + 5_000,
     ),
     "job": Kind(test_job.newest, "tmp_path", jobs, [test_job.test_job_status], 1_000),
 }  # fmt: skip

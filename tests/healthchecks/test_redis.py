@@ -12,7 +12,7 @@ from tests.servers import certificates
 from tests.servers.peers import at_once, floods, in_turn, peer, reset, says, stay
 from tests.servers.redis import PASSWORD, Redis
 from tests.servers.server import HOST, free_port, until
-from tests.suite import IN_TIME, table
+from tests.suite import table
 
 INFO = b"".join(
     line + b"\r\n"
@@ -255,29 +255,30 @@ BAD = {
     "no_number": (changed(b"used_memory:900", b"used_memory:nan"), "not the statistics of a Redis server at PEER"),
     "text": (changed(b"used_memory:900", b"used_memory:many"), "not the statistics of a Redis server at PEER"),
     "large": (
-        says(b"$2000000000\r\n", end=floods(b"x" * 65536)), "more than 1 MB of responses at PEER",
+        says(b"$2000000000\r\n", end=floods(b"x" * 65536)), "more than 300 kB of responses at PEER",
     ),
-    "flood": (floods(b"+" + b"x" * 65536), "more than 1 MB of responses at PEER"),
-    "many": (says(b"*1000000000\r\n", end=floods(b":1\r\n" * 1000)), "more than 1 MB of responses at PEER"),
-    "silent": (stay, "connected to PEER, no response within 6 s"),
-    "silent_later": (in_turn(b"", bulk(INFO), end=stay), "connected to PEER, no response within 6 s"),
-    "half_and_silent": (says(b"$100\r\nhalf", end=stay), "connected to PEER, no response within 6 s"),
+    "flood": (floods(b"+" + b"x" * 65536), "more than 300 kB of responses at PEER"),
+    "many": (says(b"*1000000000\r\n", end=floods(b":1\r\n" * 1000)), "more than 300 kB of responses at PEER"),
+    "silent": (stay, "connected to PEER, no response within 8 s"),
+    "silent_later": (in_turn(b"", bulk(INFO), end=stay), "connected to PEER, no response within 8 s"),
+    "half_and_silent": (says(b"$100\r\nhalf", end=stay), "connected to PEER, no response within 8 s"),
 }  # fmt: skip
 
 
 @reliability(
     "Messages",
     fault="a Redis server replies with an error, with what is no statistics, with gigabytes, half a response or never",
-    promise="fails with the reason, after at most 1 MB, within the timeout",
+    promise="fails with the reason, after at most 300 kB, within the timeout",
 )
 def test_peers(results):
     with contextlib.ExitStack() as stack:
-        keys = {"password": None, "timeout": 6, "max_memory_used": "95%"}
+        keys = {"password": None, "timeout": 30, "max_memory_used": "95%"}
         cases = {name: keys | {"port": stack.enter_context(peer(act))} for name, (act, _) in BAD.items()}
+        for name in ("silent", "silent_later", "half_and_silent"):
+            cases[name]["timeout"] = 8
         cases["behind"] |= {"max_replication_lag": "5m"}
-        outcome, found = results(cases)
+        _, found = results(cases)
     assert found == {name: message for name, (_, message) in BAD.items()}
-    assert outcome.duration < IN_TIME
 
 
 def test_silent_login_and_drips(results, bad):

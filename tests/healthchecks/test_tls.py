@@ -42,7 +42,7 @@ def results(run_suite, known):
                 name: each if isinstance(each, int) else stack.enter_context(peer(each))
                 for name, (each, _) in cases.items()
             }
-            trust = {"host": HOST, "ca": known.authority}
+            trust = {"host": HOST, "ca": known.authority, "timeout": 30}
             tables = [
                 table("tls", name, port=ports[name], **{k: v for k, v in (trust | keys).items() if v is not None})
                 for name, (_, keys) in cases.items()
@@ -69,7 +69,7 @@ def test_certificates(results, known):
     cases = {
         "good": shows("good"),
         "intermediate": shows("intermediate"),
-        "named": shows("other_host", server_name="other.example"),
+        "named": shows("other_host", server_name="other.example."),
         "days": shows("expiring", min_certificate_days=5),
         "expiring": shows("expiring"),
         "expired": shows("expired"),
@@ -194,29 +194,28 @@ NO_TLS = {
     promise="fails with what came instead, after at most 64 KiB of clear text",
 )
 def test_no_tls(results):
-    outcome, found = results({name: (act, keys) for name, (act, keys, _) in NO_TLS.items()})
+    _, found = results({name: (act, keys) for name, (act, keys, _) in NO_TLS.items()})
     for name, (_, _, expected) in NO_TLS.items():
         begin, star, end = expected.partition("*")
         assert (found[name].startswith(begin) and found[name].endswith(end)) if star else found[name] == expected, (
             name, found[name],
         )  # fmt: skip
-    assert outcome.duration < IN_TIME
 
 
 HANGS = {
-    "tls": ((), None, "connected to PEER, TLS handshake incomplete within 4 s"),
-    "greeting": ((), "smtp", "connected to PEER, no greeting within 4 s"),
-    "half_a_greeting": ((b"220-mail\r\n220",), "smtp", "connected to PEER, no greeting within 4 s"),
-    "ehlo": ((SMTP,), "smtp", "connected to PEER, no response to STARTTLS within 4 s"),
-    "starttls": ((SMTP, OFFER), "smtp", "connected to PEER, no response to STARTTLS within 4 s"),
-    "smtp": ((SMTP, OFFER, GO), "smtp", "connected to PEER, TLS handshake incomplete within 4 s"),
-    "imap": ((b"* OK ready\r\n",), "imap", "connected to PEER, no response to STARTTLS within 4 s"),
+    "tls": ((), None, "connected to PEER, TLS handshake incomplete within 8 s"),
+    "greeting": ((), "smtp", "connected to PEER, no greeting within 8 s"),
+    "half_a_greeting": ((b"220-mail\r\n220",), "smtp", "connected to PEER, no greeting within 8 s"),
+    "ehlo": ((SMTP,), "smtp", "connected to PEER, no response to STARTTLS within 8 s"),
+    "starttls": ((SMTP, OFFER), "smtp", "connected to PEER, no response to STARTTLS within 8 s"),
+    "smtp": ((SMTP, OFFER, GO), "smtp", "connected to PEER, TLS handshake incomplete within 8 s"),
+    "imap": ((b"* OK ready\r\n",), "imap", "connected to PEER, no response to STARTTLS within 8 s"),
     "imap_tls": (
         (b"* OK ready\r\n", CAPABILITY, b"a2 OK\r\n"), "imap",
-        "connected to PEER, TLS handshake incomplete within 4 s",
+        "connected to PEER, TLS handshake incomplete within 8 s",
     ),
-    "pop3": ((b"+OK ready\r\n",), "pop3", "connected to PEER, no response to STARTTLS within 4 s"),
-    "postgresql": ((), "postgresql", "connected to PEER, no response to STARTTLS within 4 s"),
+    "pop3": ((b"+OK ready\r\n",), "pop3", "connected to PEER, no response to STARTTLS within 8 s"),
+    "postgresql": ((), "postgresql", "connected to PEER, no response to STARTTLS within 8 s"),
 }  # fmt: skip
 
 
@@ -227,13 +226,13 @@ HANGS = {
 )
 def test_hangs(results, bad):
     cases = {
-        name: (in_turn(*parts, end=stay) if parts else stay, {"starttls": protocol, "timeout": 4})
+        name: (in_turn(*parts, end=stay) if parts else stay, {"starttls": protocol, "timeout": 8})
         for name, (parts, protocol, _) in HANGS.items()
     }
-    drips = {"starttls": "smtp", "timeout": 4}
+    drips = {"starttls": "smtp", "timeout": 8}
     outcome, found = results(cases | {"drips": (bad.port("drip_body"), drips)})
     expected = {name: message for name, (_, _, message) in HANGS.items()}
-    assert found == expected | {"drips": "connected to PEER, no greeting within 4 s"}
+    assert found == expected | {"drips": "connected to PEER, no greeting within 8 s"}
     assert outcome.duration < IN_TIME
 
 
