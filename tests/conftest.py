@@ -1,5 +1,6 @@
 """What the project's own tests share: real servers, and a count of what missing programs cost."""
 
+import os
 import random
 import shutil
 import signal
@@ -57,6 +58,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         files.sort(key=lambda path: LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST))
     place = {path: number for number, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Let the fixtures of an interrupted worker end what they have started, however long that takes.
+
+    execnet interrupts a worker once more when it has not ended after five seconds.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.hookimpl(optionalhook=True)

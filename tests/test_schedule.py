@@ -1,8 +1,30 @@
-"""Files that ask for the same slow server are given to the same worker."""
+"""Workers: files that ask for the same slow server are given to the same one; one that is interrupted cleans up."""
+
+import os
 
 import pytest
 
+from tests import ROOT
+from tests.fork_server import run_pytest
 from tests.schedule import ServerScheduling
+
+INTERRUPTED = """
+import os, signal
+from pathlib import Path
+import pytest
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+@pytest.fixture
+def server():
+    yield
+    interrupt()
+    Path("ended").touch()
+
+def test_interrupted(server):
+    interrupt()
+"""
 
 
 @pytest.fixture
@@ -21,3 +43,12 @@ def test_files_of_a_slow_server_are_one_scope(scope, folder):
 def test_every_other_file_is_its_own(scope):
     for file in ("tests/healthchecks/test_disk.py", "tests/healthchecks/plugin/probes/test_peers.py"):
         assert scope(file) == file
+
+
+def test_an_interrupted_worker_ends_what_it_has_started(tmp_path):
+    """Although it is interrupted again meanwhile: otherwise servers and browsers of its tests would live on."""
+    (tmp_path / "test_interrupted.py").write_text(INTERRUPTED)
+    options = "-n", "1", "-p", "tests.conftest", "-c", os.devnull, "--rootdir", str(tmp_path)
+    status, output = run_pytest(*options, "test_interrupted.py", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert status == pytest.ExitCode.INTERRUPTED, output
+    assert (tmp_path / "ended").exists(), output
