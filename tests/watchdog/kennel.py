@@ -20,13 +20,14 @@ from queue import Queue
 
 import pytest
 
+from tests.servers.browsers import NO_POPUPS
 from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage",
+    "--disable-dev-shm-usage", NO_POPUPS,
 ]  # fmt: skip
 PREFERENCES = {
     "app.update.enabled": False,
