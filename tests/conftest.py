@@ -60,6 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: place[item.path])
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        from tests.schedule import compile_part  # xdist may be switched off
+
+        compile_part(session.config)
+
+
 def pytest_keyboard_interrupt() -> None:
     """Let the fixtures of an interrupted worker end what they have started, however long that takes.
 

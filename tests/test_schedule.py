@@ -1,4 +1,4 @@
-"""Workers: files that ask for the same slow server are given to the same one; one that is interrupted cleans up."""
+"""Workers of xdist: which files they share, and what they do when they are interrupted."""
 
 import os
 
@@ -24,6 +24,11 @@ def server():
 
 def test_interrupted(server):
     interrupt()
+"""
+NOTE = """
+import os
+with open("imported by " + os.environ["PYTEST_XDIST_WORKER"], "a") as file:
+    print(__name__, file=file)
 """
 
 
@@ -52,3 +57,18 @@ def test_an_interrupted_worker_ends_what_it_has_started(tmp_path):
     status, output = run_pytest(*options, "test_interrupted.py", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert status == pytest.ExitCode.INTERRUPTED, output
     assert (tmp_path / "ended").exists(), output
+
+
+def test_each_worker_compiles_a_part_of_the_files(tmp_path):
+    """It imports its part first, then what the other has compiled; what is wrong with a file is reported once."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    for name in "ab":
+        (folder / f"test_{name}.py").write_text(f"{NOTE}def test_it(): pass\n")
+    (folder / "test_c.py").write_text(f'{NOTE}import pytest\npytest.skip("missing: c", allow_module_level=True)\n')
+    options = "-n", "2", "-p", "tests.conftest", "-c", os.devnull, "--rootdir", str(tmp_path)
+    status, output = run_pytest(*options, "package", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert (status, "2 passed, 1 skipped" in output) == (0, True), output
+    first = [(tmp_path / f"imported by gw{number}").read_text().split() for number in (0, 1)]
+    assert first == [[f"package.test_{name}" for name in order] for order in ("acbc", "bac")]
