@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import NodeManager
 
 SLOW = ("rabbitmq",)  # fixtures
+# Seconds until an interrupted worker is killed; by itself it ends after 15, with what its tests have started.
+NodeManager.EXIT_TIMEOUT = 30
 
 
 class ServerScheduling(LoadFileScheduling):
