@@ -24,13 +24,13 @@ LONGEST = (  # files of tests that come first, by their length, or one worker wo
     "test_regression", "test_report_running", "test_bookmarklet_left_behind", "test_celery", "test_installing",
     "test_process_tree", "test_selenium", "test_leftovers", "test_peers", "test_tools", "test_plugins_and_options",
     "test_report_safety", "test_alerts_elsewhere", "test_hangs", "test_configuration", "test_checks_harmless",
-    "test_database", "test_scheduled_runs", "test_history_faults", "test_website", "test_metrics", "test_running",
-    "test_chromium", "test_records", "test_crashes", "test_browsers", "test_checks_bounded", "test_database_page",
-    "test_author_mistakes", "test_configuration_bounds", "test_handler", "test_result_text", "test_page_content",
-    "test_alert", "test_documentation", "test_report_alerts", "test_marionette", "test_termination",
-    "test_foreign_hooks", "test_spool_oddities", "test_stalls", "test_configuration_secrets", "test_report_shipped",
-    "test_alerts_per_host", "test_identity", "test_site", "test_history_export", "test_system", "test_roles",
-    "test_memory", "test_values", "test_origins", "test_preload", "test_signals", "test_tcp",
+    "test_database", "test_scheduled_runs", "test_history_faults", "test_website", "test_prometheus", "test_metrics",
+    "test_running", "test_chromium", "test_records", "test_crashes", "test_browsers", "test_checks_bounded",
+    "test_database_page", "test_author_mistakes", "test_configuration_bounds", "test_handler", "test_result_text",
+    "test_page_content", "test_alert", "test_documentation", "test_report_alerts", "test_marionette",
+    "test_termination", "test_foreign_hooks", "test_spool_oddities", "test_stalls", "test_configuration_secrets",
+    "test_report_shipped", "test_alerts_per_host", "test_identity", "test_site", "test_history_export", "test_system",
+    "test_roles", "test_memory", "test_values", "test_origins", "test_preload", "test_signals", "test_tcp",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
