@@ -31,6 +31,7 @@ LONGEST = (  # files of tests that come first, by their length, or one worker wo
     "test_termination", "test_foreign_hooks", "test_spool_oddities", "test_stalls", "test_configuration_secrets",
     "test_report_shipped", "test_alerts_per_host", "test_identity", "test_site", "test_history_export", "test_system",
     "test_roles", "test_memory", "test_values", "test_origins", "test_preload", "test_signals", "test_tcp",
+    "test_tls", "test_redis", "test_dns",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
