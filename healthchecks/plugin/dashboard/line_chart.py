@@ -17,7 +17,7 @@ _FAR = 5  # times the largest value: a limit beyond it would make a flat line of
 _FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
 _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
 _HUGE, _TINY = 1e300, 1e-300
-_HIDDEN = 3  # of HEIGHT: a bar of the extremes that is not higher hardly shows beside the line
+_HIDDEN = 3  # of HEIGHT: a bar of the extremes that is not higher hardly shows behind the line
 _GAP = 3  # usual distances between points, after which the line is interrupted
 
 
@@ -90,7 +90,7 @@ def draw_chart(  # noqa: PLR0913 - what a chart consists of
         _draw_usual(usual, scale, width) if usual else "",
         _draw_extremes(columns, scale),
         "".join(f'<path class="limit" d="M0 {height}h{width}"/>' for height in scale.heights(near)),
-        f'<path class="value" d="{_draw_line(columns, scale)}"/>',
+        f'<path class="value" vector-effect="non-scaling-stroke" d="{_draw_line(columns, scale)}"/>',
     ]
     far = "".join(f", limit {metric_in_words(each, unit)} is off the scale" for each in found if each not in near)
     return LineChart(

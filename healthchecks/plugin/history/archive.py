@@ -1,4 +1,4 @@
-"""Results in the history: one row each for two days, then one packed row for each check and day.
+"""Results in the history: one row each for the present day, one packed row for each check and day before.
 
 A packed day takes a sixth of the space, and has the sums for the uptime, so that the page reads few old results. It is
 JSON, compressed by zlib: the unit of the durations (parts of a second), the distances between the times, the first from
@@ -11,15 +11,18 @@ import heapq
 import json
 import sqlite3
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise, repeat
+from typing import NamedTuple
 
 from healthchecks.plugin.history.damage import DamagedError
 
 Row = tuple[int, int, float, str, int]
 """A result: time in unix seconds, status, duration in seconds, message, maintenance."""
+State = tuple[int, str, int]
+"""Of a result: status, message, maintenance."""
 DAY = 86400
-_ROWS_DAYS = 1  # whole days before the present one, of which each result has a row
 _MOST_PACKED = 300  # days of checks in one run: those of a year are packed little by little
 _MICROSECONDS = 1_000_000
 _COUNTED, _PASSING, _SKIPPED = 3, 1, 5  # status codes: up to which a result counts for uptime, passes; changes nothing
@@ -35,12 +38,36 @@ DELETE FROM results WHERE typeof(time) != 'integer' OR typeof(status) != 'intege
 """
 
 
+class ResultColumns(NamedTuple):
+    """Results of one check, oldest first: of many, columns are made faster than rows."""
+
+    times: list[int]
+    durations: list[float]
+    states: list[State]
+
+    def rows(self) -> list[Row]:
+        """Return the same as rows."""
+        return [
+            (time, status, duration, message, maintenance)
+            for time, duration, (status, message, maintenance) in zip(*self, strict=True)
+        ]
+
+    def part(self, start: int, end: int) -> "ResultColumns":
+        """Return those after `start` and up to `end`."""
+        first, last = bisect_right(self.times, start), bisect_right(self.times, end)
+        return ResultColumns(self.times[first:last], self.durations[first:last], self.states[first:last])
+
+    def last(self, count: int) -> "ResultColumns":
+        """Return so many of the last ones."""
+        return ResultColumns(self.times[-count:], self.durations[-count:], self.states[-count:])
+
+
 def pack_old(connection: sqlite3.Connection, moment: int) -> bool:
     """Pack the results of days that are over, up to a limit: those of a year need some hours of runs.
 
     Return whether the limit was reached.
     """
-    end = (moment // DAY - _ROWS_DAYS) * DAY
+    end = moment // DAY * DAY
     left = _MOST_PACKED
     for check, first in connection.execute(_OLD, (end,)).fetchall():
         time = first
@@ -63,7 +90,7 @@ def _pack_day(connection: sqlite3.Connection, check: int, day: int) -> None:
     bounds = check, day * DAY, day * DAY + DAY
     where = "check_id = ? AND time >= ? AND time < ?"
     found = connection.execute(f"SELECT {_COLUMNS} FROM results WHERE {where} ORDER BY time", bounds).fetchall()  # noqa: S608
-    found = sorted([*found, *_rows_of_days(connection, check, day, day)])
+    found = sorted([*found, *_rows_of_day(connection, check, day)])
     counted = [row for row in found if row[1] <= _COUNTED and not row[4]]
     sums = len(counted), sum(row[1] <= _PASSING for row in counted), sum(row[1] < _SKIPPED for row in found)
     connection.execute(
@@ -85,36 +112,53 @@ def pack(found: Sequence[Row], day: int) -> bytes:
     return zlib.compress(json.dumps([unit, steps, numbers, runs], separators=(",", ":")).encode())
 
 
-def unpack(packed: bytes, day: int) -> list[Row]:
-    """Return the results of a day, oldest first. Raise DamagedError."""
+def unpack(packed: bytes, day: int) -> ResultColumns:
+    """Return the results of a day. Raise DamagedError."""
     try:
-        unit, steps, numbers, runs = json.loads(zlib.decompress(packed))
-        times = accumulate(steps, initial=day * DAY)
-        next(times)
+        unit, (first, *steps), numbers, runs = json.loads(zlib.decompress(packed).decode())
+        times = [*accumulate(steps, initial=day * DAY + first)]
         durations = [each / unit for each in numbers]
-        same = chain.from_iterable(repeat((status, message, each), count) for status, each, message, count in runs)
-        return [
-            (time, status, duration, message, maintenance)
-            for time, duration, (status, message, maintenance) in zip(times, durations, same, strict=True)
-        ]
+        states = [*chain.from_iterable(repeat((status, message, each), count) for status, each, message, count in runs)]
     except (ValueError, TypeError, LookupError, ZeroDivisionError, OverflowError, zlib.error, RecursionError) as error:
         raise DamagedError(f"the results of a day cannot be read: {error}") from error
+    if not len(times) == len(durations) == len(states):
+        raise DamagedError("the results of a day cannot be read: some are missing")
+    return ResultColumns(times, durations, states)
 
 
-def rows(connection: sqlite3.Connection, check: int, start: int, end: int) -> list[Row]:
-    """Return the results of a check after `start` and up to `end`, oldest first."""
+def results(connection: sqlite3.Connection, check: int, start: int, end: int) -> ResultColumns:
+    """Return the results of a check after `start` and up to `end`."""
     query = f"SELECT {_COLUMNS} FROM results WHERE check_id = ? AND time > ? AND time <= ? ORDER BY time"  # noqa: S608
-    single = connection.execute(query, (check, start, end)).fetchall()
-    packed = [row for row in _rows_of_days(connection, check, start // DAY, end // DAY) if start < row[0] <= end]
-    found = packed + single
-    if packed and single and packed[-1][0] > single[0][0]:  # some were stored late
-        found.sort()
-    return found
+    single = _to_columns(connection.execute(query, (check, start, end)).fetchall())
+    packed = _join(unpack(content, day) for day, content in _days(connection, check, start // DAY, end // DAY))
+    packed = packed.part(start, end)
+    if packed.times and single.times and packed.times[-1] > single.times[0]:  # some were stored late
+        return _to_columns(sorted([*packed.rows(), *single.rows()]))
+    return _join([packed, single])
 
 
-def _rows_of_days(connection: sqlite3.Connection, check: int, first: int, last: int) -> Iterator[Row]:
-    days = connection.execute(f"{_DAYS} ORDER BY day", (check, first, last))
-    return chain.from_iterable(unpack(packed, day) for day, packed in days)
+def _join(several: Iterable[ResultColumns]) -> ResultColumns:
+    joined = ResultColumns([], [], [])
+    for times, durations, states in several:
+        joined.times.extend(times)
+        joined.durations.extend(durations)
+        joined.states.extend(states)
+    return joined
+
+
+def _to_columns(rows: Sequence[Row]) -> ResultColumns:
+    if not rows:
+        return ResultColumns([], [], [])
+    times, statuses, durations, messages, maintenances = zip(*rows, strict=True)
+    return ResultColumns([*times], [*durations], [*zip(statuses, messages, maintenances, strict=True)])
+
+
+def _days(connection: sqlite3.Connection, check: int, first: int, last: int) -> Iterable[tuple[int, bytes]]:
+    return connection.execute(f"{_DAYS} ORDER BY day", (check, first, last))
+
+
+def _rows_of_day(connection: sqlite3.Connection, check: int, day: int) -> list[Row]:
+    return [row for _, packed in _days(connection, check, day, day) for row in unpack(packed, day).rows()]
 
 
 def last_rows(connection: sqlite3.Connection, check: int, end: int, count: int) -> list[Row]:
@@ -124,7 +168,7 @@ def last_rows(connection: sqlite3.Connection, check: int, end: int, count: int) 
     first = found[-1][0] if len(found) == count else 0
     packed = 0
     for day, content in connection.execute(f"{_DAYS} ORDER BY day DESC", (check, first // DAY, end // DAY)):
-        several = [row for row in unpack(content, day) if row[0] <= end]
+        several = unpack(content, day).part(0, end).rows()
         found += several
         packed += len(several)
         if packed >= count:
@@ -140,40 +184,41 @@ def last_decided(connection: sqlite3.Connection, check: int, end: int) -> Row | 
         (check, time // DAY, end // DAY),
     )
     for day, packed in days:
-        found = [row for row in unpack(packed, day) if time < row[0] <= end and row[1] < _SKIPPED]
+        found = [row for row in unpack(packed, day).part(time, end).rows() if row[1] < _SKIPPED]
         if found:
             return found[-1]
-    return next(iter(rows(connection, check, time - 1, time)), None) if time else None
+    return next(iter(results(connection, check, time - 1, time).rows()), None) if time else None
 
 
 def count_packed(connection: sqlite3.Connection, check: int, moments: Sequence[int]) -> list[tuple[int, int]]:
     """Return of the packed results up to each moment, from the day of the first one, how many count, and passed."""
     first, last = moments[0] // DAY, moments[-1] // DAY
-    sums = {
-        day: (counted, passed)
-        for day, counted, passed in connection.execute(
-            "SELECT day, counted, passed FROM result_days WHERE check_id = ? AND day >= ? AND day <= ?",
-            (check, first, last),
-        )
-    }
+    query = (
+        "SELECT day, counted, passed FROM result_days WHERE check_id = ? AND day >= ? AND day <= ? ORDER BY day DESC"
+    )
+    days = connection.execute(query, (check, first, last)).fetchall()
     found: list[tuple[int, int]] = []
-    counted = passed = 0
-    begin = first
+    total = passed = 0
     for moment in moments:
         day = moment // DAY
-        whole = [sums[each] for each in range(begin, day) if each in sums]
-        counted, passed = counted + sum(each for each, _ in whole), passed + sum(each for _, each in whole)
-        begin = day
-        some = _count(
-            [row for row in _rows_of_days(connection, check, day, day) if row[0] <= moment] if day in sums else ()
-        )
-        found.append((counted + some[0], passed + some[1]))
+        while days and days[-1][0] < day:
+            _, more, more_passed = days.pop()
+            total, passed = total + more, passed + more_passed
+        of_day = _count_of_day(connection, check, moment) if days and days[-1][0] == day else (0, 0)
+        found.append((total + of_day[0], passed + of_day[1]))
     return found
 
 
-def _count(found: Iterable[Row]) -> tuple[int, int]:
-    counted = [row[1] for row in found if row[1] <= _COUNTED and not row[4]]
-    return len(counted), sum(status <= _PASSING for status in counted)
+def _count_of_day(connection: sqlite3.Connection, check: int, moment: int) -> tuple[int, int]:
+    """Return of the packed results of a moment's day, up to it, how many count, and passed."""
+    day = moment // DAY
+    total = passed = 0
+    for _, packed in _days(connection, check, day, day):
+        for (status, _, maintenance), several in groupby(unpack(packed, day).part(0, moment).states):
+            if status <= _COUNTED and not maintenance:
+                length = len([*several])
+                total, passed = total + length, passed + length * (status <= _PASSING)
+    return total, passed
 
 
 def all_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, Row]]:
@@ -185,7 +230,7 @@ def all_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, Row]]:
 
 
 def _of_day(day: int, several: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, Row]]:
-    found = [(check, row) for _, check, packed in several for row in unpack(packed, day)]
+    found = [(check, row) for _, check, packed in several for row in unpack(packed, day).rows()]
     return sorted(found, key=lambda each: (each[1][0], each[0]))
 
 

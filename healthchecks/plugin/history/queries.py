@@ -7,11 +7,11 @@ is damaged.
 import itertools
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from healthchecks.plugin.history import archive, metrics
-from healthchecks.plugin.history.archive import DAY, Row
+from healthchecks.plugin.history.archive import DAY, ResultColumns
 from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.history.store import (
     PART,
@@ -25,6 +25,7 @@ from healthchecks.plugin.history.store import (
     Uptime,
     kind_of,
     point,
+    points,
 )
 
 _CheckRow = tuple[int, str, str, str, str, str, str, int, int]
@@ -108,10 +109,12 @@ def _check_history(
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
-    lately = archive.rows(database, check, now - CHANGES_DAYS * DAY, now)
-    last = lately[-BARS:] if len(lately) >= BARS else archive.last_rows(database, check, now, BARS)
-    recent = [point(*each) for each in last]
-    start = lately[0][0] if lately else now + 1
+    lately = archive.results(database, check, now - CHANGES_DAYS * DAY, now)
+    count = len(lately.times)
+    last = lately.last(BARS).rows() if count >= BARS else archive.last_rows(database, check, now, BARS)
+    recent = points(last)
+    passing, turns = _read(lately)
+    start = lately.times[0] if count else now + 1
     return CheckHistory(
         check=name,
         target=target,
@@ -120,9 +123,9 @@ def _check_history(
         reference=reference,
         recent=recent,
         uptimes=uptimes(database, check, now),
-        usual=usual([duration for _, status, duration, _, _ in lately if status <= _SLOW]),
+        usual=usual(passing),
         interval=interval_of([each.time for each in recent]),
-        changes=changes_in([*_before(database, check, start), *_turns(lately)]),
+        changes=changes_in([*_before(database, check, start), *turns]),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
         metrics=metric_histories,
     )
@@ -142,13 +145,22 @@ def usual(durations: Sequence[float]) -> tuple[float, float] | None:
     return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
 
 
-def _turns(rows: Sequence[Row]) -> Iterator[Point]:
-    """Return the results that differ from the one before; of many thousands, only these are made points."""
-    before = None
-    for row in rows:
-        if (row[1], row[4]) != before:
-            yield point(*row)
-            before = row[1], row[4]
+def _read(lately: ResultColumns) -> tuple[list[float], list[Point]]:
+    """Return the durations of those that passed, and the results that differ from the one before in more than message.
+
+    Of many thousands, only these are made points.
+    """
+    passing: list[float] = []
+    turns: list[Point] = []
+    before, place = None, 0
+    for (status, message, maintenance), several in itertools.groupby(lately.states):
+        end = place + len([*several])
+        if status <= _SLOW:
+            passing += lately.durations[place:end]
+        if (status, maintenance) != before:
+            turns.append(point(lately.times[place], status, lately.durations[place], message, maintenance))
+        before, place = (status, maintenance), end
+    return passing, turns
 
 
 def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -222,7 +223,7 @@ class History:
         """Return the last results of a check, newest first; before `add` those before this run."""
         found = self.connection.execute("SELECT id FROM checks WHERE name = ? AND target = ?", key).fetchone()
         rows = archive.last_rows(self.connection, found[0], _NEVER, count) if found else []
-        return [point(*row) for row in reversed(rows)]
+        return points(rows)[::-1]
 
     def close(self) -> None:
         self.connection.close()
@@ -255,6 +256,21 @@ class History:
             archive.drop_days(self.connection, [each for (each,) in old])
             metrics.drop_unused(self.connection, oldest)
             self.connection.execute(_DROP_CHECKS, (oldest,))
+
+
+_NAMED = dict(enumerate(NAMES))
+_make_point = partial(tuple.__new__, Point)
+
+
+def points(rows: Sequence[archive.Row]) -> list[Point]:
+    """Return the results in rows, of which the page has many, as `point` does."""
+    if not rows:
+        return []
+    times, statuses, durations, messages, maintenances = zip(*rows, strict=True)
+    if {*map(type, times)} != {int} or {*map(type, messages)} != {str} or not all(map(math.isfinite, durations)):
+        return [point(*row) for row in rows]
+    named = [_NAMED.get(each, Status.SKIPPED) for each in statuses]
+    return list(map(_make_point, zip(times, named, durations, messages, map(bool, maintenances), strict=True)))
 
 
 def point(time: int, status: int, duration: float, message: str, maintenance: int) -> Point:
