@@ -129,6 +129,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
         kind=kind,
         failure_threshold=target.failure_threshold if target else 1,
         success_threshold=target.success_threshold if target else 1,
+        severity=target.severity if target else "critical",
         runbook=target.runbook if target else "",
         local=target is not None and target.local,
         log=log,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from healthchecks.plugin.history import Streak
 from healthchecks.plugin.metric import Metric, make_metric
@@ -38,11 +38,21 @@ class LastResult:
     checked_at: float  # unix seconds
     failing_since: float | None  # unix seconds
     maintenance: bool
+    severity: str = "critical"
+    runbook: str = ""
+    local: bool = False
     metrics: Sequence[Metric] = ()
 
 
+class Textfile(NamedTuple):
+    """The file for the collector, and the labels that all its samples have."""
+
+    path: Path
+    labels: Mapping[str, str]
+
+
 def write(
-    textfile: Path,
+    textfile: Textfile,
     directory: Path,
     results: Iterable[Result],
     streaks: Mapping[tuple[str, str], Streak],
@@ -60,8 +70,9 @@ def write(
             known[result.key] = _make(result, streaks.get(result.key))
     ordered = [known[key] for key in sorted(known)]
     write_whole(directory / NAME, json.dumps(ordered, default=vars))
-    remove_abandoned(textfile.parent)
-    write_whole(textfile, "".join(f"{line}\n" for line in _format(ordered, directory)), mode=_MODE)
+    remove_abandoned(textfile.path.parent)
+    lines = _format(_families(ordered, directory), textfile.labels)
+    write_whole(textfile.path, "".join(f"{line}\n" for line in lines), mode=_MODE)
 
 
 def _make(result: Result, streak: Streak | None) -> LastResult:
@@ -76,6 +87,9 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
+        severity=result.severity,
+        runbook=result.runbook if result.runbook.lower().startswith(("http://", "https://")) else "",
+        local=result.local,
         metrics=result.metrics,
     )
 
@@ -99,18 +113,31 @@ def _is_current(last: LastResult, configured: Mapping[str, set[str]]) -> bool:
     return (references is None or last.reference in references) and time.time() - last.checked_at < _MAX_AGE
 
 
-def _format(known: list[LastResult], directory: Path) -> Iterator[str]:
-    """Yield lines of the exposition format of Prometheus, text version 0.0.4."""
+class _Family(NamedTuple):
+    """A metric with its samples, each of labels and value."""
+
+    name: str
+    type: str
+    text: str
+    samples: Sequence[tuple[dict[str, str], float]]
+
+
+def _families(known: list[LastResult], directory: Path) -> Iterator[_Family]:
     for name, text, value_of in _GAUGES:
         values = [(_labels(each), value_of(each)) for each in known]
-        yield from _format_family(
-            name, "gauge", text, [(labels, value) for labels, value in values if value is not None]
-        )
-    yield from _format_metrics(known)
-    yield from _format_watchdog(directory)
+        yield _Family(name, "gauge", text, [(labels, value) for labels, value in values if value is not None])
+    yield _Family("healthcheck_info", "gauge", "What is configured of the check; the value is 1.",
+                  [(_labels(each) | _info(each), 1) for each in known])  # fmt: skip
+    yield from _number_families(known)
+    yield from _watchdog_families(directory)
 
 
-def _format_metrics(known: list[LastResult]) -> Iterator[str]:
+def _info(last: LastResult) -> dict[str, str]:
+    scope = "local" if last.local else "shared"
+    return {"severity": last.severity, "scope": scope, "runbook": last.runbook}
+
+
+def _number_families(known: list[LastResult]) -> Iterator[_Family]:
     """Yield the numbers that checks report, and their limits."""
     metrics = [
         ({**_labels(last), "metric": each.name, "unit": each.unit}, each) for last in known for each in last.metrics
@@ -122,8 +149,8 @@ def _format_metrics(known: list[LastResult]) -> Iterator[str]:
         for bound, limit in (("upper", each.limit), ("lower", each.lower_limit))
         if limit is not None
     ]
-    yield from _format_family("healthcheck_metric", "gauge", "A number that the check reports.", values)
-    yield from _format_family("healthcheck_metric_limit", "gauge", "Where the number fails the check.", limits)
+    yield _Family("healthcheck_metric", "gauge", "A number that the check reports.", values)
+    yield _Family("healthcheck_metric_limit", "gauge", "Where the number fails the check.", limits)
 
 
 def _up(last: LastResult) -> float | None:
@@ -147,16 +174,16 @@ _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
 )  # fmt: skip
 
 
-def _format_watchdog(directory: Path) -> Iterator[str]:
+def _watchdog_families(directory: Path) -> Iterator[_Family]:
     """Yield the metrics of the watchdog, from the files in docs/watchdog.md; none if it was never started."""
     heartbeat = watchdog_state.heartbeat(directory)
     if heartbeat is None:
         return
-    yield from _format_family(
+    yield _Family(
         "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat.time)]
     )
     kills = Counter((kill.rule, kill.reason) for kill in watchdog_state.kills(directory))
-    yield from _format_family(
+    yield _Family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
     )  # fmt: skip
@@ -166,13 +193,15 @@ def _labels(last: LastResult) -> dict[str, str]:
     return {"check": last.check, "target": last.target, "group": last.group}
 
 
-def _format_family(name: str, kind: str, text: str, samples: Sequence[tuple[dict[str, str], float]]) -> Iterator[str]:
-    if samples:
-        yield f"# HELP {name} {text}"
-        yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        inside = ",".join(f'{label}="{_escape(each)}"' for label, each in labels.items())
-        yield f"{name}{{{inside}}} {float(value)!r}" if inside else f"{name} {float(value)!r}"
+def _format(families: Iterable[_Family], common: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines of the exposition format of Prometheus, text version 0.0.4; each sample has the common labels."""
+    for family in families:
+        if family.samples:
+            yield f"# HELP {family.name} {family.text}"
+            yield f"# TYPE {family.name} {family.type}"
+        for labels, value in family.samples:
+            inside = ",".join(f'{label}="{_escape(each)}"' for label, each in {**labels, **common}.items())
+            yield f"{family.name}{{{inside}}} {float(value)!r}" if inside else f"{family.name} {float(value)!r}"
 
 
 def _escape(value: str) -> str:

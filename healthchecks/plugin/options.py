@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration.loader import Configuration
 
 MARK = (
-    "healthcheck(timeout, slow, failure_threshold, success_threshold, retries, needs, group, maintenance, runbook, "
-    "local): a test that is a health check"
+    "healthcheck(timeout, slow, failure_threshold, success_threshold, retries, needs, group, maintenance, severity, "
+    "runbook, local): a test that is a health check"
 )
 
 

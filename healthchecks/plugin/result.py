@@ -201,6 +201,8 @@ class Result:
     """Failures in a row before an alert."""
     success_threshold: int = 1
     """Passing runs in a row after which an alerted failure is over."""
+    severity: str = "critical"
+    """How urgent a failure is: "critical" or "warning"."""
     runbook: str = ""
     """What to do when it fails: a text or a URL."""
     local: bool = False

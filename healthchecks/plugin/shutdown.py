@@ -249,13 +249,15 @@ def _written(run: Run, failure: str) -> Iterator[None]:
 
 def _export(run: Run) -> None:
     """Write the metrics for Prometheus, if they are configured."""
-    if (textfile := run.configuration.settings.metrics.textfile) is None:
+    settings = run.configuration.settings.metrics
+    if settings.textfile is None:
         return
+    textfile = metrics.Textfile(settings.textfile, settings.labels)
     configured = _configured_targets(run)
     try:
         metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, configured)
     except OSError as error:
-        run.add_suite_error("metrics", f"metrics {textfile} could not be written: {error.strerror or error}")
+        run.add_suite_error("metrics", f"metrics {textfile.path} could not be written: {error.strerror or error}")
 
 
 _PROGRAMS = ("pytest", "py.test", "__main__.py")

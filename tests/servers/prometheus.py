@@ -1,4 +1,4 @@
-"""A Prometheus of our own, with a node_exporter that reads one directory of text files."""
+"""A Prometheus of our own, with a node_exporter that reads one directory of text files, and an Alertmanager."""
 
 import json
 import urllib.request
@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from tests.servers.server import HOST, Server, free_port, is_free, program, until
 
 CONFIGURATION = """
-global: {{scrape_interval: 300ms, evaluation_interval: 300ms}}
+global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: {interval}}}
 rule_files: [{rules}]
-scrape_configs: [{{job_name: node, static_configs: [{{targets: ["{target}"]}}]}}]
+scrape_configs: [{job}]
+alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alertmanagers}]}}]}}]}}
 """
 
 
@@ -23,6 +24,11 @@ class NodeExporter(Server):
         super().__init__()
         self.textfiles, self.port = textfiles, free_port()
 
+    @property
+    def job(self) -> str:
+        """Of Prometheus' scrape_configs."""
+        return f'{{job_name: node, static_configs: [{{targets: ["{HOST}:{self.port}"]}}]}}'
+
     def command(self) -> list[str]:
         options = "--collector.disable-defaults", "--collector.textfile"
         return [self.program, *options, f"--collector.textfile.directory={self.textfiles}",
@@ -32,15 +38,38 @@ class NodeExporter(Server):
         until(lambda: not is_free(self.port), what="node_exporter")
 
 
-class Prometheus(Server):
-    """Looks at one target and its rules three times a second."""
+class Alertmanager(Server):
+    """Sends its notifications where `configuration` says."""
 
-    def __init__(self, target: str, rules: str) -> None:
+    def __init__(self, configuration: str) -> None:
+        self.program = program("prometheus-alertmanager")
+        super().__init__()
+        self.port = free_port()
+        (self.directory / "alertmanager.yml").write_text(configuration)
+
+    def command(self) -> list[str]:
+        return [self.program, f"--config.file={self.directory}/alertmanager.yml",
+                f"--storage.path={self.directory}/data", f"--web.listen-address={HOST}:{self.port}",
+                "--cluster.listen-address="]  # fmt: skip
+
+    def await_ready(self) -> None:
+        until(lambda: not is_free(self.port), what="alertmanager")
+
+
+class Prometheus(Server):
+    """Scrapes one job, and evaluates its rules as often: three times a second, or once in `interval`."""
+
+    def __init__(self, job: str, rules: str, alertmanager: int | None = None, interval: str = "300ms") -> None:
         self.program = program("prometheus")
         super().__init__()
         self.port = free_port()
         (self.directory / "rules.yml").write_text(rules)
-        text = CONFIGURATION.format(rules=self.directory / "rules.yml", target=target)
+        text = CONFIGURATION.format(
+            rules=self.directory / "rules.yml",
+            job=job,
+            interval=interval,
+            alertmanagers=f'"{HOST}:{alertmanager}"' if alertmanager else "",
+        )
         (self.directory / "prometheus.yml").write_text(text)
 
     def command(self) -> list[str]:

@@ -217,7 +217,8 @@ def _of_result(result: Result) -> _Finding:
     condition = Condition.PASSING if status.is_passing else Condition.UNKNOWN
     if status.is_failure:
         condition = Condition.FAILING
-    return _Finding(_observation(result, "", condition, f"{status} {result.kind}"), result, result.message)
+    observation = _observation(result, "", condition, f"{status} {result.kind}")
+    return _Finding(observation, result, result.message, "warning" if result.severity == "warning" else "error")
 
 
 def _of_log(result: Result) -> Iterator[_Finding]:

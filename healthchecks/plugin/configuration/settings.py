@@ -4,6 +4,7 @@ And [maintenance.NAME]: windows in which targets are checked and shown, but aler
 """
 
 import math
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -154,9 +155,27 @@ class ReportsSettings(SettingsTable):
     """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
 
 
+def _label(name: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", name) or name in _TAKEN_LABELS:
+        raise ValueError(f"{name!r} cannot be a label: write letters, digits and _, and none of {_TAKEN_TEXT}")
+    return name
+
+
+_TAKEN_LABELS = (
+    "bound", "check", "group", "instance", "job", "metric", "reason", "rule", "runbook", "scope", "severity", "target",
+    "unit",
+)  # fmt: skip
+_TAKEN_TEXT = ", ".join(_TAKEN_LABELS)
+Labels = Annotated[
+    dict[Annotated[str, AfterValidator(_label)], Annotated[str, Field(max_length=100)]], Field(max_length=10)
+]
+
+
 class MetricsSettings(SettingsTable):
     textfile: ConfigPath | None = None
     """File for node_exporter's textfile collector, its name ending in .prom, relative to this file; default none."""
+    labels: Labels = {}
+    """Labels of all metrics of this host, such as site = "fra1"; Prometheus adds instance and job by itself."""
 
     @field_validator("textfile")
     @classmethod

@@ -2,7 +2,7 @@
 
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -97,6 +97,8 @@ class Target(BaseModel):
     """Heading under which the page shows it."""
     maintenance: bool = False
     """Being worked on: checked and shown, but nobody is alerted."""
+    severity: Literal["critical", "warning"] = "critical"
+    """How urgent a failure is: the level of its alerts ("critical" is Sentry's "error"), and a label for Prometheus."""
     runbook: Runbook = ""
     """What to do when it fails, or the URL of a page that says so: shown on the page and in alerts."""
 

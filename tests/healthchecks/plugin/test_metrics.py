@@ -14,6 +14,7 @@ from tests.servers.server import program, until
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
 DASHBOARD = RULES.with_name("grafana.json")
+FLEET_DASHBOARD = RULES.with_name("grafana-fleet.json")
 KILL = Kill(1.0, "firefox", "memory", "m", 1, "firefox", 0, 5, 1.0, None, "c")
 CHECKS = """
     import time
@@ -121,6 +122,35 @@ def test_the_metrics_of_a_check_have_their_limits(metered):
     assert {key: again.get(key) for key in found if "metric" in key} == {
         key: value for key, value in found.items() if "metric" in key
     }
+
+
+def test_severity_scope_and_runbook_are_known(metered):
+    """A runbook that is no URL would be a sentence in a label."""
+    found = metered(
+        plain="ok", extra="[thing.soft]\nseverity = 'warning'\nrunbook = 'https://wiki.example.com/soft'\n"
+        "[thing.text]\nrunbook = 'restart it'\n",
+    )  # fmt: skip
+    info = [key.partition(",group=")[2] for key in sorted(found) if key.startswith("healthcheck_info")]
+    assert info == [
+        '"",severity="critical",scope="shared",runbook=""}',
+        '"",severity="critical",scope="shared",runbook=""}',
+        '"",severity="warning",scope="shared",runbook="https://wiki.example.com/soft"}',
+        '"",severity="critical",scope="shared",runbook=""}',
+    ]
+
+
+def test_all_samples_have_the_labels_of_the_host(metered):
+    found = metered(first="ok", extra="[metrics.labels]\nsite = 'fra1'\n")
+    assert [key for key in found if 'site="fra1"' not in key] == []
+
+
+@pytest.mark.parametrize("label", ["instance", "check", "__name__", "a-b", "1st"])
+def test_a_label_that_prometheus_or_we_use_is_refused(suite, label):
+    suite.configure(f"[metrics]\ntextfile = '/tmp/metrics.prom'\nlabels = {{'{label}' = 'x'}}\n")
+    suite.write("test_mine.py", CHECKS)
+    outcome = suite.run("test_mine.py")
+    assert outcome.status == 4
+    assert f"'{label}' cannot be a label" in outcome.output
 
 
 def test_what_an_older_release_stored_is_read(metered):
@@ -234,7 +264,7 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
     metered(first="bad", extra="[thing.second]\nused = 0.45\n")
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("> 1800", "> 4")
     textfiles = metered.suite.textfile.parent
-    with NodeExporter(textfiles) as exporter, Prometheus(f"127.0.0.1:{exporter.port}", rules) as prometheus:
+    with NodeExporter(textfiles) as exporter, Prometheus(exporter.job, rules) as prometheus:
         raised = until(lambda: "HealthCheckIsDown" in (firing := prometheus.firing()) and firing, 120)
         assert raised["HealthCheckIsDown"] == f"thing first on 127.0.0.1:{exporter.port} failed"
         shown = {title: [prometheus.query(each) for each in queries] for title, queries in dashboard_queries().items()}
@@ -250,122 +280,6 @@ def test_a_real_prometheus_raises_what_the_rules_promise(metered):
         assert re.search(r"have not run for [4-9]\.\d", raised["HealthChecksHaveNotRun"])
 
 
-def test_the_rules_as_they_are_raise_at_their_own_times(tmp_path):
-    """By promtool's own simulation of hours: not in maintenance, not before their time."""
-    promtool = program("promtool")
-    subprocess.run([promtool, "check", "rules", str(RULES)], check=True, capture_output=True)
-    (tmp_path / "test.yml").write_text(RULE_TESTS.replace("RULES", str(RULES)))
-    done = subprocess.run(
-        [promtool, "test", "rules", str(tmp_path / "test.yml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-RULE_TESTS = """
-rule_files: [RULES]
-evaluation_interval: 1m
-tests:
-  - interval: 1m
-    input_series:
-      - {series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="old"}', values: '0x120'}
-      - series: 'healthcheck_last_run_timestamp_seconds{instance="a", check="c", target="t"}'
-        values: '0+60x30 1800x90'
-      - {series: 'healthcheck_last_run_timestamp_seconds{instance="b", check="c", target="t"}', values: '0+60x30 stale'}
-    alert_rule_test:
-      - {alertname: HealthChecksHaveNotRun, eval_time: 59m}
-      - alertname: HealthChecksHaveNotRun
-        eval_time: 62m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a}
-            exp_annotations:
-              summary: 'The health checks on a have not run for 32m 0s'
-              description: 'They run every ten minutes. Check cron, or systemctl status servermonitoring.timer.'
-      - {alertname: HealthChecksAreGone, eval_time: 40m}
-      - alertname: HealthChecksAreGone
-        eval_time: 75m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: b}
-            exp_annotations: {summary: 'The health checks on b have disappeared'}
-  - interval: 1m
-    input_series:
-      - {series: 'healthcheck_up{instance="a", check="c", target="bad"}', values: '1 0x10'}
-      - {series: 'healthcheck_up{instance="a", check="c", target="worked-on"}', values: '0x10'}
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="bad"}', values: '0x10'}
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x10'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="worked-on"}', values: '4x90'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="behind"}', values: '4x90'}
-      - {series: 'healthcheck_status{instance="a", check="c", target="bad"}', values: '2x90'}
-      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="used", unit="ratio"}'
-        values: '0.93x9'
-      - series: 'healthcheck_metric{instance="a", check="c", target="bad", metric="free", unit="bytes"}'
-        values: '2e9x9'
-      - series: 'healthcheck_metric{instance="a", check="c", target="other", metric="free", unit="bytes"}'
-        values: '1x9'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x9'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="bad", metric="free", unit="bytes", bound="lower"}
-        values: '3e9x9'
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="worked-on"}', values: '1x90'}
-    alert_rule_test:
-      - alertname: HealthCheckIsDown
-        eval_time: 5m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a, check: c, target: bad}
-            exp_annotations:
-              summary: 'c bad on a failed'
-              description: >-
-                The page of that server shows the reason. Metrics: free 2G, used 93%. Limits: free (lower) 3G, used 90%.
-      - alertname: HealthCheckIsBlockedForLong
-        eval_time: 61m
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, check: c, target: behind}
-            exp_annotations: {summary: 'c behind on a has been blocked for an hour'}
-  - interval: 1m
-    input_series:
-      - series: 'healthcheck_metric{instance="a", check="c", target="full", metric="used", unit="ratio"}'
-        values: '0.6+0.0002x900'
-      - series: 'healthcheck_metric{instance="a", check="c", target="calm", metric="used", unit="ratio"}'
-        values: '0.85x900'
-      - series: 'healthcheck_metric{instance="a", check="c", target="late", metric="used", unit="ratio"}'
-        values: '0.6+0.0002x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="full", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="calm", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - series: >-
-          healthcheck_metric_limit{instance="a", check="c", target="late", metric="used", unit="ratio", bound="upper"}
-        values: '0.9x900'
-      - {series: 'healthcheck_maintenance{instance="a", check="c", target="late"}', values: '1x900'}
-    alert_rule_test:
-      - {alertname: HealthCheckReachesItsLimit, eval_time: 11h}
-      - alertname: HealthCheckReachesItsLimit
-        eval_time: 14h
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, check: c, target: full, metric: used, unit: ratio}
-            exp_annotations: {summary: 'c full on a: used reaches its limit within a day'}
-  - interval: 1m
-    input_series:
-      - {series: 'watchdog_last_seen_timestamp_seconds{instance="a"}', values: '0x10'}
-      - {series: 'watchdog_kills_total{instance="a", rule="firefox", reason="memory"}', values: '0+1x60'}
-    alert_rule_test:
-      - {alertname: WatchdogIsSilent, eval_time: 4m}
-      - alertname: WatchdogIsSilent
-        eval_time: 7m
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: a}
-            exp_annotations: {summary: 'The watchdog on a has sent no heartbeat for 7m 0s'}
-      - alertname: WatchdogKillsOften
-        eval_time: 60m
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, rule: firefox}
-            exp_annotations: {summary: 'The watchdog on a killed 60 browsers within an hour'}
-"""
-
-
 def test_rules_and_dashboard_use_metrics_that_exist(metered):
     """Every name in them is one that is written."""
     state = metered.suite.state
@@ -373,8 +287,9 @@ def test_rules_and_dashboard_use_metrics_that_exist(metered):
     write_heartbeat(state, Heartbeat(1, 1.0, 30.0, 1.0))
     record_kill(state, KILL)
     written = {key.partition("{")[0] for key in metered(first="bad", extra="[thing.disk]\nused = 0.5\n")}
-    queries = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
-    text = "\n".join([RULES.read_text(), DASHBOARD.read_text(), *queries])
-    asked = set(re.findall(r"\b(?:healthcheck|watchdog)_\w+", text))
+    text = "\n".join(each.read_text() for each in (RULES, DASHBOARD, FLEET_DASHBOARD))
+    recorded = set(re.findall(r"record: (\S+)", text))
+    assert set(re.findall(r"\bcheck_target:\w+:\w+", text)) <= recorded
+    asked = set(re.findall(r"(?<!:)\b(?:healthcheck|watchdog)_\w+", text))
     assert asked <= written
     assert written - asked == set()

@@ -62,6 +62,11 @@ def test_a_failure_is_alerted_once_with_what_a_person_needs(runs):
     assert runs.run(result()) == []
 
 
+def test_the_severity_of_a_target_is_the_level_of_its_alerts(runs):
+    alerts = runs.run(result("home"), result("extra", severity="warning"))
+    assert {alert.key[1]: alert.level for alert in alerts} == {"home": "error", "extra": "warning"}
+
+
 def test_an_incident_is_stored_until_enough_runs_have_passed(runs):
     passing, failing = (result(status=each, success_threshold=2) for each in (Status.OK, Status.FAILED))
     runs.run(failing)

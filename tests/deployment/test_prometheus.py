@@ -1,0 +1,166 @@
+"""The configuration of Prometheus and Alertmanager: each rule fires and ends, and an incident is one notification."""
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests import ROOT
+from tests.servers.fleet import Fleet
+from tests.servers.prometheus import Alertmanager, Prometheus
+from tests.servers.server import HOST, program, until
+
+FOLDER = ROOT / "deploy/prometheus"
+RULES = FOLDER / "rules.yml"
+TESTS = FOLDER / "rules.test.yml"
+ALERTMANAGER = FOLDER / "alertmanager.yml"
+HOSTS = 20
+
+
+def output_of(*command) -> str:
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_rules_fire_and_end_as_their_tests_say():
+    assert "SUCCESS" in output_of(program("promtool"), "check", "rules", RULES.name)
+    assert "SUCCESS" in output_of(program("promtool"), "test", "rules", TESTS.name)
+
+
+def test_each_rule_has_a_test_before_while_and_after_it_fires():
+    """Two evaluations of each alert find nothing, one finds it."""
+    alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
+    silent = re.findall(r"- \{alertname: (\w+), eval_time: \w+\}", TESTS.read_text())
+    firing = re.findall(r"- alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n", TESTS.read_text())
+    assert len(alerts) > 10
+    assert [each for each in alerts if silent.count(each) < 2] == []
+    assert [each for each in alerts if each not in firing] == []
+
+
+@pytest.mark.parametrize(("severity", "receiver"), [("critical", "on-call"), ("warning", "team")])
+def test_alertmanager_routes_by_severity(severity, receiver):
+    assert "SUCCESS" in output_of(program("amtool"), "check-config", ALERTMANAGER.name)
+    route = "config", "routes", "test", f"--config.file={ALERTMANAGER.name}", f"severity={severity}", "check=disk_usage"
+    assert output_of(program("amtool"), *route).strip() == receiver
+
+
+class Inbox:
+    """A receiver of Alertmanager's webhook: the notifications, as lists of (status, alert, check, target, count)."""
+
+    def __init__(self) -> None:
+        self.notifications: list[dict] = []
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                inbox.notifications.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer((HOST, 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://{HOST}:{self.server.server_port}/"
+
+    def firing(self, name, **labels) -> list[int]:
+        """How many alerts each notification about this alert has, of those that fire."""
+        groups = [each for each in self.notifications if each["groupLabels"] == {"alertname": name, **labels}]
+        return [sum(alert["status"] == "firing" for alert in group["alerts"]) for group in groups]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def notifying(inbox: Inbox, configuration: str) -> str:
+    return re.sub(r"email_configs:\n +- to: .*", f"webhook_configs:\n      - url: {inbox.url}", configuration)
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def monitored(inbox) -> Iterator[tuple[Fleet, Prometheus]]:
+    """Servers, and what their alerts become: the times of the rules and of the groups are shortened, no more."""
+    rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("interval: 5m", "interval: 300ms")
+    with ExitStack() as stack:
+        text = re.sub(r"group_(wait|interval): \w+", r"group_\1: 2s", ALERTMANAGER.read_text())
+        alertmanager = stack.enter_context(Alertmanager(notifying(inbox, text)))
+        fleet = stack.enter_context(Fleet(HOSTS, 3))
+        prometheus = stack.enter_context(Prometheus(fleet.job, rules, alertmanager.port))
+        until(lambda: len(prometheus.query("healthcheck_up == 1")) == HOSTS * 3, what="the first scrapes")
+        yield fleet, prometheus
+
+
+def panels() -> dict[str, list[str]]:
+    """The queries of each panel of the dashboard of all servers."""
+    document = json.loads((FOLDER / "grafana-fleet.json").read_text())
+    return {
+        panel["title"]: [each["expr"].replace("$instance", ".*") for each in panel["targets"]]
+        for panel in document["panels"]
+    }
+
+
+def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, inbox):
+    """A website that all check, a disk on each server, a server that is gone."""
+    fleet, prometheus = monitored
+    fleet.report(failing={host: ["home", "disk1"] for host in fleet.hosts}, gone=["host0"])
+    until(lambda: sum(inbox.firing("HealthCheckIsDown", check="disk_usage", target="disk1")) >= HOSTS - 1)
+    until(lambda: inbox.firing("SharedCheckIsDown", check="website_access", target="home"))
+    until(lambda: inbox.firing("ServerIsDown"))
+    assert 1 <= len(inbox.firing("HealthCheckIsDown", check="disk_usage", target="disk1")) <= 3
+    assert inbox.firing("SharedCheckIsDown", check="website_access", target="home")[-1] == 1
+    assert inbox.firing("ServerIsDown")[-1] == 1
+    assert inbox.firing("HealthCheckIsDown", check="website_access", target="home") == []
+    shown = {title: [prometheus.query(each) for each in queries] for title, queries in panels().items()}
+    assert shown["Servers that do not respond"] == [[1]]
+    assert shown["Servers with a failing check"] == [[HOSTS - 1]]
+    assert shown["Shared targets that are down"] == [[1]]
+    statuses, failures = shown["Servers and checks, the most failures first"]
+    assert (statuses.count(2), set(failures)) == (2 * (HOSTS - 1), {2})
+    assert len(shown["Error budget left of 30 days, the least first"][0]) == 3
+    assert sorted(shown["Share of servers on which each check passes"][0]) == [0, 0, 1]
+    fleet.report()
+    until(lambda: prometheus.query("count(ALERTS{alertname!~'ErrorBudget.*'})") == [], what="its end")
+    until(lambda: inbox.firing("SharedCheckIsDown", check="website_access", target="home")[-1] == 0)
+
+
+def test_what_is_behind_a_gateway_is_not_news(inbox):
+    """By the inhibition rules alone: alerts that amtool adds."""
+    with Alertmanager(notifying(inbox, ALERTMANAGER.read_text())) as alertmanager:
+        url = f"--alertmanager.url=http://{HOST}:{alertmanager.port}"
+
+        def add(*labels):
+            output_of(program("amtool"), url, "alert", "add", *labels)
+
+        add("alertname=HealthCheckIsDown", "group=gateway", "instance=a", "check=tcp_access", "target=gateway")
+        add("alertname=HealthCheckIsDown", "instance=a", "check=website_access", "target=home")
+        add("alertname=HealthCheckIsDown", "instance=b", "check=website_access", "target=home")
+        add("alertname=ServerIsDown", "instance=c")
+        add("alertname=WatchdogIsSilent", "instance=c")
+        add("alertname=ErrorBudgetBurnsFast", "check=website_access", "target=home")
+        add("alertname=ErrorBudgetBurnsFast", "check=website_access", "target=other")
+
+        def shown(*options) -> list[str]:
+            found = json.loads(output_of(program("amtool"), url, "--output=json", "alert", "query", *options))
+            labels = (each["labels"] for each in found)
+            return sorted(f"{each['alertname']} {each.get('instance', each.get('target'))}" for each in labels)
+
+        assert until(lambda: len(found := shown("--inhibited")) == 3 and found) == [
+            "ErrorBudgetBurnsFast home", "HealthCheckIsDown a", "WatchdogIsSilent c",
+        ]  # fmt: skip
+        assert shown("--active") == [
+            "ErrorBudgetBurnsFast other", "HealthCheckIsDown a", "HealthCheckIsDown b", "ServerIsDown c",
+        ]  # fmt: skip
