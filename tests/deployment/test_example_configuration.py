@@ -51,7 +51,13 @@ def test_every_example_in_it_is_accepted(tmp_path):
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("website_access[home]", "database_access[main]", "bookmarklet_status[collect]", "job_status[nightly]"):
+    for name in (
+        "website_access[home]",
+        "database_access[main]",
+        "bookmarklet_status[collect]",
+        "job_status[nightly]",
+        "command_status[ping]",
+    ):
         assert name in done.stdout
 
 
