@@ -10,8 +10,9 @@ from servermonitoring import threads
 from servermonitoring.delivery.spool import Spool, Tally
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.attempt import Attempt, Destination
     from servermonitoring.delivery.sender import Sender
+    from servermonitoring.delivery.spool import SpoolEntry
 
 _BUDGET = 60.0  # seconds for one pass
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next pass while entries wait
@@ -64,6 +65,19 @@ class Outbox:
             self._spool.note(f"the spool {self._spool.directory} could not be delivered: {error!r}")
         self._sender = None
         return self._spool.tally()
+
+    def try_once(self, entry: "SpoolEntry", budget: float) -> "Attempt":
+        """Send this entry alone, in `budget` seconds at most, and return what came of it; it stays in the spool."""
+        from servermonitoring.delivery.attempt import Attempt, DeliveryOutcome, attempt
+
+        connection = self._destination.connection()
+        try:
+            return threads.bounded(lambda: attempt(self._spool, self._destination, connection, entry), budget)
+        except TimeoutError:
+            connection.cut()
+            return Attempt(DeliveryOutcome.RETRY, f"{self._destination.name} does not respond within {budget:g} s")
+        finally:
+            connection.close()
 
     def _work(self) -> None:
         wait = _FIRST_WAIT

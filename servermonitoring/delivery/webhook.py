@@ -55,7 +55,7 @@ class Webhook(DocumentService):
     """A webhook and its spool. Raises ValueError for a wrong URL, with a message that does not show it."""
 
     def __init__(self, url: str, directory: Path, *, ca_certs: str | None = None, form: WebhookFormat = "json") -> None:
-        if not _is_url(url):
+        if not is_url(url):
             raise ValueError("the webhook is not a URL: write https://HOST/PATH")
         remember(url)
         super().__init__(WebhookDestination(url, ca_certs, form), directory)
@@ -73,7 +73,8 @@ def _slack_text(document: Any) -> str:
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Return whether a text is an address that a request can be sent to."""
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

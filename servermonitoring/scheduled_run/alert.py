@@ -34,10 +34,11 @@ from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
 from servermonitoring.secret import Secret
-from servermonitoring.values import iso
+from servermonitoring.values import in_words, iso
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.heartbeat import PingService
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole delivery
@@ -48,22 +49,39 @@ _CHECK, _TARGET = "suite", "run"  # as suite[history], suite[page] …
 
 @dataclass(frozen=True)
 class FaultAlert:
-    """The fault of a run and the end of its output."""
+    """The fault of a run and the end of its output; or, with `since`, that the command works again."""
 
     message: str
     output: str
+    since: float | None = None
+    """When the fault began that is over, in unix seconds; None for a fault."""
+
+    @classmethod
+    def of_recovery(cls, since: float, now: float) -> "FaultAlert":
+        return cls(f"recovered after {in_words(max(0, round(now - since)))}", "", min(since, now))
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.since is not None
+
+    @property
+    def title(self) -> str:
+        return f"{self.label}{' ' if self.is_recovery else ': '}{self.message}"
 
     @property
     def label(self) -> str:
         return f"{_CHECK}[{_TARGET}]"
 
 
-_TABLES = ("sentry", "alerts", "state", "dashboard")
+_TABLES = ("sentry", "alerts", "heartbeat", "state", "dashboard")
 _MOST_READ = 1_000_000  # bytes that are read of a file that is not TOML
 
 
 class DirectAlertSettings:
-    """`[sentry]`, `[alerts]`, `[state]` and `[dashboard]`, as far as they can be read. A wrong file raises nothing."""
+    """`[sentry]`, `[alerts]`, `[heartbeat]`, `[state]`, `[dashboard]`, as far as they can be read.
+
+    A wrong file raises nothing.
+    """
 
     def __init__(self) -> None:
         self.path = configuration.find()
@@ -88,6 +106,16 @@ class DirectAlertSettings:
         """The URLs of services, and what is wrong with others."""
         alerts = self._tables.get("alerts")
         return notify_url.read(alerts.get("notify", []) if isinstance(alerts, dict) else [], self.path)
+
+    @property
+    def heartbeat(self) -> "PingService | None":
+        """The service of `[heartbeat]`. Raises ValueError for a wrong URL, or a secret file that cannot be read."""
+        from servermonitoring.delivery.heartbeat import PingFormat, PingService
+
+        if not (url := self._secret("heartbeat", "url")):
+            return None
+        name = self._text("heartbeat", "format")
+        return PingService(url, PingFormat(name) if name in [*PingFormat] else PingFormat.of_url(url))
 
     @property
     def environment(self) -> str:
@@ -178,6 +206,23 @@ def _answered(connection: NotifyConnection, ends_at: float) -> str:
     return "" if is_sent else f"alert not confirmed, response {response.in_words()}{response.first_words()}"
 
 
+def ping_failure(text: str, settings: DirectAlertSettings) -> str | None:
+    """Report to the service of `[heartbeat]` that a run failed; return the error, "" for none.
+
+    None: there is no service, or it knows no failures.
+    """
+    from servermonitoring.delivery.heartbeat import Ping, PingRequest, PingSignal
+
+    try:
+        with _limited(_LIMIT):
+            service = settings.heartbeat
+            if service is None or not service.expects(PingSignal.FAILURE):
+                return None
+            return PingRequest(service, Ping(PingSignal.FAILURE, f"{socket.gethostname()}: {text}")).send()
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
 def _attempt(
     deliver: Callable[[FaultAlert, DirectAlertSettings], str | None], alert: FaultAlert, settings: DirectAlertSettings
 ) -> str | None:
@@ -189,7 +234,7 @@ def _attempt(
 
 
 def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
-    if not (text := settings.dsn):
+    if alert.is_recovery or not (text := settings.dsn):  # in Sentry an event would reopen the issue
         return None
     identity = os.urandom(16).hex()
     event = json.dumps(scrubbed(_event(alert, settings, identity))).encode()
@@ -246,7 +291,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
         "platform": "python",
         "level": "error",
         "logger": "healthchecks",
-        "message": f"{alert.label}: {alert.message}",
+        "message": alert.title,
         "fingerprint": [_CHECK, _TARGET, f"on {origin.host}"],
         "server_name": origin.host,
         "environment": environment,
@@ -258,27 +303,28 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
 
 def _document(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the document, in the form of healthchecks/plugin/alerting/channels.py; docs/alerts.md shows the keys."""
-    now = iso(datetime.now(UTC))
+    now = datetime.now(UTC)
+    since = now if alert.since is None else datetime.fromtimestamp(alert.since, UTC)
     return {
         "id": identity,
-        "action": "alert",
-        "title": f"{alert.label}: {alert.message}",
+        "action": "recovered" if alert.is_recovery else "alert",
+        "title": alert.title,
         "check": _CHECK,
         "target": _TARGET,
         "label": alert.label,
         "message": alert.message,
-        "status": "error",
-        "level": "error",
+        "status": "ok" if alert.is_recovery else "error",
+        "level": "info" if alert.is_recovery else "error",
         "host": socket.gethostname(),
         "group": "",
-        "time": now,
-        "since": now,
+        "time": iso(now),
+        "since": iso(since),
         "failures": 1,
         "suppressed": 0,
         "metrics": [],
         "link": settings.page,
         "runbook": "",
-        "data": {"output": alert.output},
+        "data": {"output": alert.output} if alert.output else {},
     }
 
 
@@ -313,11 +359,13 @@ class SentAlerts:
                     write_whole(path, text, durable=False)
                     return
 
-    def forget(self) -> None:
-        """Remove the record: the command works again."""
+    def forget(self, now: float) -> float | None:
+        """Remove the record, since the command works again; return when the fault began, None if none was sent."""
+        kept = self._kept(now)
         for path in self._places:
             with contextlib.suppress(OSError):
                 path.unlink()
+        return float(kept["since"]) if kept["faults"] else None
 
     def _kept(self, now: float) -> dict[str, Any]:
         found = [each for path in self._places for each in _read(path) if each["since"] <= each["sent"] <= now]

@@ -143,6 +143,8 @@ def _scheduled(words: Sequence[str], wait: float, timeout: float, checkout: str)
         _print(f"{end.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
     if not end.stopped:  # the person who stops it knows
         _alert(fault, end, " ".join(command))
+        if fault and not end.completion and _is_of_all_checks(words):
+            _ping(fault)
     return fault.status if fault else 0
 
 
@@ -163,13 +165,24 @@ def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     sent_alerts = SentAlerts(command, settings.state_directory)
     now = time.time()
     if fault is None:
-        sent_alerts.forget()
+        if (since := sent_alerts.forget(now)) is not None:
+            _send_recovery(since, now, settings)
     elif fault.is_alerted:
         _print("alert: sent by the run itself")
     elif (age := sent_alerts.age(fault.kind, now)) is not None:
         _print(f"alert: sent {in_words(age)} ago")
     elif _send(fault, end, settings):
         sent_alerts.remember(fault.kind, now)
+
+
+def _send_recovery(since: float, now: float, settings: "DirectAlertSettings") -> None:
+    """Send that the command works again; print only what went wrong, as this is no fault."""
+    from servermonitoring.scheduled_run.alert import FaultAlert, send
+    from servermonitoring.scrubbing import scrub
+
+    for channel, error in send(FaultAlert.of_recovery(since, now), settings):
+        if error:
+            _print(f"recovery: not sent to {channel}: {scrub(error)}")
 
 
 def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
@@ -186,6 +199,26 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     if not tried:
         _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration")
     return any(not error for _, error in tried)
+
+
+_PARTS = ("-k", "-m", "--lf", "--deselect", "-x", "--monitoring-no-alerts")  # such runs have no heartbeat
+
+
+def _is_of_all_checks(words: Sequence[str]) -> bool:
+    """Return whether `pytest WORDS` runs all health checks, and not only reports or a part."""
+    return any(Path(each).name == "healthchecks" for each in words) and not any(
+        each.startswith(_PARTS) or "::" in each for each in words
+    )
+
+
+def _ping(fault: Fault) -> None:
+    """Report the failure to the service of `[heartbeat]`: a run that recorded its end has done so itself."""
+    from servermonitoring.scheduled_run.alert import DirectAlertSettings, ping_failure
+    from servermonitoring.scrubbing import scrub
+
+    error = ping_failure(scrub(fault.text), DirectAlertSettings())
+    if error is not None:
+        _print(f"heartbeat: failure not sent: {scrub(error)}" if error else "heartbeat: failure sent")
 
 
 def _print(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [metrics], [sentry], [alerts] …
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [metrics], [sentry], [alerts], [heartbeat] …
 
 And [maintenance.NAME]: windows in which targets are checked and shown, but alert nobody.
 """
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
@@ -167,6 +167,24 @@ class AlertSettings(SettingsTable):
         return urls
 
 
+class HeartbeatSettings(SettingsTable):
+    url: Secret | None = None
+    """The address that healthchecks.io, Uptime Kuma (push) or a like service shows; each run of all checks pings it."""
+    format: Literal["healthchecks.io", "kuma", "plain"] | None = None
+    """How the service wants to be pinged; default: known by the form of the address. "plain": successes only."""
+    failing_checks: Literal["success", "failure"] = "success"
+    """What a run with failing checks is; a run that could not do its work is a failure in any case."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: Secret | None) -> Secret | None:
+        from servermonitoring.delivery.webhook import is_url
+
+        if url and not is_url(url.reveal()):
+            raise ValueError("is not a URL: write https://HOST/PATH")
+        return url
+
+
 class ReportsSettings(SettingsTable):
     database: str = ""
     """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
@@ -267,6 +285,7 @@ class SuiteSettings(SettingsTable):
     reports: ReportsSettings = ReportsSettings()
     sentry: SentrySettings = SentrySettings()
     alerts: AlertSettings = AlertSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
     metrics: MetricsSettings = MetricsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)
 
