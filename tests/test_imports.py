@@ -19,6 +19,7 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 # `healthchecks` alone are its public names.
 RECORDS = (
     "healthchecks.plugin.result",
+    "healthchecks.plugin.silence",
     "healthchecks.plugin.metric",
     "healthchecks.plugin.forecast",
     "healthchecks.plugin.history.*",
@@ -34,7 +35,8 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
     ("healthchecks.plugin.forecast", ("servermonitoring.*",)),
     ("healthchecks.plugin.metric", ("servermonitoring.*",)),
-    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "servermonitoring.*")),
+    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "healthchecks.plugin.silence", "servermonitoring.*")),
+    ("healthchecks.plugin.silence", ("servermonitoring.*",)),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
     ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, *PEOPLE, SETTINGS, "servermonitoring.*")),
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
@@ -66,6 +68,7 @@ WITHOUT_PYTEST = (
     "healthchecks.plugin.metric",
     "healthchecks.plugin.metrics",
     "healthchecks.plugin.result",
+    "healthchecks.plugin.silence",
     "healthchecks.plugin.status_json",
     "healthchecks.plugin.wording",
 )

@@ -38,6 +38,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="write all results of the history to FILE (.csv or .jsonl), and exit",
     )
     group.addoption(
+        "--monitoring-silence",
+        action="append",
+        metavar="NAME=DURATION",
+        help="send no alerts of a target, a kind or a check for a while (website.home=4h), and exit; NAME=0 ends that,"
+        ' "list" shows what is silenced',
+    )
+    group.addoption(
+        "--monitoring-reason", metavar="TEXT", help="why --monitoring-silence is given: shown on page and terminal"
+    )
+    group.addoption(
         "--monitoring-test-alert",
         action="store_true",
         help="send a test alert to each channel, print what each answered, and exit: with 0 if all accepted it",
@@ -57,6 +67,8 @@ def print_and_exit(config: pytest.Config) -> int | None:
         return _send_test_alert(config)
     if file := config.getoption("monitoring_export"):
         return _export_history(config, file)
+    if config.getoption("monitoring_reason") and not config.getoption("monitoring_silence"):
+        raise pytest.UsageError("--monitoring-reason is the reason of --monitoring-silence, which is not given")
     return None
 
 

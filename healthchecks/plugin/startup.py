@@ -52,6 +52,7 @@ def prepare(session: pytest.Session) -> None:
     run = Run(configuration, session, selection)
     refuse_foreign_directories(run, config)
     config.stash[RUN] = run
+    run.read_silences()
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
@@ -112,8 +113,9 @@ def _connect(run: Run) -> None:
 
 
 def _only_shows(config: pytest.Config) -> bool:
-    """Return whether pytest only shows what it would run: no target is contacted then."""
-    return any(config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
+    """Return whether there is no run: pytest only shows what it would run, or its checks are silenced by name."""
+    options_of_no_run = ("collectonly", "setuponly", "setupplan", "monitoring_silence")
+    return any(config.getoption(name, False) for name in options_of_no_run)
 
 
 def _kinds_of_broken_files(session: pytest.Session) -> set[str]:

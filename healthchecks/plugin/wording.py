@@ -35,7 +35,7 @@ class CardStatus(enum.StrEnum):
 
 
 _FAILURES = (CardStatus.FAILED, CardStatus.ERROR)
-_MAINTENANCE = "maintenance"
+_APART = _MAINTENANCE, _SILENCED = "maintenance", "silenced"
 
 
 class Rated(Protocol):
@@ -46,6 +46,9 @@ class Rated(Protocol):
 
     @property
     def maintenance(self) -> bool: ...
+
+    @property
+    def silence(self) -> object: ...
 
 
 def rank(status: str) -> int:
@@ -59,11 +62,11 @@ _RANKS = {str(status): place for place, status in enumerate(CardStatus)}
 def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
     """Return the state of all in one line: "2 of 14 checks failed, 1 blocked", "All 14 checks are ok".
 
-    A failure in maintenance is counted apart: it needs nobody's attention. Without a recent result a check does not
-    count.
+    A failure that is silenced or in maintenance is counted apart: it needs nobody's attention. Without a recent result
+    a check does not count.
     """
     counts = Counter(map(_count_as, checks))
-    total = sum(count for name, count in counts.items() if name == _MAINTENANCE or CardStatus(name).is_recent)
+    total = sum(count for name, count in counts.items() if name in _APART or CardStatus(name).is_recent)
     if not total:
         return f"No {noun} ran"
     all_of_them = f"{total} {noun}{'s' if total > 1 else ''}"
@@ -73,14 +76,17 @@ def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
     if parts:
         count, _, words = parts[0].partition(" ")
         parts[0] = f"{count} of {all_of_them} {words}"
-    elif blocked or counts[_MAINTENANCE]:
+    elif blocked or any(counts[each] for each in _APART):
         parts = [f"None of {all_of_them} failed"]
     else:
         return f"All {all_of_them} are ok" if total > 1 else f"{all_of_them} is ok"
     parts += [f"{blocked} blocked"] * bool(blocked)
     parts += [f"{counts[_MAINTENANCE]} in maintenance"] * bool(counts[_MAINTENANCE])
+    parts += [f"{counts[_SILENCED]} silenced"] * bool(counts[_SILENCED])
     return ", ".join(parts)
 
 
 def _count_as(check: Rated) -> str:
-    return _MAINTENANCE if check.maintenance and check.status in _FAILURES else str(check.status)
+    if check.status not in _FAILURES or not (check.maintenance or check.silence):
+        return str(check.status)
+    return _MAINTENANCE if check.maintenance else _SILENCED

@@ -145,7 +145,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         return configuration.read(path)[0]
     except ConfigurationError:
-        return configuration.expanded(_rescued(path))[0]
+        return configuration.with_additional_files(path, _rescued(path))[0]
 
 
 def _rescued(path: Path) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def test_it_says_each_thing_it_does(installed):
         "directory /var/lib/servermonitoring (servermonitoring:servermonitoring 0700): created",
         "directory /var/www/servermonitoring (servermonitoring:www-data 2750): created",
         "directory /etc/servermonitoring (root:servermonitoring 0750): created",
+        "directory /etc/servermonitoring.d (root:servermonitoring 0750): created",
         "file /etc/servermonitoring.toml (root:servermonitoring 0640): created",
         "directory /run/servermonitoring (root:root 0755): created",
         "file /etc/tmpfiles.d/servermonitoring.conf (root:root 0644): created",
@@ -379,7 +380,8 @@ def test_uninstalled_it_leaves_what_it_says(installed):
     said = server.run("/opt/servermonitoring/deploy/uninstall")
     assert said.splitlines()[-1] == (
         "kept: /var/lib/servermonitoring, /var/www/servermonitoring, /etc/servermonitoring, "
-        "/etc/servermonitoring.toml, /etc/nginx/servermonitoring.htpasswd, the system user servermonitoring, "
+        "/etc/servermonitoring.toml, /etc/servermonitoring.d, "
+        "/etc/nginx/servermonitoring.htpasswd, the system user servermonitoring, "
         "this checkout (/opt/servermonitoring)"
     )
     assert server.pids("watchdog watch") == []

@@ -212,6 +212,8 @@ class Decider:
         incident = decision.incident or decision.before or Incident(self.now.timestamp(), "")
         kind = decision.finding.observation.kind
         which = {Action.REMINDER: incident.reminders, Action.CHANGED: kind}.get(decision.action, "")
+        if decision.before and decision.before.was_silenced:  # no reminder may have been due since the last event
+            which = f"after a silence, run {incident.failures}"
         return event_id(self.host, *decision.finding.key, decision.action, incident.episode, which)
 
     def _summary(self, decisions: Sequence[_Decision]) -> Alert:
@@ -315,4 +317,11 @@ def _gone(result: Result, topic: str) -> _Finding:
 
 def _observation(result: Result, topic: str, condition: Condition, kind: str) -> Observation:
     thresholds = (1, 1) if topic else (result.failure_threshold, result.success_threshold)
-    return Observation((*result.key, topic), condition, kind[:LONGEST_KIND], *thresholds, result.maintenance)
+    return Observation(
+        (*result.key, topic),
+        condition,
+        kind[:LONGEST_KIND],
+        *thresholds,
+        in_maintenance=result.maintenance,
+        is_silenced=result.silence is not None,
+    )

@@ -47,7 +47,7 @@ def _age(path: Path) -> float:
 _PATIENCE = 3.0  # seconds for the file of what was alerted, on a disk that does not respond
 _MOST_EARLIER = 10  # results of a check that its alert shows
 _NOT_SENT = {
-    Action.MUTED: "{} in maintenance",
+    Action.MUTED: "{} in maintenance or silenced",
     Action.DEFERRED: "{} below failure_threshold",
     Action.RECOVERING: "{} recovering, below success_threshold",
 }

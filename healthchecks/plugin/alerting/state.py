@@ -155,6 +155,7 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         kinds=frozenset(_text(each) for each in document["kinds"]),
         suppressed=_count(document["suppressed"]),
         event=_text(document["event"]),
+        was_silenced=document.get("was_silenced") is True,  # an older file has none
     )
 
 

@@ -19,8 +19,12 @@ STORED = {
     "1 failure, not alerted": Incident(START, "", failures=1),
     "2 failures, not alerted": Incident(START, "", failures=2),
     "failing in maintenance, now over": Incident(START, "", failures=9, suppressed=9),
+    "failing and silenced, now over": Incident(START, "", failures=9, suppressed=9, was_silenced=True),
     "alerted": Incident(START, "", 1, 0, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
     "alerted, 1 pass since": Incident(START, "", 1, 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "alerted, then silenced, now over": Incident(
+        START, "", 5, 0, START, 0, frozenset({"failed ProbeTimeout"}), suppressed=4, was_silenced=True
+    ),
     "alerted, reminded after 1 hour": Incident(START, "", 7, 0, START, 1, frozenset({"failed ProbeTimeout"})),
     "alerted, reminded after 6 hours": Incident(START, "", 37, 0, START, 2, frozenset({"failed ProbeTimeout"})),
     "alerted, by a clock that was set back since": Incident(
@@ -38,6 +42,10 @@ OBSERVED = {
     "failing, `failure_threshold = 1`": Observation(KEY, Condition.FAILING, "failed ProbeTimeout"),
     "failing, `failure_threshold = 3`": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", failure_threshold=3),
     "failing, in maintenance": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", in_maintenance=True),
+    "failing, silenced": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", is_silenced=True),
+    "failing with an error not alerted yet, silenced": Observation(
+        KEY, Condition.FAILING, "failed AssertionError", is_silenced=True
+    ),
     "failing with an error not alerted yet": Observation(KEY, Condition.FAILING, "failed AssertionError"),
     "failing with an error alerted before": Observation(KEY, Condition.FAILING, "failed OSError"),
     "blocked or skipped": Observation(KEY, Condition.UNKNOWN),
@@ -166,6 +174,20 @@ def test_a_clock_that_was_wrong_suppresses_no_reminder(stored):
     incident = STORED[stored]
     actions, _ = run_all([START, START + HOUR / 2, START + HOUR], incident=incident)
     assert actions == [Action.SUPPRESSED, Action.SUPPRESSED, Action.REMINDER]
+
+
+def test_the_event_after_a_silence_is_sent_once():
+    """Also where maintenance follows the silence, and where a limit suppresses it at first."""
+    runs = [OBSERVED["failing"], OBSERVED["failing, silenced"], OBSERVED["failing, in maintenance"]]
+    incident, actions = None, []
+    for number, observation in enumerate([*runs, OBSERVED["failing"], OBSERVED["failing"]]):
+        before = incident
+        action, incident = decide(incident, observation, START + number)
+        actions.append(action)
+        if action is Action.REMINDER:
+            again = decide(keep_due(before, incident), OBSERVED["failing"], START + number)
+            assert again[0] is Action.REMINDER
+    assert actions == [Action.ALERT, Action.MUTED, Action.MUTED, Action.REMINDER, Action.SUPPRESSED]
 
 
 def test_a_suppressed_event_stays_due():
