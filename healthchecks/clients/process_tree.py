@@ -41,7 +41,7 @@ def inherited() -> dict[str, str]:
 
 _LONGEST = 24  # characters of $TMPDIR: a browser does not start where the name of its socket is over 107
 _GUARDIAN_PATIENCE = 15.0  # seconds for the guardian, which gives up after 10
-_MARK = "SERVERMONITORING_FAMILY"  # in the environment: owner, dot, token of the directory
+MARK = "SERVERMONITORING_FAMILY"  # in the environment: owner, dot, token
 _UNNAMED = 3600.0  # seconds; a younger directory without an owner may still be in the making
 _LEFTOVERS_PATIENCE = 5.0  # seconds for processes that do not die, or go on starting others
 _LARGEST_ENVIRONMENT = 1 << 20  # bytes of an environment
@@ -55,7 +55,7 @@ class ProcessTree:
         self.directory = _base() / f"{owner.PREFIX}{token}"
         self.output = self.directory / "output"
         self._owner = str(owner.this_process())
-        self._mark = f"{self._owner}.{token}"
+        self._mark = mark_of(token)
         self._guardian: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._ended = False
@@ -83,12 +83,12 @@ class ProcessTree:
         """Kill all processes, also stopped ones, and remove the directory; return when that is done."""
         with self._lock:
             if self._guardian is not None and not self._ended and not _end(self._guardian):  # it was killed
-                _end_marked(lambda mark: mark == self._mark)
+                end_marked(self._mark)
                 shutil.rmtree(self.directory, ignore_errors=True)
             self._ended = True
 
     def _guard(self, command: list[str]) -> "subprocess.Popen[bytes]":
-        arguments = [guardian.__file__, str(self.directory), self._owner, f"{_MARK}={self._mark}", *command]
+        arguments = [guardian.__file__, str(self.directory), self._owner, f"{MARK}={self._mark}", *command]
         try:
             return subprocess.Popen(  # noqa: S603 - the program that the target names
                 [sys.executable, "-I", "-S", *arguments], env=self._environment(), start_new_session=True,
@@ -101,6 +101,16 @@ class ProcessTree:
         """Return the environment: home and temporary files are in the directory."""
         directory = str(self.directory)
         return {**inherited(), "TMPDIR": directory, "HOME": directory}
+
+
+def mark_of(token: str) -> str:
+    """Return the value of $SERVERMONITORING_FAMILY for what this process starts under this token."""
+    return f"{owner.this_process()}.{token}"
+
+
+def end_marked(mark: str) -> None:
+    """Kill all processes of this user that have this mark in their environment."""
+    _end_marked(lambda each: each == mark)
 
 
 def _base() -> Path:
@@ -169,7 +179,7 @@ def _marked(is_meant: Callable[[str], bool]) -> Iterator[int]:
 
 def _mark(pid: int) -> str:
     """Return the mark of a living process of this user; empty for any other."""
-    environment, start = Path(f"/proc/{pid}/environ"), f"{_MARK}=".encode()
+    environment, start = Path(f"/proc/{pid}/environ"), f"{MARK}=".encode()
     with contextlib.suppress(OSError):
         if environment.stat().st_uid == os.geteuid():
             with environment.open("rb") as file:

@@ -1,11 +1,12 @@
 """A clean Debian in a directory, and machines that run in copies of it: processes, mounts and network of their own.
 
-The directory is made once (a minute) and kept below .cache/; a machine is an overlay on it, gone when it ends.
+The directory is made once (half a minute) and kept below .cache/; a machine is an overlay on it, gone when it ends.
 """
 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
     "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
-_LOCK = ROOT / "requirements/healthchecks.lock"
+_LOCK = ROOT / "requirements/server.lock"
 _LIMIT = 180  # seconds for one command
 _INIT = """
 import os, time
@@ -40,20 +41,20 @@ while True:
 
 def debian() -> Path:
     """The clean root, made when it is missing."""
-    debootstrap = program("debootstrap")
+    mmdebstrap = program("mmdebstrap")
     if os.geteuid() != 0:
-        pytest.skip("missing: root, for debootstrap")
+        pytest.skip("missing: root, for mmdebstrap")
     suite, mirror, components = source()
-    name = hashlib.sha256(repr((suite, PACKAGES)).encode()).hexdigest()[:12]
+    name = hashlib.sha256(repr((suite, PACKAGES, mmdebstrap)).encode()).hexdigest()[:12]
     with _made_once():
         root = CACHE / f"{suite}-{name}"
         if not root.exists():
             new = CACHE / "new"
             shutil.rmtree(new, ignore_errors=True)
-            options = "--variant=minbase", f"--components={components}", f"--include={','.join(PACKAGES)}"
-            command = [debootstrap, *options, suite, str(new), mirror]
+            options = "--mode=root", "--variant=minbase", f"--components={components}", "--dpkgopt=force-unsafe-io"
+            command = [mmdebstrap, "--quiet", *options, f"--include={','.join(PACKAGES)}", suite, str(new), mirror]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout[-2000:]
+            assert done.returncode == 0, done.stderr[-2000:]
             new.rename(root)
         return root
 
@@ -75,16 +76,20 @@ def source() -> tuple[str, str, str]:
 
 
 def wheels(root: Path) -> Path:
-    """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine."""
+    """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine.
+
+    All of them: pip would ask this Python whether the root's needs a package.
+    """
     version = min((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
-    target = CACHE / f"wheels-{_fingerprint(version)}"
+    target = CACHE / f"wheels-all-{_fingerprint(version)}"
     with _made_once():
         if not target.exists():
-            partial = CACHE / "new-wheels"
+            partial, lock = CACHE / "new-wheels", CACHE / "all.lock"
             shutil.rmtree(partial, ignore_errors=True)
+            lock.write_text(re.sub(r" ; .*(?= \\$)", "", _LOCK.read_text(), flags=re.MULTILINE))
             command = [
                 sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
-                "--require-hashes", "-r", str(_LOCK), "-d", str(partial),
+                "--require-hashes", "-r", str(lock), "-d", str(partial),
             ]  # fmt: skip
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             partial.rename(target)

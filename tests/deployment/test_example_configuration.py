@@ -44,14 +44,20 @@ def model(table: str):
 def test_every_example_in_it_is_accepted(tmp_path):
     """With all comments of examples taken away it passes the project's own check of a configuration."""
     secret = tmp_path / "secret"
-    secret.write_text("one of the test")
+    secret.write_text("https://of.the.test/")
     text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{secret}", IN_FORCE)
     (tmp_path / "servermonitoring.toml").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "healthchecks", "--collect-only"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("website_access[home]", "database_access[main]", "bookmarklet_status[collect]", "job_status[nightly]"):
+    for name in (
+        "website_access[home]",
+        "database_access[main]",
+        "bookmarklet_status[collect]",
+        "job_status[nightly]",
+        "command_status[ping]",
+    ):
         assert name in done.stdout
 
 

@@ -11,9 +11,14 @@ from tests.servers import browsers
 from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
 from tests.servers.bugsink import Bugsink
+from tests.servers.celery import CeleryWorker
 from tests.servers.kent import Kent
+from tests.servers.knot import Knot
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
+from tests.servers.smtp import SmtpServer
+from tests.servers.systemd import Systemd
 from tests.servers.website import Website
 
 
@@ -69,6 +74,51 @@ def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
 
 
 @pytest.fixture(scope="session")
+def running_knot() -> Iterator[Knot]:
+    with Knot() as server:
+        yield server
+
+
+@pytest.fixture
+def knot(running_knot: Knot) -> Knot:
+    """A name server with the zone of knot.py."""
+    return running_knot.revive()
+
+
+@pytest.fixture(scope="session")
+def running_smtp() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp(running_smtp: SmtpServer) -> SmtpServer:
+    """An SMTP server without TLS, which has no message yet."""
+    server = running_smtp.revive()
+    server.forget()
+    return server
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(running_redis: Redis) -> Redis:
+    """A Redis with the password of redis.py."""
+    return running_redis.revive()
+
+
+@pytest.fixture
+def celery_worker(redis: Redis) -> Iterator[CeleryWorker]:
+    """A worker of the queue "mail" on Redis, for one test: others measure what Redis uses."""
+    with CeleryWorker(redis.url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def running_bugsink() -> Iterator[Bugsink]:
     with Bugsink() as server:
         yield server
@@ -90,6 +140,19 @@ def running_kent() -> Iterator[Kent]:
 def kent(running_kent: Kent) -> Kent:
     """A kent, with a new project of this test's own."""
     return running_kent.revive().fresh()
+
+
+@pytest.fixture(scope="session")
+def running_systemd() -> Iterator[Systemd]:
+    with Systemd() as systemd:
+        yield systemd
+
+
+@pytest.fixture
+def systemd(running_systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """A systemd of its own, whose systemctl is the one on the PATH."""
+    monkeypatch.setenv("PATH", running_systemd.path_with_systemctl)
+    return running_systemd
 
 
 @pytest.fixture(scope="session")

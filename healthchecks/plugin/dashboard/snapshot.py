@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from healthchecks.plugin.history import Change, CheckHistory, HistoryData, RunRecord
-from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY, interval_of
+from healthchecks.plugin.history.archive import DAY
+from healthchecks.plugin.history.queries import CHANGES_DAYS, interval_of
 from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.result import Result
+from healthchecks.plugin.silence import Silences
 from servermonitoring.values import in_words
 from servermonitoring.watchdog_state import kills
 
@@ -53,6 +55,7 @@ class Snapshot:
     pending: Sequence[PendingCheck] = ()
     is_gone: Callable[[str], bool] = _keep_all
     """Whether the target with this reference (website.home) is no longer configured."""
+    silences: Silences = field(default_factory=Silences)
     runbooks: Mapping[str, str] = field(default_factory=dict)
     """Of the configured targets, by their references."""
     interval: float | None = None
