@@ -31,6 +31,7 @@ STATE = Path("/var/lib/servermonitoring")
 PAGES = Path("/var/www/servermonitoring")
 SECRETS = Path("/etc/servermonitoring")
 CONFIGURATION = Path("/etc/servermonitoring.toml")
+ADDITIONAL = Path("/etc/servermonitoring.d")  # more configuration files
 PASSWORDS = Path("/etc/nginx/servermonitoring.htpasswd")
 UNITS = Path("/etc/systemd/system")
 RUNTIME = Path("/run/servermonitoring")  # the watchdog's socket; it makes the directory after a reboot
@@ -66,7 +67,7 @@ def all_steps() -> list[Step]:
 
 def kept(*, purge: bool) -> list[str]:
     """Return what an uninstallation keeps, for people."""
-    places = [] if purge else [STATE, PAGES, SECRETS, CONFIGURATION, PASSWORDS, f"the system user {USER}"]
+    places = [] if purge else [STATE, PAGES, SECRETS, CONFIGURATION, ADDITIONAL, PASSWORDS, f"the system user {USER}"]
     there = [str(each) for each in places if not isinstance(each, Path) or each.exists()]
     return [*there, f"this checkout ({CHECKOUT})"]
 
@@ -104,6 +105,7 @@ def common() -> list[Step]:
         Directory(PAGES, Rights(USER, "www-data", 0o2750)),  # 2: files there belong to that group
         Directory(SECRETS, Rights("root", USER, 0o750)),
         Directory(RUNTIME, Rights(), precious=False),
+        Directory(ADDITIONAL, Rights("root", USER, 0o750)),
         File(CONFIGURATION, text("servermonitoring.toml"), Rights("root", USER, 0o640), ours=False),
         File(TEMPORARY, text("tmpfiles.conf"), Rights(mode=0o644), after=make_temporary),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from servermonitoring.additional_files import Tables, merge
 from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import (
     credentials_in,
@@ -38,11 +39,14 @@ class Problem(NamedTuple):
 
 
 class ConfigurationError(Exception):
-    """All errors of one configuration file."""
+    """All errors of one configuration: of its file and the additional ones."""
 
-    def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
+    def __init__(self, path: Path, problems: Iterable[Problem], tables: Tables | None = None) -> None:
+        """`tables`: those of the file, by which a problem is named with the additional file that has it."""
         self.path, self.problems = path, list(problems)
-        lines = [f"  {each}" for each in self.problems[:_MOST_PROBLEMS]]
+        sources = [tables.source(each.where) if tables else "" for each in self.problems]
+        named = zip(sources, self.problems, strict=True)
+        lines = [f"  {source}: {each}" if source else f"  {each}" for source, each in named][:_MOST_PROBLEMS]
         more = len(self.problems) - len(lines)
         lines += [f"  and {more} more"] if more else []
         super().__init__(_printable("\n".join([f"configuration {path} is wrong:", *lines])))
@@ -59,17 +63,28 @@ def find(given: str | None = None) -> Path | None:
     return next((path for path in (Path(NAME), Path("/etc", NAME)) if path.exists()), None)
 
 
-def read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the tables of a file with ${NAME} replaced, and the errors of that; remember its secrets.
+def read(path: Path) -> tuple[Tables, list[Problem]]:
+    """Return the tables of a file and its additional ones, with ${NAME} replaced, and the errors of that.
 
-    Raise ConfigurationError for a file that cannot be read at all.
+    Remember their secrets. Raise ConfigurationError for a main file that cannot be read at all; of the additional ones
+    that is a problem.
     """
     try:
-        return expanded(tables_of(read_regular(path, _LARGEST)))
+        return with_additional_files(path, tables_of(read_regular(path, _LARGEST)))
     except OSError as error:
         raise ConfigurationError(path, [Problem("", f"cannot be read: {error.strerror or error}")]) from None
     except ValueError as error:
         raise ConfigurationError(path, [Problem("", str(error))]) from None
+
+
+def with_additional_files(path: Path, tables: dict[str, Any]) -> tuple[Tables, list[Problem]]:
+    """Return these tables and those of the additional files, with ${NAME} replaced, and all errors of that.
+
+    Raise ValueError if they are nested too deeply.
+    """
+    merged, faults = merge(path, tables, tables_of)
+    complete, problems = expanded(merged)
+    return Tables(complete, merged.sources), [*(Problem(*each) for each in faults), *problems]
 
 
 _KEY = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"

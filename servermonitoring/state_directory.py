@@ -6,6 +6,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from servermonitoring.files import at_home, private_directory, remove_abandoned
@@ -31,6 +32,36 @@ def location(configured: str | None = None) -> Path:
         return at_home(configured)
     base = at_home(os.environ.get("XDG_STATE_HOME", ""))
     return (base if base.is_absolute() else at_home("~/.local/state")) / "servermonitoring"
+
+
+_WAIT = 2.0  # seconds for another process that is writing: runs of reports and of checks may overlap
+_POLL = 0.02  # seconds
+
+
+@contextlib.contextmanager
+def changing(directory: Path) -> Iterator[None]:
+    """Hold the lock of those that read a file of the state directory, change it and write it.
+
+    Raise TimeoutError if another process holds it for too long, OSError if there is no such directory.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + _WAIT
+        while not _has_lock(descriptor):
+            if time.monotonic() > end:
+                raise TimeoutError(f"another run has been writing for {_WAIT:g} s")
+            time.sleep(_POLL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _has_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class AlreadyRunningError(Exception):

@@ -19,6 +19,7 @@ PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 # `healthchecks` alone are its public names.
 RECORDS = (
     "healthchecks.plugin.result",
+    "healthchecks.plugin.silence",
     "healthchecks.plugin.metric",
     "healthchecks.plugin.forecast",
     "healthchecks.plugin.history.*",
@@ -34,7 +35,8 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
     ("healthchecks.plugin.forecast", ("servermonitoring.*",)),
     ("healthchecks.plugin.metric", ("servermonitoring.*",)),
-    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "servermonitoring.*")),
+    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "healthchecks.plugin.silence", "servermonitoring.*")),
+    ("healthchecks.plugin.silence", ("servermonitoring.*",)),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
     ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, *PEOPLE, SETTINGS, "servermonitoring.*")),
     ("healthchecks.plugin.dashboard.*", (*RECORDS, *PAGE, "servermonitoring.*")),
@@ -51,6 +53,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("servermonitoring.delivery.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by delivery.sentry
+    ("servermonitoring.delivery.notifier", {"apprise", "requests"}, set()),  # a program of its own
     ("servermonitoring.tls", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", set(), {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives
@@ -65,6 +68,7 @@ WITHOUT_PYTEST = (
     "healthchecks.plugin.metric",
     "healthchecks.plugin.metrics",
     "healthchecks.plugin.result",
+    "healthchecks.plugin.silence",
     "healthchecks.plugin.status_json",
     "healthchecks.plugin.wording",
 )

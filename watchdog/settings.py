@@ -61,7 +61,7 @@ def load(given: str | None = None) -> WatchdogSettings:
     if state is not None and not isinstance(state, str):
         problems.append(Problem("[state] directory", f"{echo(state) or 'it'} is not a path"))
     if problems:
-        raise ConfigurationError(path, problems)
+        raise ConfigurationError(path, problems, tables)
     sentry = tables.get("sentry", {})
     destination = alert_destination(sentry if isinstance(sentry, dict) else {"dsn": sentry}, path, unresolved)
     return WatchdogSettings(
@@ -85,8 +85,11 @@ def rules_of(tables: dict[str, Any], problems: list[Problem]) -> list[Rule]:
 
 
 def _of_the_watchdog(problems: list[Problem]) -> tuple[list[Problem], list[Problem]]:
-    """Return the watchdog's own problems, and those of tables that only the suite reads; without those of [sentry]."""
-    own = [each for each in problems if each.where.startswith(("[watchdog", "[state"))]
+    """Return the watchdog's own problems, and those of tables that only the suite reads; without those of [sentry].
+
+    A file that cannot be read may have its rules.
+    """
+    own = [each for each in problems if re.match(r"\[watchdog|\[state|(?!\[)", each.where)]
     return own, [each for each in problems if each not in own and not each.where.startswith("[sentry")]
 
 

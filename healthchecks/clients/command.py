@@ -42,12 +42,15 @@ class CommandOutput:
     """What it wrote to standard error."""
 
 
-def run_command(command: Sequence[str], variables: Mapping[str, str], directory: Path) -> CommandOutput:
+def run_command(
+    command: Sequence[str], variables: Mapping[str, str], directory: Path, *, largest: int = LARGEST_OUTPUT
+) -> CommandOutput:
     """Run it in the directory, with `variables` in addition to a small environment in the C locale.
 
+    `largest`: the bytes that it may write to standard output and standard error together.
     Raise CheckError where it cannot be started or writes too much, ProbeTimeout where it does not end in time.
     """
-    program = _RunningProgram([find_program(command[0]), *command[1:]], variables, directory)
+    program = _RunningProgram([find_program(command[0]), *command[1:]], variables, directory, largest)
     try:
         on_timeout(program.end)
         phase(f"{Path(command[0]).name} has not ended")
@@ -73,7 +76,8 @@ def find_program(name: str) -> str:
 class _RunningProgram:
     """A program under way; `end` may be called from any thread, more than once."""
 
-    def __init__(self, command: list[str], variables: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, command: list[str], variables: Mapping[str, str], directory: Path, largest: int) -> None:
+        self._largest = largest
         self._mark = process_tree.mark_of(secrets.token_hex(6))
         self._process = _start(command, {**_environment(), **variables, process_tree.MARK: self._mark}, directory)
         self._alive = os.pidfd_open(self._process.pid)  # readable when the program has ended
@@ -133,8 +137,8 @@ class _RunningProgram:
             self._open.discard(number)
             return False
         self._received[number] += part
-        if sum(map(len, self._received.values())) > LARGEST_OUTPUT:
-            raise CheckError(f"wrote more than {size_in_words(LARGEST_OUTPUT)} of output, and was ended")
+        if sum(map(len, self._received.values())) > self._largest:
+            raise CheckError(f"wrote more than {size_in_words(self._largest)} of output, and was ended")
         return True
 
 

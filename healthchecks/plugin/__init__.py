@@ -66,7 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    return print_and_exit(config)
+    status = print_and_exit(config)
+    if status is None and config.getoption("monitoring_silence"):
+        from healthchecks.plugin.silence_command import run_command
+
+        return run_command(config)
+    return status
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,6 +98,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Names are given before any test is deselected; the order is what others leave of it."""
     if any(collection.is_check(item) for item in items):
+        items[:] = collection.without_unasked(items)
         from healthchecks.plugin.check_names import give_names
 
         give_names(items)

@@ -44,6 +44,7 @@ class CheckItem(pytest.Item):
 
 
 _CONDITIONS = {"skip", "skipif", "xfail"}  # marks
+_UNASKED = "not asked for"  # id of a test that is left out
 _TIMEOUT = 10.0  # seconds, of what has no target
 _TARGET_MODULE = "healthchecks.plugin.configuration.target"
 _IS_CHECK = pytest.StashKey[bool]()
@@ -85,11 +86,18 @@ def parametrize(metafunc: pytest.Metafunc, configuration: "Configuration") -> No
     """Run the test once for each target of each kind it asks for; skipped where there is none."""
     mark = getattr(pytest.mark, MARKER)
     for name, kind in asks_for_targets(metafunc).items():
-        targets = [
-            pytest.param(target, id=clean_id(target.name or kind.kind()), marks=mark)
-            for target in configuration.targets(kind)
-        ]
-        metafunc.parametrize(name, targets or [_stand_in(kind, configuration.name)])
+        targets = configuration.targets(kind)
+        chosen = [each for each in targets if each.is_checked_by(metafunc.function.__name__)]
+        if targets and not chosen:
+            metafunc.parametrize(name, [pytest.param(None, id=_UNASKED, marks=mark)])
+            continue
+        parameters = [pytest.param(each, id=clean_id(each.name or kind.kind()), marks=mark) for each in chosen]
+        metafunc.parametrize(name, parameters or [_stand_in(kind, configuration.name)])
+
+
+def without_unasked(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Leave out the tests of which no target has asked for what they check: of a limit that is not configured."""
+    return [each for each in items if not _is_stand_in(each, _UNASKED)]
 
 
 def _stand_in(kind: "type[Target]", file: str) -> Any:
@@ -151,8 +159,12 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
 
 def kind_is_absent(item: pytest.Item) -> bool:
     """Whether this is the stand-in for a kind of check that the configuration has no target of."""
+    return _is_stand_in(item, "none")
+
+
+def _is_stand_in(item: pytest.Item, identifier: str) -> bool:
     callspec = getattr(item, "callspec", None)
-    return callspec is not None and callspec.id == "none" and None in callspec.params.values()
+    return callspec is not None and callspec.id == identifier and None in callspec.params.values()
 
 
 def probes_of(item: pytest.Item) -> "Iterator[Probe]":

@@ -125,6 +125,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
         host=run.host,
         group=target.group if target else "",
         maintenance=target is not None and (target.maintenance or run.in_maintenance(target.reference, reference)),
+        silence=run.silences.find(reference, check, name),
         details=str(report.longrepr) if outcome.status is Status.ERROR else "",
         kind=kind,
         failure_threshold=target.failure_threshold if target else 1,

@@ -38,6 +38,7 @@ class LastResult:
     checked_at: float  # unix seconds
     failing_since: float | None  # unix seconds
     maintenance: bool
+    silenced: bool = False
     severity: str = "critical"
     runbook: str = ""
     local: bool = False
@@ -87,6 +88,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         checked_at=round(time.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
+        silenced=result.silence is not None,
         severity=result.severity,
         runbook=result.runbook if result.runbook.lower().startswith(("http://", "https://")) else "",
         local=result.local,
@@ -171,6 +173,8 @@ _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
      lambda last: last.failing_since),
     ("healthcheck_maintenance", "1 while the check is in maintenance and sends no alerts.",
      lambda last: float(last.maintenance)),
+    ("healthcheck_silenced", "1 while the check is silenced by command and sends no alerts.",
+     lambda last: float(last.silenced)),
 )  # fmt: skip
 
 

@@ -90,6 +90,12 @@ def refuse_foreign_directories(run: Run, config: pytest.Config) -> None:
             raise pytest.UsageError(f"the {what} directory {wrong}")
 
 
+def refuse_foreign_state(directory: Path) -> None:
+    """Raise pytest.UsageError where this user would leave a file that the state directory's owner could not read."""
+    if wrong := _state_fault(directory):
+        raise pytest.UsageError(f"the state directory {wrong}")
+
+
 def _state_fault(directory: Path) -> str:
     """Root would write into it, or make it; another user could not keep it private."""
     place, owner = _nearest_place(directory)

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from healthchecks.plugin.metric import Metric
+from healthchecks.plugin.silence import Silence
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub_and_cut
 from servermonitoring.values import size_in_words
 
@@ -193,6 +194,8 @@ class Result:
     host: str
     group: str = ""
     maintenance: bool = False
+    silence: Silence | None = None
+    """Until when it is silenced, by which user and why."""
     details: str = ""
     """The traceback of a check with status error; empty for one that failed."""
     kind: str = ""

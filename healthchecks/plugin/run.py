@@ -1,22 +1,27 @@
 """One run of the suite: its inputs, lock and pool; what it consists of, its results, and where they go."""
 
 import socket
+import time
 from collections import Counter, UserDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from healthchecks.plugin import silence_file
 from healthchecks.plugin.check_names import check_name, target_name
 from healthchecks.plugin.configuration.loader import Configuration
 from healthchecks.plugin.lookahead import Lookahead
 from healthchecks.plugin.probes.pool import Pool, usable_cores
 from healthchecks.plugin.result import Result, Status, clean
 from healthchecks.plugin.signals import Interruption
+from healthchecks.plugin.silence import Silences
 from healthchecks.plugin.stage import Stage
 from healthchecks.plugin.surroundings import lift, limits
 from servermonitoring import state_directory
+from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from healthchecks.plugin.logs import Collector
 
 _LONGEST = 2_000  # characters of a suite error
+_PATIENCE = 2.0  # seconds for the file of silences, on a disk that does not respond
+_MOST_NAMES = 10  # of silences that have ended
 
 
 class Results(UserDict[tuple[str, str], Result]):
@@ -111,6 +118,7 @@ class Run:
         self.page_directory = configuration.page_directory(session.config.rootpath)
         self.lock = state_directory.InstanceLock(self.directory)
         self.results, self.outputs = Results(), Outputs()
+        self.silences = Silences()
         self.notices: list[str] = []
         self.shown_notices = self.said_notices = 0  # how many the page and the terminal show
         self.suite_errors: dict[str, str] = {}  # part of the suite → message
@@ -129,6 +137,33 @@ class Run:
             self.lock.take()
         except OSError as error:
             self.add_suite_error("state", f"state directory {self.directory} cannot be used: {error.strerror or error}")
+
+    def read_silences(self) -> None:
+        """Read what is silenced; a file that cannot be read silences nothing, and is a suite error."""
+        try:
+            self.silences = bounded(partial(silence_file.read, self.directory), _PATIENCE)
+        except (OSError, ValueError) as error:
+            self._add_silence_error(f"nothing is silenced: {error}")
+
+    def end_silences(self) -> None:
+        """End the silences whose checks have recovered. What cannot be stored is a suite error."""
+        if not self.silences:
+            return
+        try:
+            left = bounded(partial(silence_file.follow, self.directory, self.results.values()), _PATIENCE)
+        except (OSError, ValueError) as error:
+            self._add_silence_error(f"recoveries end no silence: {error}")
+            return
+        ended = [each.name for each in self.silences if each.is_open(time.time()) and each.name not in left]
+        self.silences = left
+        if ended:
+            self.notices.append(f"recovered, so no longer silenced: {', '.join(ended[:_MOST_NAMES])}")
+        for key, each in self.results.items():
+            if each.silence and each.silence.name in ended:
+                self.results.data[key] = replace(each, silence=None)
+
+    def _add_silence_error(self, message: str) -> None:
+        self.add_suite_error("silences", f"silences: {message}")
 
     def end_checks(self) -> None:
         """Stop probes and tests, and clean up what is still running."""

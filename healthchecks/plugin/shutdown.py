@@ -36,8 +36,11 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
     _note_cut(run, exitstatus)
     with _output(run, "history"):
         run.outputs.history = _record(run)
+    with _output(run, "silences"):
+        if not run.session.config.getoption("monitoring_no_alerts"):
+            run.end_silences()
     with _output(run, "alerts"):
-        _alert(run, run.results.values())
+        _alert(run, run.results.values(), with_kills=True)
     with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
     with _output(run, "page"):
@@ -130,9 +133,10 @@ def _postpone(run: Run, finished: history.FinishedRun) -> str:
         return "the results of this run will be missing from it"
 
 
-def _alert(run: Run, results: Iterable[Result]) -> None:
+def _alert(run: Run, results: Iterable[Result], *, with_kills: bool = False) -> None:
     if run.outputs.dispatcher:
-        run.outputs.dispatcher.dispatch(results, run.outputs.history.checks if run.outputs.history else ())
+        checks = run.outputs.history.checks if run.outputs.history else ()
+        run.outputs.dispatcher.dispatch(results, checks, with_kills=with_kills)
 
 
 def _publish(run: Run) -> None:
@@ -170,6 +174,7 @@ def _take_snapshot(run: Run) -> Snapshot:
         interrupted=run.interrupted,
         pending=[*_list_pending(run)] if run.interrupted else [],
         is_gone=_gone_targets(run),
+        silences=run.silences,
         runbooks=_list_runbooks(run),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,
@@ -192,6 +197,7 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
             "duration": each.recent[-1].duration,
             "message": each.message,
             "maintenance": each.maintenance,
+            "silence": status_json.make_silence(each.silence),
             "runbook": each.runbook,
             "metrics": [{**vars(metric)} for metric in each.metrics],
             "checked_at": iso(each.checked_at),

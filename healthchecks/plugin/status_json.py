@@ -9,6 +9,7 @@ from typing import Any
 from healthchecks.plugin.dashboard.publication import publish
 from healthchecks.plugin.history import Streak
 from healthchecks.plugin.result import Result, Status
+from healthchecks.plugin.silence import Silence
 from servermonitoring.values import iso
 
 NAME = "status.json"
@@ -69,6 +70,14 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "duration": result.duration,
         "message": result.message,
         "maintenance": result.maintenance,
+        "silence": make_silence(result.silence),
         "runbook": result.runbook,
         "metrics": [{**vars(each)} for each in result.metrics],
     }
+
+
+def make_silence(silence: Silence | None) -> dict[str, str] | None:
+    """Return until when a check is silenced, by which user and why."""
+    if silence is None:
+        return None
+    return {"until": iso(silence.moment), "user": silence.user, "reason": silence.reason}

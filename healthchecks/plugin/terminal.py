@@ -19,15 +19,22 @@ _COLOURS = {Status.FAILED: "red", Status.ERROR: "red", Status.BLOCKED: "yellow",
 
 
 def format_header(run: Run) -> list[str]:
-    """Return the configuration file, the number of targets by kind, and where alerts go."""
+    """Return the configuration file, the number of targets by kind, where alerts go, and what is silenced."""
     kinds = {kind.kind(): len(targets) for kind, targets in run.configuration.kinds().items() if targets}
     targets = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     lines = [
-        f"configuration: {run.configuration.path or 'none, so this machine is checked'}",
+        f"configuration: {_name_configuration(run)}",
         f"targets: {targets or 'none'}",
         f"alerts: {run.outputs.alerts}",
+        *([f"silenced: {run.silences.summary}"] if run.silences else []),
     ]
     return [scrub(line) for line in lines]
+
+
+def _name_configuration(run: Run) -> str:
+    count = len(run.configuration.additional_files)
+    more = f" and {count} additional file{'s' * (count > 1)}" if count else ""
+    return f"{run.configuration.path or 'none, so this machine is checked'}{more}"
 
 
 def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -49,6 +56,14 @@ def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
     run.said_notices = len(run.notices)
     if run.outputs.page:
         terminal.write_line(f"page: {run.outputs.page.path}")
+
+
+def format_report(run: Run) -> str:
+    """Return the headline with this host's name, and a line for each check with something to report."""
+    results = list(run.results.values())
+    cut = "cut off before all checks ran. " if run.interrupted else ""
+    lines = format_results(results, run.outputs.streaks, verbose=False)
+    return "\n".join([f"{run.host}: {cut}{make_headline(results)}", *(line for _, line in lines)])
 
 
 def _print_details(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -111,6 +126,7 @@ def _format_line(name: str, result: Result, notes: str, width: int) -> str:
 def _format_notes(result: Result, streak: Streak | None) -> str:
     notes = [_format_since(streak)] if streak and result.status.is_failure else []
     notes += ["maintenance"] if result.maintenance else []
+    notes += [f"silenced until {result.silence.ends}"] if result.silence else []
     return f"  ({', '.join(notes)})" if notes else ""
 
 

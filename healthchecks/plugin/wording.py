@@ -1,4 +1,4 @@
-"""Status words, the headline, and numbers for people: shared by the terminal, the pages, the badges and the reports."""
+"""Status words and the headline: shared by the terminal, the pages, the badges and the reports."""
 
 import enum
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from healthchecks.plugin.result import Status
-from servermonitoring.values import in_words, percent_limit, size_in_words
 
 
 class CardStatus(enum.StrEnum):
@@ -36,7 +35,7 @@ class CardStatus(enum.StrEnum):
 
 
 _FAILURES = (CardStatus.FAILED, CardStatus.ERROR)
-_MAINTENANCE = "maintenance"
+_APART = _MAINTENANCE, _SILENCED = "maintenance", "silenced"
 
 
 class Rated(Protocol):
@@ -47,6 +46,9 @@ class Rated(Protocol):
 
     @property
     def maintenance(self) -> bool: ...
+
+    @property
+    def silence(self) -> object: ...
 
 
 def rank(status: str) -> int:
@@ -60,11 +62,11 @@ _RANKS = {str(status): place for place, status in enumerate(CardStatus)}
 def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
     """Return the state of all in one line: "2 of 14 checks failed, 1 blocked", "All 14 checks are ok".
 
-    A failure in maintenance is counted apart: it needs nobody's attention. Without a recent result a check does not
-    count.
+    A failure that is silenced or in maintenance is counted apart: it needs nobody's attention. Without a recent result
+    a check does not count.
     """
     counts = Counter(map(_count_as, checks))
-    total = sum(count for name, count in counts.items() if name == _MAINTENANCE or CardStatus(name).is_recent)
+    total = sum(count for name, count in counts.items() if name in _APART or CardStatus(name).is_recent)
     if not total:
         return f"No {noun} ran"
     all_of_them = f"{total} {noun}{'s' if total > 1 else ''}"
@@ -74,47 +76,17 @@ def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
     if parts:
         count, _, words = parts[0].partition(" ")
         parts[0] = f"{count} of {all_of_them} {words}"
-    elif blocked or counts[_MAINTENANCE]:
+    elif blocked or any(counts[each] for each in _APART):
         parts = [f"None of {all_of_them} failed"]
     else:
         return f"All {all_of_them} are ok" if total > 1 else f"{all_of_them} is ok"
     parts += [f"{blocked} blocked"] * bool(blocked)
     parts += [f"{counts[_MAINTENANCE]} in maintenance"] * bool(counts[_MAINTENANCE])
+    parts += [f"{counts[_SILENCED]} silenced"] * bool(counts[_SILENCED])
     return ", ".join(parts)
 
 
 def _count_as(check: Rated) -> str:
-    return _MAINTENANCE if check.maintenance and check.status in _FAILURES else str(check.status)
-
-
-_SECOND, _MILLISECOND = 0.9995, 0.00095  # seconds, when rounded
-_MOST_WRITTEN_OUT = 1e15  # a larger number has an exponent
-_ENOUGH_DIGITS = 999.5  # above it a number has no decimal places
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
-    if seconds < _SECOND:
-        return f"{seconds * 1000:.0f} ms" if seconds > _MILLISECOND else f"{seconds * 1000:.2g} ms"
-    return in_words(seconds)
-
-
-def metric_in_words(value: float, unit: str) -> str:
-    """Return a finite number with its unit (of `Metric`): "43 %", "1.2 GB", "120 ms", "41 °C", "7"."""
-    if value < 0:
-        return f"-{metric_in_words(-value, unit)}"
-    if value < _MOST_WRITTEN_OUT and unit in _IN_WORDS:
-        return _IN_WORDS[unit](value)
-    symbol = _SYMBOLS.get(unit, unit)
-    return f"{_number_in_words(value)} {symbol}".strip()
-
-
-_IN_WORDS = {"seconds": duration_in_words, "bytes": size_in_words, "ratio": percent_limit}
-_SYMBOLS = {"seconds": "s", "bytes": "B", "ratio": "", "celsius": "°C", "none": ""}
-
-
-def _number_in_words(value: float) -> str:
-    """Return three digits, or all of a whole number: "0.0012", "3.14", "12345", "1e+20"."""
-    if value >= _MOST_WRITTEN_OUT:
-        return f"{value:.3g}"
-    return f"{value:.0f}" if value == int(value) or value >= _ENOUGH_DIGITS else f"{value:.3g}"
+    if check.status not in _FAILURES or not (check.maintenance or check.silence):
+        return str(check.status)
+    return _MAINTENANCE if check.maintenance else _SILENCED

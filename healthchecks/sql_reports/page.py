@@ -64,7 +64,7 @@ class ReportView:
 
     @property
     def is_failure(self) -> bool:
-        return self.state.status in {"failed", "error"} and not self.state.maintenance
+        return self.state.status in {"failed", "error"} and not (self.state.maintenance or self.state.silence)
 
     @property
     def is_old(self) -> bool:

@@ -89,6 +89,7 @@ def _state(result: Result) -> State:
         ran=result.started.timestamp(),
         duration=result.duration,
         maintenance=result.maintenance,
+        silence=f"until {result.silence.ends}, {result.silence.origin}" if result.silence else "",
         table=_table(result, report, result.extras["query_result"]),
     )
 

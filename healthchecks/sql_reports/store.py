@@ -52,6 +52,8 @@ class State:
     ran: float
     duration: float
     maintenance: bool = False
+    silence: str = ""
+    """Until when it is silenced, by which user and why; empty if it is not."""
     table: Table | None = None
     """Of this run, or of the last one with a result."""
 

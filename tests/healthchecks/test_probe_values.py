@@ -30,9 +30,11 @@ from healthchecks import (
     test_redis,
     test_tcp,
     test_tls,
+    test_unit,
     test_website,
 )
 from healthchecks.clients.command import LARGEST_OUTPUT
+from healthchecks.clients.debian import read_required_restart
 from healthchecks.clients.postgresql.connection import DatabaseAccess
 from healthchecks.clients.rabbitmq import Broker
 from healthchecks.plugin.outcome import describe
@@ -41,6 +43,8 @@ from healthchecks.sql_reports import items
 from healthchecks.sql_reports.report import Report, evaluate
 from tests import ROOT
 from tests.servers import rabbitmq as brokers
+from tests.servers.apt import AptPackages
+from tests.servers.chrony import Chrony
 from tests.servers.peers import at_once, peer, stay
 from tests.servers.postgresql import READER
 from tests.servers.server import HOST
@@ -181,6 +185,51 @@ def commands(_folder):
     return [test_command.Command(command=("sh", "-c", text)) for text in texts]
 
 
+def units(_systemd):
+    return [test_unit.Unit(unit="basic.target", state=state) for state in ("active", "inactive")]
+
+
+def failed_units(systemd):
+    systemd.write({"one-broken.service": "[Service]\nExecStart=/bin/false\n"})
+    systemd.run("systemctl reset-failed; systemctl start one-broken")
+    systemd.until("systemctl is-failed one-broken")
+    return [test_host.Host(max_failed_units=number) for number in (1, 0)]
+
+
+@pytest.fixture
+def chrony(tmp_path, monkeypatch):
+    """A chronyd whose clock is behind by five seconds."""
+    with Chrony(tmp_path, ahead=5) as running:
+        monkeypatch.setenv("PATH", running.path_with_chronyc)
+        yield
+
+
+def clocks(_chrony):
+    return [test_host.Host(max_clock_offset=seconds) for seconds in (100, 1)]
+
+
+@pytest.fixture
+def apt(tmp_path, monkeypatch):
+    """A machine with one security update."""
+    packages = AptPackages(tmp_path)
+    packages.add("openssl", "1.0", new="1.1", label="Debian-Security")
+    monkeypatch.setenv("PATH", packages.update())
+
+
+def updates(_apt):
+    return [test_host.Host(max_security_updates=number) for number in (1, 0)]
+
+
+@pytest.fixture
+def no_restart(tmp_path, monkeypatch):
+    """A machine that needs none."""
+    monkeypatch.setattr(test_host, "read_required_restart", lambda: read_required_restart(tmp_path / "none"))
+
+
+def restarts(_no_restart):
+    return [test_host.Host(reboot_required=False)]
+
+
 KINDS = {
     "website": Kind(test_website.response, "website", websites, [test_website.test_website_access], 10_000),
     "login": Kind(test_login.arrival, "website", logins, [test_login.test_website_login], 10_000),
@@ -201,6 +250,11 @@ KINDS = {
     "command": Kind(
         test_command.plugin_result, "tmp_path", commands, [test_command.test_command_status], LARGEST_OUTPUT + 5_000,
     ),
+    "failed units": Kind(test_host.failed_units, "systemd", failed_units, [test_host.test_host_units], 1_000),
+    "clock": Kind(test_host.clock, "chrony", clocks, [test_host.test_host_clock], 1_000),
+    "updates": Kind(test_host.updates, "apt", updates, [test_host.test_host_updates], 1_000),
+    "restart": Kind(test_host.required_by, "no_restart", restarts, [test_host.test_host_restart], 1_000),
+    "unit": Kind(test_unit.states, "systemd", units, [test_unit.test_unit_state], 1_000),
     "job": Kind(test_job.newest, "tmp_path", jobs, [test_job.test_job_status], 1_000),
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 from tests.servers.smtp import SmtpServer
+from tests.servers.systemd import Systemd
 from tests.servers.website import Website
 
 
@@ -139,6 +140,19 @@ def running_kent() -> Iterator[Kent]:
 def kent(running_kent: Kent) -> Kent:
     """A kent, with a new project of this test's own."""
     return running_kent.revive().fresh()
+
+
+@pytest.fixture(scope="session")
+def running_systemd() -> Iterator[Systemd]:
+    with Systemd() as systemd:
+        yield systemd
+
+
+@pytest.fixture
+def systemd(running_systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """A systemd of its own, whose systemctl is the one on the PATH."""
+    monkeypatch.setenv("PATH", running_systemd.path_with_systemctl)
+    return running_systemd
 
 
 @pytest.fixture(scope="session")

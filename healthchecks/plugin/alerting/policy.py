@@ -20,20 +20,21 @@ class Condition(enum.Enum):
 
 
 class Action(enum.StrEnum):
-    """What the policy decides. Only ALERT, CHANGED and REMINDER are sent."""
+    """What the policy decides. ALERT, CHANGED and REMINDER are events; a recovery is sent, too, but not to Sentry."""
 
     NONE = "nothing"
     DEFERRED = "deferred"  # failing for fewer runs in a row than failure_threshold
-    MUTED = "muted"  # in maintenance
+    MUTED = "muted"  # in maintenance, or silenced
     SUPPRESSED = "suppressed"  # alerted before, and no reminder is due
     ALERT = "alert"
     CHANGED = "changed"  # still failing, with an error that was not alerted yet
     REMINDER = "reminder"
     RECOVERING = "recovering"  # passing after an alert, for fewer runs in a row than success_threshold
-    RECOVERED = "recovered"  # after an alert: shown, its issue is resolved; no event, which would reopen the issue
+    RECOVERED = "recovered"  # after an alert: its issue in Sentry is resolved, where an event would reopen it
 
     @property
-    def is_sent(self) -> bool:
+    def is_event(self) -> bool:
+        """Whether it reports a failure: such events count for the limits, and every channel takes them."""
         return self in (Action.ALERT, Action.CHANGED, Action.REMINDER)
 
 
@@ -50,6 +51,7 @@ class Observation:
     success_threshold: int = 1
     """Passing runs in a row after which an alerted failure has recovered."""
     in_maintenance: bool = False
+    is_silenced: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Incident:
     """Failures since the last event for which none was sent."""
     event: str = ""
     """The last event's id."""
+    was_silenced: bool = False
+    """Whether the last failing run was silenced: the next one that is not sends an event."""
 
 
 def decide(
@@ -86,7 +90,13 @@ def decide(
     incident = _not_of_the_future(incident, now) if incident else Incident(since=now, episode=episode)
     incident = replace(incident, failures=incident.failures + 1, successes=0)
     action = _action(incident, observation, now)
-    return action, after(action, incident, observation.kind, now)
+    after_action = after(action, incident, observation.kind, now)
+    return action, replace(after_action, was_silenced=_is_silenced(after_action, observation))
+
+
+def _is_silenced(incident: Incident, observation: Observation) -> bool:
+    """Maintenance during a silence changes nothing; the event that is due after it is sent when both have ended."""
+    return observation.is_silenced or (incident.was_silenced and observation.in_maintenance)
 
 
 def _passing(incident: Incident | None, observation: Observation) -> tuple[Action, Incident | None]:
@@ -100,7 +110,7 @@ def _passing(incident: Incident | None, observation: Observation) -> tuple[Actio
 
 def after(action: Action, incident: Incident, kind: str, now: float) -> Incident:
     """Return what to store once this action is taken."""
-    if not action.is_sent:
+    if not action.is_event:
         return replace(incident, suppressed=incident.suppressed + 1)
     alerted_at = now if incident.alerted_at is None else incident.alerted_at
     return replace(
@@ -122,11 +132,12 @@ def keep_due(before: Incident | None, incident: Incident) -> Incident:
         reminders=before.reminders,
         kinds=before.kinds,
         suppressed=before.suppressed + 1,
+        was_silenced=before.was_silenced,
     )
 
 
 def _action(incident: Incident, observation: Observation, now: float) -> Action:
-    if observation.in_maintenance:
+    if observation.in_maintenance or observation.is_silenced:
         return Action.MUTED
     if incident.failures < observation.failure_threshold:
         return Action.DEFERRED
@@ -134,7 +145,7 @@ def _action(incident: Incident, observation: Observation, now: float) -> Action:
         return Action.ALERT
     if observation.kind not in incident.kinds:
         return Action.CHANGED
-    if _reminders_due(now - incident.alerted_at) > incident.reminders:
+    if incident.was_silenced or _reminders_due(now - incident.alerted_at) > incident.reminders:
         return Action.REMINDER
     return Action.SUPPRESSED
 

@@ -1,14 +1,12 @@
 """The file of what was alerted, apart from the history, and its migration from an older history."""
 
-import contextlib
 import errno
-import fcntl
 import json
 import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from healthchecks.plugin.alerting.state import MOST_BYTES, AlertState, decoded, 
 from healthchecks.plugin.history.database import NAME as HISTORY
 from healthchecks.plugin.history.database import connect_unchanged
 from servermonitoring.files import read_regular, write_whole
+from servermonitoring.state_directory import changing
 
 _COLUMNS = "name, target, topic, since, episode, failures, told, reminders, kinds, suppressed, event"
 _FIELDS = ("since", "episode", "failures", "alerted_at", "reminders", "kinds", "suppressed", "event")
@@ -67,8 +66,6 @@ def _incident(row: tuple[Any, ...]) -> dict[str, Any]:
 NAME, OLDER = "alerts.json", "alerts.old.json"
 _NEXT = "alerts.new.json"  # until it is complete
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_WAIT = 2.0  # seconds for another run that is writing: runs of reports and of checks may overlap
-_POLL = 0.02  # seconds
 _ROOM = 32_768  # bytes of spaces at the end: what fails while the disk is full has to find a place
 _BLOCK = 512  # bytes, of st_blocks
 
@@ -118,7 +115,7 @@ class StateFile:
 
     def change(self, change: Callable[[AlertState], None]) -> None:
         """Change the state in the file, completely or not at all. Raise OSError."""
-        with self._locked():
+        with changing(self._directory):
             reading = self.read()
             state = reading.state or AlertState()
             change(state)
@@ -141,20 +138,6 @@ class StateFile:
         if not self._older.exists():
             write_whole(self._older, content)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock. Raise TimeoutError if another run holds it for too long."""
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            end = time.monotonic() + _WAIT
-            while not _has_lock(descriptor):
-                if time.monotonic() > end:
-                    raise TimeoutError(f"another run has been writing for {_WAIT:g} s")
-                time.sleep(_POLL)
-            yield
-        finally:
-            os.close(descriptor)
-
 
 def _overwrite(path: Path, content: bytes) -> bool:
     """Write into the blocks that this file has on the disk; return False if they are too few. Raise OSError."""
@@ -174,14 +157,6 @@ def _move_aside(path: Path) -> None:
     """Rename a directory: unlike all else, it cannot be replaced by a file."""
     if path.is_dir() and not path.is_symlink():
         path.rename(path.with_name(f"alerts-damaged-{time.time_ns()}"))
-
-
-def _has_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read(path: Path) -> tuple[AlertState | None, str]:

@@ -21,6 +21,7 @@ import healthchecks
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.configuration.target import Target
+from servermonitoring.additional_files import Tables
 from servermonitoring.configuration import (
     ConfigurationError,
     Problem,
@@ -47,7 +48,7 @@ class Configuration:
 
     def __init__(self, given: str | None) -> None:
         self.path = find(given)
-        self._tables: dict[str, Any] = {}
+        self._tables = Tables({})
         self._problems: list[Problem] = []
         self._targets: dict[type[Target], list[Any]] = {}
         if self.path is not None:
@@ -61,6 +62,11 @@ class Configuration:
     def name(self) -> str:
         """The file's name for messages, also where there is none."""
         return self.path.name if self.path else _FILE
+
+    @property
+    def additional_files(self) -> list[str]:
+        """The names of the files that are merged with it: servermonitoring.d/web.toml."""
+        return self._tables.files
 
     def targets(self, kind: type[T]) -> list[T]:
         """Return the targets of this kind from its tables, or its defaults; wrong ones are left out, reported later."""
@@ -115,9 +121,14 @@ class Configuration:
                 self._problems.append(Problem(table([name]), _unknown(name, {*kinds, *built_in_kinds()})))
         self._check_needs()
         if self._problems:
-            raise ConfigurationError(self.path or Path(_FILE), self._problems)
+            raise ConfigurationError(self.path or Path(_FILE), self._problems, self._tables)
         passed_over = " ".join(table([name]) for name in unknown)
         return [f"of kinds that no file of this run has, so ignored: {passed_over}"] if unknown else []
+
+    def check_settings(self) -> None:
+        """Raise ConfigurationError with what is wrong so far: before any target is read, in the settings."""
+        if self._problems:
+            raise ConfigurationError(self.path or Path(_FILE), self._problems)
 
     def _settings(self) -> SuiteSettings:
         tables = {key: value for key, value in self._tables.items() if key in SuiteSettings.model_fields}

@@ -16,7 +16,9 @@ from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import UPTIME_DAYS
 from healthchecks.plugin.metric import Metric, Unit
 from healthchecks.plugin.result import Result, Status
-from healthchecks.plugin.wording import CardStatus, duration_in_words, metric_in_words
+from healthchecks.plugin.silence import Silence
+from healthchecks.plugin.wording import CardStatus
+from servermonitoring.values import duration_in_words, metric_in_words
 
 _LABEL_END = re.compile(r"[\[:/]")
 _CUT_OFF = "the run was cut off"
@@ -70,6 +72,8 @@ class Card:
     """Of its main metric: "reaches 90 % in 12 d"."""
     runbook: str = ""
     """A URL or a text."""
+    silence: Silence | None = None
+    """Until when it is silenced, by which user and why."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -141,7 +145,7 @@ class Card:
 
     @property
     def needs_attention(self) -> bool:
-        return self.status.is_failure and not self.maintenance
+        return self.status.is_failure and not self.maintenance and not self.silence
 
 
 def from_result(result: Result, past: CheckHistory | None, streak: Streak | None, snapshot: Snapshot) -> Card:
@@ -162,6 +166,7 @@ def from_result(result: Result, past: CheckHistory | None, streak: Streak | None
         reference=str(result.extras.get("reference", "")),
         metrics=result.metrics,
         runbook=result.runbook,
+        silence=result.silence,
         **_past_fields(past, snapshot),
     )
 
@@ -190,6 +195,7 @@ def from_past(past: CheckHistory, snapshot: Snapshot) -> Card:
         reference=past.reference,
         metrics=_last_metrics(past),
         runbook=snapshot.runbooks.get(past.reference, ""),
+        silence=snapshot.silences.find(past.reference, *past.key),
         **_past_fields(past, snapshot),
     )
 

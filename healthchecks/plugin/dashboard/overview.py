@@ -38,7 +38,7 @@ class Overview:
 
     @cached_property
     def failures(self) -> list[Card]:
-        """The failures outside maintenance."""
+        """The failures, without those in maintenance and those silenced."""
         return [each for each in self.cards if each.needs_attention]
 
     @property

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 from _pytest.fixtures import FixtureManager
+from _pytest.main import wrap_session
 from _pytest.runner import SetupState, runtestprotocol
 from pytest_html.report_data import ReportData
 from pytest_html.selfcontained_report import SelfContainedReport
@@ -47,6 +48,11 @@ def test_the_fixtures_that_a_function_asks_for(pytester):
     )
     pytester.makepyfile(TEST)
     pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_a_session_that_only_collects():
+    """By which checks are silenced by name."""
+    assert [*inspect.signature(wrap_session).parameters] == ["config", "doit"]
 
 
 def test_the_state_of_set_up_tests(collected):

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from healthchecks.plugin.result import Status
-from healthchecks.plugin.wording import CardStatus, make_headline, metric_in_words, rank
+from healthchecks.plugin.wording import CardStatus, make_headline, rank
+from servermonitoring.values import metric_in_words
 
 
-def checks(*statuses, maintenance=False):
-    return [SimpleNamespace(status=each, maintenance=maintenance) for each in statuses]
+def checks(*statuses, maintenance=False, silence=None):
+    return [SimpleNamespace(status=each, maintenance=maintenance, silence=silence) for each in statuses]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,15 @@ def test_a_failure_in_maintenance_counts_apart():
         "None of 2 checks failed, 1 in maintenance"
     )
     assert make_headline(checks("ok", maintenance=True), "report") == "1 report is ok"
+
+
+def test_a_silenced_failure_counts_apart():
+    silenced, both = checks("failed", silence="by bob"), checks("failed", silence="by bob", maintenance=True)
+    assert make_headline([*silenced, *checks("ok")]) == "None of 2 checks failed, 1 silenced"
+    assert make_headline([*silenced, *both, *checks("failed")]) == (
+        "1 of 3 checks failed, 1 in maintenance, 1 silenced"
+    )
+    assert make_headline(checks("ok", silence="by bob")) == "1 check is ok"
 
 
 def test_every_status_has_its_own_word_and_place():

@@ -19,8 +19,12 @@ STORED = {
     "1 failure, not alerted": Incident(START, "", failures=1),
     "2 failures, not alerted": Incident(START, "", failures=2),
     "failing in maintenance, now over": Incident(START, "", failures=9, suppressed=9),
+    "failing and silenced, now over": Incident(START, "", failures=9, suppressed=9, was_silenced=True),
     "alerted": Incident(START, "", 1, 0, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
     "alerted, 1 pass since": Incident(START, "", 1, 1, START, 0, frozenset({"failed ProbeTimeout", "failed OSError"})),
+    "alerted, then silenced, now over": Incident(
+        START, "", 5, 0, START, 0, frozenset({"failed ProbeTimeout"}), suppressed=4, was_silenced=True
+    ),
     "alerted, reminded after 1 hour": Incident(START, "", 7, 0, START, 1, frozenset({"failed ProbeTimeout"})),
     "alerted, reminded after 6 hours": Incident(START, "", 37, 0, START, 2, frozenset({"failed ProbeTimeout"})),
     "alerted, by a clock that was set back since": Incident(
@@ -38,6 +42,10 @@ OBSERVED = {
     "failing, `failure_threshold = 1`": Observation(KEY, Condition.FAILING, "failed ProbeTimeout"),
     "failing, `failure_threshold = 3`": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", failure_threshold=3),
     "failing, in maintenance": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", in_maintenance=True),
+    "failing, silenced": Observation(KEY, Condition.FAILING, "failed ProbeTimeout", is_silenced=True),
+    "failing with an error not alerted yet, silenced": Observation(
+        KEY, Condition.FAILING, "failed AssertionError", is_silenced=True
+    ),
     "failing with an error not alerted yet": Observation(KEY, Condition.FAILING, "failed AssertionError"),
     "failing with an error alerted before": Observation(KEY, Condition.FAILING, "failed OSError"),
     "blocked or skipped": Observation(KEY, Condition.UNKNOWN),
@@ -71,7 +79,7 @@ def test_the_table_has_every_state_and_every_action():
     assert {row[0] for row in rows()} == set(STORED)
     assert {row[1] for row in rows()} == set(OBSERVED)
     assert {row[3] for row in rows()} == {str(action) for action in Action}
-    assert all(f"**{action}**" in DOCUMENT.read_text() for action in Action if action.is_sent)
+    assert all(f"**{action}**" in DOCUMENT.read_text() for action in Action if action.is_event)
 
 
 def run_all(moments, observation=OBSERVED["failing"], incident=None):
@@ -86,7 +94,7 @@ def run_all(moments, observation=OBSERVED["failing"], incident=None):
 def test_a_day_of_runs_each_ten_minutes_sends_an_alert_and_two_reminders():
     moments = [START + 600 * number for number in range(144)]
     actions, incident = run_all(moments)
-    sent = {(moment - START) / HOUR: action for moment, action in zip(moments, actions, strict=True) if action.is_sent}
+    sent = {(moment - START) / HOUR: action for moment, action in zip(moments, actions, strict=True) if action.is_event}
     assert sent == {0: Action.ALERT, 1: Action.REMINDER, 6: Action.REMINDER}
     assert incident.failures == 144
     assert incident.suppressed == 144 - 36 - 1  # since the reminder at 6 h, the 37th run
@@ -104,7 +112,7 @@ def test_errors_that_take_turns_are_alerted_once_each():
         kind = "failed ProbeTimeout" if number % 2 else "failed OSError"
         action, incident = decide(incident, Observation(KEY, Condition.FAILING, kind), START + number * 60)
         sent.append(action)
-    assert [action for action in sent if action.is_sent] == [Action.ALERT, Action.CHANGED]
+    assert [action for action in sent if action.is_event] == [Action.ALERT, Action.CHANGED]
 
 
 def test_a_passing_check_has_no_incident():
@@ -168,6 +176,20 @@ def test_a_clock_that_was_wrong_suppresses_no_reminder(stored):
     assert actions == [Action.SUPPRESSED, Action.SUPPRESSED, Action.REMINDER]
 
 
+def test_the_event_after_a_silence_is_sent_once():
+    """Also where maintenance follows the silence, and where a limit suppresses it at first."""
+    runs = [OBSERVED["failing"], OBSERVED["failing, silenced"], OBSERVED["failing, in maintenance"]]
+    incident, actions = None, []
+    for number, observation in enumerate([*runs, OBSERVED["failing"], OBSERVED["failing"]]):
+        before = incident
+        action, incident = decide(incident, observation, START + number)
+        actions.append(action)
+        if action is Action.REMINDER:
+            again = decide(keep_due(before, incident), OBSERVED["failing"], START + number)
+            assert again[0] is Action.REMINDER
+    assert actions == [Action.ALERT, Action.MUTED, Action.MUTED, Action.REMINDER, Action.SUPPRESSED]
+
+
 def test_a_suppressed_event_stays_due():
     before = STORED["alerted"]
     action, incident = decide(before, OBSERVED["failing"], START + HOUR)
@@ -190,7 +212,7 @@ def test_every_failure_is_alerted_once_and_no_reminder_comes_too_often(gaps, sta
         action, incident = decide(incident, observation, now)
         if observation.condition is Condition.PASSING:
             sent_at = []
-        elif action.is_sent:
+        elif action.is_event:
             assert action is (Action.REMINDER if sent_at else Action.ALERT)
             assert not sent_at or now - sent_at[0] >= HOUR
             assert len(sent_at) < 2 or now - sent_at[0] >= 6 * HOUR
