@@ -16,8 +16,8 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
 	-@PYTHON=$(PYTHON) ci/install-test-tools
-	@# Five side by side: they mostly wait. Bytecode is kept: pytest is started more than a thousand times.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@# Seven side by side: they wait for half of the time. Bytecode is kept: pytest is started more than a thousand times.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 7 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/development.installed
 	@$(BIN)/ruff check --quiet
