@@ -15,7 +15,7 @@ from healthchecks.clients.command import CommandOutput, run_command
 from healthchecks.clients.perfdata import PerformanceDatum, parse_plugin_output
 from healthchecks.clients.process_tree import remove_leftovers_once
 from servermonitoring.configuration import relative_to_file
-from servermonitoring.scrubbing import is_sensitive, scrub
+from servermonitoring.scrubbing import scrub
 from servermonitoring.secret import FILE_PREFIX
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)  # exit statuses, by the plugin API
@@ -68,11 +68,11 @@ def _variable_name(name: str) -> str:
 
 
 def _variables(value: object) -> object:
-    """Make every value a Secret; only those of files, or with the name of a secret, are scrubbed elsewhere."""
+    """Make every value a Secret; only those of files are scrubbed by that, those with a secret's name are already."""
     if not isinstance(value, dict):
         return value
     return {
-        name: Secret(_no_zero(text), remembered=is_sensitive(name))
+        name: Secret(_no_zero(text), remembered=False)
         if isinstance(text, str) and not text.startswith(FILE_PREFIX)
         else text
         for name, text in value.items()

@@ -8,7 +8,7 @@ from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
 from healthchecks.clients.http.metrics import report_response
-from healthchecks.clients.http.options import SecretByName, Statuses, Texts, WebKeys
+from healthchecks.clients.http.options import Expressions, SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url, is_at, redacted
 from healthchecks.clients.http.webpage import attach_on_failure
@@ -37,6 +37,8 @@ class Website(WebKeys, Target):
     """Text, or list of texts, that must not be in the body."""
     values: dict[str, Any] = Field(default_factory=dict, alias="json")
     """Expected values in a JSON body, by dotted path: "workers.0.state"."""
+    jmespath: Expressions = ()
+    """JMESPath expression, or list of expressions, that must be true for a JSON body: "length(items) > `0`"."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Expected headers of the response, each with text that it must contain."""
     final_url: Url | None = None
@@ -61,7 +63,7 @@ class Website(WebKeys, Target):
         ways = [bool(self.user), bool(self.token), bool(given), "@" in self.url.split("/")[2]]
         if sum(ways) > 1:
             raise ValueError("more than one way to log in: write user and password, or token, or the header")
-        if self.method == "HEAD" and (found := self.explicit("contains", "not_contains", "values")):
+        if self.method == "HEAD" and (found := self.explicit("contains", "not_contains", "values", "jmespath")):
             raise ValueError(
                 f"{'json' if found[0] == 'values' else found[0]} needs a body, and a response to HEAD has none"
             )
@@ -105,10 +107,19 @@ def _assert_expected(website: Website, response: Response) -> None:
         assert text not in response.text, f'"{text}" found at {here}'
     wrong = first_difference(response.text, website.values)
     assert not wrong, f"{wrong} at {here}"
+    if website.jmespath:
+        _assert_true(website, response, here)
     assert website.max_response_time is None or response.duration <= website.max_response_time, (
         f"response took {in_words(response.duration)}, maximum {in_words(website.max_response_time or 0)}"
     )
     _assert_certificate(website, response)
+
+
+def _assert_true(website: Website, response: Response, here: str) -> None:
+    from healthchecks.clients.http.expression import first_untrue
+
+    wrong = first_untrue(response.text, website.jmespath)
+    assert not wrong, f"{wrong} at {here}"
 
 
 def _assert_headers(website: Website, response: Response, here: str) -> None:
@@ -124,9 +135,5 @@ def _is_certificate_checked(website: Website) -> bool:
 
 def _assert_certificate(website: Website, response: Response) -> None:
     if (certificate := response.certificate) and _is_certificate_checked(website):
-        days = certificate.days_left
-        assert days >= 0, f"certificate has expired (on {certificate.expires:%Y-%m-%d})"
-        assert days >= website.min_certificate_days, (
-            f"certificate expires in {days:.1f} days (on {certificate.expires:%Y-%m-%d}), "
-            f"minimum {website.min_certificate_days:g} days"
-        )
+        wrong = certificate.describe_expiry(website.min_certificate_days)
+        assert not wrong, wrong

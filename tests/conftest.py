@@ -27,7 +27,7 @@ LONGEST = (  # files of tests that come first, by their length, or one worker wo
     "test_celery", "test_metrics", "test_survival", "test_plugins_and_options", "test_roles", "test_records",
     "test_database_page", "test_checks_harmless", "test_chromium", "test_process_tree", "test_tcp",
     "test_page_content", "test_origins", "test_alert", "test_preload", "test_signals", "test_spool_oddities",
-    "test_browsers", "test_marionette",
+    "test_browsers", "test_marionette", "test_tls", "test_redis", "test_dns",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 

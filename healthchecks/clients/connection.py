@@ -24,6 +24,7 @@ class ConnectionStep(enum.Enum):
     TLS = "connected to PEER, TLS handshake incomplete", "connection closed during the TLS handshake at PEER"
     RESPONSE = "connected to PEER, no response", "connection closed without a response at PEER"
     GREETING = "connected to PEER, no greeting", "connection closed without a greeting at PEER"
+    STARTTLS = "connected to PEER, no response to STARTTLS", "connection closed before TLS at PEER"
     HEADERS = "status STATUS from PEER, headers incomplete", "connection closed before the end of the headers at PEER"
     BODY = "status STATUS from PEER, body incomplete", "connection closed before the end of the body at PEER"
     LOGGED_IN = "logged in to PEER, no response", "connection closed after the login at PEER"

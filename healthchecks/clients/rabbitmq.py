@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from healthchecks import ProbeTimeout, Unhealthy, on_timeout, remaining
+from healthchecks.clients.certificate import context
 from healthchecks.clients.connection import (
     ConnectionStep,
     Progress,
@@ -22,7 +23,6 @@ from healthchecks.clients.connection import (
     is_closed_by_peer,
     shut_down,
 )
-from healthchecks.clients.http.certificate import context
 
 if TYPE_CHECKING:
     from pika.adapters.select_connection import SelectConnection

@@ -19,11 +19,14 @@ from healthchecks import (
     test_command,
     test_database,
     test_disk,
+    test_dns,
     test_host,
     test_job,
     test_login,
     test_rabbitmq,
+    test_redis,
     test_tcp,
+    test_tls,
     test_unit,
     test_website,
 )
@@ -97,6 +100,31 @@ def brokers_of(server):
 def ports(server):
     address = {"host": HOST, "port": server.port("garbage")}
     return [test_tcp.Tcp(**address, greeting="\0\1GARBAGE"), test_tcp.Tcp(**address, greeting="220")]
+
+
+def certificates(server):
+    ports = {name: server.tls_ports[name] for name in ("good", "expiring", "expired", "other_host")}
+    return [test_tls.Tls(host=HOST, port=port, ca=server.authority) for port in ports.values()]
+
+
+def stores(server):
+    address = {"url": Secret(server.url)}
+    return [
+        test_redis.Redis(**address, role="master"),
+        test_redis.Redis(**address, role="replica", min_replicas=2, max_replication_lag=1),
+        test_redis.Redis(**address, max_memory_used="0%"),
+    ]
+
+
+def names(server):
+    address = {"query": "www.example.test", "servers": server.address}
+    missing = {"query": "none.example.test", "servers": server.address}
+    return [
+        test_dns.Dns(**address, expect=["192.0.2.1", "192.0.2.2"]),
+        test_dns.Dns(**address, expect="192.0.2.9"),
+        test_dns.Dns(**address, contains="192.0.2.9"),
+        test_dns.Dns(**missing),
+    ]
 
 
 def reports(server):
@@ -186,6 +214,9 @@ KINDS = {
     "database": Kind(test_database.statistics, "postgresql", databases, [test_database.test_database_access], 1_000),
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
+    "tls": Kind(test_tls.security, "website", certificates, [test_tls.test_tls_certificate], 1_000),
+    "dns": Kind(test_dns.replies, "knot", names, [test_dns.test_dns_records], 1_000),
+    "redis": Kind(test_redis.state, "redis", stores, [test_redis.test_redis_access], 1_000),
     "report": Kind(items.PROBE, "postgresql", reports, [evaluate], 1_000),
     "disk": Kind(test_disk.usage, "tmp_path", disks, [test_disk.test_disk_space], 1_000),
     "host": Kind(

@@ -47,6 +47,22 @@ BAD_ANSWERS = [
     ("/json", {"json": {"workers.busy": 3}}, "workers.busy is 2 instead of 3 at HOST/json"),
     ("/json", {"json": {"queues.1.name": "mail"}}, "the JSON has no queues.1.name at HOST/json"),
     ("/", {"json": {"status": "ok"}}, "the body is not JSON at HOST/"),
+    ("/", {"jmespath": "a"}, "the body is not JSON at HOST/"),
+    (
+        "/json",
+        {"jmespath": ["status == 'ok'", "workers.busy < `2`"]},
+        "jmespath workers.busy < `2` is false: found 2 at HOST/json",
+    ),
+    (
+        "/json",
+        {"jmespath": "queues[?waiting > `5`]"},
+        "jmespath queues[?waiting > `5`] is [] instead of true at HOST/json",
+    ),
+    (
+        "/json",
+        {"jmespath": "length(nothing) > `0`"},
+        "jmespath length(nothing) > `0`: length() is called with null instead of string or array or object at HOST/",
+    ),
     ("/", {"headers": {"X-Served-By": "test"}}, "header X-Served-By missing at HOST/"),
     (
         "/json",
@@ -71,6 +87,13 @@ def test_bad_answers(run_suite, website):
     messages = [outcome.message(f"website_access[n{i}]") for i in range(len(cases))]
     expected = [expected for _, _, expected in cases]
     assert [each[: len(begin)] for each, begin in zip(messages, expected, strict=True)] == expected
+
+
+def test_conditions_on_json(home, website):
+    """One expression, or several."""
+    for conditions in ("length(queues) > `0`", ["status == 'ok'", "sum([workers.busy, workers.idle]) == `8`"]):
+        outcome = home(website.url("/json"), jmespath=conditions)
+        assert outcome.status == 0, outcome.output
 
 
 def test_slow_response(home, website):
@@ -330,6 +353,8 @@ WRONG_KEYS = [
     ({"user": "x", "token": "y"}, "more than one way to log in"),
     ({"method": "HEAD", "contains": "x"}, "contains needs a body, and a response to HEAD has none"),
     ({"method": "HEAD", "json": {"a": 1}}, "json needs a body"),
+    ({"method": "HEAD", "jmespath": "a"}, "jmespath needs a body"),
+    ({"jmespath": ["a", "a > 0"]}, "jmespath[1]: 'a > 0': is not a JMESPath expression: unexpected \"0\" at column 5"),
     ({"allowed_origins": ["https://sso.example.com/login"]}, "is not an origin: write https://host"),
     ({"allowed_origins": ["sso.example.com"]}, "is not a URL: write https://host/path"),
     ({"status": 42}, "42 is not a status: write 200, a class such as"),

@@ -1,4 +1,4 @@
-"""Certificates made for one test run: good, expired, about to expire, self-signed, for another host."""
+"""Certificates made for one test run: good, expired, not yet valid, self-signed, for another host, of a chain."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -24,6 +24,11 @@ class Certificates:
     expiring: Path
     self_signed: Path
     other_host: Path
+    future: Path
+    intermediate: Path
+    """With the certificate of the authority in between."""
+    incomplete: Path
+    """Without it."""
 
 
 def make(directory: Path) -> Certificates:
@@ -36,9 +41,13 @@ def make(directory: Path) -> Certificates:
         ),
         "expiring": authority.issue_cert(*NAMES, not_after=now + SOON),
         "other_host": authority.issue_cert("other.example"),
+        "future": authority.issue_cert(*NAMES, not_before=now + dt.timedelta(days=1)),
+        "intermediate": authority.create_child_ca().issue_cert(*NAMES),
     }
     pems = {name: leaf.private_key_and_cert_chain_pem.bytes() for name, leaf in leaves.items()}
     pems |= {"self_signed": _self_signed(now), "authority": authority.cert_pem.bytes()}
+    lonely = leaves["intermediate"]
+    pems["incomplete"] = lonely.private_key_pem.bytes() + lonely.cert_chain_pems[0].bytes()
     for name, pem in pems.items():
         (directory / f"{name}.pem").write_bytes(pem)
     return Certificates(**{name: directory / f"{name}.pem" for name in pems})

@@ -12,8 +12,11 @@ from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
 from tests.servers.bugsink import Bugsink
 from tests.servers.kent import Kent
+from tests.servers.knot import Knot
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
+from tests.servers.smtp import SmtpServer
 from tests.servers.systemd import Systemd
 from tests.servers.website import Website
 
@@ -67,6 +70,44 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
 def rabbitmq(running_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A RabbitMQ with the users ADMIN and MONITOR of rabbitmq.py."""
     return running_rabbitmq.revive()
+
+
+@pytest.fixture(scope="session")
+def running_knot() -> Iterator[Knot]:
+    with Knot() as server:
+        yield server
+
+
+@pytest.fixture
+def knot(running_knot: Knot) -> Knot:
+    """A name server with the zone of knot.py."""
+    return running_knot.revive()
+
+
+@pytest.fixture(scope="session")
+def running_smtp() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp(running_smtp: SmtpServer) -> SmtpServer:
+    """An SMTP server without TLS, which has no message yet."""
+    server = running_smtp.revive()
+    server.forget()
+    return server
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(running_redis: Redis) -> Redis:
+    """A Redis with the password of redis.py."""
+    return running_redis.revive()
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.servers.server import HOST
 
 Act = Callable[[socket.socket], None]
+OLD_VERSIONS = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
 
 
 @contextlib.contextmanager
@@ -20,6 +21,27 @@ def peer(act: Act) -> Iterator[int]:
         threading.Thread(target=_serve, args=(listener, act), daemon=True).start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)  # lets the thread that accepts go on
+
+
+@contextlib.contextmanager
+def datagram_peer(act: Callable[[bytes], Iterable[bytes]], port: int = 0) -> Iterator[int]:
+    """The port of a server that sends these datagrams for each one that it receives."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.bind((HOST, port))
+        threading.Thread(target=_reply, args=(connection, act), daemon=True).start()
+        yield connection.getsockname()[1]
+        with contextlib.suppress(OSError):  # it was never connected, and wakes up all the same
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _reply(connection: socket.socket, act: Callable[[bytes], Iterable[bytes]]) -> None:
+    with contextlib.suppress(OSError):  # the test is over
+        while True:
+            data, client = connection.recvfrom(65536)
+            if not data:
+                return
+            for each in act(data):
+                connection.sendto(each, client)
 
 
 def says(*parts: bytes, end: Act | None = None) -> Act:
@@ -45,6 +67,29 @@ def at_once(*parts: bytes, end: Act | None = None) -> Act:
     return act
 
 
+def in_turn(*parts: bytes, end: Act | None = None) -> Act:
+    """Sends the first part at once, and each of the others after a request."""
+
+    def act(connection: socket.socket) -> None:
+        for number, part in enumerate(parts):
+            if number:
+                connection.recv(65536)
+            connection.sendall(part)
+        (end or leave)(connection)
+
+    return act
+
+
+def floods(part: bytes) -> Act:
+    """Sends this part without end, and reads nothing."""
+
+    def act(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(part)
+
+    return act
+
+
 def leave(_connection: socket.socket) -> None:
     """End by closing."""
 
@@ -62,9 +107,13 @@ def stay(connection: socket.socket) -> None:
             pass
 
 
-def over_tls(certificate: Path, act: Act) -> Act:
-    """The same, once TLS is agreed on."""
+def over_tls(certificate: Path, act: Act, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> Act:
+    """The same, once TLS is agreed on; `newest` is the newest version that it speaks."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if newest in OLD_VERSIONS:
+        context.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL speaks none of them
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = newest
     context.load_cert_chain(certificate)
 
     def secured(connection: socket.socket) -> None:

@@ -103,17 +103,25 @@ def first_difference(text: str, expected: Mapping[str, Any]) -> str:
     if not expected:
         return ""
     try:
-        document = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        return "the body is not JSON"
+        document = json_of(text)
+    except ValueError as error:
+        return str(error)
     for path, value in expected.items():
         try:
             found = _at(document, path)
         except _MissingPathError:
             return f"the JSON has no {path}"
         if not _equal(found, value):
-            return f"{path} is {_shown(found)} instead of {_shown(value)}"
+            return f"{path} is {shown_value(found)} instead of {shown_value(value)}"
     return ""
+
+
+def json_of(text: str) -> Any:
+    """Return the document. Raise ValueError for a text that is no JSON, or is nested too deeply to be read."""
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise ValueError("the body is not JSON") from None
 
 
 def _at(document: Any, path: str) -> Any:
@@ -143,5 +151,6 @@ def _equal(found: Any, expected: Any) -> bool:
     return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return a value of a document for messages, as JSON."""
     return scrub_and_cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urljoin
 
@@ -20,18 +19,18 @@ import urllib3.exceptions
 from requests.utils import get_auth_from_url
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
+from healthchecks.clients.certificate import Certificate, describe_verification_error
 from healthchecks.clients.connection import (
     ConnectionStep,
     Progress,
     describe_failed_connection,
     first_bytes,
-    is_closed_by_peer,
 )
+from healthchecks.clients.handshake import describe_tls_error, presented_chain
 from healthchecks.clients.http.body import Unpacker, decode_body
-from healthchecks.clients.http.certificate import Certificate, describe_verification_error
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.transport import Trace, WebSession
-from healthchecks.clients.http.urls import http_url, origin, redacted, same_origin
+from healthchecks.clients.http.urls import address, http_url, origin, redacted, same_origin
 from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time
@@ -48,7 +47,6 @@ _PHASES = {
     ConnectionStep.HEADERS: "body",
     ConnectionStep.BODY: "body",
 }
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ class Client:
                     if not target or not self.keys.max_redirects:
                         return self._response(response, request.url, via, started)
             except _CLIENT_ERRORS as error:
-                raise _translate(error, self._trace.progress, request.url, self.keys.ca) from None
+                raise _translate(error, self._trace.progress, request.url) from None
             _raise_if_overdue()
             via = redacted(first)
             request = request.redirected(response.status_code, target)
@@ -235,12 +233,12 @@ def _raise_if_overdue() -> None:
         raise ProbeTimeout
 
 
-def _translate(error: BaseException, progress: Progress, url: str, ca: Path | None) -> Unhealthy:
+def _translate(error: BaseException, progress: Progress, url: str) -> Unhealthy:
     """Return the exception to raise instead, by the first cause with a known message."""
     causes = list(_causes(error))
     for describe in (_of_connection, _of_protocol):
         for cause in causes:
-            if message := describe(cause, progress, url, ca):
+            if message := describe(cause, progress, url):
                 return Unhealthy(message)
     if any(isinstance(cause, _TIMEOUTS) for cause in causes):
         return ProbeTimeout()
@@ -250,19 +248,17 @@ def _translate(error: BaseException, progress: Progress, url: str, ca: Path | No
     return Unhealthy(f"{type(error).__name__} at {progress.peer}")
 
 
-def _of_connection(cause: BaseException, progress: Progress, url: str, ca: Path | None) -> str:
+def _of_connection(cause: BaseException, progress: Progress, url: str) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return describe_verification_error(cause, url, ca) + (f" at {progress.peer}" if progress.via else "")
-    if is_closed_by_peer(cause) or isinstance(cause, _CUT_BODY):
+        host, port = address(url)
+        words = describe_verification_error(cause, host, presented_chain(host, port))
+        return words + (f" at {progress.peer}" if progress.via else "")
+    if isinstance(cause, _CUT_BODY):
         return progress.closed_message
-    if isinstance(cause, ssl.SSLError):
-        is_plain = progress.step is ConnectionStep.TLS and cause.reason in _NO_TLS
-        reason = (cause.reason or str(cause)).lower().replace("_", " ")
-        return f"no TLS at {progress.peer}" if is_plain else f"TLS handshake failed at {progress.peer}: {reason}"
-    return ""
+    return describe_tls_error(cause, progress)
 
 
-def _of_protocol(cause: BaseException, progress: Progress, _url: str, _ca: Path | None) -> str:
+def _of_protocol(cause: BaseException, progress: Progress, _url: str) -> str:
     if isinstance(cause, requests.exceptions.InvalidURL):
         return f"not an HTTP URL: {progress.peer}"
     if isinstance(cause, http.client.HTTPException | requests.exceptions.InvalidHeader):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from healthchecks import ConfigPath, Secret, Size
-from healthchecks.clients.http.certificate import context, load_authorities
+from healthchecks.clients.certificate import context, load_authorities
 from healthchecks.clients.http.urls import Origin, Url
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import remember
@@ -65,6 +65,20 @@ SecretByName = Annotated[dict[str, Secret], BeforeValidator(_secrets), AfterVali
 
 Authorities = Annotated[ConfigPath, AfterValidator(certificates)]
 """A file of authorities to trust, in PEM form."""
+
+
+def _checked(text: str) -> str:
+    from healthchecks.clients.http.expression import checked_expression  # with the library, only where there is one
+
+    return checked_expression(text)
+
+
+Expressions = Annotated[
+    tuple[Annotated[str, AfterValidator(_checked)], ...],
+    BeforeValidator(_texts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A JMESPath expression, or a list of them."""
 
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],

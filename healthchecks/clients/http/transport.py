@@ -17,8 +17,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from healthchecks import Unhealthy
+from healthchecks.clients.certificate import Certificate, context
 from healthchecks.clients.connection import ConnectionStep, Progress, StepTimes, connect, first_bytes
-from healthchecks.clients.http.certificate import Certificate, context
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.urls import address
 from servermonitoring.values import size_in_words

@@ -12,18 +12,18 @@ from healthchecks import ProbeTimeout, Unhealthy
 from healthchecks.clients import file_search
 from healthchecks.clients.file_search import find_newest
 
-NAMES = ("a", "b.dump", "ab", ".a", "[a]", "a-b", "*")
+NAMES = ("a", "b.dump", "ab", "[a]", "a-b", "*", ".a")  # the newest one last
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("tree")
     for number, outer in enumerate(NAMES):
-        for inner in NAMES:
+        for more, inner in enumerate(NAMES):
             path = root / outer / inner
             path.parent.mkdir(exist_ok=True)
             path.touch()
-            os.utime(path, (number, number + len(inner)))
+            os.utime(path, (0, number * len(NAMES) + more))
     return root
 
 

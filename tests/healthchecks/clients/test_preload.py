@@ -21,7 +21,7 @@ import healthchecks.plugin.probes.fixture
 healthchecks.plugin.probes.fixture.probe = lambda function=None, **_: function or (lambda each: each)
 kind, probe, keys = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 module = importlib.import_module(f"healthchecks.test_{kind}")
-from healthchecks.clients.http import certificate
+from healthchecks.clients import certificate
 
 target = getattr(module, kind.title()).model_validate(keys)
 modules, contexts = set(sys.modules), certificate._context.cache_info().misses
@@ -29,7 +29,7 @@ getattr(module, probe)(target)
 late = set(sys.modules) - modules
 print(json.dumps([sorted(late), contexts, certificate._context.cache_info().misses - contexts]))
 """
-CLIENTS = {"lxml", "pika", "psycopg2", "selenium"}
+CLIENTS = {"dns", "lxml", "pika", "psycopg2", "redis", "selenium"}
 
 
 def first_probe(kind, probe, **keys):
@@ -77,6 +77,25 @@ def test_rabbitmq(rabbitmq):
     assert first_probe("rabbitmq", "exchange", **keys) == [[], 0, 0]
 
 
+def test_tls(website):
+    keys = {"host": HOST, "port": website.tls_ports["good"], "ca": str(website.authority)}
+    assert first_probe("tls", "security", **keys) == [[], 1, 0]
+
+
+def test_dns(knot):
+    keys = {"query": "www.example.test", "servers": knot.address, "expect": ["192.0.2.1", "192.0.2.2"]}
+    assert first_probe("dns", "replies", **keys) == [[], 0, 0]
+
+
+def test_dns_without_expectation(knot):
+    keys = {"query": "example.test", "type": "MX", "servers": knot.address}
+    assert first_probe("dns", "replies", **keys) == [[], 0, 0]
+
+
+def test_redis(redis):
+    assert first_probe("redis", "state", url=redis.url) == [[], 0, 0]
+
+
 @pytest.mark.usefixtures("chromium")
 def test_bookmarklet(website):
     keys = {"url": website.url("/bookmarklet"), "bookmarklet": BOOKMARKLET, "expect": BOOKMARKLET_TEXT}
@@ -84,7 +103,7 @@ def test_bookmarklet(website):
 
 
 def test_kinds_without_targets_load_no_client():
-    kinds = ("bookmarklet", "database", "login", "rabbitmq", "tcp", "website")
+    kinds = ("bookmarklet", "database", "dns", "login", "rabbitmq", "redis", "tcp", "tls", "website")
     script = "import json, sys, pytest\n" + "\n".join(f"import healthchecks.test_{kind}" for kind in kinds)
     command = [sys.executable, "-c", f"{script}\nprint(json.dumps(list(sys.modules)))"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
