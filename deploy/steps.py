@@ -18,6 +18,7 @@ from typing import Protocol
 
 # No probe runs; without a cache, as its directory belongs to another user (an error with --strict-config).
 _COLLECT = ("-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "healthchecks")
+_LOCK = "requirements/server.lock"  # with the extras celery and notify
 _PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 
@@ -205,7 +206,7 @@ class Environment:
 
     def missing(self) -> str:
         if not self._path.is_dir():
-            return f"environment {self._path}: created from requirements/healthchecks.lock"
+            return f"environment {self._path}: created from {_LOCK}"
         done = self._stamp.exists() and self._stamp.read_text() == self._fingerprint()
         return "" if done else f"environment {self._path}: updated"
 
@@ -213,7 +214,7 @@ class Environment:
         if not (self._path / "bin/pip").exists():
             self._make()
         pip = str(self._path / "bin/pip"), "--quiet", "--disable-pip-version-check", "install", "--no-cache-dir"
-        run(*pip, "--require-hashes", "-r", str(self.checkout / "requirements/healthchecks.lock"))
+        run(*pip, "--require-hashes", "-r", str(self.checkout / _LOCK))
         run(*pip, "--no-deps", "--no-build-isolation", "--editable", str(self.checkout))
         self._compile()
         self._stamp.write_text(self._fingerprint())
@@ -251,7 +252,7 @@ class Environment:
         """Return a hash of all that is installed and of its Python."""
         digest = hashlib.sha256(f"{sys.version} {self.checkout}".encode())
         code = [path for package in _PACKAGES for path in sorted((self.checkout / package).rglob("*.py"))]
-        for path in (self.checkout / "requirements/healthchecks.lock", self.checkout / "pyproject.toml", *code):
+        for path in (self.checkout / _LOCK, self.checkout / "pyproject.toml", *code):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 

@@ -86,6 +86,46 @@ def part_in_words(part: float, whole: float) -> str:
     return f"{shown} of {whole / unit:.1f} {name}"
 
 
+_SECOND, _MILLISECOND = 0.9995, 0.00095  # seconds, when rounded
+_MOST_WRITTEN_OUT = 1e15  # a larger number has an exponent
+_ENOUGH_DIGITS = 999.5  # above it a number has no decimal places
+
+
+def duration_in_words(seconds: float) -> str:
+    """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
+    if seconds < _SECOND:
+        return f"{seconds * 1000:.0f} ms" if seconds > _MILLISECOND else f"{seconds * 1000:.2g} ms"
+    return in_words(seconds)
+
+
+def metric_in_words(value: float, unit: str) -> str:
+    """Return a finite number with its unit (of `Metric`): "43 %", "1.2 GB", "120 ms", "41 °C", "7"."""
+    if value < 0:
+        return f"-{metric_in_words(-value, unit)}"
+    if value < _MOST_WRITTEN_OUT and unit in _IN_WORDS:
+        return _IN_WORDS[unit](value)
+    symbol = _SYMBOLS.get(unit, unit)
+    return f"{_number_in_words(value)} {symbol}".strip()
+
+
+_IN_WORDS = {"seconds": duration_in_words, "bytes": size_in_words, "ratio": percent_limit}
+_SYMBOLS = {"seconds": "s", "bytes": "B", "ratio": "", "celsius": "°C", "none": ""}
+
+
+def _number_in_words(value: float) -> str:
+    """Return three digits, or all of a whole number: "0.0012", "3.14", "12345", "1e+20"."""
+    if value >= _MOST_WRITTEN_OUT:
+        return f"{value:.3g}"
+    return f"{value:.0f}" if value == int(value) or value >= _ENOUGH_DIGITS else f"{value:.3g}"
+
+
+def metric_with_limits(name: str, value: float, unit: str, limit: float | None, lower_limit: float | None) -> str:
+    """Return a metric for people: "used 93 % (limit 90 %)"."""
+    limits = {"limit": limit, "lower limit": lower_limit}
+    words = [f"{kind} {metric_in_words(each, unit)}" for kind, each in limits.items() if each is not None]
+    return f"{name} {metric_in_words(value, unit)}" + (f" ({', '.join(words)})" if words else "")
+
+
 def _three_digits(number: float) -> str:
     """Return a number with three digits, never like 1e+03: 0.00012 is "0", 1234.5 is "1234"."""
     if number >= 999.5:  # noqa: PLR2004 - more digits before the point

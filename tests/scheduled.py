@@ -48,9 +48,10 @@ class Checkout:
     def page(self) -> Path:
         return self.folder.parent / "html"
 
-    def configure(self, toml: str, *, state: str = "") -> None:
-        """The webhook is always there."""
-        settings = {"alerts": {"webhook": self.website.url("/hook")}, "state": {"directory": state or str(self.state)},
+    def configure(self, toml: str, *, state: str = "", webhook: bool = True) -> None:
+        """The website is the webhook, unless the configuration has alerts of its own."""
+        alerts = {"alerts": {"webhook": self.website.url("/hook")}} if webhook else {}
+        settings = {**alerts, "state": {"directory": state or str(self.state)},
                     "dashboard": {"directory": str(self.page)}}  # fmt: skip
         tables = [f"[{name}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
                   for name, keys in settings.items()]  # fmt: skip

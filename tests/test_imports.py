@@ -53,6 +53,7 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
 # And of what is installed: None for everything. The second kind is loaded only when used, inside a function.
 INSTALLED: list[tuple[str, set[str] | None, set[str]]] = [
     ("servermonitoring.delivery.sdk", {"sentry_sdk"}, set()),  # imported with the first alert, by delivery.sentry
+    ("servermonitoring.delivery.notifier", {"apprise", "requests"}, set()),  # a program of its own
     ("servermonitoring.tls", set(), {"certifi"}),  # where it is installed
     ("servermonitoring.*", set(), {"pydantic_core"}),  # by pydantic
     ("watchdog.*", set(), {"sentry_sdk", "selenium"}),  # what `pip install servermonitoring` gives

@@ -12,8 +12,8 @@ from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.overview import Overview, make_overview
 from healthchecks.plugin.dashboard.page import Pages, make
 from healthchecks.plugin.dashboard.snapshot import Snapshot, is_eventful
-from healthchecks.plugin.wording import duration_in_words
 from servermonitoring.files import make_directory, remove_abandoned
+from servermonitoring.values import duration_in_words
 
 NAME = "index.html"
 

@@ -1,6 +1,7 @@
 """The plugin's options and its mark, and whether the command line asks for a part of the checks.
 
-Two options ask for something else than a run: the schema of the configuration, an export of the history.
+Three options ask for something else than a run: the schema of the configuration, an export of the history, a test
+alert.
 """
 
 import importlib
@@ -47,6 +48,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--monitoring-reason", metavar="TEXT", help="why --monitoring-silence is given: shown on page and terminal"
     )
     group.addoption(
+        "--monitoring-test-alert",
+        action="store_true",
+        help="send a test alert to each channel, print what each answered, and exit: with 0 if all accepted it",
+    )
+    group.addoption(
         "--monitoring-schema",
         action="store_true",
         help="print a JSON schema of the configuration file, for editors, and exit",
@@ -57,6 +63,8 @@ def print_and_exit(config: pytest.Config) -> int | None:
     """Return the exit status where an option asks for something else than a run; None for a run."""
     if config.getoption("monitoring_schema"):
         return _print_schema(config)
+    if config.getoption("monitoring_test_alert"):
+        return _send_test_alert(config)
     if file := config.getoption("monitoring_export"):
         return _export_history(config, file)
     if config.getoption("monitoring_reason") and not config.getoption("monitoring_silence"):
@@ -105,6 +113,20 @@ def _export_history(config: pytest.Config, file: str) -> int:
         raise pytest.UsageError(f"--monitoring-export: {error}") from None
     print(f"{count} result{'s' if count != 1 else ''} written to {file}")  # noqa: T201 - what was asked for
     return 0
+
+
+def _send_test_alert(config: pytest.Config) -> int:
+    """Return the exit status: 0 if all channels accepted it, else 1. Raise pytest.UsageError where none can."""
+    from healthchecks.plugin.alerting.trial import try_channels
+    from healthchecks.plugin.run import configuration_of
+    from servermonitoring.configuration import ConfigurationError
+
+    configuration = configuration_of(config)
+    try:
+        configuration.check_settings()
+        return 0 if try_channels(configuration.settings, print) else 1
+    except (ConfigurationError, ValueError) as error:
+        raise pytest.UsageError(f"--monitoring-test-alert: {error}") from None
 
 
 _OPTIONS = {

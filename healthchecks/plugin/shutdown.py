@@ -40,7 +40,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
         if not run.session.config.getoption("monitoring_no_alerts"):
             run.end_silences()
     with _output(run, "alerts"):
-        _alert(run, run.results.values())
+        _alert(run, run.results.values(), with_kills=True)
     with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
     with _output(run, "page"):
@@ -133,9 +133,10 @@ def _postpone(run: Run, finished: history.FinishedRun) -> str:
         return "the results of this run will be missing from it"
 
 
-def _alert(run: Run, results: Iterable[Result]) -> None:
+def _alert(run: Run, results: Iterable[Result], *, with_kills: bool = False) -> None:
     if run.outputs.dispatcher:
-        run.outputs.dispatcher.dispatch(results, run.outputs.history.checks if run.outputs.history else ())
+        checks = run.outputs.history.checks if run.outputs.history else ()
+        run.outputs.dispatcher.dispatch(results, checks, with_kills=with_kills)
 
 
 def _publish(run: Run) -> None:

@@ -26,7 +26,7 @@ from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
-from healthchecks.plugin.terminal import format_header
+from healthchecks.plugin.terminal import format_header, format_report
 from servermonitoring.state_directory import ALREADY_RUNNING, AlreadyRunningError
 
 
@@ -94,11 +94,19 @@ def _connect(run: Run) -> None:
     """Set up where this run's alerts go."""
     settings = run.configuration.settings
     of_reports, part = run.selection.of_reports, run.selection.part
-    inputs = AlertInputs(settings, run.host, run.directory, run.started, of_reports=of_reports, part=part)
+    inputs = AlertInputs(
+        settings,
+        run.host,
+        run.directory,
+        run.started,
+        of_reports=of_reports,
+        part=part,
+        report=partial(format_report, run),
+    )
     on_error = partial(run.add_suite_error, "alerts")
     connections = connect(inputs, on_error)
     run.outputs.alerts = str(connections)
-    if connections.channels:
+    if connections.channels or connections.heartbeats:
         from healthchecks.plugin.alerting.dispatcher import Dispatcher
 
         run.outputs.dispatcher = Dispatcher(inputs, connections, on_error)

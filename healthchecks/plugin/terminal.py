@@ -58,6 +58,14 @@ def print_summary(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(f"page: {run.outputs.page.path}")
 
 
+def format_report(run: Run) -> str:
+    """Return the headline with this host's name, and a line for each check with something to report."""
+    results = list(run.results.values())
+    cut = "cut off before all checks ran. " if run.interrupted else ""
+    lines = format_results(results, run.outputs.streaks, verbose=False)
+    return "\n".join([f"{run.host}: {cut}{make_headline(results)}", *(line for _, line in lines)])
+
+
 def _print_details(run: Run, terminal: pytest.TerminalReporter) -> None:
     """Print the tracebacks of checks that ended in error, for their authors."""
     for result in run.results.values():

@@ -1,4 +1,4 @@
-"""Status words, the headline, and numbers for people: shared by the terminal, the pages, the badges and the reports."""
+"""Status words and the headline: shared by the terminal, the pages, the badges and the reports."""
 
 import enum
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from healthchecks.plugin.result import Status
-from servermonitoring.values import in_words, percent_limit, size_in_words
 
 
 class CardStatus(enum.StrEnum):
@@ -91,36 +90,3 @@ def _count_as(check: Rated) -> str:
     if check.status not in _FAILURES or not (check.maintenance or check.silence):
         return str(check.status)
     return _MAINTENANCE if check.maintenance else _SILENCED
-
-
-_SECOND, _MILLISECOND = 0.9995, 0.00095  # seconds, when rounded
-_MOST_WRITTEN_OUT = 1e15  # a larger number has an exponent
-_ENOUGH_DIGITS = 999.5  # above it a number has no decimal places
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
-    if seconds < _SECOND:
-        return f"{seconds * 1000:.0f} ms" if seconds > _MILLISECOND else f"{seconds * 1000:.2g} ms"
-    return in_words(seconds)
-
-
-def metric_in_words(value: float, unit: str) -> str:
-    """Return a finite number with its unit (of `Metric`): "43 %", "1.2 GB", "120 ms", "41 °C", "7"."""
-    if value < 0:
-        return f"-{metric_in_words(-value, unit)}"
-    if value < _MOST_WRITTEN_OUT and unit in _IN_WORDS:
-        return _IN_WORDS[unit](value)
-    symbol = _SYMBOLS.get(unit, unit)
-    return f"{_number_in_words(value)} {symbol}".strip()
-
-
-_IN_WORDS = {"seconds": duration_in_words, "bytes": size_in_words, "ratio": percent_limit}
-_SYMBOLS = {"seconds": "s", "bytes": "B", "ratio": "", "celsius": "°C", "none": ""}
-
-
-def _number_in_words(value: float) -> str:
-    """Return three digits, or all of a whole number: "0.0012", "3.14", "12345", "1e+20"."""
-    if value >= _MOST_WRITTEN_OUT:
-        return f"{value:.3g}"
-    return f"{value:.0f}" if value == int(value) or value >= _ENOUGH_DIGITS else f"{value:.3g}"

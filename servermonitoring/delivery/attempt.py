@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from servermonitoring.delivery.spool import Spool, SpoolEntry
 
 _TIMEOUT = 10.0  # seconds for each step
+MOST_CONNECTIONS = 32  # of one spool to its service
 _RETRY = {408, 425, 429}  # and every 5xx
 _WRONG_ADDRESS = {401, 403, 404, 407}  # not about what was sent: the next one would fail, too
 _UNNAMED_PAUSE = 60.0  # seconds after a 429 that names none, as Sentry's own SDKs have it
@@ -41,6 +42,7 @@ class Destination(Protocol):
     """The service that entries are sent to, and the format of its requests."""
 
     name: str  # in messages: "Sentry"
+    most_connections: int  # at a time
 
     def connection(self) -> Connection:
         """Return a new connection."""
@@ -71,6 +73,7 @@ class Attempt:
     pause: float = 0.0  # seconds for which the receiver accepts nothing more
     suffix: str = ""  # of its name in refused/
     reason: str = ""  # of a refusal: the status of the response, and its first words
+    response: "DeliveryResponse | None" = None
 
 
 def attempt(spool: "Spool", destination: Destination, connection: Connection, entry: "SpoolEntry") -> Attempt:
@@ -96,13 +99,12 @@ def _attempt_of(destination: Destination, content: bytes, response: "DeliveryRes
     outcome, error = response.outcome, f"{destination.name} responds with {response.in_words()}"
     if outcome is DeliveryOutcome.SENT:
         if destination.is_confirmed(content, response):
-            return Attempt(outcome, pause=response.pause())
+            return Attempt(outcome, pause=response.pause(), response=response)
         error += " without confirming the alert: check its address and any proxy"
-        return Attempt(DeliveryOutcome.RETRY, error)
+        return Attempt(DeliveryOutcome.RETRY, error, response=response)
     if outcome is DeliveryOutcome.UNAVAILABLE:
         error += ": check its address and key"
-    reason = f"{response.in_words()}{response.first_words()}"
-    return Attempt(outcome, error, response.pause(), f"status-{response.status}", reason)
+    return Attempt(outcome, error, response.pause(), f"status-{response.status}", response.summary(), response)
 
 
 class UnreachableError(Exception):
@@ -149,6 +151,10 @@ class DeliveryResponse:
         text = "".join(each if each.isprintable() else " " for each in self.body.decode(errors="replace"))
         words = " ".join(scrub(text).split())[:_FIRST_WORDS]
         return f": {words}" if words else ""
+
+    def summary(self) -> str:
+        """Return status and first words: "400 Bad Request: no_text"."""
+        return f"{self.in_words()}{self.first_words()}"
 
     def document(self) -> dict[str, Any] | None:
         """Return the body if it is one JSON object, else None."""

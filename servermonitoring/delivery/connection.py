@@ -1,4 +1,4 @@
-"""HTTP connection for POST requests: kept open for the next request, closed from another thread at the time limit.
+"""HTTP connection for one address: kept open for the next request, closed from another thread at the time limit.
 
 Loaded when there is something to send. It uses http.client, not urllib3: no client's own timeout ends a response that
 comes at one byte a second; whoever holds the socket can.
@@ -22,10 +22,11 @@ _MOST_READ = 65536  # bytes of a response
 
 @dataclass(frozen=True)
 class PostAddress:
-    """URL to POST to. It may hold a secret, so its repr hides it."""
+    """URL to send to. It may hold a secret, so its repr hides it."""
 
     url: str = field(repr=False)
     ca_certs: str | None = None  # PEM file of the only authorities to trust
+    method: str = "POST"  # or GET, which has no body
 
     @property
     def parts(self) -> SplitResult:
@@ -86,7 +87,7 @@ class PostConnection:
         if self._cut:
             raise TimeoutError
         connection.sock.settimeout(timeout)
-        connection.request("POST", self._path, body, {**headers, **self._more})
+        connection.request(self._address.method, self._path, body or None, {**headers, **self._more})
         response = connection.getresponse()
         content = response.read(_MOST_READ)
         if not response.isclosed():  # more than is read

@@ -1,5 +1,6 @@
 """Delivery in the background: in the suite while its probes run, in the watchdog for as long as it runs."""
 
+import random
 import threading
 import time
 from collections.abc import Callable  # noqa: TC003 - no more to load
@@ -9,11 +10,13 @@ from servermonitoring import threads
 from servermonitoring.delivery.spool import Spool, Tally
 
 if TYPE_CHECKING:
-    from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.attempt import Attempt, Destination
     from servermonitoring.delivery.sender import Sender
+    from servermonitoring.delivery.spool import SpoolEntry
 
 _BUDGET = 60.0  # seconds for one pass
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next pass while entries wait
+_JITTER = 0.25  # part by which a wait varies, so that hosts do not retry all at once
 
 
 class Outbox:
@@ -63,6 +66,17 @@ class Outbox:
         self._sender = None
         return self._spool.tally()
 
+    def try_once(self, entry: "SpoolEntry", budget: float) -> "Attempt":
+        """Send this entry alone, in `budget` seconds at most, and return what came of it; it stays in the spool."""
+        from servermonitoring.delivery.attempt import Attempt, DeliveryOutcome, attempt
+
+        connection = self._destination.connection()
+        try:
+            return threads.bounded(lambda: attempt(self._spool, self._destination, connection, entry), budget)
+        except TimeoutError:
+            connection.cut()
+            return Attempt(DeliveryOutcome.RETRY, f"{self._destination.name} does not respond within {budget:g} s")
+
     def _work(self) -> None:
         wait = _FIRST_WAIT
         while not self._is_stopped:
@@ -71,4 +85,10 @@ class Outbox:
             self.on_pass(tally)
             wait = _FIRST_WAIT if not tally.waiting else min(2 * wait, _LONGEST_WAIT)
             with self._state:
-                self._state.wait_for(lambda: self._is_awake or self._is_stopped, wait if tally.waiting else None)
+                pause = jittered(wait) if tally.waiting else None
+                self._state.wait_for(lambda: self._is_awake or self._is_stopped, pause)
+
+
+def jittered(seconds: float) -> float:
+    """Return a random time around it, which differs from host to host."""
+    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret

@@ -7,6 +7,7 @@ sending the same entry; it stays until the last thread has ended.
 
 import fcntl
 import os
+import random
 import threading
 import time
 from bisect import insort
@@ -18,12 +19,13 @@ from servermonitoring.delivery.attempt import Attempt, Connection, DeliveryOutco
 from servermonitoring.delivery.spool import Spool, SpoolEntry
 from servermonitoring.values import in_words
 
-_LEAST_WORKERS, _MOST_WORKERS = 4, 32
+_LEAST_WORKERS = 4
 _GROWTH = 4  # more for each response
 _PER_WORKER = 2  # waiting entries for which one more connection pays
 _FAILING = 4  # failures in a row, after which newest and oldest are tried in turn
 _HOPELESS = 20  # failures in a row, after which the pass ends
 _GIVEN_UP = 10  # failed attempts while others were delivered
+_JITTER = 0.1  # part by which a pause is lengthened, so that hosts do not go on all at once
 _LOCK_POLL = 0.02  # seconds
 _SMALL = 1_000_000  # bytes
 _MOST_LARGE = 40_000_000  # bytes of larger ones in one pass: all in progress may be in memory at once
@@ -87,8 +89,9 @@ class Sender:
     def _start_workers(self) -> None:
         """Start a few threads, so that an entry that hangs does not hold up the others; more with each response."""
         waiting = len(self._queue)
-        most = self._workers + _GROWTH if self._sent else _MOST_WORKERS // 2
-        wanted = max(_LEAST_WORKERS, min(_MOST_WORKERS, most, waiting // _PER_WORKER))
+        limit = self._destination.most_connections
+        most = self._workers + _GROWTH if self._sent else limit // 2
+        wanted = min(limit, max(_LEAST_WORKERS, min(most, waiting // _PER_WORKER)))
         for _ in range(min(wanted, waiting) - self._workers):
             self._workers += 1
             if threads.start(self._work, name="sender") is None:
@@ -158,9 +161,10 @@ class Sender:
     def _pause(self, seconds: float, *, remember: bool = True) -> None:
         if not seconds:
             return
-        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        longer = seconds * random.uniform(1, 1 + _JITTER) if remember else seconds  # noqa: S311 - no secret
+        self._paused_until = max(self._paused_until, time.monotonic() + longer)
         if remember:
-            self.spool.remember_pause(seconds)
+            self.spool.remember_pause(longer)
         if seconds > self._rest():
             self.spool.note(f"{self._destination.name} accepts no alerts for {in_words(seconds)}")
             self._stopped = True

@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servermonitoring import __version__, threads
-from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
+from servermonitoring.delivery.attempt import (
+    MOST_CONNECTIONS,
+    DeliveryOutcome,
+    DeliveryResponse,
+    NoResponseError,
+    UnreachableError,
+)
 from servermonitoring.delivery.dsn import Dsn
 from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
@@ -178,6 +184,7 @@ class SentryDestination:
     """Sentry as a destination of a spool: envelopes, packed."""
 
     name = "Sentry"
+    most_connections = MOST_CONNECTIONS
 
     def __init__(self, dsn: Dsn, ca_certs: str | None = None) -> None:
         self._url, self._ca_certs = dsn.envelopes, ca_certs

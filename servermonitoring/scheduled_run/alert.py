@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import stat
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,41 +22,66 @@ from typing import TYPE_CHECKING, Any
 
 from servermonitoring import configuration, state_directory
 from servermonitoring.configuration import ConfigurationError
+from servermonitoring.delivery import notify_url
 from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.dsn import HEALTHCHECKS, Dsn, in_force
+from servermonitoring.delivery.notify import message_of
+from servermonitoring.delivery.notify_process import NotifyConnection
+from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.sentry import Origin, SentryDestination, timestamp
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.delivery.webhook import WebhookDestination
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.scrubbing import scrubbed
 from servermonitoring.secret import Secret
-from servermonitoring.values import iso
+from servermonitoring.values import in_words, iso
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Destination
+    from servermonitoring.delivery.heartbeat import PingService
 
 _TIMEOUT = 10.0  # seconds for each step of a delivery
 _LIMIT = 30.0  # seconds for a whole delivery
+_LIMIT_OF_SERVICES = 60.0  # seconds for all that [alerts] notify names
+_AT_ONCE = 8  # of them
 _CHECK, _TARGET = "suite", "run"  # as suite[history], suite[page] …
 
 
 @dataclass(frozen=True)
 class FaultAlert:
-    """The fault of a run and the end of its output."""
+    """The fault of a run and the end of its output; or, with `since`, that the command works again."""
 
     message: str
     output: str
+    since: float | None = None
+    """When the fault began that is over, in unix seconds; None for a fault."""
+
+    @classmethod
+    def of_recovery(cls, since: float, now: float) -> "FaultAlert":
+        return cls(f"recovered after {in_words(max(0, round(now - since)))}", "", min(since, now))
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.since is not None
+
+    @property
+    def title(self) -> str:
+        return f"{self.label}{' ' if self.is_recovery else ': '}{self.message}"
 
     @property
     def label(self) -> str:
         return f"{_CHECK}[{_TARGET}]"
 
 
-_TABLES = ("sentry", "alerts", "state", "dashboard")
+_TABLES = ("sentry", "alerts", "heartbeat", "state", "dashboard")
 _MOST_READ = 1_000_000  # bytes that are read of a file that is not TOML
 
 
 class DirectAlertSettings:
-    """`[sentry]`, `[alerts]`, `[state]` and `[dashboard]`, as far as they can be read. A wrong file raises nothing."""
+    """`[sentry]`, `[alerts]`, `[heartbeat]`, `[state]`, `[dashboard]`, as far as they can be read.
+
+    A wrong file raises nothing.
+    """
 
     def __init__(self) -> None:
         self.path = configuration.find()
@@ -70,6 +96,26 @@ class DirectAlertSettings:
     def webhook(self) -> str:
         """The URL, or "". Raises ValueError for a secret file that cannot be read."""
         return self._secret("alerts", "webhook")
+
+    @property
+    def webhook_format(self) -> WebhookFormat:
+        return "slack" if self._text("alerts", "webhook_format") == "slack" else "json"
+
+    @property
+    def notify(self) -> tuple[list[NotifyUrl], list[str]]:
+        """The URLs of services, and what is wrong with others."""
+        alerts = self._tables.get("alerts")
+        return notify_url.read(alerts.get("notify", []) if isinstance(alerts, dict) else [], self.path)
+
+    @property
+    def heartbeat(self) -> "PingService | None":
+        """The service of `[heartbeat]`. Raises ValueError for a wrong URL, or a secret file that cannot be read."""
+        from servermonitoring.delivery.heartbeat import PingFormat, PingService
+
+        if not (url := self._secret("heartbeat", "url")):
+            return None
+        name = self._text("heartbeat", "format")
+        return PingService(url, PingFormat(name) if name in [*PingFormat] else PingFormat.of_url(url))
 
     @property
     def environment(self) -> str:
@@ -116,12 +162,65 @@ def _rescued(path: Path) -> dict[str, Any]:
 
 
 def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, str]]:
-    """Send an alert to Sentry and the webhook where configured. Return each channel with its error, "" for none."""
-    return [
+    """Send an alert to all channels that are configured. Return each with its error, "" for none."""
+    tried = [
         (name, error)
         for name, deliver in (("Sentry", _to_sentry), ("the webhook", _to_webhook))
         if (error := _attempt(deliver, alert, settings)) is not None
     ]
+    urls, wrong = settings.notify
+    return [*tried, *(("[alerts] notify", error) for error in wrong), *_to_services(urls, alert, settings)]
+
+
+def _to_services(urls: list[NotifyUrl], alert: FaultAlert, settings: DirectAlertSettings) -> Iterator[tuple[str, str]]:
+    """Send to the services, a few at once, a process for each; yield each with its error, "" for none."""
+    message = message_of(json.dumps(scrubbed(_document(alert, settings, os.urandom(16).hex()))).encode())
+    ends_at = time.monotonic() + _LIMIT_OF_SERVICES
+    for start in range(0, len(urls), _AT_ONCE):
+        connections = [(each, NotifyConnection(each.reveal())) for each in urls[start : start + _AT_ONCE]]
+        try:
+            started = [(url, connection, _handed_over(connection, message)) for url, connection in connections]
+            for url, connection, error in started:
+                yield f"{url.service} ({url.place})", error or _answered(connection, ends_at)
+        finally:
+            for _, connection in connections:
+                connection.close()
+
+
+def _handed_over(connection: NotifyConnection, message: bytes) -> str:
+    """Hand the message over; return what went wrong."""
+    try:
+        connection.send(message)
+    except UnreachableError as error:
+        return str(error)
+    return ""
+
+
+def _answered(connection: NotifyConnection, ends_at: float) -> str:
+    """Return what went wrong; "" for nothing."""
+    try:
+        response = connection.receive(ends_at)
+    except (UnreachableError, NoResponseError) as error:
+        return str(error)
+    is_sent = response.outcome is DeliveryOutcome.SENT
+    return "" if is_sent else f"alert not confirmed, response {response.in_words()}{response.first_words()}"
+
+
+def ping_failure(text: str, settings: DirectAlertSettings) -> str | None:
+    """Report to the service of `[heartbeat]` that a run failed; return the error, "" for none.
+
+    None: there is no service, or it knows no failures.
+    """
+    from servermonitoring.delivery.heartbeat import Ping, PingRequest, PingSignal
+
+    try:
+        with _limited(_LIMIT):
+            service = settings.heartbeat
+            if service is None or not service.expects(PingSignal.FAILURE):
+                return None
+            return PingRequest(service, Ping(PingSignal.FAILURE, f"{socket.gethostname()}: {text}")).send()
+    except (OSError, ValueError) as error:
+        return str(error)
 
 
 def _attempt(
@@ -135,7 +234,7 @@ def _attempt(
 
 
 def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
-    if not (text := settings.dsn):
+    if alert.is_recovery or not (text := settings.dsn):  # in Sentry an event would reopen the issue
         return None
     identity = os.urandom(16).hex()
     event = json.dumps(scrubbed(_event(alert, settings, identity))).encode()
@@ -148,7 +247,8 @@ def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
     if not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
-    return _post(WebhookDestination(url), json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
+    destination = WebhookDestination(url, form=settings.webhook_format)
+    return _post(destination, json.dumps(scrubbed(_document(alert, settings, identity))).encode(), identity)
 
 
 def _post(destination: "Destination", content: bytes, identity: str) -> str:
@@ -191,7 +291,7 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
         "platform": "python",
         "level": "error",
         "logger": "healthchecks",
-        "message": f"{alert.label}: {alert.message}",
+        "message": alert.title,
         "fingerprint": [_CHECK, _TARGET, f"on {origin.host}"],
         "server_name": origin.host,
         "environment": environment,
@@ -203,27 +303,28 @@ def _event(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> d
 
 def _document(alert: FaultAlert, settings: DirectAlertSettings, identity: str) -> dict[str, Any]:
     """Return the document, in the form of healthchecks/plugin/alerting/channels.py; docs/alerts.md shows the keys."""
-    now = iso(datetime.now(UTC))
+    now = datetime.now(UTC)
+    since = now if alert.since is None else datetime.fromtimestamp(alert.since, UTC)
     return {
         "id": identity,
-        "action": "alert",
-        "title": f"{alert.label}: {alert.message}",
+        "action": "recovered" if alert.is_recovery else "alert",
+        "title": alert.title,
         "check": _CHECK,
         "target": _TARGET,
         "label": alert.label,
         "message": alert.message,
-        "status": "error",
-        "level": "error",
+        "status": "ok" if alert.is_recovery else "error",
+        "level": "info" if alert.is_recovery else "error",
         "host": socket.gethostname(),
         "group": "",
-        "time": now,
-        "since": now,
+        "time": iso(now),
+        "since": iso(since),
         "failures": 1,
         "suppressed": 0,
         "metrics": [],
         "link": settings.page,
         "runbook": "",
-        "data": {"output": alert.output},
+        "data": {"output": alert.output} if alert.output else {},
     }
 
 
@@ -258,11 +359,13 @@ class SentAlerts:
                     write_whole(path, text, durable=False)
                     return
 
-    def forget(self) -> None:
-        """Remove the record: the command works again."""
+    def forget(self, now: float) -> float | None:
+        """Remove the record, since the command works again; return when the fault began, None if none was sent."""
+        kept = self._kept(now)
         for path in self._places:
             with contextlib.suppress(OSError):
                 path.unlink()
+        return float(kept["since"]) if kept["faults"] else None
 
     def _kept(self, now: float) -> dict[str, Any]:
         found = [each for path in self._places for each in _read(path) if each["since"] <= each["sent"] <= now]

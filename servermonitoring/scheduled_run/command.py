@@ -1,4 +1,4 @@
-"""Command line `deploy/scheduled [--user NAME] [--timeout SECONDS] ARGUMENTS…`: runs `pytest ARGUMENTS…`.
+"""Command line `deploy/scheduled [--user NAME] [--delay SECONDS] [--timeout SECONDS] ARGUMENTS…`: runs pytest.
 
 It exits with 0 and prints nothing if the run finished and recorded its end, also when checks fail: alerts and page show
 those. Else it prints the fault, for cron's mail and systemd's journal, and sends an alert directly. Started by root,
@@ -6,9 +6,11 @@ as from cron, it first changes to the suite's user.
 """
 
 import argparse
+import hashlib
 import os
 import pwd
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from servermonitoring.scheduled_run.alert import DirectAlertSettings
 
 _DESCRIPTION = "Run pytest once; print nothing if the run recorded its end, else print the fault and send an alert."
+_DELAY = "begin later by a part of SECONDS that depends on the name of this host, always the same (0)"
+_LONGEST_DELAY = 3600.0  # seconds
+_INTERRUPTED = 130  # exit status, as of a shell
 _LAST_LINE = 500  # characters of it in an alert's message
 _OUTPUT = 2000  # characters of it in an alert
 
@@ -31,16 +36,38 @@ def main(arguments: Sequence[str], checkout: str) -> int:
     """Run pytest, report its fault if there is one, and return the exit status."""
     open_standard()
     options = _parse(arguments)
-    work = partial(_scheduled, options.arguments, options.timeout, checkout)
+    wait = delay_of(socket.gethostname(), options.delay)
+    work = partial(_scheduled, options.arguments, wait, options.timeout, checkout)
     return _run_as(options.user, work) if options.user else work()
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="deploy/scheduled", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--user", metavar="NAME", help="started by root: the user to run as")
+    parser.add_argument("--delay", metavar="SECONDS", type=_delay, default=0.0, help=_DELAY)
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=540.0, help="for the whole run (540)")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="of pytest")
     return parser.parse_args(arguments)
+
+
+def _delay(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_DELAY:
+        raise argparse.ArgumentTypeError(f"{text} is no delay: write seconds from 0 to {_LONGEST_DELAY:g}")
+    return seconds
+
+
+def delay_of(host: str, longest: float) -> float:
+    """Return for how many seconds this host waits, from 0 to `longest`: always the same, another one for each host.
+
+    So hosts that one crontab starts in the same second do not meet at Sentry or at a shared database, and the time
+    from one run to the next stays the same.
+    """
+    digest = hashlib.sha256(host.encode(errors="replace")).digest()
+    return longest * int.from_bytes(digest[:4], "big") / 2**32
 
 
 def _run_as(name: str, work: Callable[[], int]) -> int:
@@ -103,7 +130,11 @@ def _pass_on(reading: int) -> None:
             continue
 
 
-def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
+def _scheduled(words: Sequence[str], wait: float, timeout: float, checkout: str) -> int:
+    try:
+        time.sleep(wait)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     directory = Path(checkout).resolve()
     command = [str(directory / ".venv/bin/pytest"), *words]
     end = _run(command, timeout, directory)
@@ -112,6 +143,8 @@ def _scheduled(words: Sequence[str], timeout: float, checkout: str) -> int:
         _print(f"{end.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
     if not end.stopped:  # the person who stops it knows
         _alert(fault, end, " ".join(command))
+        if fault and not end.completion and _is_of_all_checks(words):
+            _ping(fault)
     return fault.status if fault else 0
 
 
@@ -132,13 +165,24 @@ def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     sent_alerts = SentAlerts(command, settings.state_directory)
     now = time.time()
     if fault is None:
-        sent_alerts.forget()
+        if (since := sent_alerts.forget(now)) is not None:
+            _send_recovery(since, now, settings)
     elif fault.is_alerted:
         _print("alert: sent by the run itself")
     elif (age := sent_alerts.age(fault.kind, now)) is not None:
         _print(f"alert: sent {in_words(age)} ago")
     elif _send(fault, end, settings):
         sent_alerts.remember(fault.kind, now)
+
+
+def _send_recovery(since: float, now: float, settings: "DirectAlertSettings") -> None:
+    """Send that the command works again; print only what went wrong, as this is no fault."""
+    from servermonitoring.scheduled_run.alert import FaultAlert, send
+    from servermonitoring.scrubbing import scrub
+
+    for channel, error in send(FaultAlert.of_recovery(since, now), settings):
+        if error:
+            _print(f"recovery: not sent to {channel}: {scrub(error)}")
 
 
 def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
@@ -153,8 +197,28 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     for channel, error in tried:
         _print(f"alert: not sent to {channel}: {scrub(error)}" if error else f"alert: sent to {channel}")
     if not tried:
-        _print("alert: not sent: no [sentry] dsn and no [alerts] webhook in the configuration")
+        _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration")
     return any(not error for _, error in tried)
+
+
+_PARTS = ("-k", "-m", "--lf", "--deselect", "-x", "--monitoring-no-alerts")  # such runs have no heartbeat
+
+
+def _is_of_all_checks(words: Sequence[str]) -> bool:
+    """Return whether `pytest WORDS` runs all health checks, and not only reports or a part."""
+    return any(Path(each).name == "healthchecks" for each in words) and not any(
+        each.startswith(_PARTS) or "::" in each for each in words
+    )
+
+
+def _ping(fault: Fault) -> None:
+    """Report the failure to the service of `[heartbeat]`: a run that recorded its end has done so itself."""
+    from servermonitoring.scheduled_run.alert import DirectAlertSettings, ping_failure
+    from servermonitoring.scrubbing import scrub
+
+    error = ping_failure(scrub(fault.text), DirectAlertSettings())
+    if error is not None:
+        _print(f"heartbeat: failure not sent: {scrub(error)}" if error else "heartbeat: failure sent")
 
 
 def _print(text: str) -> None:

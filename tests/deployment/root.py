@@ -6,6 +6,7 @@ The directory is made once (a minute) and kept below .cache/; a machine is an ov
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
     "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
-_LOCK = ROOT / "requirements/healthchecks.lock"
+_LOCK = ROOT / "requirements/server.lock"
 _LIMIT = 180  # seconds for one command
 _INIT = """
 import os, time
@@ -75,16 +76,20 @@ def source() -> tuple[str, str, str]:
 
 
 def wheels(root: Path) -> Path:
-    """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine."""
+    """The packages of the lock for the root's Python, got at once in the way that pip is set up on this machine.
+
+    All of them: pip would ask this Python whether the root's needs a package.
+    """
     version = min((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
-    target = CACHE / f"wheels-{_fingerprint(version)}"
+    target = CACHE / f"wheels-all-{_fingerprint(version)}"
     with _made_once():
         if not target.exists():
-            partial = CACHE / "new-wheels"
+            partial, lock = CACHE / "new-wheels", CACHE / "all.lock"
             shutil.rmtree(partial, ignore_errors=True)
+            lock.write_text(re.sub(r" ; .*(?= \\$)", "", _LOCK.read_text(), flags=re.MULTILINE))
             command = [
                 sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--python-version", version,
-                "--require-hashes", "-r", str(_LOCK), "-d", str(partial),
+                "--require-hashes", "-r", str(lock), "-d", str(partial),
             ]  # fmt: skip
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             partial.rename(target)

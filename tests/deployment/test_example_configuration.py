@@ -44,7 +44,7 @@ def model(table: str):
 def test_every_example_in_it_is_accepted(tmp_path):
     """With all comments of examples taken away it passes the project's own check of a configuration."""
     secret = tmp_path / "secret"
-    secret.write_text("one of the test")
+    secret.write_text("https://of.the.test/")
     text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{secret}", IN_FORCE)
     (tmp_path / "servermonitoring.toml").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "healthchecks", "--collect-only"]

@@ -100,7 +100,7 @@ def test_it_says_each_thing_it_does(installed):
     said = installed[1][1]
     for line in (
         "system user servermonitoring: created, without a shell",
-        "environment /opt/servermonitoring/.venv: created from requirements/healthchecks.lock",
+        "environment /opt/servermonitoring/.venv: created from requirements/server.lock",
         "directory /var/lib/servermonitoring (servermonitoring:servermonitoring 0700): created",
         "directory /var/www/servermonitoring (servermonitoring:www-data 2750): created",
         "directory /etc/servermonitoring (root:servermonitoring 0750): created",
@@ -111,6 +111,15 @@ def test_it_says_each_thing_it_does(installed):
         "file /etc/cron.d/servermonitoring (root:root 0644): created",
     ):
         assert line in said
+
+
+def test_the_environment_has_what_optional_keys_need(installed):
+    """[celery.NAME] and [alerts] notify: the second sends by its process as the suite's user."""
+    server, _ = installed
+    script = "import celery; from servermonitoring.delivery.notify_process import services_of as ask; "
+    script += "print(ask(['mailto://localhost?from=a@example.com&to=b@example.com']))"
+    said = server.run(f'cd / && /opt/servermonitoring/.venv/bin/python -c "{script}"', user="servermonitoring")
+    assert said == "[{'name': 'E-Mail'}]\n"
 
 
 def test_a_second_installation_changes_nothing(installed):
@@ -196,7 +205,10 @@ def test_jobs_of_cron(installed):
     }
     commands = [command for _, _, command in jobs(server).values()]
     assert all(
-        re.search(r"scheduled --user servermonitoring --timeout \d+ |timeout -s INT -k 30 \d+ \S+/.venv/bin/", each)
+        re.search(
+            r"scheduled --user servermonitoring --delay \d+ --timeout \d+ |timeout -s INT -k 30 \d+ \S+/.venv/bin/",
+            each,
+        )
         for each in commands
     )
 
@@ -212,8 +224,9 @@ def jobs(server: Machine) -> dict[str, tuple[str, str, str]]:
 
 
 def as_cron_does(server: Machine, job: tuple[str, str, str]) -> tuple[int, str]:
-    """Exit status and output of a job, with the variables of the crontab and no others."""
+    """Exit status and output of a job, with the variables of the crontab and no others; it begins without a delay."""
     _, user, command = job
+    command = re.sub(r" --delay \d+", "", command)
     lines = server.path("/etc/cron.d/servermonitoring").read_text().splitlines()
     variables = [line for line in lines if re.match(r"[A-Z_]+=", line)]
     quoted = command.replace("'", "'\\''")

@@ -70,7 +70,7 @@ def test_the_reason_is_true(suite, toml):
     suite.environment["HEALTHCHECKS_SENTRY_DSN"] = ""
     outcome = suite.run("--pyargs", "healthchecks.test_alerts")
     assert outcome.checks[CHECK]["status"] == "skipped"
-    assert outcome.checks[CHECK]["message"] == "no [sentry] dsn in force, and no [alerts] webhook"
+    assert outcome.checks[CHECK]["message"] == "no [sentry] dsn in force, and no [alerts] webhook or notify"
 
 
 def test_what_waits_for_less_than_an_hour_passes(run_suite, tmp_path):

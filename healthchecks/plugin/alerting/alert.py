@@ -1,4 +1,4 @@
-"""One event about one check, as it is handed to a channel: Sentry, the webhook."""
+"""One message about one check, as it is handed to a channel: Sentry, the webhook."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class EarlierResult:
 
 @dataclass(frozen=True)
 class Alert:
-    """An event to send. No text in it holds a secret."""
+    """An event or a recovery to send. No text in it holds a secret."""
 
     id: str
     """The same if a killed run is repeated: servers drop the second of two with one id."""
@@ -34,11 +34,11 @@ class Alert:
     label: str
     message: str
     level: str
-    """"error" or, of a message of its own, the level it was given."""
+    """"error"; of a recovery "info"; of a message of its own, the level it was given."""
     time: datetime
     since: datetime
     failures: int
-    """Failing runs in a row, this one included."""
+    """Failing runs in a row, this one included; of a recovery all that there were."""
     suppressed: int
     """Failures since the last event for which none was sent."""
     host: str
@@ -48,6 +48,21 @@ class Alert:
     data: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
     """The check on the page; empty without `[dashboard] url`."""
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether a failure that was alerted is over."""
+        return self.action is Action.RECOVERED
+
+    @property
+    def is_kill(self) -> bool:
+        """Whether it reports what the watchdog killed."""
+        return self.key[0] == KILL
+
+    @property
+    def is_test(self) -> bool:
+        """Whether nothing is wrong, and somebody only wants to know who gets it."""
+        return self.key == TEST
 
     @property
     def metrics(self) -> Sequence[Metric]:
@@ -60,7 +75,9 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """The event in a list: website[home]: status 502 instead of 200."""
+        """The line in a list: website[home]: status 502 instead of 200; website[home] recovered after 42 min."""
+        if self.is_recovery and self.result:
+            return f"{self.label} {self.message}"
         return f"{self.label}: {self.message}"
 
     @property
@@ -74,17 +91,24 @@ class Alert:
         return [check, target, *([] if topic in ("", LOG) else [topic]), *of_host]
 
 
-_SUITE = "suite"  # what has no place of its own on the page
+_SUITE = "suite"
 
 
 def linked(alert: Alert, page: str) -> Alert:
-    """Return the alert with a link to its check; `page` is the URL of the page, or empty."""
+    """Return the alert with a link to its check; `page` is the URL of the page, or empty.
+
+    Errors of the suite and kills have no place of their own on it.
+    """
     if not page:
         return alert
     check, target, _ = alert.key
-    return replace(alert, link=page if check == _SUITE else f"{page}#{quote(make_anchor(check, target))}")
+    return replace(alert, link=page if check in (_SUITE, KILL) else f"{page}#{quote(make_anchor(check, target))}")
 
 
+TEST = ("suite", "test", "")
+"""The key of the alert of --monitoring-test-alert."""
+KILL = "watchdog_kill"
+"""In place of a check: what the watchdog killed."""
 LOG = "log"
 """The topic of log.error(), which belongs to the issue of its check."""
 

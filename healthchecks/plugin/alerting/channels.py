@@ -1,4 +1,4 @@
-"""Where alerts go, from the settings: Sentry, the webhook; and what else a run sends: check-ins, resolved issues.
+"""Where alerts go, from the settings: Sentry, the webhook, services of apprise; and what else a run sends.
 
 The webhook's document is made here, Sentry's events in `sentry`.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from servermonitoring.delivery import dsn
+from servermonitoring.delivery.attempt import DeliveryOutcome
 from servermonitoring.delivery.spool import Tally
 from servermonitoring.values import iso
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from healthchecks.plugin.alerting.alert import Alert
+    from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from healthchecks.plugin.configuration.settings import SuiteSettings
+    from servermonitoring.delivery.documents import DocumentService
     from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
-    from servermonitoring.delivery.webhook import Webhook
 
 OnError = Callable[[str], None]
 """Called with what is wrong; the run goes on."""
@@ -42,13 +44,36 @@ class Task(Protocol):
 class Channel:
     """A service with a spool, and the function that puts an alert into it."""
 
-    def __init__(self, name: str, service: "Sentry | Webhook", put: "Callable[[Alert], SpoolEntry | None]") -> None:
-        self.name, self.put = name, put
+    def __init__(
+        self,
+        name: str,
+        service: "Sentry | DocumentService",
+        put: "Callable[[Alert], SpoolEntry | None]",
+        *,
+        takes_all: bool = True,
+    ) -> None:
+        """`takes_all`: False for Sentry, where each event reopens its issue, and which has kills from the watchdog."""
+        self.name, self.put, self.takes_all = name, put, takes_all
         self._service = service
+
+    def takes(self, alert: "Alert") -> bool:
+        """Return whether this alert is sent here."""
+        return self.takes_all or not (alert.is_recovery or alert.is_kill)
 
     def has_sent(self, copy: "SpoolEntry") -> bool:
         """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
         return self._service.spool.has_left_memory(copy)
+
+    def try_out(self, alert: "Alert", budget: float) -> tuple[bool, str]:
+        """Send one alert, and nothing else; return whether it was accepted, and what the receiver answered."""
+        entry = self.put(alert)
+        if entry is None:
+            return False, self._service.tally().error or "the alert could not be created"
+        attempt = self._service.outbox.try_once(entry, budget)
+        if attempt.outcome is DeliveryOutcome.SENT:
+            return True, attempt.response.summary() if attempt.response else ""
+        words = attempt.response.first_words() if attempt.response else ""
+        return False, f"{self._without_name(attempt.error)}{words}"
 
     def begin(self) -> None:
         """Start to send what waits from earlier runs, while the probes of this one run."""
@@ -61,8 +86,11 @@ class Channel:
         tally = self._service.tally()
         if tally == Tally():
             return ""
-        error = tally.error.removeprefix("the ").removeprefix(f"{self.name} ")
-        return f"{self.name}: {replace(tally, error=error)}"
+        return f"{self.name}: {replace(tally, error=self._without_name(tally.error))}"
+
+    def _without_name(self, error: str) -> str:
+        """Return an error for a line that begins with the name."""
+        return error.removeprefix("the ").removeprefix(f"{self.name} ")
 
 
 @dataclass(frozen=True)
@@ -77,6 +105,8 @@ class AlertInputs:
     of_reports: bool = False
     part: str = ""
     """Why this is not a run of all checks; empty if it is."""
+    report: Callable[[], str] = str
+    """Returns what the run has found, for people; its first line is the headline."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +116,23 @@ class Connections:
     channels: "list[Channel]" = field(default_factory=list)
     tasks: "list[Task]" = field(default_factory=list)
     """Check-ins and resolutions."""
+    heartbeats: "list[RunHeartbeat]" = field(default_factory=list)
+    """One, if it is configured."""
     names: "list[str]" = field(default_factory=list)
 
     def __str__(self) -> str:
-        return ", ".join(self.names) or f"none are sent: no [sentry] dsn, ${VARIABLE} or [alerts] webhook"
+        nowhere = f"none are sent: {NO_CHANNEL}"
+        return "; ".join(([] if self.channels else [nowhere]) + [", ".join(self.names)] * bool(self.names))
 
 
 VARIABLE = dsn.HEALTHCHECKS
+NO_CHANNEL = f"no [sentry] dsn, ${VARIABLE}, [alerts] webhook or [alerts] notify"
 
 
 def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     """Return the channels and tasks of a run. A wrong setting calls `on_error` and costs no other channel."""
     connections = Connections()
-    for add in (_add_sentry, _add_webhook):
+    for add in (_add_sentry, _add_webhook, _add_notify, _add_heartbeat):
         try:
             add(inputs, connections)
         except ValueError as error:
@@ -108,7 +142,11 @@ def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
 
 def names_of_configured(settings: "SuiteSettings") -> list[str]:
     """Return the channels that are configured, by the names of their spools."""
-    return ["sentry"] * bool(_dsn(settings)) + ["webhook"] * bool(settings.alerts.webhook)
+    return (
+        ["sentry"] * bool(_dsn(settings))
+        + ["webhook"] * bool(settings.alerts.webhook)
+        + [f"notify-{each.service}" for each in settings.alerts.notify]
+    )
 
 
 def _dsn(settings: "SuiteSettings") -> str:
@@ -132,7 +170,7 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
         files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
-    connections.channels.append(Channel("Sentry", sentry, put))
+    connections.channels.append(Channel("Sentry", sentry, put, takes_all=False))
     connections.names.append(f"Sentry at {sentry.dsn.host} ({origin.environment})")
     monitor = settings.check_in and (settings.check_in.reports if inputs.of_reports else settings.check_in)
     if monitor and inputs.part:
@@ -145,18 +183,57 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
 
 
 def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
-    url = inputs.settings.alerts.webhook
+    settings = inputs.settings.alerts
+    url = settings.webhook
     if not url:
         return
     from servermonitoring.delivery.webhook import Webhook
 
-    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook")
+    webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook", form=settings.webhook_format)
 
-    def put(alert: "Alert") -> "SpoolEntry | None":
-        return webhook.post(_document(alert), "/".join(alert.fingerprint))
-
-    connections.channels.append(Channel("webhook", webhook, put))
+    connections.channels.append(_channel("webhook", webhook))
     connections.names.append("webhook")
+
+
+def _add_notify(inputs: AlertInputs, connections: Connections) -> None:
+    urls = inputs.settings.alerts.notify
+    if not urls:
+        return
+    from servermonitoring.delivery.notify import Notify
+    from servermonitoring.delivery.notify_services import NotifyServices
+
+    services = NotifyServices(inputs.directory / "spool")
+    names = services.names(urls)
+    for url, name in names.items():
+        notify = Notify(url, name, inputs.directory / "spool" / services.spool(url))
+        connections.channels.append(_channel(name, notify))
+        connections.names.append(name)
+    if services.wrong:
+        raise ValueError(f"[alerts] notify: {'; '.join(services.wrong)}")
+
+
+def _channel(name: str, service: "DocumentService") -> Channel:
+    def put(alert: "Alert") -> "SpoolEntry | None":
+        return service.post(_document(alert), "/".join(alert.fingerprint))
+
+    return Channel(name, service, put)
+
+
+def _add_heartbeat(inputs: AlertInputs, connections: Connections) -> None:
+    settings = inputs.settings.heartbeat
+    if not settings.url or inputs.of_reports:
+        return
+    from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
+    from servermonitoring.delivery.heartbeat import PingFormat, PingService
+
+    url = settings.url.reveal()
+    service = PingService(url, PingFormat(settings.format) if settings.format else PingFormat.of_url(url))
+    if inputs.part:
+        connections.names.append(f"no heartbeat, since this is a part of the checks ({inputs.part})")
+        return
+    failing_is_failure = settings.failing_checks == "failure"
+    connections.heartbeats.append(RunHeartbeat(service, inputs.report, failing_is_failure=failing_is_failure))
+    connections.names.append(f"heartbeat ({service.format})")
 
 
 def _document(alert: "Alert") -> dict[str, Any]:
@@ -166,7 +243,7 @@ def _document(alert: "Alert") -> dict[str, Any]:
     status = "logged" if topic else str(result.status) if result else "failed"
     return {
         "id": alert.id,
-        "action": str(alert.action),
+        "action": "test" if alert.is_test else str(alert.action),
         "title": alert.title,
         "check": check,
         "target": target,

@@ -23,10 +23,12 @@ from healthchecks.plugin.alerting.policy import (
     keep_due,
     plan,
 )
-from healthchecks.plugin.alerting.state import AlertState
+from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.result import LogLine, Result
+from servermonitoring.values import in_words
 
 SUMMARY = ("suite", "alerts", "storm")
+RECOVERY_SUMMARY = ("suite", "alerts", "recoveries")
 DAILY_LIMIT = ("suite", "alerts", "limit of the day")
 _MOST_NAMES = 10  # checks that a summary names
 _LONGEST_TOPIC = 200  # characters of a message that distinguish it from others
@@ -34,7 +36,7 @@ _LONGEST_TOPIC = 200  # characters of a message that distinguish it from others
 
 @dataclass(frozen=True)
 class AlertLimits:
-    """[alerts]: events in a run and in 24 hours, 0 for no limit."""
+    """[alerts]: events, and as many recoveries, in a run; events in 24 hours. 0: no limit."""
 
     max_per_run: int = 20
     max_per_day: int = 200
@@ -80,11 +82,26 @@ class AlertRound:
     """Events that the daily limit suppressed."""
     to_resolve: Mapping[str, float]
     """The last events of checks that recovered, with when."""
+    last_kill: LastKill | None = None
+    """The last kill of the watchdog once the alerts of kills are sent; None: unchanged."""
 
     def to_store(self, lost: Collection[str]) -> tuple[Mapping[Key, Incident | None], Sequence[Key]]:
         """Return the changes, and the keys of what was sent, when the alerts of these ids did not leave."""
         instead = {key: incident for event in lost for key, incident in self.if_lost.get(event, {}).items()}
-        return {**self.changes, **instead}, [alert.key for alert in self.alerts if alert.id not in lost]
+        return {**self.changes, **instead}, [each.key for each in self.events if each.id not in lost]
+
+    def with_kills(self, alerts: Sequence[Alert], last: LastKill) -> "AlertRound":
+        """Return the same with these alerts of kills, too."""
+        return replace(self, alerts=[*self.alerts, *alerts], last_kill=last)
+
+    def last_kill_to_store(self, lost: Collection[str]) -> LastKill | None:
+        """Return the last kill; None if an alert of one did not leave, so that all are due again."""
+        return None if any(each.is_kill and each.id in lost for each in self.alerts) else self.last_kill
+
+    @property
+    def events(self) -> list[Alert]:
+        """Return the alerts that count for the daily limit. A recovery does not: each follows an event that did."""
+        return [each for each in self.alerts if not each.is_recovery]
 
 
 EarlierResults = Mapping[tuple[str, str], Sequence[EarlierResult]]
@@ -109,23 +126,22 @@ class Decider:
         known = self.state.incidents
         decisions = {each.key: self._decide(each, known.get(each.key)) for each in _findings(results, known)}
         sent_today = self.state.sent_today(self.now.timestamp())
-        due = [(key, each.action) for key, each in decisions.items() if each.action.is_sent]
+        due = [(key, each.action) for key, each in decisions.items() if each.action.is_event]
         chosen = plan(due, sent_today, max_per_run=self.limits.max_per_run, max_per_day=self.limits.max_per_day)
         alerts = self._alerts(chosen, decisions, sent_today)
         events = {alert.key: alert.id for alert in alerts}
         keys_of = {events[key]: [key] for key in chosen.to_send} | {events.get(SUMMARY, ""): chosen.to_summarize}
+        recovered = [each for each in decisions.values() if each.action is Action.RECOVERED]
+        recoveries = self._recoveries(recovered)
         after = {key: _to_store(each, key in chosen.to_suppress, events) for key, each in decisions.items()}
         return AlertRound(
-            alerts,
+            [*alerts, *(alert for alert, _ in recoveries)],
             {key: incident for key, incident in after.items() if incident != known.get(key)},
-            {event: _still_due(decisions[key] for key in keys) for event, keys in keys_of.items()},
+            {event: _still_due(decisions[key] for key in keys) for event, keys in keys_of.items()}
+            | {alert.id: _not_recovered(of) for alert, of in recoveries},
             Counter(each.action for each in decisions.values()),
             len(chosen.to_suppress),
-            {
-                each.before.event: self.now.timestamp()
-                for each in decisions.values()
-                if each.action is Action.RECOVERED and each.before and each.before.event
-            },
+            {each.before.event: self.now.timestamp() for each in recovered if each.before and each.before.event},
         )
 
     def _decide(self, finding: _Finding, before: Incident | None) -> _Decision:
@@ -162,17 +178,47 @@ class Decider:
             data=finding.data,
         )
 
+    def _recoveries(self, recovered: Sequence[_Decision]) -> list[tuple[Alert, Sequence[_Decision]]]:
+        """Return what to send of them, each with the recoveries in it: beyond the limit of a run, one summary."""
+        most = self.limits.max_per_run or len(recovered)
+        alerts: list[tuple[Alert, Sequence[_Decision]]] = [(self._recovery(each), [each]) for each in recovered[:most]]
+        if rest := recovered[most:]:
+            message = f"{len(rest)} more check{'s' if len(rest) > 1 else ''} recovered: {_names(rest)}"
+            ids = [self._id(each) for each in rest]
+            summary = self._own(RECOVERY_SUMMARY, message, *ids)
+            alerts.append((replace(summary, action=Action.RECOVERED, level="info"), rest))
+        return alerts
+
+    def _recovery(self, decision: _Decision) -> Alert:
+        finding, before = decision.finding, decision.before or Incident(self.now.timestamp(), "")
+        since = min(before.since, self.now.timestamp())
+        return Alert(
+            id=self._id(decision),
+            key=finding.key,
+            action=Action.RECOVERED,
+            label=finding.result.label,
+            message=_recovered(finding.key[2], self.now.timestamp() - since),
+            level="info",
+            time=self.now,
+            since=datetime.fromtimestamp(since, UTC),
+            failures=before.failures,
+            suppressed=before.suppressed,
+            host=self.host,
+            result=finding.result,
+            earlier=self.earlier.get(finding.key[:2], ()),
+        )
+
     def _id(self, decision: _Decision) -> str:
-        incident, kind = decision.incident or Incident(self.now.timestamp(), ""), decision.finding.observation.kind
+        incident = decision.incident or decision.before or Incident(self.now.timestamp(), "")
+        kind = decision.finding.observation.kind
         which = {Action.REMINDER: incident.reminders, Action.CHANGED: kind}.get(decision.action, "")
         if decision.before and decision.before.was_silenced:  # no reminder may have been due since the last event
             which = f"after a silence, run {incident.failures}"
         return event_id(self.host, *decision.finding.key, decision.action, incident.episode, which)
 
     def _summary(self, decisions: Sequence[_Decision]) -> Alert:
-        names = [each.finding.result.label for each in decisions]
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        message = f"{len(names)} more checks are failing: {', '.join(names[:_MOST_NAMES])}{more}"
+        checks = f"{len(decisions)} more checks are" if len(decisions) > 1 else "1 more check is"
+        message = f"{checks} failing: {_names(decisions)}"
         return self._own(SUMMARY, message, *(self._id(each) for each in decisions))
 
     def _limit_reached(self) -> Alert:
@@ -187,6 +233,23 @@ class Decider:
         return Alert(event, key, Action.ALERT, "suite[alerts]", message, "error", self.now, self.now, 1, 0, self.host)
 
 
+def _names(decisions: Sequence[_Decision]) -> str:
+    names = [each.finding.result.label for each in decisions]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _recovered(topic: str, seconds: float) -> str:
+    """Return what follows the label in the title of a recovery; a failure of ten minutes and more has no seconds."""
+    unit = 60 if seconds >= 10 * 60 else 1
+    duration = in_words(round(seconds / unit) * unit)
+    if not topic:
+        return f"recovered after {duration}"
+    if topic == LOG:
+        return f"logs no errors any more, after {duration}"
+    return f"no longer reports, after {duration}: {topic}"
+
+
 def _to_store(decision: _Decision, is_suppressed: bool, events: Mapping[Key, str]) -> Incident | None:
     if decision.incident is None:
         return None
@@ -198,6 +261,11 @@ def _to_store(decision: _Decision, is_suppressed: bool, events: Mapping[Key, str
 
 def _still_due(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
     return {each.finding.key: keep_due(each.before, each.incident) for each in decisions if each.incident}
+
+
+def _not_recovered(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
+    """Return the incidents as they were: the next passing run sends their recovery."""
+    return {each.finding.key: each.before for each in decisions if each.before}
 
 
 def _findings(results: Iterable[Result], known: Iterable[Key]) -> Iterator[_Finding]:

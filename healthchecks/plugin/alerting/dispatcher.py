@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from healthchecks.plugin.alerting.alert import EarlierResult, linked
 from healthchecks.plugin.alerting.decision import AlertLimits, AlertRound, Decider, EarlierResults
 from healthchecks.plugin.alerting.policy import Action, Incident, Key
-from healthchecks.plugin.alerting.state import AlertState
+from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.alerting.store import NAME, Reading, StateFile
 from healthchecks.plugin.result import Result
 from servermonitoring import threads
@@ -58,7 +58,8 @@ class Dispatcher:
 
     def __init__(self, inputs: "AlertInputs", connections: "Connections", on_error: "OnError") -> None:
         self.channels: Sequence[Channel] = connections.channels
-        self._tasks = [*connections.channels, *connections.tasks]
+        self._heartbeats = connections.heartbeats
+        self._tasks = [*connections.channels, *connections.tasks, *connections.heartbeats]
         self._inputs, self._on_error = inputs, on_error
         self._file = StateFile(inputs.directory)
         self._rounds: list[AlertRound] = []
@@ -68,17 +69,25 @@ class Dispatcher:
         for task in self._tasks:
             task.begin()
 
-    def dispatch(self, results: Iterable[Result], checks: "Iterable[CheckHistory]" = ()) -> None:
-        """Put due alerts into the spools, then store them as sent: in this order, since twice is better than never."""
+    def dispatch(
+        self, results: Iterable[Result], checks: "Iterable[CheckHistory]" = (), *, with_kills: bool = False
+    ) -> None:
+        """Put due alerts into the spools, then store them as sent: in this order, since twice is better than never.
+
+        `with_kills`: also what the watchdog killed since the last run.
+        """
         if not self.channels:
             return
         now, reading = datetime.now(UTC), self._read()
         alerts = self._inputs.settings.alerts
         limits = AlertLimits(alerts.max_per_run, alerts.max_per_day)
         decided = Decider(limits, self._inputs.host, reading.state, now, self._earlier(checks)).decide(results)
+        if with_kills:
+            decided = self._add_kills(decided, reading.state or AlertState(), now)
         waiting = self._put(decided)
-        if decided.changes or not reading.is_whole:
-            self._store(*decided.to_store(waiting), now, decided.to_resolve)
+        last_kill = decided.last_kill_to_store(waiting)
+        if decided.changes or last_kill or not reading.is_whole:
+            self._store(*decided.to_store(waiting), now, decided.to_resolve, last_kill)
         self._rounds.append(decided)
 
     def deliver(self, exitstatus: int) -> None:
@@ -93,6 +102,9 @@ class Dispatcher:
         for thread in started:
             thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
         self._store_sent_from_memory()
+        for each in self._heartbeats:
+            if each.error:
+                self._on_error(f"heartbeat not sent: {each.error}")
 
     def summary(self) -> list[str]:
         """Return a line for each channel and task that has something to say, and one of alerts not sent."""
@@ -122,13 +134,30 @@ class Dispatcher:
             self._on_error(f"the state of the alerts cannot be read: {reading.error}{then}")
         return reading
 
+    def _add_kills(self, decided: AlertRound, state: AlertState, now: datetime) -> AlertRound:
+        """Add the kills of the watchdog, unless nobody takes them here; over the limit of the day they wait."""
+        most, sent = self._inputs.settings.alerts.max_per_day, len(state.sent_today(now.timestamp()))
+        is_full = most and sent + len(decided.events) >= most
+        if self._inputs.of_reports or is_full or not any(each.takes_all for each in self.channels):
+            return decided
+        from healthchecks.plugin.alerting.kills import find_new
+
+        try:
+            find = partial(find_new, self._inputs.directory, state.last_kill, self._inputs.host, now)
+            new = bounded(find, _PATIENCE)
+        except TimeoutError as error:
+            self._on_error(f"the watchdog's kills cannot be read: {error}")
+            return decided
+        return decided if new.last == state.last_kill else decided.with_kills(new.alerts, new.last)
+
     def _put(self, decided: AlertRound) -> list[str]:
         """Return the ids of alerts that no channel could write to its spool: they may yet be sent from memory."""
         waiting = []
         page = self._inputs.settings.dashboard.url
         for alert in decided.alerts:
-            copies = [(channel, channel.put(linked(alert, page))) for channel in self.channels]
-            if not any(copy and copy.content is None for _, copy in copies):
+            takers = [each for each in self.channels if each.takes(alert)]
+            copies = [(channel, channel.put(linked(alert, page))) for channel in takers]
+            if takers and not any(copy and copy.content is None for _, copy in copies):
                 self._in_memory[alert.id] = [(channel, copy) for channel, copy in copies if copy]
                 waiting.append(alert.id)
         return waiting
@@ -137,9 +166,11 @@ class Dispatcher:
         """Store as sent what was sent from memory; the rest of it is due again in the next run."""
         left = {event for event, copies in self._in_memory.items() if any(each.has_sent(copy) for each, copy in copies)}
         for decided in self._rounds:
-            if sent := [alert.key for alert in decided.alerts if alert.id in left]:
+            if any(alert.id in left for alert in decided.alerts):
                 keys = {key for event in left for key in decided.if_lost.get(event, ())}
-                self._store({key: decided.changes[key] for key in keys}, sent, datetime.now(UTC), {})
+                sent = [alert.key for alert in decided.events if alert.id in left]
+                last_kill = decided.last_kill_to_store(self._in_memory.keys() - left)
+                self._store({key: decided.changes[key] for key in keys}, sent, datetime.now(UTC), {}, last_kill)
 
     def _store(
         self,
@@ -147,8 +178,10 @@ class Dispatcher:
         sent: Sequence[Key],
         now: datetime,
         to_resolve: Mapping[str, float],
+        last_kill: LastKill | None,
     ) -> None:
         def change(state: AlertState) -> None:
+            state.last_kill = last_kill or state.last_kill
             state.resolutions |= to_resolve if self._inputs.settings.sentry.token else {}
             state.change(changes, sent, now.timestamp())
 

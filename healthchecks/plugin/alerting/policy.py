@@ -20,7 +20,7 @@ class Condition(enum.Enum):
 
 
 class Action(enum.StrEnum):
-    """What the policy decides. Only ALERT, CHANGED and REMINDER are sent."""
+    """What the policy decides. ALERT, CHANGED and REMINDER are events; a recovery is sent, too, but not to Sentry."""
 
     NONE = "nothing"
     DEFERRED = "deferred"  # failing for fewer runs in a row than failure_threshold
@@ -30,10 +30,11 @@ class Action(enum.StrEnum):
     CHANGED = "changed"  # still failing, with an error that was not alerted yet
     REMINDER = "reminder"
     RECOVERING = "recovering"  # passing after an alert, for fewer runs in a row than success_threshold
-    RECOVERED = "recovered"  # after an alert: shown, its issue is resolved; no event, which would reopen the issue
+    RECOVERED = "recovered"  # after an alert: its issue in Sentry is resolved, where an event would reopen it
 
     @property
-    def is_sent(self) -> bool:
+    def is_event(self) -> bool:
+        """Whether it reports a failure: such events count for the limits, and every channel takes them."""
         return self in (Action.ALERT, Action.CHANGED, Action.REMINDER)
 
 
@@ -109,7 +110,7 @@ def _passing(incident: Incident | None, observation: Observation) -> tuple[Actio
 
 def after(action: Action, incident: Incident, kind: str, now: float) -> Incident:
     """Return what to store once this action is taken."""
-    if not action.is_sent:
+    if not action.is_event:
         return replace(incident, suppressed=incident.suppressed + 1)
     alerted_at = now if incident.alerted_at is None else incident.alerted_at
     return replace(

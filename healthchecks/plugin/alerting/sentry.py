@@ -15,10 +15,9 @@ from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import StateFile
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Attachment, LogLine, Result
-from healthchecks.plugin.wording import metric_in_words
 from servermonitoring.scrubbing import scrub
 from servermonitoring.secret import Secret
-from servermonitoring.values import iso
+from servermonitoring.values import iso, metric_with_limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,11 +79,7 @@ def _check(alert: Alert) -> dict[str, Any]:
 
 
 def _metric(metric: Metric) -> str:
-    """Return it for people: "used 93 % (limit 90 %)"."""
-    limits = {"limit": metric.limit, "lower limit": metric.lower_limit}
-    words = [f"{name} {metric_in_words(limit, metric.unit)}" for name, limit in limits.items() if limit is not None]
-    value = f"{metric.name} {metric_in_words(metric.value, metric.unit)}"
-    return f"{value} ({', '.join(words)})" if words else value
+    return metric_with_limits(metric.name, metric.value, metric.unit, metric.limit, metric.lower_limit)
 
 
 def _history(alert: Alert) -> dict[str, Any]:

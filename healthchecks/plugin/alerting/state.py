@@ -24,6 +24,16 @@ _UNSEEN = 400 * DAY  # seconds after which a check that never ran again is dropp
 _LAST_TIME = 32_503_680_000.0  # the year 3000
 
 
+@dataclass(frozen=True)
+class LastKill:
+    """The last kill of the watchdog that was sent."""
+
+    time: float
+    """Unix seconds."""
+    digest: str
+    """Of all that is known of it; empty if there was none before that time."""
+
+
 @dataclass
 class AlertState:
     """Times are unix seconds."""
@@ -39,6 +49,7 @@ class AlertState:
     """The events of the last 24 hours."""
     resolutions: dict[str, float] = field(default_factory=dict)
     """Events whose issue is still to be resolved, with when their checks recovered."""
+    last_kill: LastKill | None = None
 
     @property
     def episode(self) -> str:
@@ -95,6 +106,7 @@ def _encoded(state: AlertState) -> str:
         "incidents": [_document(key, incident, state.last_seen[key]) for key, incident in state.incidents.items()],
         "events": [[time, *key] for time, key in state.events],
         "resolutions": state.resolutions,
+        "last_kill": state.last_kill and [state.last_kill.time, state.last_kill.digest],
     }
     return json.dumps({"version": VERSION, "sha256": _digest(content), "state": content})
 
@@ -120,6 +132,7 @@ def state_of(content: Mapping[str, Any]) -> AlertState:
         last_seen={key: _time(each["last_seen"]) for key, each in incidents.items()},
         events=[(_time(time), _key(key)) for time, *key in content["events"]],
         resolutions={_text(event): _time(since) for event, since in content["resolutions"].items()},
+        last_kill=_last_kill(content.get("last_kill")),  # an older file has none
     )
 
 
@@ -144,6 +157,13 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         event=_text(document["event"]),
         was_silenced=document.get("was_silenced") is True,  # an older file has none
     )
+
+
+def _last_kill(value: Any) -> LastKill | None:
+    if value is None:
+        return None
+    time, digest = value
+    return LastKill(_time(time), _text(digest))
 
 
 def _key(value: Iterable[object]) -> Key:

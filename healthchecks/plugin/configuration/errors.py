@@ -137,7 +137,8 @@ def _new_name(kind: str, key: str, known: Collection[str]) -> str:
 def mentions(annotation: Any, kind: object) -> bool:
     """Whether a type is of this kind, or made of it: a list, a dictionary or one of several."""
     arguments = (*getattr(annotation, "__args__", ()), *getattr(annotation, "__metadata__", ()))
-    return annotation == kind or any(mentions(each, kind) for each in arguments)
+    is_kind = isinstance(annotation, type) and isinstance(kind, type) and issubclass(annotation, kind)
+    return is_kind or annotation == kind or any(mentions(each, kind) for each in arguments)
 
 
 def bounds(field: FieldInfo) -> dict[str, Any]:

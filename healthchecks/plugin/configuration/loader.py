@@ -125,6 +125,11 @@ class Configuration:
         passed_over = " ".join(table([name]) for name in unknown)
         return [f"of kinds that no file of this run has, so ignored: {passed_over}"] if unknown else []
 
+    def check_settings(self) -> None:
+        """Raise ConfigurationError with what is wrong so far: before any target is read, in the settings."""
+        if self._problems:
+            raise ConfigurationError(self.path or Path(_FILE), self._problems)
+
     def _settings(self) -> SuiteSettings:
         tables = {key: value for key, value in self._tables.items() if key in SuiteSettings.model_fields}
         return self._validate(SuiteSettings, tables, ()) or SuiteSettings()

@@ -1,4 +1,4 @@
-"""The tables of the suite itself: [run], [state], [history], [dashboard], [reports], [metrics], [sentry], [alerts] …
+"""The tables of the suite itself: [run], [state], [history], [dashboard], [metrics], [sentry], [alerts], [heartbeat] …
 
 And [maintenance.NAME]: windows in which targets are checked and shown, but alert nobody.
 """
@@ -8,14 +8,18 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
+from servermonitoring.delivery import notify_url
+from servermonitoring.delivery.notify_url import NotifyUrl
+from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
 
 _DAY = 86400.0  # seconds
@@ -147,7 +151,38 @@ class AlertSettings(SettingsTable):
     max_per_day: int = Field(default=200, ge=0, le=100_000)
     """Events of 24 hours; then only failures that were not alerted in them are sent. 0: no limit."""
     webhook: Secret | None = None
-    """A URL to which every event is sent by POST, as JSON."""
+    """A URL to which every event is sent by POST."""
+    webhook_format: WebhookFormat = "json"
+    """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
+    Discord with /slack at the end of the URL."""
+    notify: tuple[NotifyUrl, ...] = ()
+    """URLs of apprise: "mailto://…", "slack://…", each a channel, or file:PATH of a file with one URL per line."""
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _urls(cls, entries: object, info: ValidationInfo) -> tuple[NotifyUrl, ...]:
+        urls = notify_url.load(entries, info.context)
+        if urls and find_spec("apprise") is None:
+            raise ValueError("needs apprise, which is not installed: pip install 'servermonitoring[notify]'")
+        return urls
+
+
+class HeartbeatSettings(SettingsTable):
+    url: Secret | None = None
+    """The address that healthchecks.io, Uptime Kuma (push) or a like service shows; each run of all checks pings it."""
+    format: Literal["healthchecks.io", "kuma", "plain"] | None = None
+    """How the service wants to be pinged; default: known by the form of the address. "plain": successes only."""
+    failing_checks: Literal["success", "failure"] = "success"
+    """What a run with failing checks is; a run that could not do its work is a failure in any case."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: Secret | None) -> Secret | None:
+        from servermonitoring.delivery.webhook import is_url
+
+        if url and not is_url(url.reveal()):
+            raise ValueError("is not a URL: write https://HOST/PATH")
+        return url
 
 
 class ReportsSettings(SettingsTable):
@@ -250,6 +285,7 @@ class SuiteSettings(SettingsTable):
     reports: ReportsSettings = ReportsSettings()
     sentry: SentrySettings = SentrySettings()
     alerts: AlertSettings = AlertSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
     metrics: MetricsSettings = MetricsSettings()
     maintenance: dict[str, Maintenance] = Field(default_factory=dict)
 

@@ -17,7 +17,8 @@ from healthchecks.plugin.history.queries import UPTIME_DAYS
 from healthchecks.plugin.metric import Metric, Unit
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.silence import Silence
-from healthchecks.plugin.wording import CardStatus, duration_in_words, metric_in_words
+from healthchecks.plugin.wording import CardStatus
+from servermonitoring.values import duration_in_words, metric_in_words
 
 _LABEL_END = re.compile(r"[\[:/]")
 _CUT_OFF = "the run was cut off"

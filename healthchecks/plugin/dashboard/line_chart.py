@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.wording import metric_in_words
+from servermonitoring.values import metric_in_words
 
 Moment = tuple[float, float, float, float]
 """Unix seconds; the least, mean and largest value."""

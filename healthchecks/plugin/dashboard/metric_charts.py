@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from healthchecks.plugin.dashboard.line_chart import LineChart, draw_chart, list_columns
 from healthchecks.plugin.forecast import forecast
 from healthchecks.plugin.history.metrics import DAY, MetricHistory
-from healthchecks.plugin.wording import metric_in_words
+from servermonitoring.values import metric_in_words
 
 _PERIODS = (("24 h", 1, 48), ("7 d", 7, 84), ("90 d", 90, 90))
 """Name, days, columns: of half an hour, 2 h and a day."""

@@ -18,10 +18,9 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import run_charts
-from healthchecks.plugin.wording import duration_in_words
 from servermonitoring import values
 from servermonitoring.files import remove_abandoned, write_whole
-from servermonitoring.values import in_words
+from servermonitoring.values import duration_in_words, in_words
 
 DIRECTORY = "templates"
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from healthchecks.plugin.result import Status
-from healthchecks.plugin.wording import CardStatus, make_headline, metric_in_words, rank
+from healthchecks.plugin.wording import CardStatus, make_headline, rank
+from servermonitoring.values import metric_in_words
 
 
 def checks(*statuses, maintenance=False, silence=None):

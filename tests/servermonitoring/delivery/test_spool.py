@@ -18,6 +18,7 @@ class Nobody:
     """A destination where nobody listens."""
 
     name = "the other side"
+    most_connections = 32
 
     def connection(self):
         return PostConnection(PostAddress("http://127.0.0.1:1/"))

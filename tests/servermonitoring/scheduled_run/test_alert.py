@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -35,13 +38,17 @@ def test_a_fault_that_stays_is_alerted_once(checkout):
     checkout.run(TCP)
     assert len(checkout.run_alerts()) == 2
     checkout.configure("")
-    checkout.run(TCP)
+    assert checkout.run(TCP) == (0, "")
+    assert checkout.run(TCP) == (0, "")
+    recovery = checkout.alerts()[-1]
+    assert re.fullmatch(r"suite\[run\] recovered after 1 h \d+ min", recovery["title"])
+    assert [recovery[key] for key in ("action", "status", "level", "data")] == ["recovered", "ok", "info", {}]
     checkout.configure(WRONG)
     checkout.run(TCP)
-    assert len(checkout.run_alerts()) == 3
+    assert len(checkout.run_alerts()) == 4
     (checkout.folder / ".venv/bin/pytest").unlink()
     checkout.run(TCP)
-    assert len(checkout.run_alerts()) == 4  # another fault
+    assert len(checkout.run_alerts()) == 5  # another fault
 
 
 def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website):
@@ -52,6 +59,33 @@ def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website
     website.answer("/hook", "ok")
     _, mail = checkout.run(TCP)
     assert mail.endswith("alert: sent to the webhook\n")
+
+
+@reliability(
+    "Scheduled runs",
+    fault="the run never came up, or was killed",
+    promise="the service of `[heartbeat]` is sent a failure; of a run that recorded its end the run does that",
+)
+def test_a_run_that_never_came_up_is_a_failure_for_the_heartbeat(checkout, website):
+    """Not a run of reports or of a part, which have no heartbeat."""
+    for suffix in ("", "/start", "/fail"):
+        website.answer(f"/ping/5f0c{suffix}", "OK")
+    heartbeat = f"[heartbeat]\nurl = '{website.url('/ping/5f0c')}'\n"
+    checkout.configure(heartbeat + WRONG)
+    _, mail = checkout.run("healthchecks")
+    assert mail.endswith("\nheartbeat: failure sent\n")
+    for arguments in (["reports"], ["healthchecks", "-k", "tcp"], [TCP]):
+        assert "heartbeat" not in checkout.run(*arguments)[1]
+    checkout.pytest("kill -9 $$")
+    checkout.run("healthchecks")
+    failures = [each for each in website.requests if each.path.startswith("/ping/")]
+    assert [(each.method, each.path) for each in failures] == [("POST", "/ping/5f0c/fail")] * 2
+    assert "the run ended with exit status 4 before it recorded any result" in failures[0].body
+    assert "the run was killed by signal 9 (SIGKILL)" in failures[1].body
+    website.answer("/ping/5f0c/fail", "OK (not found)")
+    _, mail = checkout.run("healthchecks")
+    assert "heartbeat: failure not sent: the service (healthchecks.io) responds with 200 OK: OK (not found)\n" in mail
+    assert "5f0c" not in mail
 
 
 def test_a_server_other_than_sentry_takes_no_alert(checkout, website):
@@ -147,5 +181,37 @@ def test_where_the_state_directory_takes_nothing_memory_does(tmp_path):
         kept.remember("full", now)
         assert kept.age("full", now + 1) == 1
     finally:
-        kept.forget()
+        assert kept.forget(now + 1) == now
+        assert kept.forget(now + 1) is None
     assert kept.age("full", now + 1) is None
+
+
+def test_services_of_apprise_are_sent_it_by_the_environment_s_own_packages(checkout, website):
+    """The command itself has none of them: a process is started for each URL; a wrong one costs no other."""
+    environment = Path(sys.prefix)
+    (checkout.folder / ".venv/lib").symlink_to(environment / "lib")
+    shutil.copy(environment / "pyvenv.cfg", checkout.folder / ".venv")
+    place = website.url("/").removeprefix("http://")
+    urls = [f"json://{place}hook/K3yOfTheService", f"json://{place}refusing", "slack://K3yOfTheService", "hello"]
+    checkout.configure(f"{WRONG}[alerts]\nnotify = {urls}\n", webhook=False)
+    website.answer("/hook/K3yOfTheService", "ok")
+    website.answer("/refusing", "no_text", status=400)
+    _, mail = checkout.run(TCP)
+    assert "alert: sent to json (entry 1)\n" in mail
+    assert "alert: not sent to json (entry 2): alert not confirmed, response 400 Bad Request: no_text\n" in mail
+    assert "alert: not sent to slack (entry 3): the URL is not a complete URL of Slack: see https://" in mail
+    assert "alert: not sent to [alerts] notify: entry 4: write the URL of a service as apprise has it" in mail
+    assert "K3y" not in mail
+    (alert,) = (json.loads(each.body) for each in website.requests if each.path == "/hook/K3yOfTheService")
+    assert alert["title"].startswith("Error: suite[run]: ")
+    assert 'unknown key "wrong"' in alert["message"]
+
+
+def test_without_apprise_the_mail_names_the_extra(checkout, website):
+    checkout.configure(
+        f"{WRONG}[alerts]\nnotify = ['json://{website.url('/').removeprefix('http://')}']\n", webhook=False
+    )
+    _, mail = checkout.run(TCP)
+    assert (
+        "alert: not sent to json (entry 1): apprise is not installed: pip install 'servermonitoring[notify]'\n" in mail
+    )

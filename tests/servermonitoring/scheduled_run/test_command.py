@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from servermonitoring.scheduled_run.command import delay_of
+from tests import ROOT
 from tests.reliability import reliability
 from tests.servers.server import until
 from tests.suite import table
@@ -256,3 +258,53 @@ def test_the_pipe_reaches_no_process_that_a_check_starts(checkout):
     )
     assert checkout.run(name) == (0, "")
     assert list(checkout.statuses().values()) == ["ok"]
+
+
+def test_hosts_begin_at_different_times_and_each_at_the_same_one():
+    delays = [delay_of(f"web{number}.example.com", 30.0) for number in range(300)]
+    assert delays == [delay_of(f"web{number}.example.com", 30.0) for number in range(300)]
+    assert all(0 <= each < 30 for each in delays)
+    assert len({int(each) for each in delays}) == 30  # at most a few in one second
+    assert delay_of("web1", 0.0) == 0
+
+
+DELAYED = """
+import socket, sys, time
+sys.path.insert(0, sys.argv[1])
+from servermonitoring.scheduled_run.command import main
+socket.gethostname = lambda: "web1.example.com"
+time.sleep = lambda seconds: print("waits", round(seconds, 3), flush=True)
+sys.exit(main(sys.argv[2:], "/nonexistent"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--delay", "30"], f"waits {delay_of('web1.example.com', 30):.3f}".rstrip("0")),
+        ([], "waits 0.0"),
+        (["--delay", "-1"], "-1 is no delay: write seconds from 0 to 3600"),
+        (["--delay", "soon"], "soon is no delay: write seconds from 0 to 3600"),
+        (["--delay", "nan"], "nan is no delay: write seconds from 0 to 3600"),
+    ],
+)
+def test_only_a_run_with_the_option_waits(tmp_path, options, words):
+    """A run by hand has none."""
+    command = [sys.executable, "-I", "-c", DELAYED, str(ROOT), *options, TCP]
+    environment = {"HOME": str(tmp_path), "SERVERMONITORING_CONFIG": str(tmp_path / "none.toml")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert words in done.stdout.splitlines()[:1] or words in done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["crontab", "systemd/servermonitoring.timer", "systemd/servermonitoring-reports.timer"]
+)
+def test_what_starts_runs_on_many_hosts_has_a_delay(name):
+    """In a crontab by the command, in a timer by systemd, where it stays the same for a host, too."""
+    text = (ROOT / "deploy" / name).read_text()
+    if name == "crontab":
+        assert text.count("scheduled --user servermonitoring --delay ") == 2
+        assert "--delay" not in "".join(each.read_text() for each in (ROOT / "deploy/systemd").iterdir())
+    else:
+        assert "RandomizedDelaySec=" in text
+        assert "FixedRandomDelay=true" in text

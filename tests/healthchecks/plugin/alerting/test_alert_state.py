@@ -240,8 +240,50 @@ def test_all_that_a_lost_summary_named_is_due_again(tmp_path):
         "alerts",
     ]
     assert [alert.message for alert in runs.run(result("a"), result("b"), result("c"))][1:] == [
-        "1 more checks are failing: website[c]"
+        "1 more check is failing: website[c]"
     ]
+
+
+PASSING = {"status": Status.OK, "message": ""}
+
+
+@reliability(
+    "Alerts", fault="a recovery could not even be put into the spool", promise="it is due again in the next run"
+)
+def test_a_recovery_that_never_left_is_due_again(runs):
+    runs.run(result("a"), result("b", success_threshold=2))
+    runs.run(result("b", **PASSING, success_threshold=2))
+    both = result("a", **PASSING), result("b", **PASSING, success_threshold=2)
+    sent = [(each, Action.RECOVERED) for each in "ab"]
+    assert actions(runs.run(*both, lost=["a", "b"])) == sent
+    again = runs.run(*both)
+    assert actions(again) == sent
+    assert [each.since for each in again] == [START, START]
+    assert runs.run(*both) == []
+
+
+def test_a_recovery_that_never_left_is_none_when_the_check_fails_again(runs):
+    """People know it as failing, and it is."""
+    runs.run(result())
+    runs.run(result(**PASSING), lost=["home"])
+    assert runs.run(result()) == []
+
+
+def test_all_that_a_lost_summary_of_recoveries_named_is_due_again(tmp_path):
+    runs = Runs(tmp_path, AlertLimits(max_per_run=1))
+    runs.run(result("a"), result("b"), result("c"))
+    passing = [result(name, **PASSING) for name in "abc"]
+    assert [each.key[1] for each in runs.run(*passing, lost=["alerts"])] == ["a", "alerts"]
+    assert [each.title for each in runs.run(*passing)] == [
+        "website[b] recovered after 20 min", "suite[alerts]: 1 more check recovered: website[c]",
+    ]  # fmt: skip
+    assert runs.run(*passing) == []
+
+
+def test_a_killed_run_repeats_a_recovery_under_the_same_id(runs):
+    runs.run(result())
+    first = runs.run(result(**PASSING), is_killed=True)
+    assert [each.id for each in runs.run(result(**PASSING))] == [each.id for each in first]
 
 
 def test_two_at_once_lose_nothing_of_each_other(tmp_path):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin.alerting.alert import EarlierResult
-from healthchecks.plugin.alerting.decision import DAILY_LIMIT, SUMMARY, AlertLimits, Decider
+from healthchecks.plugin.alerting.decision import DAILY_LIMIT, RECOVERY_SUMMARY, SUMMARY, AlertLimits, Decider
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.alerting.store import StateFile
 from healthchecks.plugin.result import LogLine, Result, Status
@@ -46,6 +46,14 @@ class Runs:
         self.decided = decided
         return decided.alerts
 
+    @property
+    def events(self):
+        return [each for each in self.alerts if not each.is_recovery]
+
+    @property
+    def recoveries(self):
+        return [each for each in self.alerts if each.is_recovery]
+
 
 @pytest.fixture
 def runs(tmp_path):
@@ -75,7 +83,8 @@ def test_an_incident_is_stored_until_enough_runs_have_passed(runs):
         assert (runs.run(each), runs.decided.to_resolve) == ([], {})
         incident = runs.file.read().state.incidents[*each.key, ""]
         assert (incident.successes, incident.event) == (successes, issue)
-    assert runs.run(passing) == []
+    (recovery,) = runs.run(passing)
+    assert (recovery.action, recovery.title) == (Action.RECOVERED, "website[home] recovered after 40 min")
     assert list(runs.decided.to_resolve) == [issue]
     assert runs.file.read().state.incidents == {}
 
@@ -106,8 +115,8 @@ def test_each_failure_is_an_event_of_its_own(runs):
     for _ in range(3):
         runs.run(result())
         runs.run(result(status=Status.OK, message=""))
-    assert [alert.action for alert in runs.alerts] == [Action.ALERT] * 3
-    assert len({alert.id for alert in runs.alerts}) == 3
+    assert [alert.action for alert in runs.alerts] == [Action.ALERT, Action.RECOVERED] * 3
+    assert len({alert.id for alert in runs.alerts}) == 6
 
 
 def test_hosts_make_events_of_their_own(tmp_path):
@@ -118,12 +127,76 @@ def test_hosts_make_events_of_their_own(tmp_path):
     assert len(ids) == 2
 
 
-def test_recovery_is_no_event_but_names_the_one_to_resolve(runs):
+PASSING = {"status": Status.OK, "message": ""}
+
+
+def test_a_recovery_is_sent_once_and_names_the_issue_to_resolve(runs):
     (alert,) = runs.run(result())
-    assert runs.run(result(status=Status.OK, message="")) == []
+    runs.run(result(), after=timedelta(minutes=32))
+    (recovery,) = runs.run(result(**PASSING, runbook="look at the proxy"))
+    assert (recovery.title, recovery.action, recovery.level) == (
+        "website[home] recovered after 42 min", Action.RECOVERED, "info",
+    )  # fmt: skip
+    assert (recovery.since, recovery.failures, recovery.time) == (START, 2, START + timedelta(minutes=42))
+    assert (recovery.fingerprint, recovery.runbook) == (alert.fingerprint, "look at the proxy")
     assert list(runs.decided.to_resolve) == [alert.id]
-    runs.run(result(status=Status.OK, message=""))
+    assert runs.run(result(**PASSING)) == []
     assert runs.decided.to_resolve == {}
+
+
+def test_what_was_never_alerted_does_not_recover(tmp_path):
+    """Below its threshold, in maintenance, over the limit of the day."""
+    runs = Runs(tmp_path, AlertLimits(max_per_day=2))
+    for failing in (result(failure_threshold=2), result(maintenance=True)):
+        runs.run(failing)
+        assert runs.run(result(**PASSING)) == []
+    for _ in range(4):
+        runs.run(result("a"))
+        runs.run(result("a", **PASSING))
+    assert [each.key == DAILY_LIMIT for each in runs.events] == [False, False, True]
+    assert len(runs.recoveries) == 2
+
+
+def test_a_website_that_flaps_sends_two_messages(runs):
+    """Twenty runs, in turn failing and passing; then it passes."""
+    failing, passing = (result(status=each, success_threshold=3) for each in (Status.FAILED, Status.OK))
+    for number in range(20):
+        runs.run(passing if number % 2 else failing, after=timedelta(minutes=2))
+    for _ in range(5):
+        runs.run(passing)
+    assert [each.title for each in runs.alerts] == [
+        "website[home]: status 502 instead of 200", "website[home] recovered after 50 min",
+    ]  # fmt: skip
+
+
+def test_recoveries_of_a_storm_are_twenty_and_a_summary(runs):
+    """Also of what a summary alerted; they are events of no day."""
+    names = [f"t{number}" for number in range(200)]
+    runs.run(*map(result, names))
+    alerts = runs.run(*(result(name, **PASSING) for name in names))
+    assert [alert.key[1] for alert in alerts[:20]] == names[:20]
+    summary = alerts[20]
+    assert (len(alerts), summary.key, summary.level, summary.is_recovery) == (21, RECOVERY_SUMMARY, "info", True)
+    assert summary.title.startswith("suite[alerts]: 180 more checks recovered: website[t20], website[t21], ")
+    assert summary.title.endswith("website[t29] and 170 more")
+    assert len(runs.file.read().state.sent_today(runs.now.timestamp())) == 21
+    assert runs.run(*(result(name, **PASSING) for name in names)) == []
+
+
+def test_a_recovery_of_what_was_logged_says_so(runs):
+    logged = [line("cache is cold"), line("the backlog is long", logging.WARNING, is_message=True)]
+    runs.run(result(**PASSING, log=logged))
+    assert [each.title for each in runs.run(result(**PASSING))] == [
+        "website[home] logs no errors any more, after 10 min",
+        "website[home] no longer reports, after 10 min: the backlog is long",
+    ]
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_duration(runs):
+    runs.run(result())
+    runs.now = START - timedelta(hours=2)
+    (recovery,) = runs.run(result(**PASSING))
+    assert (recovery.title, recovery.since) == ("website[home] recovered after 0 s", runs.now - timedelta(minutes=10))
 
 
 def test_blocked_and_maintenance_are_muted_and_what_still_fails_then_is_alerted(runs):
@@ -159,7 +232,8 @@ def test_the_daily_limit_is_sent_once_and_lifted_by_time(tmp_path):
     for _ in range(6):
         runs.run(result())
         runs.run(result(status=Status.OK, message=""))
-    assert [alert.key == DAILY_LIMIT for alert in runs.alerts] == [False, False, False, True]
+    assert [alert.key == DAILY_LIMIT for alert in runs.events] == [False, False, False, True]
+    assert len(runs.recoveries) == 3
     assert len(runs.run(result("other"))) == 1  # not alerted today
     runs.now += timedelta(hours=24)
     assert len(runs.run(result())) == 1

@@ -79,7 +79,7 @@ def test_the_table_has_every_state_and_every_action():
     assert {row[0] for row in rows()} == set(STORED)
     assert {row[1] for row in rows()} == set(OBSERVED)
     assert {row[3] for row in rows()} == {str(action) for action in Action}
-    assert all(f"**{action}**" in DOCUMENT.read_text() for action in Action if action.is_sent)
+    assert all(f"**{action}**" in DOCUMENT.read_text() for action in Action if action.is_event)
 
 
 def run_all(moments, observation=OBSERVED["failing"], incident=None):
@@ -94,7 +94,7 @@ def run_all(moments, observation=OBSERVED["failing"], incident=None):
 def test_a_day_of_runs_each_ten_minutes_sends_an_alert_and_two_reminders():
     moments = [START + 600 * number for number in range(144)]
     actions, incident = run_all(moments)
-    sent = {(moment - START) / HOUR: action for moment, action in zip(moments, actions, strict=True) if action.is_sent}
+    sent = {(moment - START) / HOUR: action for moment, action in zip(moments, actions, strict=True) if action.is_event}
     assert sent == {0: Action.ALERT, 1: Action.REMINDER, 6: Action.REMINDER}
     assert incident.failures == 144
     assert incident.suppressed == 144 - 36 - 1  # since the reminder at 6 h, the 37th run
@@ -112,7 +112,7 @@ def test_errors_that_take_turns_are_alerted_once_each():
         kind = "failed ProbeTimeout" if number % 2 else "failed OSError"
         action, incident = decide(incident, Observation(KEY, Condition.FAILING, kind), START + number * 60)
         sent.append(action)
-    assert [action for action in sent if action.is_sent] == [Action.ALERT, Action.CHANGED]
+    assert [action for action in sent if action.is_event] == [Action.ALERT, Action.CHANGED]
 
 
 def test_a_passing_check_has_no_incident():
@@ -212,7 +212,7 @@ def test_every_failure_is_alerted_once_and_no_reminder_comes_too_often(gaps, sta
         action, incident = decide(incident, observation, now)
         if observation.condition is Condition.PASSING:
             sent_at = []
-        elif action.is_sent:
+        elif action.is_event:
             assert action is (Action.REMINDER if sent_at else Action.ALERT)
             assert not sent_at or now - sent_at[0] >= HOUR
             assert len(sent_at) < 2 or now - sent_at[0] >= 6 * HOUR

@@ -112,8 +112,51 @@ def test_the_webhook_is_sent_what_the_documentation_shows(shops, website):
     assert (document["failures"], document["suppressed"], document["data"]) == (1, 0, {})
     assert (document["metrics"], document["link"], document["runbook"]) == ([], "", "")
     text = (ROOT / "docs/alerts.md").read_text()
-    assert list(document) == list(json.loads(text[text.index('{"id": ') : text.index("\n\nA response with")]))
+    assert list(document) == list(json.loads(text[text.index('{"id": ') : text.index("\n\n`action` is")]))
     assert "T0KEN" not in outcome.output + everything(shops.folder)
+
+
+def test_a_recovery_is_sent_to_every_channel_but_sentry(shops, website, bugsink):
+    """Where an event would reopen the issue. Its link and runbook are those of the alert."""
+    website.answer("/hook", "ok")
+    shops.configure(
+        f"[shop.a]\nrunbook = 'open it'\n[shop.b]\n[alerts]\nwebhook = '{website.url('/hook')}'\n"
+        "[dashboard]\nurl = 'https://status.example.com/'\n"
+    )
+    shops.alert(bugsink.dsn).say(a="closed")
+    shops.run()
+    age_alerts(shops.state, timedelta(minutes=42))
+    shops.say(a="ok")
+    assert "webhook: 1 sent" in shops.run().output
+    shops.run()
+    alert, recovery = (json.loads(each.body) for each in website.requests)
+    assert recovery["title"] == "shop[a] recovered after 42 min"
+    changed = {key for key in alert if alert[key] != recovery[key]}
+    assert changed == {"id", "action", "title", "message", "status", "level", "time", "since"}
+    assert [recovery[key] for key in ("action", "message", "status", "level", "failures")] == [
+        "recovered", "recovered after 42 min", "ok", "info", 1,
+    ]  # fmt: skip
+    assert [each.tags["action"] for each in bugsink.events()] == ["alert"]
+
+
+def test_a_recovery_that_could_not_be_spooled_is_sent_by_the_next_run(shops, website):
+    """From memory, as the spool is still away; and then never again."""
+    shops.configure(f"[shop.a]\n[alerts]\nwebhook = '{website.url('/hook')}'\n")
+    website.answer("/hook", "ok")
+    shops.say(a="closed")
+    shops.run()
+    spool = shops.state / "spool"
+    (spool / "webhook").rmdir()
+    (spool / "webhook").write_text("a file in the place of the spool")
+    website.answer("/hook", "later", status=503)
+    shops.say(a="ok")
+    assert "cannot be written" in shops.run().output
+    website.answer("/hook", "ok")
+    assert "webhook: 1 sent" in shops.run().output
+    requests = len(website.requests)
+    shops.run()
+    assert [json.loads(each.body)["action"] for each in website.requests][:2] == ["alert", "recovered"]
+    assert len(website.requests) == requests
 
 
 NUMBERS = """

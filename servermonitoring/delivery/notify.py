@@ -1,0 +1,66 @@
+"""Channel of `[alerts] notify`: sends each alert as a text by apprise, through a spool of its own for each URL."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from servermonitoring.delivery.documents import DocumentService
+from servermonitoring.delivery.text import text_of
+from servermonitoring.values import size_in_words
+
+if TYPE_CHECKING:
+    from servermonitoring.delivery.attempt import DeliveryResponse
+    from servermonitoring.delivery.notify_process import NotifyConnection
+    from servermonitoring.delivery.notify_url import NotifyUrl
+
+_LARGEST = 1_000_000  # bytes; parsing takes up to fifty times as many
+
+
+class NotifyDestination:
+    """A service of apprise as a destination of a spool."""
+
+    most_connections = 1  # each is a process
+
+    def __init__(self, url: "NotifyUrl", name: str) -> None:
+        self.name, self._url = name, url
+
+    def connection(self) -> "NotifyConnection":
+        from servermonitoring.delivery.notify_process import NotifyConnection
+
+        return NotifyConnection(self._url.reveal())
+
+    def prepare(self, content: bytes, identity: str) -> tuple[bytes, dict[str, str]]:  # noqa: ARG002 - Sentry's
+        """Return the message as `notifier` takes it. Raise ValueError as `message_of` does."""
+        return message_of(content), {}
+
+    def is_confirmed(self, content: bytes, response: "DeliveryResponse") -> bool:  # noqa: ARG002 - as of Sentry
+        """Return True: apprise has looked at the response."""
+        return True
+
+
+def message_of(content: bytes) -> bytes:
+    """Return the document of an alert as a message for `notifier`. Raise ValueError for anything else."""
+    if len(content) > _LARGEST:
+        raise ValueError(f"larger than {size_in_words(_LARGEST)}, the maximum for an alert")
+    document = json.loads(content)
+    if not isinstance(document, dict):
+        raise ValueError("not a document of an alert")  # noqa: TRY004 - as for what is not JSON
+    text = text_of(document)
+    message = {"title": text.title, "body": text.body or text.title or "alert", "kind": _kind(document)}
+    return json.dumps(message).encode()
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    """Return apprise's kind of a message, by which services choose a colour."""
+    if document.get("action") in {"recovered", "recovery"}:
+        return "success"
+    level = document.get("level")
+    return str(level) if level in {"warning", "info"} else "failure"
+
+
+class Notify(DocumentService):
+    """One URL and its spool; `name` is the service's, for people."""
+
+    def __init__(self, url: "NotifyUrl", name: str, directory: Path) -> None:
+        super().__init__(NotifyDestination(url, name), directory)
