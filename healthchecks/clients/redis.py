@@ -91,10 +91,13 @@ class RedisSession:
 
 
 @contextlib.contextmanager
-def session(access: RedisAccess) -> Iterator[RedisSession]:
-    """Yield an open connection, logged in. Raise Unhealthy, or ProbeTimeout at the timeout."""
+def session(access: RedisAccess, most: int = _MOST) -> Iterator[RedisSession]:
+    """Yield an open connection, logged in. Raise Unhealthy, or ProbeTimeout at the timeout.
+
+    `most`: bytes of all responses together.
+    """
     progress = Progress(access.host, access.port)
-    transport = _Transport(access, progress)
+    transport = _Transport(access, progress, most)
     connection = _connection_of(access, transport)
     try:
         with contextlib.closing(transport):
@@ -113,10 +116,10 @@ def session(access: RedisAccess) -> Iterator[RedisSession]:
 class _Transport:
     """The part of a socket that redis-py uses, whose reads end in time and at a size."""
 
-    def __init__(self, access: RedisAccess, progress: Progress) -> None:
-        self._access, self._progress = access, progress
+    def __init__(self, access: RedisAccess, progress: Progress, most: int) -> None:
+        self._access, self._progress, self._most = access, progress, most
         self._connection: socket.socket | None = None
-        self._left = _MOST
+        self._left = most
         self.begin = b""
         """The first bytes that the server sent."""
         self.error: Exception | None = None
@@ -137,7 +140,7 @@ class _Transport:
         self.begin = self.begin or data
         self._left -= len(data)
         if self._left < 0:
-            raise Unhealthy(f"more than {size_in_words(_MOST)} of responses at {self._progress.peer}")
+            raise Unhealthy(f"more than {size_in_words(self._most)} of responses at {self._progress.peer}")
         return data
 
     def sendall(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from healthchecks.plugin.silence import Silence
 from servermonitoring.values import iso
 
 NAME = "status.json"
+VERSION = 1  # changes with a key that is renamed, removed or means something else
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -26,6 +27,7 @@ def write(  # noqa: PLR0913 - the keys of the document
     last result; they count for the status. `without_result`: how many checks an interrupted run left out.
     """
     document = {
+        "version": VERSION,
         "generated": iso(datetime.now(UTC)),
         "host": host,
         "status": "failed" if any(Status(each["status"]).is_failure for each in (*checks, *others)) else "ok",

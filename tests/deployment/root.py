@@ -1,6 +1,6 @@
 """A clean Debian in a directory, and machines that run in copies of it: processes, mounts and network of their own.
 
-The directory is made once (a minute) and kept below .cache/; a machine is an overlay on it, gone when it ends.
+The directory is made once (half a minute) and kept below .cache/; a machine is an overlay on it, gone when it ends.
 """
 
 import fcntl
@@ -41,20 +41,20 @@ while True:
 
 def debian() -> Path:
     """The clean root, made when it is missing."""
-    debootstrap = program("debootstrap")
+    mmdebstrap = program("mmdebstrap")
     if os.geteuid() != 0:
-        pytest.skip("missing: root, for debootstrap")
+        pytest.skip("missing: root, for mmdebstrap")
     suite, mirror, components = source()
-    name = hashlib.sha256(repr((suite, PACKAGES)).encode()).hexdigest()[:12]
+    name = hashlib.sha256(repr((suite, PACKAGES, mmdebstrap)).encode()).hexdigest()[:12]
     with _made_once():
         root = CACHE / f"{suite}-{name}"
         if not root.exists():
             new = CACHE / "new"
             shutil.rmtree(new, ignore_errors=True)
-            options = "--variant=minbase", f"--components={components}", f"--include={','.join(PACKAGES)}"
-            command = [debootstrap, *options, suite, str(new), mirror]
+            options = "--mode=root", "--variant=minbase", f"--components={components}", "--dpkgopt=force-unsafe-io"
+            command = [mmdebstrap, "--quiet", *options, f"--include={','.join(PACKAGES)}", suite, str(new), mirror]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout[-2000:]
+            assert done.returncode == 0, done.stderr[-2000:]
             new.rename(root)
         return root
 

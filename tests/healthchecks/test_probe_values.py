@@ -1,6 +1,7 @@
 """What the probes return reaches their tests by pickle: plain data, unchanged, and bounded whatever the peer sends."""
 
 import inspect
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from healthchecks import (
     Secret,
     Target,
     Unhealthy,
+    test_celery,
     test_command,
     test_database,
     test_disk,
@@ -23,6 +25,7 @@ from healthchecks import (
     test_host,
     test_job,
     test_login,
+    test_peer,
     test_rabbitmq,
     test_redis,
     test_tcp,
@@ -82,6 +85,16 @@ def logins(server):
     ]
 
 
+def peers(server):
+    status = {
+        "version": 1, "generated": datetime.now(UTC).isoformat(), "host": "web2", "status": "ok",
+        "interrupted": False, "without_result": 0, "checks": [], "others": [],
+    }  # fmt: skip
+    server.answer("/status.json", json.dumps(status))
+    url = server.url("/status.json")
+    return [test_peer.Peer(url=url), test_peer.Peer(url=url, host="web3"), test_peer.Peer(url=url, max_age=1e-9)]
+
+
 def databases(server):
     address = {"dsn": Secret(server.url(READER))}
     return [
@@ -95,6 +108,15 @@ def brokers_of(server):
     user = brokers.ADMIN
     address = {"host": HOST, "port": server.port, "user": user.name, "password": Secret(user.password)}
     return [test_rabbitmq.Rabbitmq(**address), test_rabbitmq.Rabbitmq(**address, queues={"none": {}})]
+
+
+def workers(server):
+    address = {"broker": Secret(server.broker), "max_task_runtime": 60}
+    return [
+        test_celery.Celery(**address, queue="mail"),
+        test_celery.Celery(**address, queue="mail", min_workers=2, timeout=3),
+        test_celery.Celery(**address, queue="nobody's", timeout=3),
+    ]
 
 
 def ports(server):
@@ -211,8 +233,10 @@ def restarts(_no_restart):
 KINDS = {
     "website": Kind(test_website.response, "website", websites, [test_website.test_website_access], 10_000),
     "login": Kind(test_login.arrival, "website", logins, [test_login.test_website_login], 10_000),
+    "peer": Kind(test_peer.state, "website", peers, [test_peer.test_peer_fresh], 1_000),
     "database": Kind(test_database.statistics, "postgresql", databases, [test_database.test_database_access], 1_000),
     "rabbitmq": Kind(test_rabbitmq.exchange, "rabbitmq", brokers_of, [test_rabbitmq.test_rabbitmq_access], 1_000),
+    "celery": Kind(test_celery.round_trip, "celery_worker", workers, [test_celery.test_celery_tasks], 1_000),
     "tcp": Kind(test_tcp.greeting, "bad", ports, [test_tcp.test_tcp_access], 1_000),
     "tls": Kind(test_tls.security, "website", certificates, [test_tls.test_tls_certificate], 1_000),
     "dns": Kind(test_dns.replies, "knot", names, [test_dns.test_dns_records], 1_000),

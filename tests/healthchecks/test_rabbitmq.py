@@ -1,10 +1,15 @@
 """[rabbitmq.NAME], against a real RabbitMQ and servers that misbehave: the failing cases first."""
 
+import contextlib
+import re
 from urllib.parse import quote, quote_plus
 
 import pytest
+import requests
 
-from healthchecks.test_rabbitmq import Level, Queue, _report
+from healthchecks import Unhealthy
+from healthchecks.clients.rabbitmq_cluster import _cluster, read_cluster
+from healthchecks.test_rabbitmq import Level, Queue, Rabbitmq, _report, _wrong_cluster
 from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.servers import certificates
@@ -179,11 +184,11 @@ def names_of(monkeypatch, levels):
 
 
 def test_metrics_of_many_queues(monkeypatch):
-    """At most 20: of the first one, which is charted, and of the nine fullest of the others."""
+    """At most 18: of the first one, which is charted, and of the eight fullest of the others."""
     names = names_of(monkeypatch, {f"q{number}": Level(number, 1) for number in range(30)})
-    assert names[:3] == ["messages q0", "consumers q0", "messages q21"]
+    assert names[:3] == ["messages q0", "consumers q0", "messages q22"]
     assert names[-1] == "consumers q29"
-    assert len(names) == 20
+    assert len(names) == 18
 
 
 def test_metrics_of_odd_names(monkeypatch):
@@ -219,6 +224,90 @@ def test_ok(run, rabbitmq):
     outcome = run()
     assert_ok(outcome)
     assert rabbitmq.ctl("list_queues", "name").split() in ([], ["name"])
+
+
+@pytest.fixture
+def api(rabbitmq):
+    """The management API, once it has the node's statistics."""
+    ask = {"auth": (MONITOR.name, MONITOR.password), "timeout": 60}
+
+    def answer():
+        with contextlib.suppress(requests.RequestException):
+            nodes = requests.get(f"{rabbitmq.management}/api/nodes", **ask)
+            return nodes.ok and "disk_free_alarm" in nodes.json()[0] and nodes.json()
+
+    until(answer, what="statistics of the management API")
+    return answer
+
+
+def test_disk_alarm(run, rabbitmq, api):
+    """Named with its node, as the API knows it."""
+    rabbitmq.ctl("set_disk_free_limit", "1000000GB")
+    try:
+        until(lambda: api()[0]["disk_free_alarm"], what="a disk alarm")
+        assert failure(run(management=rabbitmq.management)) == f"publishing is blocked: disk alarm on {rabbitmq.node}"
+    finally:
+        rabbitmq.ctl("set_disk_free_limit", "1MB")
+        until(lambda: not api()[0]["disk_free_alarm"], what="the end of the alarm")
+
+
+def test_unacknowledged(run, rabbitmq, api):
+    """A consumer that has one and does not acknowledge it; and a node that is not there."""
+    totals = f"{rabbitmq.management}/api/overview"
+    login = (MONITOR.name, MONITOR.password)
+    with rabbitmq.queue("celery", messages=1, consumers=1):
+        until(
+            lambda: requests.get(totals, auth=login, timeout=60).json()["queue_totals"].get("messages_unacknowledged")
+        )
+        outcome = run(management=rabbitmq.management, max_unacknowledged=0, min_nodes=2)
+    assert failure(outcome) == "1 node running, minimum 2; 1 message unacknowledged, maximum 0"
+    assert_agrees(outcome, CHECK, "unacknowledged")
+    assert_agrees(outcome, CHECK, "nodes")
+    assert api
+
+
+@pytest.mark.usefixtures("api")
+def test_management_refuses(run, rabbitmq):
+    rabbitmq.ctl("set_user_tags", MONITOR.name)
+    try:
+        found = failure(run(management=rabbitmq.management))
+    finally:
+        rabbitmq.ctl("set_user_tags", MONITOR.name, "monitoring")
+    assert found.startswith('management API refused user "monitor" at http://')
+    assert found.endswith("/api/nodes: wrong password, or without the tag monitoring")
+
+
+CASES = {
+    "[" * 100_000: "response is not JSON at ",
+    "no JSON": "response is not JSON at ",
+    '{"nodes": 1}': "response is not that of RabbitMQ's management API at ",
+    '[{"running": true}]': "response is not that of RabbitMQ's management API at ",
+    "[7]": "response is not that of RabbitMQ's management API at ",
+    "x" * 2_000_000: "body is larger than 1 MB",
+}
+
+
+def test_other_api(website):
+    """What is no management API fails by a message, whatever it answers."""
+    for body, reason in CASES.items():
+        website.answer("/api/nodes", body)
+        website.answer("/api/overview", body)
+        with pytest.raises(Unhealthy, match=re.escape(reason)):
+            read_cluster(website.url("/"), "user", "password")
+
+
+def test_partition():
+    """As the API of a cluster reports it: no second node is started for this."""
+    nodes = [{"name": "a@mq", "running": True, "partitions": ["b@mq"]}, {"name": "b@mq", "running": False}]
+    cluster = _cluster(nodes, {"queue_totals": {}})
+    target = Rabbitmq(management="http://mq:15672", min_nodes=2)
+    found = _wrong_cluster(target, cluster)
+    assert found == ["network partition: a@mq does not see b@mq", "1 node running (b@mq stopped), minimum 2"]
+
+
+def test_limits_without_management():
+    with pytest.raises(ValueError, match="max_unacknowledged needs management"):
+        Rabbitmq(max_unacknowledged=1)
 
 
 OWN = """

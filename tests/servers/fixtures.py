@@ -11,6 +11,7 @@ from tests.servers import browsers
 from tests.servers.bad import BadServers
 from tests.servers.browsers import Browser
 from tests.servers.bugsink import Bugsink
+from tests.servers.celery import CeleryWorker
 from tests.servers.kent import Kent
 from tests.servers.knot import Knot
 from tests.servers.postgresql import PostgreSQL
@@ -108,6 +109,13 @@ def running_redis() -> Iterator[Redis]:
 def redis(running_redis: Redis) -> Redis:
     """A Redis with the password of redis.py."""
     return running_redis.revive()
+
+
+@pytest.fixture
+def celery_worker(redis: Redis) -> Iterator[CeleryWorker]:
+    """A worker of the queue "mail" on Redis, for one test: others measure what Redis uses."""
+    with CeleryWorker(redis.url) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A RabbitMQ of our own: own node, own epmd, own cookie; without plugins, and quick to start."""
+"""A RabbitMQ of our own: own node, own epmd, own cookie; with the management API as its only plugin."""
 
 import base64
 import contextlib
@@ -59,9 +59,13 @@ class RabbitMQ(Server):
         self.control = program("rabbitmqctl", SCRIPTS)
         super().__init__()
         self.epmd = Epmd(USER_NAME)
-        self.port, self.distribution_port = free_port(), free_port()
+        self.port, self.distribution_port, self.management_port = free_port(), free_port(), free_port()
         self.node = f"test{self.port}@localhost"
         self._configure()
+
+    @property
+    def management(self) -> str:
+        return f"http://{HOST}:{self.management_port}"
 
     def url(self, user: User = MONITOR, vhost: str = "/") -> str:
         login = f"{user.name}:{quote(user.password, safe='')}"
@@ -177,10 +181,12 @@ class RabbitMQ(Server):
         give_to(USER_NAME, self.directory)
         files = {
             ".erlang.cookie": secrets.token_hex(16),
-            "enabled_plugins": "[].",
+            "enabled_plugins": "[rabbitmq_management].",
             "definitions.json": json.dumps(_definitions()),
             "rabbitmq.conf": f"listeners.tcp.local = {HOST}:{self.port}\n"
             f"load_definitions = {self.directory}/definitions.json\n"
+            f"management.tcp.ip = {HOST}\nmanagement.tcp.port = {self.management_port}\n"
+            "collect_statistics_interval = 1000\n"
             "vm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 1MB\nheartbeat = 60\n",
         }
         for name, content in files.items():
@@ -195,7 +201,7 @@ def _definitions() -> dict[str, Any]:
     rights = {"vhost": "/", "write": ".*", "read": ".*"}
     return {
         "vhosts": [{"name": "/"}],
-        "users": [{"name": user.name, "password_hash": _hash(user.password), "tags": []} for user in users],
+        "users": [{"name": user.name, "password_hash": _hash(user.password), "tags": ["monitoring"]} for user in users],
         "permissions": [{"user": user.name, "configure": user.configure, **rights} for user in users],
     }
 

@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 # Each worker's own, or two could find the same one free; below the kernel's ephemeral ports, which clients are given.
 _PORTS = range(20000 + _WORKER % 8 * 1500, 20000 + (_WORKER % 8 + 1) * 1500)
+_RARELY = 0.2  # seconds between two polls of a condition that takes long
 _given: set[int] = set()  # to servers that may not listen yet
 
 
@@ -92,11 +93,21 @@ def until(condition: Callable[[], Any], seconds: float = 180, *, what: str = "co
     Raise TimeoutError after `seconds`.
     """
     end = time.monotonic() + seconds
-    while not (value := condition()):
+    while True:
+        started = time.thread_time()
+        if value := condition():
+            return value
         if time.monotonic() > end:
             raise TimeoutError(f"{what} not met within {seconds} s")
-        time.sleep(every)
-    return value
+        pause(every, time.thread_time() - started)
+
+
+def pause(every: float, used: float) -> None:
+    """Wait `every` seconds until the next poll, and longer after one that used much of the processor.
+
+    A condition that reads all processes would hold up what it waits for.
+    """
+    time.sleep(max(every, min(_RARELY, 5 * used)))
 
 
 class Server:

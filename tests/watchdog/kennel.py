@@ -20,13 +20,15 @@ from queue import Queue
 
 import pytest
 
+from tests.servers.browsers import NO_POPUPS
+from tests.servers.server import pause
 from watchdog import memory, processes
 
 WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage",
+    "--disable-dev-shm-usage", NO_POPUPS,
 ]  # fmt: skip
 PREFERENCES = {
     "app.update.enabled": False,
@@ -75,10 +77,11 @@ def wait_for(condition, seconds=180.0, what=lambda: "it"):
     """The first true value of the condition, or a failure."""
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
+        started = time.thread_time()
         value = condition()
         if value:
             return value
-        time.sleep(0.01)
+        pause(0.01, time.thread_time() - started)
     pytest.fail(f"{what()} did not come true within {seconds} s")
     return None
 

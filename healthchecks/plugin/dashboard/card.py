@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
+from markupsafe import Markup
+
 from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.dashboard.line_chart import LineChart
 from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
-from healthchecks.plugin.dashboard.run_charts import draw_durations
+from healthchecks.plugin.dashboard.run_charts import draw_bars, draw_durations
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
-from healthchecks.plugin.history.queries import UPTIME_DAYS
+from healthchecks.plugin.history.queries import MANY_CHECKS, UPTIME_DAYS
 from healthchecks.plugin.metric import Metric, Unit
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.silence import Silence
@@ -22,7 +24,6 @@ from servermonitoring.values import duration_in_words, metric_in_words
 
 _LABEL_END = re.compile(r"[\[:/]")
 _CUT_OFF = "the run was cut off"
-_MANY = 100  # checks; above it each has the chart of a week only, or the page would be large
 _FINE = 0.9  # uptimes above it have two decimal places
 
 
@@ -83,6 +84,11 @@ class Card:
     def readings(self) -> Sequence[CardNumber]:
         """Its metrics in words."""
         return _list_readings(self.metrics)
+
+    @cached_property
+    def bars(self) -> Markup:
+        """Its last runs, which a row shows twice."""
+        return draw_bars(self.recent)
 
     @cached_property
     def id(self) -> str:
@@ -218,7 +224,7 @@ def _past_fields(past: CheckHistory | None, snapshot: Snapshot) -> dict[str, Any
     if past is None:
         return {}
     main, now = past.metrics[0] if past.metrics else None, snapshot.now
-    only_week = len(snapshot.history.checks) > _MANY
+    only_week = len(snapshot.history.checks) > MANY_CHECKS
     return {
         "recent": past.recent,
         "usual": past.usual,

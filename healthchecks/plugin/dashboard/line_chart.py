@@ -17,7 +17,7 @@ _FAR = 5  # times the largest value: a limit beyond it would make a flat line of
 _FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
 _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
 _HUGE, _TINY = 1e300, 1e-300
-_LINE_WIDTH = 2
+_HIDDEN = 3  # of HEIGHT: a bar of the extremes that is not higher hardly shows behind the line
 _GAP = 3  # usual distances between points, after which the line is interrupted
 
 
@@ -140,13 +140,13 @@ def _draw_usual(usual: tuple[float, float], scale: _Scale, width: int) -> str:
 
 
 def _draw_extremes(columns: Iterable[ChartColumn], scale: _Scale) -> str:
-    """Return a bar for each column in which the values differ by more than the width of the line."""
+    """Return a bar for each column in which the values differ by more than the line hides."""
     several = [each for each in columns if each.most > each.least]
     highs, lows = scale.heights([each.most for each in several]), scale.heights([each.least for each in several])
     drawn: list[str] = []
     x = y = 0
     for each, high, low in zip(several, highs, lows, strict=True):
-        if low - high > _LINE_WIDTH:
+        if low - high > _HIDDEN:
             drawn.append(f"m{each.place - x} {high - y}v{low - high}")
             x, y = each.place, low
     return f'<path class="extremes" d="{"".join(drawn).replace(" -", "-")}"/>' if drawn else ""

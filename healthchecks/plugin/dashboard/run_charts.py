@@ -103,10 +103,14 @@ def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict
         before = each.message
     return {
         "runs": _join_ranges([places[each.time] for each in points]),
-        "statuses": "".join(_LETTERS[choose_colour(each)] for each in points),
+        "statuses": _count_letters(_LETTERS[choose_colour(each)] for each in points),
         "durations": [_milliseconds(each.duration) for each in points],
-        "notes": notes,
-    }
+    } | ({"notes": notes} if notes else {})
+
+
+def _count_letters(letters: Iterable[str]) -> str:
+    """Return each row of the same letters as its length and the letter: "58o2f"."""
+    return "".join(f"{len([*several])}{letter}" for letter, several in itertools.groupby(letters))
 
 
 def _milliseconds(duration: float) -> float:

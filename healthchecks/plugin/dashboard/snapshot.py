@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from healthchecks.plugin.history import Change, CheckHistory, HistoryData, RunRecord
-from healthchecks.plugin.history.queries import CHANGES_DAYS, DAY, interval_of
+from healthchecks.plugin.history.archive import DAY
+from healthchecks.plugin.history.queries import CHANGES_DAYS, interval_of
 from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.silence import Silences

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from healthchecks.plugin.history.archive import drop_unreadable
+from healthchecks.plugin.history.damage import DamagedError
 from healthchecks.plugin.history.migration import VERSION, migrate, version_of
 from servermonitoring.files import read_regular
 
@@ -25,10 +27,6 @@ _OTHER_TABLES = {"reports", "numbers", "alerts", "alerts_sent", "alerts_epoch", 
 
 class UnusableError(sqlite3.Error):
     """A history that cannot be used, and why."""
-
-
-class DamagedError(sqlite3.DatabaseError):
-    """A history with values that no run stored."""
 
 
 def check_readable(path: Path) -> None:
@@ -136,6 +134,7 @@ _BATCH = 500  # rows between two readings of the clock
 _SALVAGED = ("checks", "runs", "reports", "numbers", "metrics")
 _SERIES = (  # tables with many rows for each check or metric: key, time, its unit in seconds
     ("results", "check_id", "time", 1),
+    ("result_days", "check_id", "day", 86400),
     ("metric_values", "metric_id", "time", 1),
     ("metric_hours", "metric_id", "hour", 3600),
     ("metric_days", "metric_id", "day", 86400),
@@ -177,7 +176,7 @@ def _salvage(damaged: Path, path: Path, without: str) -> None:
             migrate(new, max(version, 1))
             _copy_all(old, new, time.monotonic() + _BUDGET)
             migrate(new)
-            _drop(new, without)
+            _drop_unusable(new, without)
 
 
 def _copy_all(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> None:
@@ -202,8 +201,10 @@ def _ids(database: sqlite3.Connection, table: str) -> list[int]:
     return []
 
 
-def _drop(database: sqlite3.Connection, name: str) -> None:
+def _drop_unusable(database: sqlite3.Connection, name: str) -> None:
+    """Drop what cannot be read, and a run that will be stored again."""
     with database:
+        drop_unreadable(database)
         for table in ("results", "metric_values"):
             query = f"DELETE FROM {table} WHERE time = (SELECT time FROM runs WHERE name = ?)"  # noqa: S608 - our own names
             database.execute(query, (name,))

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from healthchecks.plugin.history import database
+from healthchecks.plugin.history import archive, database
 from healthchecks.plugin.history.store import point
 from servermonitoring.files import remove_abandoned, replacement
 from servermonitoring.values import without_formula
@@ -21,12 +21,6 @@ COLUMNS = (
     "time", "check", "target", "label", "group", "status", "duration", "message", "maintenance", "interrupted",
     "metrics",
 )  # fmt: skip
-_ALL = """
-SELECT results.time, check_id, checks.name, target, label, heading, status, results.seconds, message, maintenance,
-       coalesce(interrupted, 0)
-FROM results JOIN checks ON checks.id = check_id LEFT JOIN runs ON runs.time = results.time
-ORDER BY results.time, check_id
-"""
 _METRICS = """
 SELECT check_id, name, value FROM metrics JOIN metric_values ON metric_id = metrics.id AND time = ?
 ORDER BY check_id, place
@@ -54,13 +48,16 @@ def export(directory: Path, target: Path) -> int:
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     first_value = connection.execute(_FIRST_VALUE).fetchone()[0]
-    for moment, rows in groupby(connection.execute(_ALL), lambda row: row[0]):
+    checks = {row[0]: row[1:] for row in connection.execute("SELECT id, name, target, label, heading FROM checks")}
+    interrupted = {time for (time,) in connection.execute("SELECT time FROM runs WHERE interrupted")}
+    for moment, rows in groupby(archive.all_rows(connection), lambda each: each[1][0]):
         metrics = _metrics(connection, moment) if first_value and moment >= first_value else {}
         when = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
-        for _, check_id, check, target, label, group, status, duration, message, maintenance, interrupted in rows:
-            each = point(moment, status, duration, message, maintenance)
-            facts = str(each.status), duration, message, each.maintenance, bool(interrupted), metrics.get(check_id, {})
-            yield when, check, target, label, group, *facts
+        for check_id, row in rows:
+            if check_id in checks:
+                each = point(*row)
+                facts = str(each.status), each.duration, each.message, each.maintenance, moment in interrupted
+                yield when, *checks[check_id], *facts, metrics.get(check_id, {})
 
 
 def _metrics(connection: sqlite3.Connection, moment: int) -> dict[int, dict[str, float]]:

@@ -43,6 +43,12 @@ CREATE TABLE metric_hours (metric_id INTEGER NOT NULL REFERENCES metrics, hour I
 CREATE TABLE metric_days (metric_id INTEGER NOT NULL REFERENCES metrics, day INTEGER NOT NULL, least REAL NOT NULL,
                           mean REAL NOT NULL, most REAL NOT NULL, PRIMARY KEY (metric_id, day)) WITHOUT ROWID;
 """
+_VERSION_4 = """
+CREATE TABLE result_days (check_id INTEGER NOT NULL REFERENCES checks, day INTEGER NOT NULL, counted INTEGER NOT NULL,
+                          passed INTEGER NOT NULL, decided INTEGER NOT NULL, packed BLOB NOT NULL,
+                          UNIQUE (check_id, day));
+CREATE INDEX result_days_sums ON result_days (check_id, day, counted, passed);
+"""
 _STREAK = """
 UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FROM results
     WHERE check_id = checks.id AND status IN {mine} AND time > coalesce(
@@ -92,7 +98,12 @@ def _to_3(database: sqlite3.Connection) -> None:
         database.execute("DROP TABLE numbers")
 
 
-STEPS: tuple[_Step, ...] = (_to_1, _to_2, _to_3)
+def _to_4(database: sqlite3.Connection) -> None:
+    """Results are packed by the runs that follow, little by little."""
+    _execute(database, _VERSION_4)
+
+
+STEPS: tuple[_Step, ...] = (_to_1, _to_2, _to_3, _to_4)
 VERSION = len(STEPS)
 
 

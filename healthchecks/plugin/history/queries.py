@@ -7,10 +7,11 @@ is damaged.
 import itertools
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from healthchecks.plugin.history import metrics
+from healthchecks.plugin.history import archive, metrics
+from healthchecks.plugin.history.archive import DAY, ResultColumns
 from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.history.store import (
     PART,
@@ -24,21 +25,19 @@ from healthchecks.plugin.history.store import (
     Uptime,
     kind_of,
     point,
+    points,
 )
 
-_Row = tuple[int, int, float, str, int]  # time, status, duration, message, maintenance
 _CheckRow = tuple[int, str, str, str, str, str, str, int, int]
 _SLOW = max(PASSING)
-DAY = 86400
 BARS = 60
 UPTIME_DAYS = (1, 7, 30, 90)
 CHANGES_DAYS = 7
 GONE_DAYS = 8  # without a run, after which a check leaves the page: longer than a week, for weekly checks
+MANY_CHECKS = 100
+"""Above it each has the chart of a week only, or the page would be large and slow."""
 _DISTANCES = 20  # between the last results: the usual interval is their median
 _ENOUGH = 20  # results for a usual range
-_POINTS = (
-    "SELECT time, status, seconds, message, maintenance FROM results WHERE check_id = ? AND time > ? AND time <= ?"
-)
 _COUNT = """
 SELECT count(*), total(status <= 1) FROM results
 WHERE check_id = ? AND time > ? AND time <= ? AND status <= 3 AND NOT maintenance
@@ -52,7 +51,7 @@ def checks(database: sqlite3.Connection, now: int) -> list[CheckHistory]:
         " WHERE seen > ? ORDER BY id",
         (now - GONE_DAYS * DAY,),
     ).fetchall()
-    histories = metrics.histories(database, now)
+    histories = metrics.histories(database, now, in_hours=len(rows) > MANY_CHECKS)
     return [_check_history(database, row, now, histories.get(row[0], ())) for row in rows]
 
 
@@ -71,12 +70,13 @@ def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
 def uptimes(database: sqlite3.Connection, check: int, now: int) -> dict[int, Uptime]:
     """Return the uptime over each number of days; each result is counted once, shorter times add up to longer ones."""
     found: dict[int, Uptime] = {}
-    sums, end = Uptime(0, 0), now
-    for days in UPTIME_DAYS:
-        start = now - days * DAY
-        count, passed = database.execute(_COUNT, (check, start, end)).fetchone()
-        sums, end = Uptime(sums.passed + int(passed), sums.total + count), start
-        found[days] = sums
+    starts = [now - days * DAY for days in UPTIME_DAYS]
+    *earlier, (total, passed) = archive.count_packed(database, check, [*reversed(starts), now])
+    single, end = Uptime(0, 0), now
+    for days, start, (total_before, passed_before) in zip(UPTIME_DAYS, starts, reversed(earlier), strict=True):
+        count, count_passed = database.execute(_COUNT, (check, start, end)).fetchone()
+        single, end = Uptime(single.passed + int(count_passed), single.total + count), start
+        found[days] = Uptime(single.passed + passed - passed_before, single.total + total - total_before)
     return found
 
 
@@ -109,9 +109,12 @@ def _check_history(
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
-    lately = database.execute(_POINTS, (check, now - CHANGES_DAYS * DAY, now)).fetchall()
-    recent = [point(*each) for each in lately[-BARS:]] if len(lately) >= BARS else _recent(database, check, now)
-    start = lately[0][0] if lately else now + 1
+    lately = archive.results(database, check, now - CHANGES_DAYS * DAY, now)
+    count = len(lately.times)
+    last = lately.last(BARS).rows() if count >= BARS else archive.last_rows(database, check, now, BARS)
+    recent = points(last)
+    passing, turns = _read(lately)
+    start = lately.times[0] if count else now + 1
     return CheckHistory(
         check=name,
         target=target,
@@ -120,9 +123,9 @@ def _check_history(
         reference=reference,
         recent=recent,
         uptimes=uptimes(database, check, now),
-        usual=usual([duration for _, status, duration, _, _ in lately if status <= _SLOW]),
+        usual=usual(passing),
         interval=interval_of([each.time for each in recent]),
-        changes=changes_in([*_before(database, check, start), *_turns(lately)]),
+        changes=changes_in([*_before(database, check, start), *turns]),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
         metrics=metric_histories,
     )
@@ -142,24 +145,28 @@ def usual(durations: Sequence[float]) -> tuple[float, float] | None:
     return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
 
 
-def _recent(database: sqlite3.Connection, check: int, now: int) -> list[Point]:
-    rows = database.execute(f"{_POINTS} ORDER BY time DESC LIMIT {BARS}", (check, 0, now))
-    return [point(*row) for row in rows][::-1]
+def _read(lately: ResultColumns) -> tuple[list[float], list[Point]]:
+    """Return the durations of those that passed, and the results that differ from the one before in more than message.
 
-
-def _turns(rows: Sequence[_Row]) -> Iterator[Point]:
-    """Return the results that differ from the one before; of many thousands, only these are made points."""
-    before = None
-    for row in rows:
-        if (row[1], row[4]) != before:
-            yield point(*row)
-            before = row[1], row[4]
+    Of many thousands, only these are made points.
+    """
+    passing: list[float] = []
+    turns: list[Point] = []
+    before, place = None, 0
+    for (status, message, maintenance), several in itertools.groupby(lately.states):
+        end = place + len([*several])
+        if status <= _SLOW:
+            passing += lately.durations[place:end]
+        if (status, maintenance) != before:
+            turns.append(point(lately.times[place], status, lately.durations[place], message, maintenance))
+        before, place = (status, maintenance), end
+    return passing, turns
 
 
 def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:
     """Return the last result before `start`, which decides whether the first one after it is a change."""
-    rows = database.execute(f"{_POINTS} AND status < 5 ORDER BY time DESC LIMIT 1", (check, 0, start - 1))
-    return [point(*row) for row in rows]
+    row = archive.last_decided(database, check, start - 1)
+    return [point(*row)] if row else []
 
 
 def _with_lengths(changes: Sequence[Change]) -> list[Change]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.history import database, queries
+from healthchecks.plugin.history.damage import DamagedError
 from healthchecks.plugin.history.store import (
     CheckHistory,
     FinishedRun,
@@ -98,7 +99,7 @@ def _into(history: History, directory: Path, run: FinishedRun) -> HistoryData:
     try:
         data = _query(history.connection, run, history.streaks(run.results))
     except (ValueError, TypeError, OverflowError, OSError) as error:  # of datetime.fromtimestamp
-        raise database.DamagedError(f"it has values that no run stored: {error}") from error
+        raise DamagedError(f"it has values that no run stored: {error}") from error
     notices = [f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else []
     return replace(data, notices=notices, errors=errors)
 

@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from healthchecks.plugin.history import database, metrics
+from healthchecks.plugin.history import archive, database, metrics
 from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.result import Result, Status
 
@@ -137,6 +138,7 @@ NAMES = tuple(Status)  # the status of each code; stored as their place here: ap
 PASSING = tuple(code for code, status in enumerate(NAMES) if status.is_passing)
 _CODES = {status: code for code, status in enumerate(NAMES)}
 _REFUSED = (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+_NEVER = 2**60  # unix seconds
 _MOST_DROPPED = 3  # runs at once: a clock that is years ahead for a while must not empty the history
 _UPSERT = """
 INSERT INTO checks (name, target, label, heading, reference, seen, kind, since, streak)
@@ -152,6 +154,7 @@ RETURNING id
 
 _DROP_CHECKS = """
 DELETE FROM checks WHERE seen < ? AND NOT EXISTS (SELECT 1 FROM results WHERE check_id = checks.id)
+    AND NOT EXISTS (SELECT 1 FROM result_days WHERE check_id = checks.id)
     AND NOT EXISTS (SELECT 1 FROM metrics WHERE check_id = checks.id)
 """
 
@@ -201,6 +204,7 @@ class History:
         metrics.add(self.connection, moment, [(row[0], each) for row, each in zip(rows, run.results, strict=True)])
         metrics.roll_up(self.connection, moment, self.days)
         self._drop_old(moment - int(timedelta(days=self.days).total_seconds()))
+        archive.pack_old(self.connection, moment)
         return True
 
     def streak(self, key: tuple[str, str]) -> Streak | None:
@@ -217,12 +221,9 @@ class History:
 
     def recent(self, key: tuple[str, str], count: int) -> list[Point]:
         """Return the last results of a check, newest first; before `add` those before this run."""
-        rows = self.connection.execute(
-            "SELECT time, status, seconds, message, maintenance FROM results"
-            " WHERE check_id = (SELECT id FROM checks WHERE name = ? AND target = ?) ORDER BY time DESC LIMIT ?",
-            (*key, count),
-        )
-        return [point(*row) for row in rows]
+        found = self.connection.execute("SELECT id FROM checks WHERE name = ? AND target = ?", key).fetchone()
+        rows = archive.last_rows(self.connection, found[0], _NEVER, count) if found else []
+        return points(rows)[::-1]
 
     def close(self) -> None:
         self.connection.close()
@@ -240,7 +241,7 @@ class History:
             "reference": str(result.extras.get("reference", "")), "time": moment, "kind": kind_of(result.status),
         }  # fmt: skip
         check = int(self.connection.execute(_UPSERT, facts).fetchone()[0])
-        return check, moment, _CODES[result.status], result.duration, result.message, result.maintenance
+        return check, moment, _CODES[result.status], round(result.duration, 6), result.message, result.maintenance
 
     def _drop_old(self, oldest: int) -> None:
         old = self.connection.execute(
@@ -252,8 +253,24 @@ class History:
             )
             self.connection.execute("DELETE FROM runs WHERE time = ?", moment)
         if old:
+            archive.drop_days(self.connection, [each for (each,) in old])
             metrics.drop_unused(self.connection, oldest)
             self.connection.execute(_DROP_CHECKS, (oldest,))
+
+
+_NAMED = dict(enumerate(NAMES))
+_make_point = partial(tuple.__new__, Point)
+
+
+def points(rows: Sequence[archive.Row]) -> list[Point]:
+    """Return the results in rows, of which the page has many, as `point` does."""
+    if not rows:
+        return []
+    times, statuses, durations, messages, maintenances = zip(*rows, strict=True)
+    if {*map(type, times)} != {int} or {*map(type, messages)} != {str} or not all(map(math.isfinite, durations)):
+        return [point(*row) for row in rows]
+    named = [_NAMED.get(each, Status.SKIPPED) for each in statuses]
+    return list(map(_make_point, zip(times, named, durations, messages, map(bool, maintenances), strict=True)))
 
 
 def point(time: int, status: int, duration: float, message: str, maintenance: int) -> Point:

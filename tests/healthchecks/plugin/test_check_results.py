@@ -267,7 +267,16 @@ def test_status_json_has_every_field(jobs):
     """status.json is what programs are promised."""
     jobs.configure("[job.a]\ngroup = 'shop'\n")
     document = jobs.run().document
-    assert set(document) == {"generated", "host", "status", "interrupted", "without_result", "checks", "others"}
+    assert set(document) == {
+        "version",
+        "generated",
+        "host",
+        "status",
+        "interrupted",
+        "without_result",
+        "checks",
+        "others",
+    }
     (entry,) = document["checks"]
     assert set(entry) == {
         "check", "target", "group", "status", "since", "duration", "message", "maintenance", "silence", "runbook",

@@ -18,12 +18,14 @@
     return milliseconds < 1000 ? `${milliseconds} ms` : `${Math.round(milliseconds / 100) / 10} s`;
   }
 
+  const statusesOf = (check) => check.statuses.replace(/(\d+)(.)/g, (_, count, letter) => letter.repeat(count));
+
   function describe(check, place) {
     const times = check.runs.flatMap(([first, last]) => data.times.slice(first, last + 1));
-    const status = check.statuses[place], parts = [formatTime(times[place]), words[status]];
+    const status = statusesOf(check)[place], parts = [formatTime(times[place]), words[status]];
     if (status !== "b" && status !== "k") parts.push(formatDuration(check.durations[place]));
-    const noted = Object.keys(check.notes).map(Number).filter((each) => each <= place);
-    const note = noted.length ? check.notes[Math.max(...noted)] : "";
+    const notes = check.notes ?? {}, noted = Object.keys(notes).map(Number).filter((each) => each <= place);
+    const note = noted.length ? notes[Math.max(...noted)] : "";
     return {text: parts.join(" · "), note};
   }
 
@@ -31,7 +33,7 @@
   function makeReadable(strip) {
     const check = data.checks[strip.dataset.card];
     if (!check) return;
-    const count = check.statuses.length, places = data.bars;
+    const count = statusesOf(check).length, places = data.bars;
     let mark, tip, at = count - 1;
 
     function show(place) {

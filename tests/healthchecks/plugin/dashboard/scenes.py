@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from healthchecks.plugin.history import FinishedRun, metrics, opened
+from healthchecks.plugin.history import FinishedRun, archive, metrics, opened
 from healthchecks.plugin.history.migration import recount
 from healthchecks.plugin.result import Result, Status
 from tests import ROOT
@@ -212,6 +212,8 @@ def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[...
             oldest = first - metrics.VALUES_DAYS * DAY
             connection.execute("DELETE FROM metric_values WHERE time < ?", (oldest,))
             recount(connection)
+            while archive.pack_old(connection, int(first)):
+                pass
 
 
 def _fill_metrics(connection: Connection, numbers: tuple[Number, ...], check: int, first: float, count: int) -> None:
@@ -230,7 +232,7 @@ def _rows(each: Check, check: int, first: float, count: int, past: Callable[...,
     codes = {status: code for code, status in enumerate(Status)}
     for ago in range(count):
         status, message, maintenance = past(each, ago)
-        usual = max(0.0005, chance.gauss(each.seconds, each.seconds / 6))
+        usual = round(max(0.0005, chance.gauss(each.seconds, each.seconds / 6)), 6)
         seconds = {OFFICE: 10.0, SLOW: 3.4}.get(message, usual)
         yield check, first - ago * INTERVAL, codes[status], seconds, message, maintenance
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import FinishedRun, database, postpone, record
+from healthchecks.plugin.history import FinishedRun, archive, database, postpone, record
 from healthchecks.plugin.history.recorder import BACKLOG
 from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.result import Result, Status
@@ -39,7 +39,10 @@ def result(target, status, started=START, message=""):
 
 
 def rows(directory, table="results"):
+    """Return the rows of a table by time; the results include the packed ones."""
     with contextlib.closing(sqlite3.connect(directory / history.NAME)) as connection:
+        if table == "results":
+            return [(check, *row) for check, row in archive.all_rows(connection)]
         return connection.execute(f"SELECT * FROM {table} ORDER BY time").fetchall()
 
 
