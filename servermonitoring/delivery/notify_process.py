@@ -207,6 +207,13 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
             os.killpg(process.pid, 9)
 
 
+class Acceptance(DeliveryResponse):
+    """What a service has said is known to apprise only."""
+
+    def in_words(self) -> str:
+        return "sent by apprise"
+
+
 class MailResponse(DeliveryResponse):
     """A reply of a mail server: https://www.rfc-editor.org/rfc/rfc5321#section-4.2."""
 
@@ -223,7 +230,7 @@ class MailResponse(DeliveryResponse):
 def _response(reply: dict[str, Any]) -> DeliveryResponse:
     """Return it as the response of a server. Raise UnreachableError, NoResponseError."""
     if reply.get("sent") is True:
-        return DeliveryResponse(200)
+        return Acceptance(200)
     body = str(reply.get("body", "")).encode()
     match reply:
         case {"http": int(status)}:

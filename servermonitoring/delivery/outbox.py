@@ -76,6 +76,8 @@ class Outbox:
         except TimeoutError:
             connection.cut()
             return Attempt(DeliveryOutcome.RETRY, f"{self._destination.name} does not respond within {budget:g} s")
+        finally:
+            connection.close()
 
     def _work(self) -> None:
         wait = _FIRST_WAIT

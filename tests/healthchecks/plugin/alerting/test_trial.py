@@ -61,28 +61,27 @@ def test_what_is_not_accepted_is_shown_with_its_reason(shops, website, bugsink):
     ]
 
 
-def test_services_of_apprise_are_tried_too(shops, website):
-    """Each by its own URL, of which nothing is shown."""
-    website.answer("/good/T0KEN", "thank you")
-    website.answer("/bad/T0KEN", "no_text", status=400)
-    urls = [website.url(f"/{name}/T0KEN").replace("http:", "json:") for name in ("good", "bad")]
-    shops.configure(f"[shop.a]\n[alerts]\nnotify = {urls}\n")
+def test_services_of_apprise_are_sent_it_too(shops, smtp, website):
+    """A wrong URL and a service that refuses have a line each."""
+    mail = f"mailto://127.0.0.1:{smtp.port}?from=a@example.com&to=b@example.com"
+    website.answer("/refusing", "no_text", status=400)
+    refusing = f"json://127.0.0.1:{website.port}/refusing"
+    shops.configure(f"[shop.a]\n[alerts]\nnotify = ['{mail}', '{refusing}', 'slack://T0KEN']\n")
     outcome = shops.run(OPTION)
     assert outcome.status == 1
-    good, bad = outcome.output.splitlines()
-    assert ": accepted: 200 OK" in good
-    assert ": not accepted: responds with 400 Bad Request" in bad
-    assert "T0KEN" not in outcome.output
-    (request,) = (each for each in website.requests if each.path == "/good/T0KEN")
-    assert json.loads(request.body)["title"].startswith("Test: suite[test]: test alert of ")
+    wrong, *tried = outcome.output.splitlines()
+    assert wrong.startswith("alerts: [alerts] notify: entry 3 (slack://…) is not a complete URL of Slack: see https://")
+    assert tried == [
+        "E-Mail: accepted: sent by apprise",
+        "JSON: not accepted: responds with 400 Bad Request: no_text",
+    ]
+    (message,) = smtp.messages()
+    assert message["Subject"].startswith("Test: suite[test]: test alert of ")
 
 
 def test_where_no_channel_is_there_is_nothing_to_test(shops):
     for text, said in [
-        (
-            "[shop.a]\n",
-            "no channel is configured: no [sentry] dsn, $HEALTHCHECKS_SENTRY_DSN, [alerts] webhook or [alerts] notify",
-        ),
+        ("[shop.a]\n", "no channel is configured: no [sentry] dsn, $HEALTHCHECKS_SENTRY_DSN, [alerts] webhook or "),
         ("[alerts]\nwebhok = 'x'\n", '[alerts]: unknown key "webhok"; did you mean "webhook"?'),
     ]:
         shops.configure(text)
