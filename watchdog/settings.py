@@ -38,7 +38,7 @@ def alert_destination(table: dict[str, Any], path: Path | None = None, unresolve
 # Keys of the suite's check of the watchdog, which share the table: the suite validates them.
 CHECK_KEYS = {
     "max_kills_per_hour", "timeout", "slow", "failure_threshold", "success_threshold", "retries", "needs", "group",
-    "maintenance", "runbook",
+    "maintenance", "runbook", "severity",
 }  # fmt: skip
 
 

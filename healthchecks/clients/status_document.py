@@ -23,6 +23,16 @@ class StatusMetric(BaseModel):
     lower_limit: float | None
 
 
+class StatusSilence(BaseModel):
+    """A person has silenced the check."""
+
+    model_config = ConfigDict(frozen=True)
+
+    until: datetime
+    user: str
+    reason: str
+
+
 class StatusEntry(BaseModel):
     """A check; a later version may have more keys."""
 
@@ -38,6 +48,7 @@ class StatusEntry(BaseModel):
     """Seconds."""
     message: str
     maintenance: bool
+    silence: StatusSilence | None = None
     runbook: str
     metrics: tuple[StatusMetric, ...]
     checked_at: datetime | None = None

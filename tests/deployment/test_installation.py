@@ -114,9 +114,9 @@ def test_it_says_each_thing_it_does(installed):
 
 
 def test_the_environment_has_what_optional_keys_need(installed):
-    """[celery.NAME] and [alerts] notify: the second sends by its process as the suite's user."""
+    """[alerts] notify sends by its process as the suite's user."""
     server, _ = installed
-    script = "import celery; from servermonitoring.delivery.notify_process import services_of as ask; "
+    script = "from servermonitoring.delivery.notify_process import services_of as ask; "
     script += "print(ask(['mailto://localhost?from=a@example.com&to=b@example.com']))"
     said = server.run(f'cd / && /opt/servermonitoring/.venv/bin/python -c "{script}"', user="servermonitoring")
     assert said == "[{'name': 'E-Mail'}]\n"

@@ -279,7 +279,8 @@ def test_status_json_has_every_field(jobs):
     }
     (entry,) = document["checks"]
     assert set(entry) == {
-        "check", "target", "group", "status", "since", "duration", "message", "maintenance", "runbook", "metrics",
+        "check", "target", "group", "status", "since", "duration", "message", "maintenance", "silence", "runbook",
+        "metrics",
     }  # fmt: skip
     assert (entry["check"], entry["target"], entry["group"]) == ("job", "a", "shop")
     assert json.dumps(document)

@@ -106,7 +106,7 @@ def test_from_silence_to_recovery(shops, website):
     assert [*stored(shops)] == ["shop.b"]
     shops.say(a="closed")
     shops.run()
-    assert sent(website)[3:] == [("alert", "a")]
+    assert sent(website)[3:] == [("recovered", "a"), ("alert", "a")]
 
 
 def test_names_of_the_page_and_of_the_configuration(shops):

@@ -56,5 +56,5 @@ def test_all_options_have_the_prefix():
     options = Options()
     add_options(options)
     hooks.pytest_addoption(options)
-    assert len(options.names) == 7
+    assert len(options.names) == 8
     assert [name for name in options.names if not name.startswith("--monitoring-")] == []
