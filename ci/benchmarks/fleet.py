@@ -1,8 +1,8 @@
 """A fleet in front of a real Prometheus and Alertmanager, with the rules and the configuration of deploy/prometheus/.
 
-One process stands for the servers. After two scrapes: series, memory of Prometheus, time of an evaluation of all rules.
-Then incidents, one after another: a website that all servers check is down, the same one flaps, a disk is full on every
-server, a server is gone. For each: the time to the first notification, and how many were sent until it was over.
+One process stands for the servers. After some scrapes: series, memory of Prometheus, time of an evaluation of the rules.
+Then four incidents at once: a website that all servers check is down, a disk is full on every server, one on a single
+server flaps, a server is gone. For each: the time to the first notification, and how many were sent until it was over.
 Usage: .venv/bin/python ci/benchmarks/fleet.py [--hosts COUNT] [--checks COUNT] [--interval SECONDS]
 """
 
@@ -11,7 +11,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.servers.server import HOST, until
 FOLDER = ROOT / "deploy/prometheus"
 MEMORY, EVALUATION, NOTIFICATIONS = 1.5, 2.0, 3  # targets: GB, seconds, of each incident
 FLAPS = 3
+FLAP = 150  # seconds that a flapping check fails, and passes
 LONGEST = 1200.0  # seconds for what has to happen
 SETTLED = 360.0  # seconds without a notification: a group is notified every five minutes
 Row = tuple[str, ...]
@@ -38,12 +39,20 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Incident:
-    """What the servers report while it lasts, and how often it comes."""
+    """What happens, and the labels of the group of alerts that notifications are about."""
 
     name: str
-    failing: Mapping[str, Sequence[str]]
-    gone: Sequence[str] = ()
-    times: int = 1
+    labels: Mapping[str, str]
+
+
+INCIDENTS = (
+    Incident("a website is down", {"alertname": "SharedCheckIsDown", "check": "website_access", "target": "home"}),
+    Incident("a disk is full everywhere", {"alertname": "HealthCheckIsDown", "check": "disk_usage", "target": "disk1"}),
+    Incident(
+        f"a disk flaps, {FLAPS} times", {"alertname": "HealthCheckIsDown", "check": "disk_usage", "target": "disk2"}
+    ),
+    Incident("a server is gone", {"alertname": "ServerIsDown"}),
+)
 
 
 class Monitored:
@@ -84,14 +93,7 @@ def measure(monitored: Monitored, options: argparse.Namespace) -> Iterator[Row]:
     yield "series", f"{monitored.prometheus.query('sum(scrape_samples_post_metric_relabeling)')[0]:,.0f}", "", ""
     seconds = evaluation(monitored.prometheus)
     yield "evaluation of all rules", f"{seconds:.2f} s", f"{EVALUATION:g} s", _yes(seconds <= EVALUATION)
-    hosts = monitored.fleet.hosts
-    for incident in (
-        Incident("a website is down everywhere", {host: ["home"] for host in hosts}),
-        Incident(f"it flaps, {FLAPS} times", {host: ["home"] for host in hosts}, times=FLAPS),
-        Incident("a disk is full on every server", {host: ["disk1"] for host in hosts}),
-        Incident("a server is gone", {}, hosts[:1]),
-    ):
-        yield notified(monitored, incident)
+    yield from notified(monitored)
     memory = psutil.Process(monitored.prometheus.pid).memory_info().rss / 1e9
     yield "memory of Prometheus", f"{memory:.2f} GB", f"{MEMORY:g} GB", _yes(memory <= MEMORY)
 
@@ -102,37 +104,24 @@ def evaluation(prometheus: Prometheus) -> float:
         return sum(float(each["evaluationTime"]) for each in json.load(response)["data"]["groups"])
 
 
-def notified(monitored: Monitored, incident: Incident) -> Row:
-    """Of an incident that lasts until it was alerted, or for two minutes each time it comes."""
-    before, began, first = len(monitored.inbox.notifications), time.monotonic(), 0.0
-
-    def has_arrived() -> bool:
-        return len(monitored.inbox.notifications) > before
-
-    for _ in range(incident.times):
-        monitored.fleet.report(failing=incident.failing, gone=incident.gone)
-        if incident.times > 1:
-            time.sleep(120)
-        monitored.wait(has_arrived, "a notification")
-        first = first or time.monotonic() - began
-        monitored.fleet.report()
-        monitored.wait(lambda: not monitored.is_firing(), "the end of the incident")
-    sent = count_settled(monitored.inbox)
-    notifications = [each for each in monitored.inbox.notifications[before:sent] if each["status"] == "firing"]
-    resolved = sent - before - len(notifications)
-    text = f"{first:.0f} s to the first of {len(notifications)} notifications, {resolved} of its end"
-    most = NOTIFICATIONS * incident.times
-    return incident.name, text, f"{most} notifications", _yes(len(notifications) <= most)
-
-
-def count_settled(inbox: Inbox) -> int:
-    """Return how many notifications there are when none has come for a while."""
-    count, since = len(inbox.notifications), time.monotonic()
-    while time.monotonic() - since < SETTLED:
-        time.sleep(1)
-        if len(inbox.notifications) > count:
-            count, since = len(inbox.notifications), time.monotonic()
-    return count
+def notified(monitored: Monitored) -> Iterator[Row]:
+    """Of incidents that begin together; all but the flapping one last until it has flapped."""
+    hosts = monitored.fleet.hosts
+    began = time.monotonic()
+    for _ in range(FLAPS):
+        for flapping in (["disk2"], []):
+            failing = {host: ["home", "disk1", *(flapping if host == hosts[1] else [])] for host in hosts}
+            monitored.fleet.report(failing=failing, gone=hosts[:1])
+            time.sleep(FLAP)
+    monitored.fleet.report()
+    monitored.wait(lambda: not monitored.is_firing(), "the end of the incidents")
+    monitored.wait(monitored.inbox.is_quiet_for(SETTLED), "the last notification")
+    for incident in INCIDENTS:
+        sent = [each for each in monitored.inbox.received if each.document["groupLabels"] == incident.labels]
+        firing = [each for each in sent if each.document["status"] == "firing"]
+        first = f"{firing[0].time - began:.0f} s to the first" if firing else "none"
+        text = f"{first} of {len(firing)} notifications, {len(sent) - len(firing)} of its end"
+        yield incident.name, text, f"{NOTIFICATIONS} notifications", _yes(1 <= len(firing) <= NOTIFICATIONS)
 
 
 def _yes(is_reached: bool) -> str:
