@@ -1,6 +1,6 @@
 """A fleet in front of a real Prometheus and Alertmanager, with the rules and the configuration of deploy/prometheus/.
 
-One process stands for the servers. After some scrapes: series, memory of Prometheus, time of an evaluation of the rules.
+One process stands for the servers. First: series, memory of Prometheus, time of an evaluation of all rules.
 Then four incidents at once: a website that all servers check is down, a disk is full on every server, one on a single
 server flaps, a server is gone. For each: the time to the first notification, and how many were sent until it was over.
 Usage: .venv/bin/python ci/benchmarks/fleet.py [--hosts COUNT] [--checks COUNT] [--interval SECONDS]
