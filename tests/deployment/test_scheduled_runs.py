@@ -167,7 +167,9 @@ def test_every_disk_full(server):
         until(lambda: received(server, "/mail"), 120, what="cron's mail")
     mail = received(server, "/mail")[0]
     assert re.search(
-        r"^Subject: Cron <root@.*scheduled --user servermonitoring --timeout 540 healthchecks$", mail, re.MULTILINE
+        r"^Subject: Cron <root@.*scheduled --user servermonitoring --delay 30 --timeout 540 healthchecks$",
+        mail,
+        re.MULTILINE,
     )
     assert "No space left on device" in mail
     assert "the run finished but could not store, show or send all results: " in mail

@@ -128,7 +128,7 @@ def test_login(website, run_suite):
     """By the keys of a website; the password is nowhere."""
     website.answer("/status.json", json.dumps(document()))
     outcome = run_suite(
-        table("peer", "web2", url=website.url("/status.json"), user="watch", password="kept s3cret", host="web2")
+        table("peer", "web2", url=website.url("/status.json"), user="guest", password="kept s3cret", host="web2")
     )
     outcome.assert_ok(CHECK)
     assert "kept s3cret" not in outcome.all_written()

@@ -100,6 +100,8 @@ class Systemd:
             f"mkdir {root.parent}/upper {root.parent}/work {root}",
             f"mount -t overlay overlay -o {layers} {root}",
             f"mount -t proc proc {root}/proc",
+            f"mount --bind {root}/proc/sys {root}/proc/sys",  # or it would set the kernel's values for all
+            f"mount -o remount,ro,bind {root}/proc/sys",
             f"mount -t sysfs -o ro sysfs {root}/sys",
             f"mount -t cgroup2 cgroup2 {root}/sys/fs/cgroup",
             f"mount -t tmpfs -o mode=755 none {root}/run",

@@ -114,7 +114,7 @@ def test_fifo_link_and_hard_link(place, browser, shared, caplog):
         path = place / f"{name_of(browser)}.x"
         as_user(OWNER, lambda make=make, path=path: make(path))
         assert seen(browser, caplog) is None
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        path.rmdir() if not path.is_symlink() and path.is_dir() else path.unlink()
     assert caplog.text.count("invalid validation record") == 4
 
 

@@ -138,6 +138,8 @@ def mentions(annotation: Any, kind: object) -> bool:
     """Whether a type is of this kind, or made of it: a list, a dictionary or one of several."""
     arguments = (*getattr(annotation, "__args__", ()), *getattr(annotation, "__metadata__", ()))
     is_kind = isinstance(annotation, type) and isinstance(kind, type) and issubclass(annotation, kind)
+    if annotation is bool:  # a kind of int for Python
+        is_kind = False
     return is_kind or annotation == kind or any(mentions(each, kind) for each in arguments)
 
 

@@ -293,7 +293,7 @@ def test_a_file_that_is_not_json_is_damaged(tmp_path, text):
 
 def test_there_is_a_maximum(tmp_path):
     def add(count):
-        return lambda _: [Silence(f"shop.{number}", NOW + 99, NOW, "bob") for number in range(count)]
+        return lambda _: [Silence(f"shop.{number}", NOW + 9999, NOW, "bob") for number in range(count)]
 
     assert len(silence_file.change(tmp_path, add(2000))) == 2000
     with pytest.raises(ValueError, match="2001 silences, maximum 2000"):
