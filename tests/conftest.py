@@ -19,7 +19,8 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
-    "test_rabbitmq", "test_installation", "test_page", "test_bookmarklet", "test_alerts_sent", "test_page_whole",
+    "test_rabbitmq", "test_installation", "test_page", "test_package", "test_bookmarklet", "test_alerts_sent",
+    "test_page_whole",
     "test_benchmarks", "test_killed_runs", "test_firefox", "test_survival", "test_soak", "test_faults", "test_command",
     "test_regression", "test_report_running", "test_bookmarklet_left_behind", "test_celery", "test_installing",
     "test_process_tree", "test_selenium", "test_leftovers", "test_peers", "test_tools", "test_plugins_and_options",
