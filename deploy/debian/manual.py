@@ -20,7 +20,7 @@ or $SERVERMONITORING_CONFIG. Started by root it changes to the user servermonito
 suite; all others are those of pytest: -k NAME runs a part, -x stops at the first failure."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _SuiteParser(argparse.ArgumentParser):
     """Takes the options of a plugin of pytest."""
 
     def getgroup(self, name: str) -> argparse._ArgumentGroup:
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def suite_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="servermonitoring", description=_RUN)
+    parser = _SuiteParser(prog="servermonitoring", description=_RUN)
     add_options(parser)  # type: ignore[arg-type]
     return parser
 
