@@ -32,8 +32,8 @@ WATCHDOG = "import sys; from watchdog.cli import main; sys.exit(main(sys.argv[1:
 # Programs of the system that the documents use; those of the project are asked for their options.
 SYSTEM = {
     "apt-get", "cd", "chgrp", "chmod", "curl", "cut", "git", "install", "ln", "make", "mv", "openssl", "pip", "printf",
-    "nginx", "psql", "rabbitmqctl", "sed", "servermonitoring", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run",
-    "tee",
+    "nginx", "psql", "rabbitmqctl", "sed", "servermonitoring", "ssh", "sudo", "sudoedit",
+    "supervisorctl", "systemctl", "systemd-run", "tee",
 }  # fmt: skip
 
 
