@@ -148,7 +148,7 @@ def test_manual_and_completion_name_every_option(installed):
     }
     for name in ("config", "no-alerts", "export", "schema"):
         assert f"--monitoring-{name}" in pages["servermonitoring"].replace("\\-", "-")
-    for name in ("watch", "validate", "status", "clean"):
+    for name in ("validate", "status", "clean"):
         assert name in pages["watchdog"]
     completion = "/usr/share/bash-completion/completions"
     assert "--monitoring-no-alerts" in installed.run(f"bash -n {completion}/servermonitoring && cat {completion}/*")
