@@ -118,8 +118,10 @@ def test_limits(results):
     """A queue that is full refuses to be written to; a cache that is full does its work."""
     with Redis() as full, Redis() as cache, Redis(maxclients=10) as busy, Redis(save="3600 1") as broken:
         for server, policy in ((full, "noeviction"), (cache, "allkeys-lru")):
+            with contextlib.closing(server.client()) as client:  # what a connection takes makes no difference then
+                for number in range(20):
+                    client.set(f"key{number}", "x" * 1_000_000)
             with contextlib.closing(server.client()) as client:
-                client.set("key", "x" * 20_000_000)  # so that what a connection takes makes no difference
                 client.config_set("maxmemory-policy", policy)
                 client.config_set("maxmemory", int(server.info["used_memory"] * 1.05))
         with contextlib.closing(broken.client()) as client:
