@@ -67,9 +67,9 @@ def format_report(run: Run) -> str:
 
 
 def _print_details(run: Run, terminal: pytest.TerminalReporter) -> None:
-    """Print the tracebacks of checks that ended in error, for their authors."""
+    """Print the tracebacks of checks that ended in error, for their authors; not what their lines say already."""
     for result in run.results.values():
-        if result.details:
+        if result.details and result.details.strip() != result.message:
             terminal.write_sep("-", f"error: {result.label}")
             terminal.write_line(result.details)
 

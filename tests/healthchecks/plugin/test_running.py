@@ -223,6 +223,14 @@ def test_broken_check_is_an_error(suite):
     assert "test_mine.py:4" in outcome.output
 
 
+def test_an_error_whose_text_says_all_is_printed_once(suite):
+    suite.write(
+        "test_mine.py", "import pytest\nfrom healthchecks import CheckError\n\n@pytest.mark.healthcheck\n"
+        "def test_mine():\n    raise CheckError('the plugin is missing')\n",
+    )  # fmt: skip
+    assert suite.run().output.count("the plugin is missing") == 1
+
+
 def test_plain_test_under_the_timeout(suite):
     """A marked test without a probe runs under its timeout and is recorded like any other."""
     suite.write(
