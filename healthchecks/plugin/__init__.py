@@ -244,7 +244,8 @@ def pytest_terminal_summary(
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     if run := _run(config):
-        from healthchecks.plugin.shutdown import leave, settle
+        from healthchecks.plugin.process_exit import leave
+        from healthchecks.plugin.shutdown import settle
 
         leave(settle(run))
 

@@ -1,26 +1,21 @@
-"""The end of a run: results go to every output, suite errors are alerted, and the process ends in time."""
+"""The end of a run: results go to every output, and suite errors are alerted."""
 
 import contextlib
-import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Any
 
 import pytest
 
 from healthchecks.plugin import collection, collection_errors, history, metrics, status_json, suite_errors
 from healthchecks.plugin.check_names import check_name, label, target_name
+from healthchecks.plugin.configuration.target import LONGEST_RUNBOOK
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
 from healthchecks.plugin.outcome import describe
 from healthchecks.plugin.result import Result, clean
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.wording import CardStatus
-from servermonitoring import threads
 from servermonitoring.scheduled_run.process import announce_end
 from servermonitoring.threads import bounded
 from servermonitoring.values import iso
@@ -230,12 +225,9 @@ def _gone_targets(run: Run) -> Callable[[str], bool]:
     return is_gone
 
 
-_LONGEST_RUNBOOK = 500  # characters
-
-
 def _list_runbooks(run: Run) -> dict[str, str]:
     every = (each for targets in run.configuration.kinds().values() for each in targets)
-    return {each.reference: clean(each.runbook, _LONGEST_RUNBOOK) for each in every if each.runbook}
+    return {each.reference: clean(each.runbook, LONGEST_RUNBOOK) for each in every if each.runbook}
 
 
 def _configured_targets(run: Run) -> dict[str, set[str]]:
@@ -264,50 +256,3 @@ def _export(run: Run) -> None:
         metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, configured)
     except OSError as error:
         run.add_suite_error("metrics", f"metrics {textfile.path} could not be written: {error.strerror or error}")
-
-
-_PROGRAMS = ("pytest", "py.test", "__main__.py")
-
-_GRACE = 3.0  # seconds that threads of checks may hold the exit
-_LATE = 10.0  # seconds after the run's timeout
-
-
-def leave(exitstatus: int) -> None:
-    """Let the process end with this status although threads of checks still run.
-
-    Python waits for every thread that is no daemon, and for the workers of a ThreadPoolExecutor in any case. Do
-    nothing if pytest is only a part of another program.
-    """
-    if PurePath(sys.argv[0]).name in _PROGRAMS and any(map(_is_foreign, threading.enumerate())):
-        threads.start(_leave, exitstatus, name="healthchecks-leave")
-
-
-def _is_foreign(thread: threading.Thread) -> bool:
-    """Return whether a thread is not one of our own, which are daemons and end with the process."""
-    return thread is not threading.main_thread() and not thread.name.startswith(("healthchecks", "probe "))
-
-
-def _leave(exitstatus: int) -> None:
-    time.sleep(_GRACE)  # if nothing holds the exit, the process has ended by then
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(exitstatus)
-
-
-def interrupt_when_late(run: "Run") -> threading.Timer:
-    """Interrupt the run, as SIGTERM does, when something without a timeout of its own makes it late.
-
-    That is a hook or a plugin of others: checks run under their timeouts on the stage. Return the timer, to be
-    cancelled when all checks have run.
-    """
-
-    def interrupt() -> None:
-        run.add_suite_error("pytest", f"the run was interrupted: it had not ended {_LATE:g} s after its timeout")
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-
-    timer = threading.Timer(run.pool.ends_at - time.monotonic() + _LATE, interrupt)
-    timer.daemon, timer.name = True, "healthchecks-late"
-    with contextlib.suppress(RuntimeError):  # the system gives no more threads
-        timer.start()
-    return timer

@@ -14,6 +14,7 @@ from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
 from healthchecks.plugin.past_metric import PastMetrics
 from healthchecks.plugin.probes.fixture import POOL, Probe
+from healthchecks.plugin.process_exit import interrupt_when_late
 from healthchecks.plugin.protocol import PROTOCOL, Protocol
 from healthchecks.plugin.refusal import (
     refuse_foreign_directories,
@@ -22,7 +23,6 @@ from healthchecks.plugin.refusal import (
     refuse_plugins,
 )
 from healthchecks.plugin.run import RUN, Run, Selection, configuration_of
-from healthchecks.plugin.shutdown import interrupt_when_late
 from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams

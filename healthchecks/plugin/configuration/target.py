@@ -55,7 +55,7 @@ ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_comple
 """A path, relative to the configuration file; ~ is the home directory."""
 
 
-_LONGEST_RUNBOOK = 500  # characters
+LONGEST_RUNBOOK = 500  # characters
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode: control characters, halves, ends of lines and paragraphs
 
 
@@ -65,7 +65,7 @@ def _one_line(text: str) -> str:
     return text.strip()
 
 
-Runbook = Annotated[str, Field(max_length=_LONGEST_RUNBOOK), AfterValidator(_one_line)]
+Runbook = Annotated[str, Field(max_length=LONGEST_RUNBOOK), AfterValidator(_one_line)]
 """A text of one line, or a URL."""
 
 
