@@ -31,6 +31,18 @@ def hang():
     time.sleep(3600)
 """
 
+_WAIT = """
+import time
+from shop import app
+
+def age():
+    active = app.control.inspect(destination=["{name}"]).active() or {{}}
+    return max((time.time() - task["time_start"] for tasks in active.values() for task in tasks), default=0)
+
+while age() < {seconds}:
+    time.sleep(0.1)
+"""
+
 
 class CeleryWorker(Server):
     """One process for tasks, `queues` as given; one of "slow" can be blocked, or cancelled."""
@@ -54,10 +66,11 @@ class CeleryWorker(Server):
     def await_ready(self) -> None:
         until(self._is_ready, 300, what="a ready Celery worker")
 
-    def block(self) -> Self:
-        """Let its only process hang in a task; return when it does."""
+    def block(self, seconds: float) -> Self:
+        """Let its only process hang in a task; return when the worker itself replies that it has for so long."""
         self._run("from shop import hang; hang.apply_async(queue='slow')")
         until((self.directory / "hangs").exists, 300, what="a hanging task")
+        self._run(_WAIT.format(name=self.name, seconds=seconds))
         return self
 
     def cancel_consumer(self) -> None:
