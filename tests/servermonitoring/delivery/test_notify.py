@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import ssl
 import sys
 import threading
@@ -203,39 +202,39 @@ def test_one_that_floods_is_bounded_and_harms_nobody(notify, receiver):
     until(lambda: not notifiers(), LONG, what="end of the process")
 
 
-def test_a_process_that_is_killed_loses_nothing(notify, receiver):
+@contextlib.contextmanager
+def process_at_work(channel, receiver):
+    """The process of a channel while its service hangs; killed at the end."""
     receiver.hang()
-    channel = notify(to(receiver))
     channel.post(ALERT)
     thread = threading.Thread(target=channel.outbox.deliver, args=[LONG])
     thread.start()
     until(lambda: receiver.received, LONG, what="the message")
     (process,) = notifiers()
-    process.kill()
-    thread.join(LONG)
+    try:
+        yield process
+    finally:
+        process.kill()
+        thread.join(LONG)
+
+
+def test_a_process_that_is_killed_loses_nothing(notify, receiver):
+    channel = notify(to(receiver))
+    with process_at_work(channel, receiver):
+        pass
     assert channel.tally().waiting == 1
     receiver.answer(200)
     assert channel.outbox.deliver(LONG).sent == 1
 
 
-def test_the_url_is_in_nothing_that_others_see(notify, receiver):
+def test_the_url_is_in_nothing_that_others_see(notify, receiver, monkeypatch):
     """No argument, no environment, no file, no message; the environment of a run is not handed on."""
-    os.environ["SECRET_OF_THE_RUN"] = "s3cret-of-the-run"
-    try:
-        receiver.hang()
-        channel = notify(to(receiver))
-        channel.post(ALERT)
-        thread = threading.Thread(target=channel.outbox.deliver, args=[LONG])
-        thread.start()
-        until(lambda: receiver.received, LONG, what="the message")
-        (process,) = notifiers()
+    monkeypatch.setenv("SECRET_OF_THE_RUN", "s3cret-of-the-run")
+    channel = notify(to(receiver))
+    with process_at_work(channel, receiver) as process:
         assert KEY not in " ".join(process.cmdline())
         assert KEY not in json.dumps(process.environ())
         assert "s3cret" not in json.dumps(process.environ())
-        process.kill()
-        thread.join(LONG)
-    finally:
-        del os.environ["SECRET_OF_THE_RUN"]
     (file,) = (each for each in channel.spool.directory.iterdir() if each.name.endswith(".0"))
     assert file.stat().st_mode & 0o777 == 0o600
     assert KEY not in file.read_text() + channel.tally().error + repr(channel.destination._url)
