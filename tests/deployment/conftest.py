@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.server import program
 from tests.test_packaging import ROOT, tracked_files
 
 
@@ -20,3 +21,15 @@ def repository(tmp_path_factory) -> Path:
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
         subprocess.run([*git, *words], cwd=copy, check=True)
     return copy
+
+
+@pytest.fixture(scope="session")
+def built_package(tmp_path_factory) -> Path:
+    """The Debian package. The files of tests that need it run in one worker, so that it is built once."""
+    for name in ("dpkg-buildpackage", "dh"):
+        program(name)
+    directory = tmp_path_factory.mktemp("built")
+    done = subprocess.run([ROOT / "deploy/debian/build", directory], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    (package,) = directory.glob("*.deb")
+    return package

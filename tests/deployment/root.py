@@ -24,7 +24,7 @@ from tests.servers.server import program, until
 CACHE = ROOT / ".cache/roots"
 PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
-    "python3-venv", "sudo", "supervisor", "systemd",
+    "python3-apt", "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
 _LOCK = ROOT / "requirements/server.lock"
 _LIMIT = 180  # seconds for one command
