@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from healthchecks.plugin.configuration.target import key_descriptions
 from servermonitoring import values
 from servermonitoring.configuration import Problem, echo, nearest, place, table, without
 from servermonitoring.secret import Secret
@@ -62,7 +63,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
         known, kind = _keys(model, error["loc"]), str(path[0]) if len(path) > 1 else ""
         return Problem(table(path[:-1]), f'unknown key "{key}"{renamed_hint(kind, key, known) or nearest(key, known)}')
     if error["type"] == "missing":
-        return Problem(table(path[:-1]), f'"{key}" is missing')
+        return Problem(table(path[:-1]), f'"{key}" is missing{_meaning(model, error["loc"])}')
     value, field = error["input"], _field(model, error["loc"])
     message = _advice(error, field) or error["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(value, dict) or (field and mentions(field.annotation, Secret)) else echo(value, path)
@@ -74,6 +75,13 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     return Problem(
         table(path) if of_table or not error["loc"] else place(path), shown + message[:1].lower() + message[1:]
     )
+
+
+def _meaning(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
+    """Return ': URL of the first request', the first words about the key; "" for a key without a description."""
+    text = re.split(r"\. |; |\.$", key_descriptions(_table(model, path)).get(str(path[-1]), ""), maxsplit=1)[0]
+    is_word = not text[1:2].isupper()  # not URL
+    return f": {text[0].lower() if is_word else text[0]}{text[1:]}" if text else ""
 
 
 def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:

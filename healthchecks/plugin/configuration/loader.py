@@ -3,14 +3,10 @@
 Its JSON schema, too, so that editors complete and check the file.
 """
 
-import ast
 import difflib
 import importlib
-import inspect
-import itertools
 import pkgutil
 import re
-import textwrap
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 import healthchecks
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.settings import SuiteSettings
-from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.configuration.target import Target, key_descriptions
 from servermonitoring.additional_files import Tables
 from servermonitoring.configuration import (
     ConfigurationError,
@@ -237,11 +233,11 @@ def schema() -> dict[str, Any]:
 
 
 def _described(model: type[BaseModel]) -> dict[str, Any]:
-    """Pydantic's schema, with the text below each field as its description."""
+    """Return pydantic's schema, with the text below each field as its description."""
     document = model.model_json_schema()
     for base in (model, *_inner_models(model)):
         part = document if base is model else document.get("$defs", {}).get(base.__name__, {})
-        for name, text in _field_texts(base).items():
+        for name, text in key_descriptions(base).items():
             if name in part.get("properties", {}):
                 part["properties"][name]["description"] = text
     return document
@@ -254,16 +250,3 @@ def _inner_models(model: type[BaseModel]) -> list[type[BaseModel]]:
             if isinstance(each, type) and issubclass(each, BaseModel):
                 found += [each, *_inner_models(each)]
     return found
-
-
-def _field_texts(model: type[BaseModel]) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for base in reversed([each for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, text in itertools.pairwise(statements):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                match text:
-                    case ast.Expr(value=ast.Constant(value=str(words))):
-                        texts[field.target.id] = " ".join(words.split())
-    return texts
