@@ -18,17 +18,18 @@ from servermonitoring.values import in_words
 
 class Celery(Target):
     broker: Secret
-    """URL of the broker, as in the application: amqp://USER:PASSWORD@HOST/VHOST or redis://:PASSWORD@HOST:PORT/0."""
+    """URL of the broker, as in the application; with TLS `amqps://` or `rediss://`; a secret."""
     queue: str = Field(default="celery", min_length=1, max_length=255)
-    """Queue through which the test task goes; never created."""
+    """Queue through which the test task goes; it must exist, and is never created."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones; with TLS only."""
+    """File of the only authorities to trust, in PEM form; default: those of the system and those of certifi; needs
+    TLS."""
     min_workers: int = Field(default=1, ge=0, le=100_000)
-    """Minimum number of workers that reply, of all queues."""
+    """Minimum number of workers that reply, of all queues of this broker; with 0 they are not asked."""
     max_queue_length: int = Field(default=1000, ge=0, le=1_000_000_000)
     """Maximum number of tasks waiting in the queue; above it no test task is sent."""
     max_task_runtime: Duration | None = Field(default=None, gt=0, le=366 * 86400)
-    """Maximum time that any worker may run one task."""
+    """Maximum time that any worker may run one task; not checked without the key."""
 
     @field_validator("broker")
     @classmethod
@@ -95,8 +96,8 @@ def _wrong_task(celery: Celery, trip: RoundTrip) -> str:
         return ""
     if trip.is_taken:
         return f"test task taken from queue {celery.queue}, but not done within {in_words(trip.waited)}"
-    failed = "not done" if trip.is_taken is None else "not taken"
-    return f"test task {failed} within {in_words(trip.waited)}, {waiting}"
+    failed = "test task not done" if trip.is_taken is None else "test task not taken"
+    return f"{failed} within {in_words(trip.waited)}, {waiting}"
 
 
 def _wrong_workers(celery: Celery, trip: RoundTrip) -> str:

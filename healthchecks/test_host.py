@@ -36,13 +36,15 @@ class Host(Target):
     max_load_per_core: float = Field(default=4.0, gt=0, le=10_000)
     """Maximum load per core, averaged over 15 minutes."""
     max_failed_units: int | None = Field(default=None, ge=0, le=10_000)
-    """Maximum number of failed systemd units."""
+    """Maximum number of failed systemd units; not checked without the key."""
     max_clock_offset: Duration | None = Field(default=None, gt=0, le=86_400)
-    """Maximum offset of the clock from its time servers, by chrony or systemd-timesyncd; it must be synchronised."""
+    """Maximum offset of the clock from its time servers; one that is not synchronised fails. Not checked without the
+    key."""
     max_security_updates: int | None = Field(default=None, ge=0, le=100_000)
-    """Maximum number of security updates that wait, by apt."""
+    """Maximum number of security updates that wait, on Debian and Ubuntu; not checked without the key."""
     reboot_required: Literal[False] | None = None
-    """false: no restart of the machine may be required by updated packages (/run/reboot-required)."""
+    """`false`: updated packages must not require a restart of the machine, on Debian and Ubuntu; not checked without
+    the key."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:

@@ -19,7 +19,7 @@ _FIRST_ERROR = 400
 
 class Login(WebKeys, Target):
     fields: SecretByName = Field(min_length=1)
-    """The form's fields by name, such as username and password, with what to fill in."""
+    """The form's fields by name, with their values; a secret, except those with harmless names."""
     form: str | int | None = None
     """The form by id, name or number (from 0); default: the first with all the fields."""
     submit: str | None = None
@@ -27,9 +27,9 @@ class Login(WebKeys, Target):
     then: Url | None = None
     """Page to open after the login; default: the page that the login leads to."""
     contains: Texts = ()
-    """Text, or list of texts, that only members see."""
+    """Text, or list of texts, that must be in the last page; this or `not_contains` is required."""
     not_contains: Texts = ()
-    """Text, or list of texts, that must not be there."""
+    """Text, or list of texts, that must not be in the last page."""
 
     @classmethod
     def rehearse(cls) -> None:
