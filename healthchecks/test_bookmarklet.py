@@ -7,8 +7,8 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.urls import Url
-from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import credentials_in

@@ -5,13 +5,13 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Target, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.celery.address import broker_address
 from healthchecks.clients.celery.rabbitmq import rabbitmq_transport
 from healthchecks.clients.celery.redis import redis_transport
 from healthchecks.clients.celery.round_trip import RoundTrip, make_round_trip
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
-from healthchecks.clients.preload import preload
 from healthchecks.clients.redis import RedisAccess
 from servermonitoring.values import in_words
 

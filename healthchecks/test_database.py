@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
-from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.values import in_words, percent, percent_limit
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.options import Texts
 from healthchecks.clients.nameserver import (
     Question,
@@ -17,7 +18,6 @@ from healthchecks.clients.nameserver import (
     parse_server,
     system_servers,
 )
-from healthchecks.clients.preload import preload
 from servermonitoring.scrubbing import scrub_and_cut
 
 _MOST_SHOWN = 5  # records in a message

@@ -6,13 +6,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url
 from healthchecks.clients.http.webpage import attach_on_failure, fill_form, find_form, has_form
-from healthchecks.clients.preload import preload
 
 _FIRST_ERROR = 400
 
@@ -78,7 +77,7 @@ def arrival(login: Login) -> Arrival:
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
-    report_response(arrival.page, arrival.duration, login.slow, login.max_body)
+    arrival.page.report(arrival.duration, login.slow, login.max_body)
     if certificate := arrival.page.certificate:
         metric("certificate days left", certificate.days_left)
     with attach_on_failure(arrival.page):

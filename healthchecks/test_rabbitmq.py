@@ -7,10 +7,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host, Url
-from healthchecks.clients.preload import preload
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 from healthchecks.clients.rabbitmq_cluster import Cluster, read_cluster
 

@@ -8,10 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
-from healthchecks.clients.preload import preload
 from healthchecks.clients.redis import PORT, RedisAccess, parse_url, session
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words, part_in_words, percent, percent_limit

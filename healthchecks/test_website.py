@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import Expressions, SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url, is_at, redacted
@@ -83,7 +82,7 @@ def response(website: Website) -> Response:
 
 
 def test_website_access(website: Website, response: Response) -> None:
-    report_response(response, response.duration, website.max_response_time or website.slow, website.max_body)
+    response.report(response.duration, website.max_response_time or website.slow, website.max_body)
     if certificate := response.certificate:
         limit = website.min_certificate_days if _is_certificate_checked(website) else None
         metric("certificate days left", certificate.days_left, lower_limit=limit)
