@@ -131,7 +131,7 @@ def _assert_days_left(disk: Disk, usage: Usage) -> None:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
+    """Return whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
     real = os.path.realpath(path)
     return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())
 

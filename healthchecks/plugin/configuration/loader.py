@@ -71,23 +71,23 @@ class Configuration:
         return self._targets[kind]
 
     def targets_of(self, name: str) -> "Mapping[str, Any]":
-        """The targets of a kind that ships, by their names: those of "database" are the tables [database.NAME]."""
+        """Return the targets of a kind that ships, by name: those of "database" are the tables [database.NAME]."""
         if name not in loaded_kinds():
             importlib.import_module(f"healthchecks.test_{name}")
         return {target.name: target for target in self.targets(loaded_kinds()[name])}
 
     def kinds(self) -> "Mapping[type[Target], list[Target]]":
-        """The targets read so far."""
+        """Return the targets read so far."""
         return self._targets
 
     def unknown_needs(self, target: Target) -> list[str]:
-        """What is wrong with the `needs` of a target."""
+        """Return what is wrong with the `needs` of a target."""
         if not target.needs:
             return []
         return _unknown_needs(target, {each.reference for kind in self._targets.values() for each in kind})
 
     def target_tables(self) -> set[str]:
-        """The tables in which targets are."""
+        """Return the tables in which targets are."""
         return {name for name, keys in self._tables.items() if name not in SuiteSettings.model_fields and keys}
 
     @property
@@ -182,14 +182,14 @@ def _unknown_needs(target: Target, known: "Collection[str]") -> list[str]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    """What is said of a table that no check is for."""
+    """Return the message about a table that no check is for."""
     hint = nearest(name, known) if difflib.get_close_matches(name, known) else ""
     own = "a kind of your own is known by its file: name that, or its folder, in [run] checks or on the command line"
     return f"unknown table{hint or ';'} {own[:1].upper() + own[1:] if hint else own}"
 
 
 def built_in_kinds() -> set[str]:
-    """The kinds that ship, by their files: test_website.py has [website.NAME]."""
+    """Return the kinds that ship, by their files: test_website.py has [website.NAME]."""
     return {
         module.name.removeprefix("test_")
         for module in pkgutil.iter_modules(healthchecks.__path__)
@@ -209,7 +209,7 @@ def loaded_kinds() -> dict[str, type[Target]]:
 
 
 def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
-    """References that need each other, the first once more at the end; empty where none do."""
+    """Return references that need each other, the first once more at the end; empty where none do."""
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:

@@ -258,7 +258,7 @@ class Maintenance(SettingsTable):
         return self
 
     def covers(self, reference: str, now: datetime) -> bool:
-        """Whether the target so referred to (website.home) is in maintenance at this moment."""
+        """Return whether the target so referred to (website.home) is in maintenance at this moment."""
         return any(fnmatchcase(reference, pattern) for pattern in self.checks) and self._is_open(now)
 
     def idle_patterns(self, references: Collection[str]) -> list[str]:

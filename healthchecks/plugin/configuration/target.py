@@ -123,12 +123,12 @@ class Target(BaseModel):
 
     @classmethod
     def kind(cls) -> str:
-        """The name of its table."""
+        """Return the name of its table."""
         return cls.__name__.lower()
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
-        """The targets there are when the configuration has no table of this kind, by name: usually none."""
+        """Return the targets, by name, where the configuration has no table of this kind: usually none."""
         return {}
 
     @classmethod
@@ -140,7 +140,7 @@ class Target(BaseModel):
         return True
 
     def called(self, name: str) -> Self:
-        """The same target, under the name of its table."""
+        """Give the target the name of its table, and return it."""
         self._name = name
         return self
 
