@@ -6,14 +6,14 @@ from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients import preload
-from healthchecks.clients.celery.address import broker_address
+from healthchecks.clients.celery import broker_address
 from healthchecks.clients.celery.rabbitmq import rabbitmq_transport
 from healthchecks.clients.celery.redis import redis_transport
 from healthchecks.clients.celery.round_trip import RoundTrip, make_round_trip
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.redis import RedisAccess
-from servermonitoring.values import in_words
+from servermonitoring.values import counted, in_words
 
 
 class Celery(Target):
@@ -87,11 +87,11 @@ def _report(celery: Celery, trip: RoundTrip) -> None:
 def _wrong_task(celery: Celery, trip: RoundTrip) -> str:
     if trip.state is None:
         return f"queue {celery.queue} does not exist: no worker has consumed it yet"
-    waiting = f"{_counted(trip.state.waiting, 'task')} waiting in queue {celery.queue}"
+    waiting = f"{counted(trip.state.waiting, 'task')} waiting in queue {celery.queue}"
     if trip.state.waiting > celery.max_queue_length:
         return f"{waiting}, maximum {celery.max_queue_length}; no test task was sent"
     if not trip.is_sent:
-        return f"no worker consumes queue {celery.queue}, {_counted(trip.state.waiting, 'task')} waiting"
+        return f"no worker consumes queue {celery.queue}, {counted(trip.state.waiting, 'task')} waiting"
     if trip.seconds is not None:
         return ""
     if trip.is_taken:
@@ -104,7 +104,7 @@ def _wrong_workers(celery: Celery, trip: RoundTrip) -> str:
     """Return also how many workers replied while no task came back: so it is seen that they do not consume."""
     if trip.workers is None:
         return ""
-    replied = f"{_counted(trip.workers, 'worker') if trip.workers else 'no worker'} replied"
+    replied = f"{counted(trip.workers, 'worker') if trip.workers else 'no worker'} replied"
     if trip.workers < celery.min_workers:
         return f"{replied}, minimum {celery.min_workers}"
     return replied if trip.seconds is None else ""
@@ -118,11 +118,7 @@ def _wrong_runtime(celery: Celery, trip: RoundTrip) -> str:
         return f"task {task.name} has run for {in_words(task.runtime)} on {task.worker}, maximum {in_words(most)}"
     if trip.unreadable:
         return (
-            f"runtime of tasks unknown: {_counted(trip.unreadable, 'worker')} did not reply in JSON; "
+            f"runtime of tasks unknown: {counted(trip.unreadable, 'worker')} did not reply in JSON; "
             f'set task_serializer = "json" in the application, or remove max_task_runtime'
         )
     return ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}"

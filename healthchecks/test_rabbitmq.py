@@ -13,6 +13,7 @@ from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host, Url
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 from healthchecks.clients.rabbitmq_cluster import Cluster, read_cluster
+from servermonitoring.values import counted
 
 _PORT, _TLS_PORT = 5672, 5671
 _MOST_QUEUES = 9  # with metrics: a check has 20 at most, and two are of the cluster
@@ -133,10 +134,10 @@ def _wrong_cluster(rabbitmq: Rabbitmq, cluster: Cluster | None) -> list[str]:
     wrong = [f"network partition: {each}" for each in cluster.partitions]
     if len(cluster.running) < rabbitmq.min_nodes:
         down = f" ({', '.join(cluster.stopped)} stopped)" if cluster.stopped else ""
-        wrong.append(f"{_counted(len(cluster.running), 'node')} running{down}, minimum {rabbitmq.min_nodes}")
+        wrong.append(f"{counted(len(cluster.running), 'node')} running{down}, minimum {rabbitmq.min_nodes}")
     most = rabbitmq.max_unacknowledged
     if most is not None and cluster.unacknowledged > most:
-        wrong.append(f"{_counted(cluster.unacknowledged, 'message')} unacknowledged, maximum {most}")
+        wrong.append(f"{counted(cluster.unacknowledged, 'message')} unacknowledged, maximum {most}")
     return wrong
 
 
@@ -167,11 +168,7 @@ def _wrong(name: str, limits: Queue, exchange: Exchange) -> str:
     if level is None:
         return f"queue {name} does not exist"
     if limits.max_messages is not None and level.messages > limits.max_messages:
-        return f"{_counted(level.messages, 'message')} waiting in queue {name}, maximum {limits.max_messages}"
+        return f"{counted(level.messages, 'message')} waiting in queue {name}, maximum {limits.max_messages}"
     if level.consumers < limits.min_consumers:
-        return f"{_counted(level.consumers, 'consumer')} on queue {name}, minimum {limits.min_consumers}"
+        return f"{counted(level.consumers, 'consumer')} on queue {name}, minimum {limits.min_consumers}"
     return ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}"
