@@ -5,6 +5,7 @@ description of each field that this model adds to those it inherits.
 """
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from pydantic.fields import FieldInfo
 
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
+from healthchecks.plugin.configuration.settings import CheckInSettings, Maintenance, MonitorSettings, SuiteSettings
 from healthchecks.plugin.configuration.target import Target, key_descriptions
 from healthchecks.test_rabbitmq import Queue
 from servermonitoring import values
 from servermonitoring.secret import Secret
 from tests import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("checks-*.md"))]
-_TABLE = re.compile(r"(?<=^<!-- keys: )([\w.]+)( -->\n\n)((?:\|.*\n)*)", re.MULTILINE)
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs/configuration.md", *sorted((ROOT / "docs").glob("checks-*.md"))]
+_TABLE = re.compile(r"(?<=^<!-- keys: )([\w.]+) -->\n*(?:\|.*\n)*\n*", re.MULTILINE)
 _HEAD = "| key | default | meaning |\n|---|---|---|\n"
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _NO_DEFAULT = (None, "", (), {})
+_PARTS: dict[type[BaseModel], tuple[type[BaseModel], ...]] = {CheckInSettings: (MonitorSettings,)}
+"""Bases whose keys are in the table of a model, too."""
 
 
 def models() -> dict[str, type[BaseModel]]:
@@ -32,20 +36,25 @@ def models() -> dict[str, type[BaseModel]]:
     for kind in built_in_kinds():
         importlib.import_module(f"healthchecks.test_{kind}")
     kinds = {name: kind for name, kind in loaded_kinds().items() if kind.__module__.startswith("healthchecks.")}
-    return {"target": Target, "web": WebKeys, "rabbitmq.queues": Queue, **kinds}
+    settings = {name: type(table) for name, table in SuiteSettings() if isinstance(table, BaseModel)}
+    inner = {"rabbitmq.queues": Queue, "sentry.check_in": CheckInSettings, "maintenance": Maintenance}
+    return {"target": Target, "web": WebKeys, **kinds, **settings, **inner}
 
 
 def table(model: type[BaseModel]) -> str:
     """Return the table in Markdown."""
     texts = key_descriptions(model)
-    fields = [(name, model.model_fields[name]) for name in model.__annotations__ if name in model.model_fields]
+    own = (*_PARTS.get(model, ()), model)
+    names = [name for part in own for name in part.__annotations__ if name in model.model_fields]
+    fields = [(name, model.model_fields[name]) for name in names]
     return _HEAD + "".join(_row(field.alias or name, field, texts[field.alias or name]) for name, field in fields)
 
 
 def with_tables(document: str) -> str:
     """Return the document with all of its tables as they should be."""
     found = models()
-    return _TABLE.sub(lambda match: match[1] + match[2] + table(found[match[1]]), document)
+    written = _TABLE.sub(lambda match: f"{match[1]} -->\n\n{table(found[match[1]])}\n", document)
+    return written.rstrip("\n") + "\n"
 
 
 def documented() -> list[str]:
@@ -76,7 +85,7 @@ def _written(value: Any, field: FieldInfo) -> str:
     if values.percentage in read_by:
         return f'"{value:.0%}"'
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return value[0] if value[0].isdigit() else f"[{', '.join(map(json.dumps, value))}]"
     text = value.reveal() if isinstance(value, Secret) else value
     return f'"{text}"' if isinstance(text, str | Path) else str(text).lower().removesuffix(".0")
 

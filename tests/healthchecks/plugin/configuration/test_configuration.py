@@ -44,7 +44,7 @@ WRONG = {
     "unknown setting": ("[run]\ntimout = 5", '[run]: unknown key "timout"; did you mean "timeout"?'),
     "missing key": ("[shop.a]", '[shop.a]: "url" is missing\n'),
     "missing key with a description": ("[tcp.a]\nhost = 'x'", '[tcp.a]: "port" is missing: port that must accept a connection\n'),
-    "missing key of a setting": ("[sentry.check_in]", '[sentry.check_in]: "monitor" is missing: the slug of Sentry'),
+    "missing key of a setting": ("[sentry.check_in]", '[sentry.check_in]: "monitor" is missing: slug of Sentry'),
     "wrong type": ("[shop.a]\nurl = 'x'\nstatus = 'many'", "[shop.a] status: 'many': input should be a valid integer"),
     "number for text": ("[shop.a]\nurl = 5", "[shop.a] url: 5: write a text, in quotes"),
     "wrong nested type": ("[shop.a]\nurl = 'x'\nlimits.most = 'x'", "[shop.a.limits] most: 'x': input should be"),
