@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.scheduled_run.alert import DirectAlertSettings, SentAlerts
+from servermonitoring.scheduled_run.sent_alerts import SentAlerts
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from tests.reliability import reliability
 from tests.servers.server import until
 
