@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from servermonitoring.delivery.alert_filter import SUITE
 from servermonitoring.delivery.attempt import DeliveryOutcome, NoResponseError, UnreachableError
 from servermonitoring.delivery.dsn import Dsn
 from servermonitoring.delivery.notify import message_of
@@ -59,14 +60,15 @@ class FaultAlert:
 
 
 def send(alert: FaultAlert, settings: DirectAlertSettings) -> list[tuple[str, str]]:
-    """Send an alert to all channels that are configured. Return each with its error, "" for none."""
+    """Send an alert to all channels that are configured and take it. Return each with its error, "" for none."""
     tried = [
         (name, error)
         for name, deliver in (("Sentry", _to_sentry), ("the webhook", _to_webhook))
         if (error := _attempt(deliver, alert, settings)) is not None
     ]
     urls, wrong = settings.notify
-    return [*tried, *(("[alerts] notify", error) for error in wrong), *_to_services(urls, alert, settings)]
+    takers = [each for each in urls if each.only.takes(SUITE)]
+    return [*tried, *(("[alerts] notify", error) for error in wrong), *_to_services(takers, alert, settings)]
 
 
 def _to_services(urls: list[NotifyUrl], alert: FaultAlert, settings: DirectAlertSettings) -> Iterator[tuple[str, str]]:
@@ -131,7 +133,9 @@ def _attempt(
 
 
 def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
-    if alert.is_recovery or not (text := settings.dsn):  # in Sentry an event would reopen the issue
+    if alert.is_recovery or not settings.sentry_only.takes(SUITE):  # in Sentry the event of one would reopen the issue
+        return None
+    if not (text := settings.dsn):
         return None
     identity = os.urandom(16).hex()
     event = json.dumps(scrubbed(_event(alert, settings, identity))).encode()
@@ -141,7 +145,7 @@ def _to_sentry(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
 
 
 def _to_webhook(alert: FaultAlert, settings: DirectAlertSettings) -> str | None:
-    if not (url := settings.webhook):
+    if not settings.webhook_only.takes(SUITE) or not (url := settings.webhook):
         return None
     identity = os.urandom(16).hex()
     destination = WebhookDestination(url, form=settings.webhook_format)

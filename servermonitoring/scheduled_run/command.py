@@ -198,7 +198,7 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     for channel, error in tried:
         _print(f"alert: not sent to {channel}: {scrub(error)}" if error else f"alert: sent to {channel}")
     if not tried:
-        _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration")
+        _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration takes it")
     return any(not error for _, error in tried)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from servermonitoring import configuration, state_directory
 from servermonitoring.configuration import ConfigurationError
 from servermonitoring.delivery import notify_url
+from servermonitoring.delivery.alert_filter import AlertFilter
 from servermonitoring.delivery.dsn import HEALTHCHECKS, in_force
 from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.text import WebhookFormat
@@ -53,6 +54,14 @@ class DirectAlertSettings:
         return notify_url.read(alerts.get("notify", []) if isinstance(alerts, dict) else [], self.path)
 
     @property
+    def sentry_only(self) -> AlertFilter:
+        return self._filter("sentry", "only")
+
+    @property
+    def webhook_only(self) -> AlertFilter:
+        return self._filter("alerts", "webhook_only")
+
+    @property
     def heartbeat(self) -> "PingService | None":
         """The service of `[heartbeat]`. Raises ValueError for a wrong URL, or a secret file that cannot be read."""
         from servermonitoring.delivery.heartbeat import PingFormat, PingService
@@ -75,6 +84,14 @@ class DirectAlertSettings:
     def state_directory(self) -> Path:
         text = self._text("state", "directory")
         return state_directory.location(str(configuration.relative_to_file(self.path, text)) if text else None)
+
+    def _filter(self, table: str, key: str) -> AlertFilter:
+        """Return what a channel takes: all, if the words are wrong."""
+        keys = self._tables.get(table)
+        try:
+            return AlertFilter.parse(keys[key]) if isinstance(keys, dict) and key in keys else AlertFilter()
+        except ValueError:
+            return AlertFilter()
 
     def _text(self, table: str, key: str) -> str:
         keys = self._tables.get(table)
