@@ -142,13 +142,15 @@ def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     return connections
 
 
-def names_of_configured(settings: "SuiteSettings") -> list[str]:
-    """Return the channels that are configured, by the names of their spools."""
-    return (
-        ["sentry"] * bool(_dsn(settings))
-        + ["webhook"] * bool(settings.alerts.webhook)
-        + [f"notify-{each.service}" for each in settings.alerts.notify]
-    )
+def spools_of_configured(settings: "SuiteSettings", directory: "Path") -> list[str]:
+    """Return the names of the spools of the channels that are configured; `directory` is the state's."""
+    names = ["sentry"] * bool(_dsn(settings)) + ["webhook"] * bool(settings.alerts.webhook)
+    if not settings.alerts.notify:
+        return names
+    from servermonitoring.delivery.notify_services import NotifyServices
+
+    services = NotifyServices(directory / "spool")
+    return names + [services.spool(each) for each in settings.alerts.notify]
 
 
 def _dsn(settings: "SuiteSettings") -> str:
