@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -142,13 +142,14 @@ def _publish(run: Run) -> None:
     with _written(run, "the page could not be written, the old one is still there"):
         run.outputs.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
-        checks = status_json.make_entries(run.results.values(), run.outputs.streaks)
+        past = {each.key: each for each in run.outputs.history.checks} if run.outputs.history else {}
+        checks = status_json.make_entries(run.results.values(), run.outputs.streaks, past)
         left = len(run.without_result())
         status_json.write(
             run.page_directory,
             run.host,
             checks,
-            _list_other_checks(run),
+            _list_other_checks(run, past),
             interrupted=run.interrupted,
             without_result=left,
         )
@@ -179,13 +180,14 @@ def _take_snapshot(run: Run) -> Snapshot:
     )
 
 
-def _list_other_checks(run: Run) -> list[dict[str, Any]]:
+def _list_other_checks(run: Run, past: Mapping[tuple[str, str], history.CheckHistory]) -> list[dict[str, Any]]:
     """Return the entries of status.json for the checks that were not in this run and are not stale."""
     cards = run.outputs.page.overview.cards if run.outputs.page else ()
     return [
         {
             "check": each.check,
             "target": each.target,
+            "label": each.label,
             "group": each.group,
             "status": str(each.status),
             "since": iso(each.since or each.checked_at),
@@ -196,6 +198,7 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
             "runbook": each.runbook,
             "metrics": [{**vars(metric)} for metric in each.metrics],
             "checked_at": iso(each.checked_at),
+            **status_json.make_past(past.get(each.key)),
         }
         for each in cards
         if each.checked_at and each.status is not CardStatus.STALE
