@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthchecks.plugin import collection, collection_errors, history, metrics, status_json, suite_errors
+from healthchecks.plugin import collection, collection_errors, history, metrics, peer, status_json, suite_errors
 from healthchecks.plugin.check_names import check_name, label, target_name
 from healthchecks.plugin.configuration.target import LONGEST_RUNBOOK
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
@@ -38,6 +38,8 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
         _alert(run, run.results.values(), with_kills=True)
     with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
+    with _output(run, "state"):
+        _keep_peers(run)
     with _output(run, "page"):
         if run.outputs.page:
             run.outputs.page.end(run.session)
@@ -159,6 +161,21 @@ def _publish(run: Run) -> None:
         run.outputs.page.write_badges()
 
 
+def _keep_peers(run: Run) -> None:
+    """Store what this run has learned of other servers, for the page of this run and of later ones."""
+    if run.selection.of_reports:
+        return
+    found = {str(each.extras["reference"]): each.peer for each in run.results.values() if each.peer}
+    try:
+        known = bounded(lambda: peer.read(run.directory), _PATIENCE)
+    except (OSError, ValueError) as error:
+        known = {}
+        run.add_suite_error("state", f"the last checks of silent peers are lost: {describe(error)}")
+    run.outputs.peers = peers = peer.update(known, found, _gone_targets(run))
+    if peers != known:
+        bounded(lambda: peer.write(run.directory, peers), _PATIENCE)
+
+
 def _take_snapshot(run: Run) -> Snapshot:
     """Return the snapshot of a finished run whose results are in the history."""
     return Snapshot(
@@ -171,6 +188,7 @@ def _take_snapshot(run: Run) -> Snapshot:
         pending=[*_list_pending(run)] if run.interrupted else [],
         is_gone=_gone_targets(run),
         silences=run.silences,
+        peers=run.outputs.peers,
         runbooks=_list_runbooks(run),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,

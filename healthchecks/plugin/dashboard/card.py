@@ -259,7 +259,12 @@ def _last_metrics(past: CheckHistory) -> list[Metric]:
 
 
 def _list_readings(metrics: Iterable[Metric]) -> list[CardNumber]:
-    return [CardNumber(each.name, metric_in_words(each.value, each.unit), _limits_in_words(each)) for each in metrics]
+    return [make_reading(each) for each in metrics]
+
+
+def make_reading(metric: Metric) -> CardNumber:
+    """Return the metric in words."""
+    return CardNumber(metric.name, metric_in_words(metric.value, metric.unit), _limits_in_words(metric))
 
 
 def _limits_in_words(metric: Metric) -> str:
