@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import ROOT
-from tests.deployment.root import Machine, machine
+from tests.deployment.root import Machine
 from tests.servers.server import program
 
 ROLE = ROOT / "deploy/ansible"
@@ -76,7 +76,7 @@ REFUSED_WITH_CONFIGURATION: Cases = {
         'did you mean "password"?',
     ),
     "twice": (
-        {"servermonitoring_configuration": {"database": {"shop": {"host": "db"}}}},
+        {"servermonitoring_additional": {"shop": {"tcp": {"shop": {"host": "db", "port": 1}}}}},
         "is in servermonitoring.toml and in servermonitoring.d/shop.toml",
     ),
     "watchdog": (
@@ -141,7 +141,7 @@ def changes(output: str) -> dict[str, int]:
 def fleet(built_package, tmp_path_factory) -> Iterator[Fleet]:
     program("ansible-playbook")
     with ExitStack() as stack:
-        hosts = {name: stack.enter_context(machine({})) for name in (FIRST, SECOND)}
+        hosts = {name: stack.enter_context(Machine()) for name in (FIRST, SECOND)}
         yield Fleet(tmp_path_factory.mktemp("fleet"), built_package, hosts)
 
 
@@ -215,11 +215,11 @@ def test_a_second_run_changes_nothing(installed):
 
 def test_wrong_variables_are_refused_and_change_nothing(installed):
     """One run for all of them: each is a block whose failure is caught, and shown."""
-    host = installed.hosts[SECOND]
+    host = installed.hosts[FIRST]
     places = f"{CONFIGURATION} {ADDITIONAL} {SECRETS}"
     before = host.run(f"find {places} -type f | sort | xargs sha256sum")
     playbook = installed.directory / "refused.json"
-    playbook.write_text(json.dumps([{"hosts": SECOND, "gather_facts": False, "tasks": list(map(_caught, REFUSED))}]))
+    playbook.write_text(json.dumps([{"hosts": FIRST, "gather_facts": False, "tasks": list(map(_caught, REFUSED))}]))
     said = installed.play(playbook=playbook)
     shown = dict(re.findall(r'"msg": "REFUSED (\w+): (.*)"', said))
     assert list(shown) == list(REFUSED)
