@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.forecast import forecast
     from healthchecks.plugin.logs import capture_message
     from healthchecks.plugin.past_metric import past_metric
-    from healthchecks.plugin.probes.context import attach, metric, on_timeout, phase, remaining
+    from healthchecks.plugin.probes.context import attach, metric, on_timeout, phase, remaining, show_peer
     from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
@@ -36,6 +36,7 @@ __all__ = [
     "phase",
     "probe",
     "remaining",
+    "show_peer",
 ]
 
 _HOMES = {
@@ -57,6 +58,7 @@ _HOMES = {
     "on_timeout": "healthchecks.plugin.probes.context",
     "phase": "healthchecks.plugin.probes.context",
     "remaining": "healthchecks.plugin.probes.context",
+    "show_peer": "healthchecks.plugin.probes.context",
 }
 
 

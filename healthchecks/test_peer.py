@@ -6,37 +6,40 @@ Their failing checks are no failure here: each server alerts for itself.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from healthchecks import Duration, Secret, Size, Target, Unhealthy, attach, metric, probe
+from healthchecks import Duration, Secret, Size, Target, Unhealthy, metric, probe, show_peer
 from healthchecks.clients.http.client import Client, Request
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
-from healthchecks.clients.status_document import VERSION, StatusDocument, StatusEntry, parse_status
+from healthchecks.clients.http.urls import Url, redacted
+from healthchecks.clients.status_document import VERSION, StatusDocument, parse_status
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
 _OK = 200
 _MAX_AHEAD = 300.0  # seconds that the clock of the other server may be ahead
 _SHOWN = 100  # characters of a name
-_MOST_LINES, _LONGEST_MESSAGE = 500, 200  # of the list of its checks; characters
 _FAILURES = ("failed", "error")
 
 
 class Peer(WebKeys, Target):
     host: str = Field(default="", max_length=253)
-    """Name that the other server calls itself, as its status.json has it; not checked without the key."""
+    """Name that the other server calls itself, `host` in its status.json; not checked without the key."""
     max_age: Duration = Field(default=1500.0, gt=0, le=366 * 86400)
-    """Maximum age of its status.json."""
+    """Maximum age of its status.json, by the clocks of both."""
     user: str = ""
     """Name for basic authentication."""
     password: Secret | None = None
-    """Its password."""
+    """Password for basic authentication; a secret."""
     token: Secret | None = None
-    """Token, sent as Authorization: Bearer."""
+    """Token, sent as `Authorization: Bearer`; a secret."""
     max_body: Size = Field(default=2_000_000, gt=0, le=100_000_000)
-    """Maximum size of its status.json: 1,000 checks take about 600 kB."""
+    """Maximum size of its status.json: 1,000 checks take about 1 MB."""
+    page: Url | None = None
+    """Its page, which this server's page links to; default: the directory of its status.json."""
 
     @classmethod
     def rehearse(cls) -> None:
@@ -46,6 +49,9 @@ class Peer(WebKeys, Target):
     def _keys_fit(self) -> Self:
         if self.password and not self.user:
             raise ValueError("password needs user")
+        parts = urlsplit(self.page or "")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("page: write it without a login, a query and a fragment: everybody sees the link")
         if sum([bool(self.user), bool(self.token), "@" in self.url.split("/")[2]]) > 1:
             raise ValueError("more than one way to log in: write user and password, or token")
         return self
@@ -68,6 +74,8 @@ class PeerState:
 
 @probe
 def state(peer: Peer) -> PeerState:
+    page = peer.page or _page_of(peer.url)
+    show_peer(page, peer.max_age)
     headers = {"Authorization": f"Bearer {peer.token.reveal()}"} if peer.token else {}
     login = (peer.user, peer.password.reveal() if peer.password else "") if peer.user else None
     with Client(peer) as client:
@@ -79,7 +87,7 @@ def state(peer: Peer) -> PeerState:
         found = _state(document, response.location)
     except ValueError as error:
         raise Unhealthy(f"no status.json at {response.location}: {scrub_and_cut(str(error), 300)}") from None
-    attach(f"checks of {found.host}", _list_checks(document, found))
+    show_peer(page, peer.max_age, document.model_dump())
     return found
 
 
@@ -98,6 +106,11 @@ def test_peer_fresh(peer: Peer, state: PeerState) -> None:
     )
 
 
+def _page_of(url: str) -> str:
+    """Return the directory of a URL, without its login and query."""
+    return redacted(url).rpartition("/")[0] + "/"
+
+
 def _state(document: StatusDocument, location: str) -> PeerState:
     """Return what the test needs. Raise ValueError for another version, or a time without its zone."""
     if document.version != VERSION:
@@ -109,17 +122,3 @@ def _state(document: StatusDocument, location: str) -> PeerState:
     host = scrub_and_cut(document.host, _SHOWN)
     age = (datetime.now(UTC) - document.generated).total_seconds()
     return PeerState(host, age, document.interrupted, document.without_result, failed, len(every), location)
-
-
-def _list_checks(document: StatusDocument, found: PeerState) -> str:
-    """Return the other server's checks as a text, those that fail first."""
-    every = sorted((*document.checks, *document.others), key=lambda each: each.status not in _FAILURES)
-    head = f"{found.location}, {in_words(max(found.age, 0))} old: {found.failed} of {found.checks} checks failed"
-    left_out = [f"and {len(every) - _MOST_LINES} more"] if len(every) > _MOST_LINES else []
-    return "\n".join([head, "", *map(_line, every[:_MOST_LINES]), *left_out])
-
-
-def _line(entry: StatusEntry) -> str:
-    name = f"{entry.check[:_SHOWN]}[{entry.target[:_SHOWN]}]" if entry.target else entry.check[:_SHOWN]
-    message = " ".join(entry.message[:_LONGEST_MESSAGE].split())
-    return f"{entry.status:8}{name}, since {entry.since:%Y-%m-%d %H:%M}" + (f": {message}" if message else "")

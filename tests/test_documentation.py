@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, key_tables
 from tests.fork_server import run_pytest
 from watchdog.validation import validate_process
 
@@ -31,9 +31,10 @@ _BLOCK = re.compile(
 WATCHDOG = "import sys; from watchdog.cli import main; sys.exit(main(sys.argv[1:]))"
 # Programs of the system that the documents use; those of the project are asked for their options.
 SYSTEM = {
-    "apt-get", "cd", "chgrp", "chmod", "curl", "cut", "git", "install", "ln", "make", "mv", "openssl", "pip", "printf",
-    "nginx", "psql", "rabbitmqctl", "sed", "servermonitoring", "ssh", "sudo", "sudoedit",
-    "supervisorctl", "systemctl", "systemd-run", "tee",
+    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "apt-get", "cd", "chgrp", "chmod", "curl", "cut",
+    "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql", "python3", "rabbitmqctl",
+    "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run", "systemd-sysusers",
+    "systemd-tmpfiles", "tee", "userdel",
 }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_commands_are_ones_that_exist(block):
             continue
         if words[0] == "sudo":
             words = words[3:] if words[1] == "-u" else words[1:]
-        program = words[0].removeprefix("/opt/servermonitoring/")
+        program = words[0].removeprefix("/usr/lib/servermonitoring/")
         if program.startswith(("ci/", "deploy/")):
             assert (ROOT / program).exists(), command
         known = _help(*_project(program, words))
@@ -191,13 +192,13 @@ def _project(program: str, words: list[str]) -> tuple[str, str]:
 @functools.cache
 def _help(program: str, subcommand: str) -> str | None:
     """What a program of this project says of its options; None for others."""
-    if program in ("deploy/install", "deploy/uninstall", "ci/regression"):
+    if program == "ci/regression":
         command = [sys.executable, str(ROOT / program), "--help"]
     elif program == "deploy/scheduled":
         command = [str(ROOT / program), "--help"]
     elif program.endswith("watchdog"):
         command = [sys.executable, "-c", WATCHDOG, *filter(None, [subcommand]), "--help"]
-    elif program.endswith("pytest"):
+    elif program == "servermonitoring" or program.endswith("pytest"):
         command = [sys.executable, "-m", "pytest", "--help"]
     else:
         return "" if program.startswith(("ci/", "deploy/")) else None
@@ -231,6 +232,45 @@ def test_the_examples_of_pipelines_name_options_that_exist():
         options = re.findall(r" (--[\w-]+)", line.split(" -- ")[0])
         assert len(options) == 4
         assert [option for option in options if option not in known] == []
+
+
+def test_tables_of_keys_are_those_of_the_code():
+    """Each key of each kind, with its default and the text below its field; key_tables.py has the command."""
+    different = [path.name for path in DOCUMENTS if key_tables.with_tables(path.read_text()) != path.read_text()]
+    assert different == [], "write them: .venv/bin/python -m tests.key_tables"
+    assert sorted(key_tables.documented()) == sorted(key_tables.models())
+
+
+def test_messages_in_the_documents_are_those_of_the_code():
+    """What stands between names, numbers and quotes is in a text of the code, so that a search for it finds the row."""
+    texts = "\n".join(_constants(ROOT / "healthchecks"))
+    rows = [row for path in DOCUMENTS for row in _first_cells(path.read_text(), "| message | what to do |")]
+    assert len(rows) > 80
+    unknown = [(row, part) for row in rows for part in _fixed_parts(row) if not _is_in(part, texts)]
+    assert unknown == []
+
+
+def _constants(directory: Path) -> list[str]:
+    nodes = [node for path in directory.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _first_cells(text: str, head: str) -> list[str]:
+    tables = re.findall(rf"^{re.escape(head)}\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [line.split(" | ")[0].removeprefix("| ") for table in tables for line in table.splitlines()]
+
+
+def _fixed_parts(message: str) -> list[str]:
+    """Return the parts of three words or more between numbers, quotes, paths, and names with a digit or in capitals."""
+    parts = re.split(r'"[^"]*"|\'[^\']*\'|\S*\d\S*|\S*[/@]\S*|\b[A-Z]{2,}\b|[();:…]', message)
+    return [" ".join(part.split()) for part in parts if len(part.split()) > 2]
+
+
+def _is_in(part: str, texts: str) -> bool:
+    """Whether a part is in the texts, but for one or two words at its ends: names, plurals and units."""
+    words = part.strip(" ,").split()
+    length = max(2, len(words) - 2)
+    return any(" ".join(words[start : start + length]) in texts for start in range(len(words) - length + 1))
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -21,6 +21,7 @@ RECORDS = (
     "healthchecks.plugin.result",
     "healthchecks.plugin.silence",
     "healthchecks.plugin.metric",
+    "healthchecks.plugin.peer",
     "healthchecks.plugin.forecast",
     "healthchecks.plugin.history.*",
 )
@@ -35,7 +36,11 @@ RULES: list[tuple[str, tuple[str, ...]]] = [
     ("healthchecks.sql_reports.*", ("healthchecks.*", "servermonitoring.*")),
     ("healthchecks.plugin.forecast", ("servermonitoring.*",)),
     ("healthchecks.plugin.metric", ("servermonitoring.*",)),
-    ("healthchecks.plugin.result", ("healthchecks.plugin.metric", "healthchecks.plugin.silence", "servermonitoring.*")),
+    ("healthchecks.plugin.peer", ("healthchecks.plugin.metric", "servermonitoring.*")),
+    (
+        "healthchecks.plugin.result",
+        ("healthchecks.plugin.metric", "healthchecks.plugin.peer", "healthchecks.plugin.silence", "servermonitoring.*"),
+    ),
     ("healthchecks.plugin.silence", ("servermonitoring.*",)),
     ("healthchecks.plugin.history.*", (*RECORDS, "servermonitoring.*")),
     ("healthchecks.plugin.alerting.*", (*RECORDS, *ALERTING, *PEOPLE, SETTINGS, "servermonitoring.*")),
@@ -67,6 +72,7 @@ WITHOUT_PYTEST = (
     "healthchecks.plugin.history.*",
     "healthchecks.plugin.metric",
     "healthchecks.plugin.metrics",
+    "healthchecks.plugin.peer",
     "healthchecks.plugin.result",
     "healthchecks.plugin.silence",
     "healthchecks.plugin.status_json",

@@ -5,10 +5,11 @@ import sys
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 VERSION = 1  # of the documents that are read: the one that healthchecks/plugin/status_json.py writes
 _MOST = 20_000  # checks
+_MOST_RUNS = 1_000  # of one check
 
 
 class StatusMetric(BaseModel):
@@ -17,10 +18,10 @@ class StatusMetric(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    value: float
+    value: FiniteFloat
     unit: Literal["seconds", "bytes", "ratio", "celsius", "none"]
-    limit: float | None
-    lower_limit: float | None
+    limit: FiniteFloat | None
+    lower_limit: FiniteFloat | None
 
 
 class StatusSilence(BaseModel):
@@ -33,6 +34,26 @@ class StatusSilence(BaseModel):
     reason: str
 
 
+class StatusRuns(BaseModel):
+    """Runs in a row with the same status."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["ok", "slow", "failed", "error", "blocked", "skipped", "maintenance"]
+    runs: int = Field(ge=1, le=_MOST_RUNS)
+
+
+class StatusUptime(BaseModel):
+    """The runs of a number of days that count for the uptime."""
+
+    model_config = ConfigDict(frozen=True)
+
+    days: int = Field(ge=1, le=100_000)
+    passed: int = Field(ge=0, le=10**9)
+    """Runs in which the check was ok or slow."""
+    total: int = Field(ge=1, le=10**9)
+
+
 class StatusEntry(BaseModel):
     """A check; a later version may have more keys."""
 
@@ -40,11 +61,13 @@ class StatusEntry(BaseModel):
 
     check: str
     target: str
+    label: str = ""
+    """Check and target for people."""
     group: str
     status: Literal["ok", "slow", "failed", "error", "blocked", "skipped"]
     since: datetime
     """Start of the present status, UTC."""
-    duration: float
+    duration: FiniteFloat
     """Seconds."""
     message: str
     maintenance: bool
@@ -53,6 +76,10 @@ class StatusEntry(BaseModel):
     metrics: tuple[StatusMetric, ...]
     checked_at: datetime | None = None
     """Time of its last result, of a check that was not in the run."""
+    recent: tuple[StatusRuns, ...] = Field(default=(), max_length=_MOST_RUNS)
+    """Its last runs, the oldest first."""
+    uptimes: tuple[StatusUptime, ...] = Field(default=(), max_length=20)
+    """Of several periods, the shortest first."""
 
 
 class StatusDocument(BaseModel):

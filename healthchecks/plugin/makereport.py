@@ -136,6 +136,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what a result consists of
         log=log,
         attachments=attachments,
         metrics=metrics,
+        peer=next((job.peer for job in item.stash.get(JOBS, []) if job.peer), None),
         extras={
             "reference": reference,
             "nodeid": item.nodeid,

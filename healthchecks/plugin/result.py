@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from healthchecks.plugin.metric import Metric
+from healthchecks.plugin.peer import PeerRecord
 from healthchecks.plugin.silence import Silence
 from servermonitoring.scrubbing import FILTERED, is_sensitive, scrub_and_cut
 from servermonitoring.values import size_in_words
@@ -214,6 +215,8 @@ class Result:
     attachments: Sequence[Attachment] = ()
     metrics: Sequence[Metric] = ()
     """The first one is the main one."""
+    peer: PeerRecord | None = None
+    """The other server that the check is about."""
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections import Counter, UserDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.history import HistoryData, Streak
     from healthchecks.plugin.html_report import Page
     from healthchecks.plugin.logs import Collector
+    from healthchecks.plugin.peer import Peers
 
 _LONGEST = 2_000  # characters of a suite error
 _PATIENCE = 2.0  # seconds for the file of silences, on a disk that does not respond
@@ -95,6 +96,7 @@ class Outputs:
     alerts: str = "none are sent (--monitoring-no-alerts)"
     """Where they go, for the header."""
     page: "Page | None" = None
+    peers: "Peers" = field(default_factory=dict)
     log: "Collector | None" = None
 
     @property

@@ -2,13 +2,13 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from healthchecks.plugin import collection, collection_errors, history, metrics, status_json, suite_errors
+from healthchecks.plugin import collection, collection_errors, history, metrics, peer, status_json, suite_errors
 from healthchecks.plugin.check_names import check_name, label, target_name
 from healthchecks.plugin.configuration.target import LONGEST_RUNBOOK
 from healthchecks.plugin.dashboard.snapshot import PendingCheck, Snapshot
@@ -38,6 +38,8 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
         _alert(run, run.results.values(), with_kills=True)
     with _output(run, "reports"):
         run.session.config.hook.pytest_healthcheck_finish(run=run)
+    with _output(run, "state"):
+        _keep_peers(run)
     with _output(run, "page"):
         if run.outputs.page:
             run.outputs.page.end(run.session)
@@ -142,13 +144,14 @@ def _publish(run: Run) -> None:
     with _written(run, "the page could not be written, the old one is still there"):
         run.outputs.page.publish(snapshot)
     with _written(run, f"{status_json.NAME} could not be written, the old one is still there"):
-        checks = status_json.make_entries(run.results.values(), run.outputs.streaks)
+        past = {each.key: each for each in run.outputs.history.checks} if run.outputs.history else {}
+        checks = status_json.make_entries(run.results.values(), run.outputs.streaks, past)
         left = len(run.without_result())
         status_json.write(
             run.page_directory,
             run.host,
             checks,
-            _list_other_checks(run),
+            _list_other_checks(run, past),
             interrupted=run.interrupted,
             without_result=left,
         )
@@ -156,6 +159,21 @@ def _publish(run: Run) -> None:
         run.outputs.page.keep(snapshot)
     with _written(run, "not all badges could be written"):
         run.outputs.page.write_badges()
+
+
+def _keep_peers(run: Run) -> None:
+    """Store what this run has learned of other servers, for the page of this run and of later ones."""
+    if run.selection.of_reports:
+        return
+    found = {str(each.extras["reference"]): each.peer for each in run.results.values() if each.peer}
+    try:
+        known = bounded(lambda: peer.read(run.directory), _PATIENCE)
+    except (OSError, ValueError) as error:
+        known = {}
+        run.add_suite_error("state", f"the last checks of silent peers are lost: {describe(error)}")
+    run.outputs.peers = peers = peer.update(known, found, _gone_targets(run))
+    if peers != known:
+        bounded(lambda: peer.write(run.directory, peers), _PATIENCE)
 
 
 def _take_snapshot(run: Run) -> Snapshot:
@@ -170,6 +188,7 @@ def _take_snapshot(run: Run) -> Snapshot:
         pending=[*_list_pending(run)] if run.interrupted else [],
         is_gone=_gone_targets(run),
         silences=run.silences,
+        peers=run.outputs.peers,
         runbooks=_list_runbooks(run),
         interval=run.configuration.settings.dashboard.interval,
         state_directory=run.directory,
@@ -179,13 +198,14 @@ def _take_snapshot(run: Run) -> Snapshot:
     )
 
 
-def _list_other_checks(run: Run) -> list[dict[str, Any]]:
+def _list_other_checks(run: Run, past: Mapping[tuple[str, str], history.CheckHistory]) -> list[dict[str, Any]]:
     """Return the entries of status.json for the checks that were not in this run and are not stale."""
     cards = run.outputs.page.overview.cards if run.outputs.page else ()
     return [
         {
             "check": each.check,
             "target": each.target,
+            "label": each.label,
             "group": each.group,
             "status": str(each.status),
             "since": iso(each.since or each.checked_at),
@@ -196,6 +216,7 @@ def _list_other_checks(run: Run) -> list[dict[str, Any]]:
             "runbook": each.runbook,
             "metrics": [{**vars(metric)} for metric in each.metrics],
             "checked_at": iso(each.checked_at),
+            **status_json.make_past(past.get(each.key)),
         }
         for each in cards
         if each.checked_at and each.status is not CardStatus.STALE

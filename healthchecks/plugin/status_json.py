@@ -1,13 +1,16 @@
 """status.json: the status of every check, for programs."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from healthchecks.plugin.dashboard.card import list_uptimes
 from healthchecks.plugin.dashboard.publication import publish
-from healthchecks.plugin.history import Streak
+from healthchecks.plugin.dashboard.run_charts import choose_colour
+from healthchecks.plugin.history import CheckHistory, Streak
 from healthchecks.plugin.result import Result, Status
 from healthchecks.plugin.silence import Silence
 from servermonitoring.values import iso
@@ -55,15 +58,19 @@ def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def make_entries(results: Iterable[Result], streaks: Mapping[tuple[str, str], Streak]) -> Entries:
+Key = tuple[str, str]
+
+
+def make_entries(results: Iterable[Result], streaks: Mapping[Key, Streak], past: Mapping[Key, CheckHistory]) -> Entries:
     """Return the checks of a run."""
-    return [_make_entry(each, streaks.get(each.key)) for each in results]
+    return [_make_entry(each, streaks.get(each.key)) | make_past(past.get(each.key)) for each in results]
 
 
 def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
     return {
         "check": result.check,
         "target": result.target,
+        "label": result.label,
         "group": result.group,
         "status": str(result.status),
         "since": iso(streak.since if streak else result.started),
@@ -73,6 +80,18 @@ def _make_entry(result: Result, streak: Streak | None) -> dict[str, Any]:
         "silence": make_silence(result.silence),
         "runbook": result.runbook,
         "metrics": [{**vars(each)} for each in result.metrics],
+    }
+
+
+def make_past(past: CheckHistory | None) -> dict[str, Any]:
+    """Return the last runs of a check, those in a row with the same status as one, and its uptimes."""
+    if past is None:
+        return {"recent": [], "uptimes": []}
+    colours = itertools.groupby(map(choose_colour, past.recent))
+    uptimes = [{"days": days, **uptime._asdict()} for days, uptime in list_uptimes(past)]
+    return {
+        "recent": [{"status": colour, "runs": len([*several])} for colour, several in colours],
+        "uptimes": uptimes,
     }
 
 

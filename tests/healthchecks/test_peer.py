@@ -3,17 +3,21 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
+from lxml import html
 
 from healthchecks.clients.status_document import StatusDocument, parse_status, status_schema
-from healthchecks.test_peer import Peer, _list_checks, _state
+from healthchecks.test_peer import Peer
 from tests import ROOT
 from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
 from tests.servers.peers import peer, says
 from tests.servers.server import HOST
-from tests.suite import IN_TIME, table
+from tests.suite import IN_TIME, ProjectSuite, table
 
 CHECK = "peer_fresh[web2]"
 SCHEMA = ROOT / "docs/status.schema.json"
@@ -134,26 +138,136 @@ def test_login(website, run_suite):
     assert "kept s3cret" not in outcome.all_written()
 
 
-def test_its_checks_on_this_page(run):
-    """Those that fail come first; names and messages of another server are text."""
-    names = {"check": "<script>alert(2)</script>", "status": "failed", "message": "<b>bad</b>\nnews"}
-    wrong = document()["checks"][0] | names
-    outcome = run(document(others=[wrong]), host="web2")
+@pytest.fixture
+def groups():
+    """Returns the groups of other servers on a page, by name."""
+
+    def groups(page):
+        sections = html.fromstring(page.read_text()).xpath("//section[starts-with(@class, 'group peer')]")
+        return {each.xpath("string(h2/a)"): each for each in sections}
+
+    return groups
+
+
+def labels(group):
+    return [each.text_content() for each in group.xpath(".//article//h3")]
+
+
+def is_silent(group):
+    return "is-silent" in group.get("class")
+
+
+def test_its_checks_on_this_page(run, groups):
+    """Those that fail come first and count as none of this server's; text of another server is text."""
+    wrong = document()["checks"][0] | {
+        "check": "<script>alert(2)</script>", "status": "failed", "message": "<b>bad</b>\nnews",
+        "label": "\u202e<i>mine</i>", "group": "</section>", "duration": 1e300, "since": "0001-01-01T00:00:00",
+        "metrics": [{"name": "a\x07", "value": 1e308, "unit": "bytes", "limit": None, "lower_limit": None}],
+        "recent": [{"status": "failed", "runs": 1000}], "uptimes": [{"days": 1, "passed": 9, "total": 1}],
+    }  # fmt: skip
+    outcome = run(document(others=[wrong]), host="web2", page="https://status.example.com/web2/")
     outcome.assert_ok(CHECK)
-    page = (outcome.folder / "html/index.html").read_text()
-    assert "1 of 2 checks failed" in page
-    first = "failed  &lt;script&gt;alert(2)&lt;/script&gt;[root], since 2026-11-30 16:00: &lt;b&gt;bad&lt;/b&gt; news"
-    assert f"\n{first}\nok      disk_space[root], since 2026-11-30 16:00" in page
-    assert "<script>alert(2)" not in page
+    assert outcome.document["status"] == "ok"
+    page = outcome.folder / "html/index.html"
+    (group,) = groups(page).values()
+    assert html.fromstring(page.read_text()).xpath("string(//h1)") == "1 check is ok"
+    assert ">ok</text>" in (page.parent / "badges/all.svg").read_text()
+    assert labels(group) == ["\u202e<i>mine</i>", "disk_space[root]"]
+    assert [each.get("data-status") for each in group.xpath(".//article")] == ["failed", "ok"]
+    assert "<b>bad</b> news" in group.text_content()
+    assert "<script>alert(2)" not in page.read_text()
+    links = group.xpath(".//article//a/@href")
+    assert links[1] == "https://status.example.com/web2/#check-disk_space-root"
+    assert not is_silent(group)
 
 
-def test_many_checks():
-    """The list is cut, and every part of it."""
-    entry = document()["checks"][0] | {"check": "c" * 10_000, "message": "m" * 100_000}
-    text = parse_status(json.dumps(document(checks=[entry] * 600)).encode())
-    found = _list_checks(text, _state(text, "http://web2/status.json"))
-    assert found.endswith("\nand 101 more")
-    assert len(found) < 500 * 400
+def test_silent_peer_keeps_its_checks(run, run_suite, groups, website, tmp_path):
+    """In grey, with their age; a peer that was never there has a sentence; one that is not configured leaves."""
+    run(host="web2")
+    page = tmp_path / "html/index.html"
+    website.answer("/status.json", "down", status=503)
+    other = table("peer", "web3", url=website.url("/missing/status.json"))
+    outcome = run_suite(table("peer", "web2", url=website.url("/status.json", user=("me", "s3cret"))) + other)
+    found = groups(page)
+    assert [*found] == ["web2", "web3"]
+    assert labels(found["web2"]) == ["disk_space[root]", "disk_space[root]"]
+    assert is_silent(found["web2"])
+    assert outcome.message(CHECK) in found["web2"].text_content()
+    assert "No status.json of this server so far." in found["web3"].text_content()
+    assert found["web2"].xpath("string(h2/a/@href)") == website.url("/")
+    (tmp_path / "state/peers.json").write_text("[")
+    outcome = run_suite(other)
+    assert "the last checks of silent peers are lost: ValueError: peers.json is damaged" in outcome.output
+    assert [*groups(page)] == ["web3"]
+
+
+class WatchedServer:
+    """A server with its own state, which serves its page from a port of its own."""
+
+    def __init__(self, folder):
+        self.name, self.folder = folder.name, folder
+        (folder / "html").mkdir(parents=True)
+        handler = partial(SimpleHTTPRequestHandler, directory=folder / "html")
+        self.http = ThreadingHTTPServer((HOST, 0), handler)
+        Thread(target=self.http.serve_forever, daemon=True).start()
+        self.url = f"http://{HOST}:{self.http.server_port}/status.json"
+
+    def configure(self, servers, hook):
+        peers = "".join(table("peer", each.name, url=each.url) for each in servers if each is not self)
+        disk = table("disk", self.name, path="/", max_used="100%")
+        self.suite = ProjectSuite(self.folder, f"[alerts]\nwebhook = '{hook}'\n{disk}{peers}")
+
+    def stop(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def servers(tmp_path, website):
+    """Three servers that watch each other; what they alert goes to the website, to /hook/ and their name."""
+    found = [WatchedServer(tmp_path / name) for name in ("web1", "web2", "web3")]
+    for each in found:
+        website.answer(f"/hook/{each.name}")
+        each.configure(found, website.url(f"/hook/{each.name}"))
+    yield found
+    for each in found:
+        each.stop()
+
+
+def run_all(servers, *options):
+    """Run all of them at the same time, as cron does."""
+    processes = [each.suite.start(*each.suite.files, *options) for each in servers]
+    return [each.suite.finish(process) for each, process in zip(servers, processes, strict=True)]
+
+
+@reliability(
+    "Checks",
+    fault="one of three servers that watch each other stops",
+    promise="the other two alert it in their next run, once each, and go on showing all three",
+)
+def test_three_servers(servers, website, groups):
+    run_all(servers, "--monitoring-no-alerts")  # nobody has a status.json yet
+    for each, outcome in zip(servers, run_all(servers), strict=True):
+        assert outcome.status == 0, outcome.output
+        found = groups(each.folder / "html/index.html")
+        others = [other.name for other in servers if other is not each]
+        assert [*found] == others
+        assert [f"disk[{name}]" in labels(found[name]) for name in others] == [True, True]
+        assert not any(map(is_silent, found.values()))
+    *left, stopped = servers
+    stopped.stop()
+    for _ in range(2):
+        for outcome in run_all(left):
+            failed = [name for name, each in outcome.checks.items() if each["status"] == "failed"]
+            assert failed == ["peer_fresh[web3]"], outcome.output
+    for each in left:
+        (alert,) = [json.loads(sent.body) for sent in website.requests if sent.path == f"/hook/{each.name}"]
+        assert (alert["check"], alert["target"], alert["status"]) == ("peer_fresh", "web3", "failed")
+        found = groups(each.folder / "html/index.html")
+        assert {name: is_silent(group) for name, group in found.items()} == {
+            other.name: other is stopped for other in servers if other is not each
+        }
+        assert "disk[web3]" in labels(found["web3"])
 
 
 def test_later_version_with_more_keys():
@@ -168,3 +282,8 @@ def test_schema_is_up_to_date():
 def test_two_logins():
     with pytest.raises(ValueError, match="more than one way to log in"):
         Peer(url="http://web2/status.json", user="u", token="t")
+
+
+def test_link_without_secrets():
+    with pytest.raises(ValueError, match="page: write it without a login"):
+        Peer(url="http://web2/status.json", page="https://me:s3cret@web2/")

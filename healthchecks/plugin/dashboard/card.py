@@ -228,20 +228,26 @@ def _past_fields(past: CheckHistory | None, snapshot: Snapshot) -> dict[str, Any
     return {
         "recent": past.recent,
         "usual": past.usual,
-        "uptimes": _list_uptimes(past),
+        "uptimes": [(name_period(days), format_uptime(uptime)) for days, uptime in list_uptimes(past)],
         "charts": (main and draw_metric(main, now, only_week=only_week)) or draw_durations(past.recent, past.usual),
         "forecast": forecast_in_words(main, now) if main else "",
     }
 
 
-def _list_uptimes(past: CheckHistory) -> list[tuple[str, str]]:
-    percentages, known = [], 0
-    for name, days in zip(("24 h", *(f"{days} d" for days in UPTIME_DAYS[1:])), UPTIME_DAYS, strict=True):
-        uptime = past.uptimes[days]
-        if uptime.total > known:  # a longer period without more runs says nothing
-            percentages.append((name, format_uptime(uptime)))
-        known = uptime.total
-    return percentages
+def list_uptimes(past: CheckHistory) -> list[tuple[int, Uptime]]:
+    """Return periods in days, without a longer one that has no more runs, which says nothing."""
+    found: list[tuple[int, Uptime]] = []
+    known = 0
+    for days in UPTIME_DAYS:
+        if past.uptimes[days].total > known:
+            found.append((days, past.uptimes[days]))
+        known = past.uptimes[days].total
+    return found
+
+
+def name_period(days: int) -> str:
+    """Return "24 h", "7 d"."""
+    return "24 h" if days == 1 else f"{days} d"
 
 
 def _last_metrics(past: CheckHistory) -> list[Metric]:
@@ -253,7 +259,12 @@ def _last_metrics(past: CheckHistory) -> list[Metric]:
 
 
 def _list_readings(metrics: Iterable[Metric]) -> list[CardNumber]:
-    return [CardNumber(each.name, metric_in_words(each.value, each.unit), _limits_in_words(each)) for each in metrics]
+    return [make_reading(each) for each in metrics]
+
+
+def make_reading(metric: Metric) -> CardNumber:
+    """Return the metric in words."""
+    return CardNumber(metric.name, metric_in_words(metric.value, metric.unit), _limits_in_words(metric))
 
 
 def _limits_in_words(metric: Metric) -> str:

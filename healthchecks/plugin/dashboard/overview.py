@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from healthchecks.plugin.dashboard.card import Card, from_past, from_pending, from_result
+from healthchecks.plugin.dashboard.peer_group import PeerGroup, make_groups
 from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import CheckHistory
 from healthchecks.plugin.result import Result, Status
@@ -30,11 +31,13 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True)
 class Overview:
-    """All checks of the page."""
+    """All checks of the page, and other servers with theirs."""
 
     cards: Sequence[Card]
     cut_off: int | None = None
     """How many checks have no result because the run was cut off; None if it was not."""
+    peers: Sequence[PeerGroup] = ()
+    """Other servers; their checks do not count."""
 
     @cached_property
     def failures(self) -> list[Card]:
@@ -64,7 +67,7 @@ class Overview:
 
     @property
     def has_many_checks(self) -> bool:
-        return len(self.cards) > _MANY
+        return len(self.cards) + sum(len(each.rows) for each in self.peers) > _MANY
 
     def causes(self) -> list[Cause]:
         """Return the failures with the same message together, the largest group first."""
@@ -109,7 +112,8 @@ def make_overview(snapshot: Snapshot) -> Overview:
     cards += [from_past(each, snapshot) for each in others]
     known |= {each.key for each in others}
     cards += [from_pending(each) for each in snapshot.pending if each.key not in known]
-    return Overview(_sort(cards), len(snapshot.pending) if snapshot.interrupted else None)
+    cut_off = len(snapshot.pending) if snapshot.interrupted else None
+    return Overview(_sort(cards), cut_off, make_groups(snapshot, cards))
 
 
 def _is_unconfigured(status: Status, message: str) -> bool:

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from healthchecks.plugin.dashboard import publication
+from healthchecks.plugin.dashboard.card import Card
 from healthchecks.plugin.dashboard.overview import Overview, list_unconfigured
+from healthchecks.plugin.dashboard.peer_group import PeerRow
 from healthchecks.plugin.dashboard.run_charts import make_script_data
 from healthchecks.plugin.dashboard.snapshot import Snapshot, is_eventful, list_changes
 from healthchecks.plugin.dashboard.template import render
@@ -66,6 +68,7 @@ class Pages(NamedTuple):
 def make(snapshot: Snapshot, shown: Overview, report: Mapping[str, Any], test_data: Mapping[str, Any]) -> Pages:
     """Return the page; `report` and `test_data` are pytest-html's context and rows. Raises OSError."""
     root, archived = secrets.token_hex(16), secrets.token_hex(16)  # replaced below; text from outside cannot guess them
+    rows: list[Card | PeerRow] = [*shown.cards, *(row for peer in shown.peers for row in peer.rows)]
     page = render(
         "status.html.j2",
         styles=STYLES,
@@ -78,7 +81,8 @@ def make(snapshot: Snapshot, shown: Overview, report: Mapping[str, Any], test_da
         root=root,
         snapshot=snapshot,
         overview=shown,
-        statuses_found=_list_statuses(shown),
+        statuses_found=_list_statuses(rows),
+        row_count=len(rows),
         most_bars=BARS,
         unconfigured=list_unconfigured(snapshot.results),
         cut_off=_describe_cut(snapshot),
@@ -94,9 +98,9 @@ def make(snapshot: Snapshot, shown: Overview, report: Mapping[str, Any], test_da
     return Pages(page.replace(root, "").replace(archived, ""), page.replace(root, "../").replace(archived, "archived"))
 
 
-def _list_statuses(shown: Overview) -> list[tuple[str, str, int]]:
+def _list_statuses(rows: Sequence[Card | PeerRow]) -> list[tuple[str, str, int]]:
     """Return the options of the filter: statuses, word, number of checks."""
-    counts = Counter("maintenance" if each.maintenance else str(each.status) for each in shown.cards)
+    counts = Counter("maintenance" if each.maintenance else str(each.status) for each in rows)
     problems = sorted(counts.keys() - {CardStatus.OK, CardStatus.SLOW, CardStatus.SKIPPED})
     options = [(" ".join(problems), "problems", sum(counts[each] for each in problems))] if problems else []
     options += [(str(each), each.word, counts[each]) for each in CardStatus if counts[each]]

@@ -45,12 +45,16 @@ def choose_colour(point: Point) -> str:
 
 def draw_bars(points: Sequence[Point]) -> Markup:
     """Return the SVG paths of the bars, the newest to the right, with empty places for runs that are missing."""
+    return draw_stretches([(colour, len([*same])) for colour, same in itertools.groupby(map(choose_colour, points))])
+
+
+def draw_stretches(stretches: Sequence[tuple[str, int]]) -> Markup:
+    """Return the same of at most BARS runs: colour, and number of runs in a row."""
     paths: dict[str, list[str]] = {}
-    place = BARS - len(points)
+    place = BARS - sum(count for _, count in stretches)
     if place:
         paths["empty"] = _draw_dashes("empty", 0, place)
-    for colour, several in itertools.groupby(map(choose_colour, points)):
-        count = len(list(several))
+    for colour, count in stretches:
         paths.setdefault(colour, []).extend(_draw_dashes(colour, place, count))
         place += count
     drawn = (f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))

@@ -14,6 +14,7 @@ from healthchecks.plugin.history import Change, CheckHistory, HistoryData, RunRe
 from healthchecks.plugin.history.archive import DAY
 from healthchecks.plugin.history.queries import CHANGES_DAYS, interval_of
 from healthchecks.plugin.history.store import Kind
+from healthchecks.plugin.peer import Peers
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.silence import Silences
 from servermonitoring.values import in_words
@@ -56,6 +57,7 @@ class Snapshot:
     is_gone: Callable[[str], bool] = _keep_all
     """Whether the target with this reference (website.home) is no longer configured."""
     silences: Silences = field(default_factory=Silences)
+    peers: Peers = field(default_factory=dict)
     runbooks: Mapping[str, str] = field(default_factory=dict)
     """Of the configured targets, by their references."""
     interval: float | None = None

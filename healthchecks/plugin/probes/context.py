@@ -1,9 +1,11 @@
 """What a probe or a test may call about itself: how much time is left, what it waits for, what is to be kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from healthchecks.plugin.metric import Unit, make_metric, merged
+from healthchecks.plugin.peer import make_record
 from healthchecks.plugin.probes.job import current_job
 from healthchecks.plugin.result import LARGEST, Attachment, CheckError, valid
 
@@ -70,3 +72,19 @@ def metric(
             job.metrics = [*merged([*job.metrics, made])]
     except ValueError as error:
         raise CheckError(str(error)) from None
+
+
+def show_peer(link: str, max_age: float, document: Mapping[str, Any] | None = None) -> None:
+    """Have the page show another server as a group of checks; called inside a probe.
+
+    `link` is its page. `document` is its status.json, with times as datetime; older than `max_age` seconds it is shown
+    as stale. Without a document the page shows the last one. Raises CheckError for what is no status.json. Does nothing
+    elsewhere.
+    """
+    job = current_job()
+    try:
+        record = make_record(link, max_age, document)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CheckError(f"show_peer: the document is no status.json: {type(error).__name__}: {error}") from None
+    if job is not None:
+        job.peer = record

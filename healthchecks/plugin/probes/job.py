@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import logging
 
     from healthchecks.plugin.metric import Metric
+    from healthchecks.plugin.peer import PeerRecord
 
 _ENDS_PYTEST = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
 _PUNCTUAL = 0.05  # seconds before its timeout at which a client may already say that it is over
@@ -47,6 +48,7 @@ class ProbeJob:
         self.records: list[logging.LogRecord] = []
         self.attachments: list[Attachment] = []
         self.metrics: list[Metric] = []
+        self.peer: PeerRecord | None = None
         self.output: dict[str, str] = {}
         """What it printed, by stream: stdout, stderr."""
         self.cleanups: list[Callable[[], object]] = []

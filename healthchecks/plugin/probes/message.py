@@ -19,6 +19,7 @@ import pytest
 
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.outcome import is_broken
+from healthchecks.plugin.peer import PeerRecord
 from healthchecks.plugin.probes.error_record import ErrorRecord
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.records import pack_records
@@ -50,6 +51,7 @@ class Message:
     records: list[logging.LogRecord] = field(default_factory=list)
     attachments: tuple[Attachment, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    peer: PeerRecord | None = None
     output: dict[str, str] = field(default_factory=dict)
     properties: list[tuple[str, object]] = field(default_factory=list)
     """What a test has recorded for JUnit."""
@@ -60,7 +62,7 @@ class Message:
         """Give the job of the pytest process what came of it; its value stays pickled."""
         job.started, job.is_overdue = self.started, self.is_overdue
         job.records, job.attachments, job.output = self.records, [*self.attachments], self.output
-        job.metrics = [*self.metrics]
+        job.metrics, job.peer = [*self.metrics], self.peer
         if job.end(self.value, self.restored_error()):
             job.ended = self.ended
 
@@ -84,6 +86,7 @@ def message_of(number: int, job: ProbeJob) -> Message:
     message = Message(number, job.started or 0.0, job.ended or 0.0, is_overdue=job.is_overdue)
     message.records = [*pack_records(job.records)]
     message.attachments, message.metrics = fitting([*job.attachments]), tuple(job.metrics)
+    message.peer = job.peer
     message.output = {name: clean(text, _LONGEST_OUTPUT) for name, text in job.output.items()}
     error = job.harmless_error()
     if error is None:

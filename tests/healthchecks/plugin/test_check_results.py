@@ -280,8 +280,10 @@ def test_status_json_has_every_field(jobs):
     (entry,) = document["checks"]
     assert set(entry) == {
         "check", "target", "group", "status", "since", "duration", "message", "maintenance", "silence", "runbook",
-        "metrics",
+        "metrics", "label", "recent", "uptimes",
     }  # fmt: skip
+    assert (entry["label"], entry["recent"]) == ("job[a]", [{"status": "ok", "runs": 1}])
+    assert entry["uptimes"] == [{"days": 1, "passed": 1, "total": 1}]
     assert (entry["check"], entry["target"], entry["group"]) == ("job", "a", "shop")
     assert json.dumps(document)
     assert document["generated"].endswith("Z")

@@ -16,7 +16,8 @@ function inWords(seconds) {
   return shown.join(" ") || "0 s";
 }
 
-// The age of each <time data-age datetime=…> is set in the element after it. <body data-made data-late>: .late shows
+// The age of each <time data-age datetime=…> is set in the element after it; in an element with data-max-age it turns
+// red above it. <body data-made data-late>: .late shows
 // when the page is too old.
 function showAges() {
   const now = Date.now() / 1000;
@@ -24,6 +25,8 @@ function showAges() {
     const age = now - Date.parse(each.dateTime) / 1000;
     const words = `${inWords(age < 60 ? age : age - age % 60)} ago`;
     each.nextElementSibling.textContent = age < -60 ? "in the future: a clock is wrong" : words;
+    const limit = each.parentElement.dataset.maxAge;
+    if (limit !== undefined) each.parentElement.classList.toggle("is-old", age > Number(limit));
   }
   const {made, late} = document.body.dataset;
   const isLate = made !== undefined && late !== "" && now - Number(made) > Number(late);

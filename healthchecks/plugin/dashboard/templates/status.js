@@ -84,7 +84,7 @@
   }
 
   const input = document.getElementById("words"), select = document.getElementById("statuses");
-  const cards = all(".check").map((card) => ({card, text: card.textContent.toLowerCase()}));
+  const cards = all(".check").map((card) => ({card, text: `${card.textContent} ${card.dataset.words ?? ""}`.toLowerCase()}));
 
   function filter() {
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean), statuses = select.value.split(" ");
@@ -98,6 +98,7 @@
     for (const section of all("main section.group")) {
       section.hidden = isFiltered() && !section.querySelector(".check:not([hidden])");
     }
+    for (const each of all(".folded")) each.open = isFiltered();
     document.getElementById("found").textContent = isFiltered() ? `${found} of ${cards.length} shown` : "";
   }
   const isFiltered = () => input.value.trim() !== "" || select.value !== "";

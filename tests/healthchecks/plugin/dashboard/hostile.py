@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+from healthchecks.plugin.metric import Metric
+from healthchecks.plugin.peer import PeerCheck, PeerRecord
 from tests.healthchecks.plugin.dashboard.scenes import Scene
 
 HOSTILE = (
@@ -50,7 +52,13 @@ def hostile_page(folder: Path) -> Path:
     texts = dict.fromkeys(("rule", "reason", "message", "name", "command"), HOSTILE)
     numbers = {"time": time.time() - 60, "pid": 1, "user": 0, "memory": 1, "age": 1.0, "validated": None}
     kill = {**texts, **numbers}
-    scene = Scene(days=0, kills=(kill,))
+    link = "https://web2.example.com/"
+    check = PeerCheck(
+        *(HOSTILE,) * 4, "failed", maintenance=True, is_silenced=True, message=HOSTILE, since=0.0, checked_at=None,
+        duration=1e308, metric=Metric(HOSTILE, -1e308, "none", 1e308), recent=(("ok", 60),), uptimes=((1, 9, 1),),
+    )  # fmt: skip
+    peers = {f"peer.{HOSTILE}": PeerRecord(link, 1e9, HOSTILE, 2.0**32, checks=(check,), counts=(("failed", 1),))}
+    scene = Scene(days=0, kills=(kill,), peers=peers)
     scene.lay_out(folder)
     with (folder / "state" / "kills.jsonl").open("a") as file:
         file.write('rubbish\n[]\n{"time": "NaN"}\n' + json.dumps({**kill, "time": 1e400}) + "\n" + "[" * 100_000)

@@ -8,14 +8,16 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
+from healthchecks.plugin import peer
 from healthchecks.plugin.history import FinishedRun, archive, metrics, opened
 from healthchecks.plugin.history.migration import recount
+from healthchecks.plugin.peer import PeerRecord, make_record
 from healthchecks.plugin.result import Result, Status
 from tests import ROOT
 from tests.fork_server import Process
@@ -139,6 +141,8 @@ class Scene:
     probed: dict[str, dict[str, object]] = field(default_factory=dict)
     settings: str = ""
     kills: tuple[dict[str, object], ...] = ()
+    peers: dict[str, PeerRecord] = field(default_factory=dict)
+    """What is known of other servers since the run before."""
 
     def make(self, folder: Path) -> Path:
         """Write the files to a new folder, run it, and return the page."""
@@ -158,6 +162,8 @@ class Scene:
         state.mkdir(mode=0o700, exist_ok=True)
         if self.kills:
             (state / "kills.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in self.kills))
+        if self.peers:
+            peer.write(state, self.peers)
         if self.days:
             fill(state, self.checks, self.days, self.past)
 
@@ -282,6 +288,43 @@ def _kills() -> tuple[dict[str, object], ...]:
     return ({**silent, "message": "was not validated for 200 s"}, {**kill, "validated": 20.0})
 
 
+def _other_server(name: str, age: float, *checks: dict[str, Any], is_silent: bool = False) -> dict[str, PeerRecord]:
+    """Return a peer whose last run was so many seconds ago; checks have the keys of status.json that are special."""
+    since = datetime.fromtimestamp(time.time() - age, UTC)
+    usual = {
+        "check": "website_access", "target": "home", "label": "", "group": "", "status": "ok", "since": since,
+        "duration": 0.12, "message": "", "maintenance": False, "silence": None, "checked_at": None,
+        "metrics": [{"name": "response time", "value": 0.12, "unit": "seconds", "limit": 3.0, "lower_limit": None}],
+        "recent": [{"status": "ok", "runs": 44}, {"status": "slow", "runs": 1}, {"status": "ok", "runs": 15}],
+        "uptimes": [{"days": days, "passed": 143 * days, "total": 144 * days} for days in (1, 7, 30, 90)],
+    }  # fmt: skip
+    document = {"host": name, "generated": since, "checks": [usual | each for each in checks], "others": []}
+    record = make_record(f"https://{name}.example.com/", 1500, document)
+    return {f"peer.{name}": replace(record, is_silent=is_silent)}
+
+
+def _other_servers() -> dict[str, PeerRecord]:
+    """Return one with a failure, one that is silent for three hours, and one that was never there."""
+    down = {"target": "shop", "status": "failed", "message": SHOP, "recent": [{"status": "failed", "runs": 7}]}
+    moved = {"check": "tcp_access", "target": "db", "status": "failed", "message": OFFICE, "maintenance": True}
+    never = {"peer.web4": PeerRecord("https://web4.example.com/", 1500)}
+    return {
+        **_other_server("web2", 240, down, moved, {}, {"check": "disk_space", "target": "root", "status": "slow"}),
+        **_other_server("web3", 10800, {}, {"check": "disk_space", "target": "root"}, is_silent=True),
+        **never,
+    }
+
+
+def other_servers(count: int) -> dict[str, PeerRecord]:
+    """Return so many peers with twenty checks each, one of which has failed on the second."""
+    down = {"target": "shop", "status": "error", "message": "KeyError: 'price'"}
+    found: dict[str, PeerRecord] = {}
+    for number in range(2, 2 + count):
+        checks: list[dict[str, Any]] = [{"target": f"n{each:03}"} for each in range(19)]
+        found |= _other_server(f"web{number}", 240, *checks, down if number == 3 else {})
+    return found
+
+
 def many(count: int, failing: int) -> Scene:
     """Return so many checks, of which the first ones fail: a large outage."""
     checks = tuple(
@@ -311,7 +354,7 @@ def scenes() -> dict[str, Scene]:
             'checks = ["database.reporting"]\n',
             kills=_kills(),
         ),
-        "cut": Scene(past=now_and_then, failures={"database_access main": "SIGTERM"}),
-        "storm": many(200, 50),
+        "cut": Scene(past=now_and_then, failures={"database_access main": "SIGTERM"}, peers=_other_servers()),
+        "storm": replace(many(200, 50), peers=other_servers(5)),
         "sixty": many(60, 0),
     }

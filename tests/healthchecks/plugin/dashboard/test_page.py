@@ -265,6 +265,47 @@ def test_search_and_filter_by_keyboard(driver, pages):
     assert text(driver, "#found") == "4 of 14 shown"
 
 
+def test_other_servers_are_groups_with_their_checks(driver, pages):
+    """The age of a silent one is red and its checks are grey; the headline counts none of them."""
+    visit(driver, pages["cut"])
+    assert "failed" not in text(driver, "h1")
+    silent, never, fresh = seen(driver, ".peer")
+    red = driver.find_element(By.CSS_SELECTOR, ".peer .is-failed .why").value_of_css_property("color")
+    ages = {each.text.splitlines()[0]: each.find_element(By.CLASS_NAME, "run-age") for each in (silent, fresh)}
+    assert {name: age.value_of_css_property("color") == red for name, age in ages.items()} == {
+        "web3": True,
+        "web2": False,
+    }
+    assert " 3 h " in ages["web3"].text
+    assert "No status.json of this server so far." in never.text
+    assert [each.text for each in fresh.find_elements(By.CSS_SELECTOR, "h3")][:2] == [
+        "website_access[shop]", "tcp_access[db]",
+    ]  # fmt: skip
+    (grey,) = {each.value_of_css_property("color") for each in silent.find_elements(By.CSS_SELECTOR, ".status, .row b")}
+    assert grey == driver.find_element(By.CSS_SELECTOR, ".peer .quiet").value_of_css_property("color")
+
+
+def test_an_age_turns_red_while_the_page_is_open(driver, pages):
+    visit(driver, pages["cut"])
+    driver.execute_script("document.querySelector('.peer:not(.is-silent) .run-age').dataset.maxAge = 60; showAges()")
+    assert len(seen(driver, ".run-age.is-old")) == 2
+
+
+def test_checks_of_many_other_servers_are_found_where_they_are_folded(driver, pages):
+    """What needs attention is not folded; a filter opens the groups, and the end of it closes them."""
+    visit(driver, pages["storm"])
+    assert [each.text.splitlines()[0] for each in seen(driver, ".peer .check")] == ["website_access[shop]"]
+    assert text(driver, ".peer .folded summary").splitlines() == ["19 more", "of web3"]
+    search = driver.find_element(By.ID, "words")
+    search.send_keys("web4 n012")
+    (found,) = seen(driver, ".check")
+    assert found.find_element(By.CSS_SELECTOR, "h3 a").get_attribute("href") == (
+        "https://web4.example.com/#check-website_access-n012"
+    )
+    search.send_keys(*[Keys.BACKSPACE] * 9)
+    assert len(seen(driver, ".peer .check")) == 1
+
+
 def test_a_link_to_a_check_can_be_sent(driver, pages):
     """It opens the row of the check."""
     visit(driver, pages["ok"], "#check-tcp_access-office")
