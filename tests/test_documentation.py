@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from healthchecks.sql_reports.report import Report
 from tests import ROOT, key_tables
 from tests.fork_server import run_pytest
+from watchdog.policy import Rule
 from watchdog.validation import validate_process
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -239,6 +241,16 @@ def test_tables_of_keys_are_those_of_the_code():
     different = [path.name for path in DOCUMENTS if key_tables.with_tables(path.read_text()) != path.read_text()]
     assert different == [], "write them: .venv/bin/python -m tests.key_tables"
     assert sorted(key_tables.documented()) == sorted(key_tables.models())
+
+
+@pytest.mark.parametrize(
+    ("document", "keys"),
+    [("reports.md", {*Report.model_fields, "param"}), ("watchdog.md", {*Rule._fields} - {"name"})],
+)
+def test_other_tables_name_each_key(document, keys):
+    """Those of report headers and of the watchdog's rules, whose meanings hold links and more than one sentence."""
+    rows = _first_cells((ROOT / "docs" / document).read_text(), "| key | default | meaning |")
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == keys
 
 
 def test_messages_in_the_documents_are_those_of_the_code():
