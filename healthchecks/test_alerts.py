@@ -9,7 +9,7 @@ import pytest
 from healthchecks import metric
 from servermonitoring.delivery.spool import REASON, REFUSED, listing, names
 from servermonitoring.files import read_regular
-from servermonitoring.values import in_words
+from servermonitoring.values import counted, in_words
 
 _LONGEST = 3600.0  # seconds; several runs in a row could not deliver
 _DAY = 86400.0  # seconds for which a refused alert makes the check fail
@@ -38,7 +38,7 @@ def _ages(spool: Path) -> Sequence[float]:
 def _late(spool: Path, ages: Sequence[float]) -> Iterator[str]:
     oldest = max(ages, default=0.0)
     if oldest > _LONGEST:
-        yield f"{_alerts(len(ages))} to {spool.name} not delivered, the oldest for {in_words(round(oldest))}"
+        yield f"{counted(len(ages), 'alert')} to {spool.name} not delivered, the oldest for {in_words(round(oldest))}"
 
 
 def _refused(spool: Path) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _refused(spool: Path) -> Iterator[str]:
     except OSError:
         return
     if count := sum(time.time() - each.st_mtime < _DAY for each in files):
-        yield f"{_alerts(count)} refused by {spool.name} within a day: {_reason(spool)}"
+        yield f"{counted(count, 'alert')} refused by {spool.name} within a day: {_reason(spool)}"
 
 
 def _reason(spool: Path) -> str:
@@ -56,7 +56,3 @@ def _reason(spool: Path) -> str:
         return read_regular(spool / REASON, _REASON_LENGTH).decode(errors="replace")
     except (OSError, ValueError):
         return f"see {spool / REFUSED}"
-
-
-def _alerts(count: int) -> str:
-    return f"{count} alert{'s' if count > 1 else ''}"

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from healthchecks import Duration, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.urls import Url
-from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import credentials_in
@@ -59,23 +59,23 @@ Argument = Annotated[str, AfterValidator(_public)]
 
 class Bookmarklet(Target):
     timeout: Duration = Field(default=30.0, gt=0, le=86400)
-    """Seconds that the whole probe may take, the start of the browser included."""
+    """Maximum duration of the probe, the start of the browser included."""
     url: Url
-    """Page to run it on."""
+    """Page to run the bookmarklet on."""
     bookmarklet: Annotated[str, AfterValidator(_script)]
-    """The javascript: URL, or a file that holds it."""
+    """The `javascript:` URL, or a file that contains it."""
     expect: str = ""
-    """Text that it must add to the page."""
+    """Text that the bookmarklet must add to the page; this or `expect_selector` is required, or both."""
     expect_selector: str = ""
-    """CSS selector of an element that it must add to the page."""
+    """CSS selector of an element that the bookmarklet must add to the page."""
     browser: Literal["chromium", "firefox"] = "chromium"
-    """The browser to use."""
+    """The browser to use: `"chromium"` or `"firefox"`."""
     binary: Program | None = None
-    """Program of the browser, a command or a file; default: found on PATH."""
+    """Program of the browser, a path or a command; default: found on PATH."""
     driver: Program | None = None
-    """Program of its driver, chromedriver or geckodriver, a command or a file; default: found on PATH."""
+    """Program of its driver, chromedriver or geckodriver, a path or a command; default: found on PATH."""
     arguments: tuple[Argument, ...] = ()
-    """More arguments for the browser."""
+    """More arguments for the browser; no secrets, since all users of the machine can see them."""
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:

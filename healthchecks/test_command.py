@@ -96,15 +96,16 @@ class Command(Target):
     local: ClassVar[bool] = True
 
     timeout: Duration = Field(default=15.0, gt=0, le=86400)
-    """Seconds that the command may take; the plugins have a timeout of their own, mostly 10 s."""
+    """Maximum duration of the program. Most plugins have a timeout of their own of 10 s, and say what they waited
+    for."""
     command: Arguments
-    """The program and its arguments, each a text of its own; no shell is involved."""
+    """List of the program and its arguments, each a text of its own. There is no shell: no quotes, no `*`, no pipe."""
     environment: Variables = Field(default_factory=dict)
-    """Variables for it, in addition to PATH, HOME and a few more; file:PATH keeps a secret out of the arguments."""
+    """Variables for the program; `file:PATH` reads a secret value from a file."""
     directory: ConfigPath = Path("/")
-    """Directory in which it runs."""
+    """Directory in which the program runs."""
     warning: Literal["fail", "pass"] = "fail"
-    """Whether the check fails or passes with exit status 1, a warning."""
+    """What exit status 1 means, `"fail"` or `"pass"`."""
 
     @classmethod
     def rehearse(cls) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.options import certificates
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.postgresql.connection import DatabaseAccess, parse, session
-from healthchecks.clients.preload import preload
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.values import in_words, percent, percent_limit
 
@@ -23,26 +23,30 @@ _ADDRESS = ("host", "port", "user", "password", "database", "sslmode", "sslrootc
 
 class Database(Target):
     host: Host = "127.0.0.1"
-    """Host name or address, or the directory of its Unix socket."""
+    """Name or address of the server, or the directory of its Unix socket."""
     port: int = Field(default=5432, ge=1, le=65535)
+    """Port of the server."""
     user: str = ""
-    """Role; by default the name of the user that runs the checks."""
+    """Role; default: the name of the user that runs the checks."""
     password: Secret | None = None
-    """Its password."""
+    """Password of the role; a secret."""
     database: str = "postgres"
     """Database to connect to."""
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    """Whether TLS is required, and how far the server's certificate is verified."""
+    """Whether TLS is required, and how far the server's certificate is verified, in libpq's words: `"disable"`,
+    `"allow"`, `"prefer"`, `"require"`, `"verify-ca"`, `"verify-full"`."""
     sslrootcert: str = ""
-    """PEM file of the authority that verify-ca and verify-full trust."""
+    """File of the authority that `verify-ca` and `verify-full` trust, in PEM form; `"system"` for those of the
+    system."""
     dsn: Secret | None = None
-    """All of the above in one: postgresql://USER:PASSWORD@HOST/DATABASE, or key=value pairs."""
+    """All of the above in one: `postgresql://USER:PASSWORD@HOST/DATABASE`, or `host=… user=…`; a secret."""
     max_connections_used: Percentage = 0.9
     """Maximum share of connections in use, of those not reserved for superusers."""
     max_replication_lag: Duration | None = Field(default=None, le=366 * 86400)
-    """Maximum lag of a standby; a primary must have one. Needs the role pg_monitor."""
+    """Maximum lag of a standby, of which a primary must have one; on a standby its own. Needs pg_monitor; not checked
+    without the key."""
     max_transaction_age: Duration | None = Field(default=None, le=366 * 86400)
-    """Maximum age of an open transaction. Needs the role pg_monitor."""
+    """Maximum age of an open transaction. Needs pg_monitor; not checked without the key."""
 
     @field_validator("sslrootcert")
     @classmethod

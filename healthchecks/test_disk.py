@@ -47,15 +47,15 @@ class Disk(Target):
     path: ConfigPath
     """A directory on the file system."""
     mounted: bool = False
-    """Whether the path itself must be a mount point; otherwise the file system it is on is checked."""
+    """Whether the path itself must be a mount point; otherwise the file system that it is on is checked."""
     max_used: Percentage = 0.9
     """Maximum share of space used, without the reserve of root."""
     min_days_left: float | None = Field(default=None, gt=0, le=30)
-    """Minimum number of days until max_used is reached, if use grows as in the last week; without it any."""
+    """Minimum number of days, at most 30, until `max_used` is reached by a forecast; not checked without the key."""
     max_inodes_used: Percentage = 0.9
     """Maximum share of inodes used, where the file system counts them."""
     writable: bool = True
-    """Whether it must be mounted read-write."""
+    """Whether it must be mounted read-write: after an error the kernel remounts a file system read-only."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
@@ -131,7 +131,7 @@ def _assert_days_left(disk: Disk, usage: Usage) -> None:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
+    """Return whether the path is a mount point, also of a bind mount, whose device number is that of its parent."""
     real = os.path.realpath(path)
     return os.path.ismount(real) or any(mount.mountpoint == real for mount in _mounts())
 

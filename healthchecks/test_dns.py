@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.options import Texts
 from healthchecks.clients.nameserver import (
     Question,
@@ -17,7 +18,6 @@ from healthchecks.clients.nameserver import (
     parse_server,
     system_servers,
 )
-from healthchecks.clients.preload import preload
 from servermonitoring.scrubbing import scrub_and_cut
 
 _MOST_SHOWN = 5  # records in a message
@@ -26,13 +26,14 @@ _MOST_SERVERS = 20
 
 class Dns(Target):
     query: str = Field(min_length=1)
-    """Name that is asked for; for a PTR record it may be an address."""
+    """Name whose records are asked for; for a PTR record it may be an address."""
     type: Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"] = "A"
-    """Type of the records."""
+    """Type of the records: A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV or TXT."""
     servers: Texts = Field(default=(), max_length=_MOST_SERVERS)
-    """Addresses of the name servers, with a port where it is not 53; each must reply. Default: those of the system."""
+    """Address, or list of addresses, of name servers, with a port where it is not 53: `["192.0.2.53:5353",
+    "2001:db8::53"]`; default: those of the system."""
     expect: Texts = ()
-    """Record, or list of records, that there must be, and no others; in any order."""
+    """Record, or list of records, that there must be, and no others."""
     contains: Texts = ()
     """Record, or list of records, that must be among those that there are."""
 

@@ -14,7 +14,7 @@ from healthchecks import Duration, Percentage, Target, metric, probe
 from healthchecks.clients.clock import ClockState, read_clock
 from healthchecks.clients.debian import WaitingUpdates, read_required_restart, read_updates
 from healthchecks.clients.systemd import read_failed_units
-from servermonitoring.values import in_words, part_in_words, percent, percent_limit
+from servermonitoring.values import counted, in_words, part_in_words, percent, percent_limit
 
 _KEYS = {  # test: the key without which it is left out
     "test_host_units": "max_failed_units",
@@ -36,13 +36,15 @@ class Host(Target):
     max_load_per_core: float = Field(default=4.0, gt=0, le=10_000)
     """Maximum load per core, averaged over 15 minutes."""
     max_failed_units: int | None = Field(default=None, ge=0, le=10_000)
-    """Maximum number of failed systemd units."""
+    """Maximum number of failed systemd units; not checked without the key."""
     max_clock_offset: Duration | None = Field(default=None, gt=0, le=86_400)
-    """Maximum offset of the clock from its time servers, by chrony or systemd-timesyncd; it must be synchronised."""
+    """Maximum offset of the clock from its time servers; one that is not synchronised fails. Not checked without the
+    key."""
     max_security_updates: int | None = Field(default=None, ge=0, le=100_000)
-    """Maximum number of security updates that wait, by apt."""
+    """Maximum number of security updates that wait, on Debian and Ubuntu; not checked without the key."""
     reboot_required: Literal[False] | None = None
-    """false: no restart of the machine may be required by updated packages (/run/reboot-required)."""
+    """`false`: updated packages must not require a restart of the machine, on Debian and Ubuntu; not checked without
+    the key."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
@@ -109,7 +111,7 @@ def test_host_units(host: Host, failed_units: tuple[str, ...]) -> None:
     limit = host.max_failed_units or 0
     metric("failed units", len(failed_units), limit=limit)
     assert len(failed_units) <= limit, (
-        f"{_count(len(failed_units), 'failed unit')}, maximum {limit}: {_list(failed_units)}"
+        f"{counted(len(failed_units), 'failed unit')}, maximum {limit}: {_list(failed_units)}"
     )
 
 
@@ -138,7 +140,7 @@ def test_host_updates(host: Host, updates: WaitingUpdates) -> None:
     metric("security updates", updates.security_count, limit=limit)
     metric("updates", updates.count)
     assert updates.security_count <= limit, (
-        f"{_count(updates.security_count, 'security update')} waiting, maximum {limit}: "
+        f"{counted(updates.security_count, 'security update')} waiting, maximum {limit}: "
         f"{_list(updates.security, updates.security_count)}"
     )
 
@@ -153,10 +155,6 @@ def test_host_restart(host: Host, required_by: tuple[str, ...] | None) -> None: 
     metric("restart required", int(required_by is not None), limit=0)
     by = f" by {_list(required_by)}" if required_by else ""
     assert required_by is None, f"a restart of the machine is required{by}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _list(names: Sequence[str], count: int | None = None) -> str:

@@ -47,21 +47,21 @@ class Job(Target):
     local: ClassVar[bool] = True
 
     log: ConfigPath | None = None
-    """File in which the job writes a line about each result."""
+    """Log of the job: the newest line that matches `ok` or `fail` counts."""
     files: FilePattern | None = None
-    """Pattern of the files that the job writes, such as "/backup/*.dump": the newest one counts."""
+    """Pattern of files that the job writes, with `*`, `?` and `[]` as in a shell: the newest one counts."""
     timestamp: ConfigPath | None = None
-    """File that the job writes when it succeeds: with the time in it, or else the time of its last write."""
+    """File that the job writes when it succeeds: the time in it counts, or else that of its last write."""
     ok: Pattern = r"(?i)\bok\b"
-    """Regular expression of a line of the log that means success."""
+    """Regular expression of a line of `log` that means success; default: the word "ok"."""
     fail: Pattern = r"(?i)\bfail(ed|ure)?\b"
-    """Regular expression of a line of the log that means failure."""
+    """Regular expression of a line of `log` that means failure; default: the words "fail", "failed", "failure"."""
     max_age: Duration = Field(gt=0, le=366 * 86400)
-    """Maximum age of the newest line, file or time: a job that no longer runs writes no failure."""
+    """Maximum age of that line, file or time."""
     min_size: Size | None = Field(default=None, gt=0)
-    """Minimum size of the newest file."""
+    """Minimum size of the newest of `files`."""
     max_size: Size | None = Field(default=None, gt=0)
-    """Maximum size of the newest file."""
+    """Maximum size of the newest of `files`."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:

@@ -6,20 +6,19 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from healthchecks import Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import SecretByName, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url
 from healthchecks.clients.http.webpage import attach_on_failure, fill_form, find_form, has_form
-from healthchecks.clients.preload import preload
 
 _FIRST_ERROR = 400
 
 
 class Login(WebKeys, Target):
     fields: SecretByName = Field(min_length=1)
-    """The form's fields by name, such as username and password, with what to fill in."""
+    """The form's fields by name, with their values; a secret, except those with harmless names."""
     form: str | int | None = None
     """The form by id, name or number (from 0); default: the first with all the fields."""
     submit: str | None = None
@@ -27,9 +26,9 @@ class Login(WebKeys, Target):
     then: Url | None = None
     """Page to open after the login; default: the page that the login leads to."""
     contains: Texts = ()
-    """Text, or list of texts, that only members see."""
+    """Text, or list of texts, that must be in the last page; this or `not_contains` is required."""
     not_contains: Texts = ()
-    """Text, or list of texts, that must not be there."""
+    """Text, or list of texts, that must not be in the last page."""
 
     @classmethod
     def rehearse(cls) -> None:
@@ -78,7 +77,7 @@ def arrival(login: Login) -> Arrival:
 
 
 def test_website_login(login: Login, arrival: Arrival) -> None:
-    report_response(arrival.page, arrival.duration, login.slow, login.max_body)
+    arrival.page.report(arrival.duration, login.slow, login.max_body)
     if certificate := arrival.page.certificate:
         metric("certificate days left", certificate.days_left)
     with attach_on_failure(arrival.page):

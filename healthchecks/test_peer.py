@@ -27,15 +27,15 @@ _FAILURES = ("failed", "error")
 
 class Peer(WebKeys, Target):
     host: str = Field(default="", max_length=253)
-    """Name that the other server calls itself, as its status.json has it; not checked without the key."""
+    """Name that the other server calls itself, `host` in its status.json; not checked without the key."""
     max_age: Duration = Field(default=1500.0, gt=0, le=366 * 86400)
-    """Maximum age of its status.json."""
+    """Maximum age of its status.json, by the clocks of both."""
     user: str = ""
     """Name for basic authentication."""
     password: Secret | None = None
-    """Its password."""
+    """Password for basic authentication; a secret."""
     token: Secret | None = None
-    """Token, sent as Authorization: Bearer."""
+    """Token, sent as `Authorization: Bearer`; a secret."""
     max_body: Size = Field(default=2_000_000, gt=0, le=100_000_000)
     """Maximum size of its status.json: 1,000 checks take about 1 MB."""
     page: Url | None = None

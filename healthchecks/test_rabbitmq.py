@@ -7,12 +7,13 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from healthchecks import Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host, Url
-from healthchecks.clients.preload import preload
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 from healthchecks.clients.rabbitmq_cluster import Cluster, read_cluster
+from servermonitoring.values import counted
 
 _PORT, _TLS_PORT = 5672, 5671
 _MOST_QUEUES = 9  # with metrics: a check has 20 at most, and two are of the cluster
@@ -25,34 +26,36 @@ class Queue(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_messages: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """Maximum number of messages waiting."""
+    """Maximum number of messages waiting; not checked without the key."""
     min_consumers: int = Field(default=0, ge=0, le=1_000_000)
     """Minimum number of consumers connected."""
 
 
 class Rabbitmq(Target):
     host: Host = "127.0.0.1"
-    """Host name or address."""
+    """Name or address of the broker."""
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Default: 5672, with tls 5671."""
+    """Port of the broker; default: 5672, with `tls` 5671."""
     user: str = "guest"
     """Name of the user."""
     password: Secret = Field(default_factory=lambda: Secret("guest", remembered=False))
-    """Its password."""
+    """Password of the user; a secret."""
     vhost: str = "/"
     """Virtual host."""
     tls: bool = False
-    """Whether to use TLS; the server's certificate must then be valid."""
+    """Whether to use TLS; the broker's certificate must then be valid."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones; with TLS only."""
+    """File of the only authorities to trust, in PEM form; default: those of the system and those of certifi; needs
+    `tls`."""
     queues: dict[str, Queue] = Field(default_factory=dict)
-    """Queues that must exist, with their limits; never created, never read from."""
+    """Tables `[rabbitmq.NAME.queues.QUEUE]`, each a queue that must exist; never created, never read from."""
     management: Url | None = None
-    """URL of the management API, as in http://mq.example.com:15672; the user needs the tag monitoring."""
+    """URL of the management API, `"http://mq.example.com:15672"`; shows alarms by node and network partitions."""
     min_nodes: int = Field(default=1, ge=1, le=100)
-    """Minimum number of nodes that run; with management only."""
+    """Minimum number of nodes that run; needs `management`."""
     max_unacknowledged: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """Maximum number of messages delivered and not acknowledged, of all queues; with management only."""
+    """Maximum number of messages received and not acknowledged by consumers, of all queues that the user sees; needs
+    `management`; not checked without the key."""
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Self:
@@ -131,10 +134,10 @@ def _wrong_cluster(rabbitmq: Rabbitmq, cluster: Cluster | None) -> list[str]:
     wrong = [f"network partition: {each}" for each in cluster.partitions]
     if len(cluster.running) < rabbitmq.min_nodes:
         down = f" ({', '.join(cluster.stopped)} stopped)" if cluster.stopped else ""
-        wrong.append(f"{_counted(len(cluster.running), 'node')} running{down}, minimum {rabbitmq.min_nodes}")
+        wrong.append(f"{counted(len(cluster.running), 'node')} running{down}, minimum {rabbitmq.min_nodes}")
     most = rabbitmq.max_unacknowledged
     if most is not None and cluster.unacknowledged > most:
-        wrong.append(f"{_counted(cluster.unacknowledged, 'message')} unacknowledged, maximum {most}")
+        wrong.append(f"{counted(cluster.unacknowledged, 'message')} unacknowledged, maximum {most}")
     return wrong
 
 
@@ -165,11 +168,7 @@ def _wrong(name: str, limits: Queue, exchange: Exchange) -> str:
     if level is None:
         return f"queue {name} does not exist"
     if limits.max_messages is not None and level.messages > limits.max_messages:
-        return f"{_counted(level.messages, 'message')} waiting in queue {name}, maximum {limits.max_messages}"
+        return f"{counted(level.messages, 'message')} waiting in queue {name}, maximum {limits.max_messages}"
     if level.consumers < limits.min_consumers:
-        return f"{_counted(level.consumers, 'consumer')} on queue {name}, minimum {limits.min_consumers}"
+        return f"{counted(level.consumers, 'consumer')} on queue {name}, minimum {limits.min_consumers}"
     return ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}"

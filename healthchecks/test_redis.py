@@ -8,10 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from healthchecks import Duration, Percentage, Secret, Target, Unhealthy, metric, probe
+from healthchecks.clients import preload
 from healthchecks.clients.certificate import load_authorities
 from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
-from healthchecks.clients.preload import preload
 from healthchecks.clients.redis import PORT, RedisAccess, parse_url, session
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words, part_in_words, percent, percent_limit
@@ -28,28 +28,32 @@ _SAVES = {
 
 class Redis(Target):
     host: Host = "127.0.0.1"
-    """Host name or address."""
+    """Name or address of the server."""
     port: int = Field(default=PORT, ge=1, le=65535)
+    """Port of the server."""
     user: str = ""
-    """Name of the user; without it the default one."""
+    """Name of the user (ACL); default: the one without a name."""
     password: Secret | None = None
-    """Its password."""
+    """Password of the user; a secret."""
     db: int = Field(default=0, ge=0, le=1_000_000)
     """Number of a database that must exist."""
     tls: bool = False
     """Whether to use TLS; the server's certificate must then be valid."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones; with TLS only."""
+    """File of the only authorities to trust, in PEM form; default: those of the system and those of certifi; needs
+    TLS."""
     url: Secret | None = None
-    """All of the above but ca in one: redis://USER:PASSWORD@HOST:PORT/DB, with TLS rediss://."""
+    """All of the above but `ca` in one: `redis://USER:PASSWORD@HOST:6379/0`, with TLS `rediss://…`; a secret."""
     role: Literal["master", "replica"] | None = None
-    """Role that the server must have."""
+    """Role that the server must have: `"master"` or `"replica"`."""
     max_memory_used: Percentage | None = None
-    """Maximum share of maxmemory in use, or of the machine's memory; default: 90 % of a maxmemory without eviction."""
+    """Maximum share of `maxmemory` in use, or without that of the machine's memory; default: 90 % of a `maxmemory`
+    without eviction, else not checked."""
     max_clients_used: Percentage = 0.9
-    """Maximum share of connected clients, of maxclients."""
+    """Maximum share of `maxclients` that are connected."""
     max_replication_lag: Duration | None = Field(default=None, le=366 * 86400)
-    """Maximum lag of a replica; a master must have one."""
+    """Maximum lag of a master's slowest replica, of which it must have one; of a replica the time since its master was
+    heard from. Not checked without the key."""
     min_replicas: int = Field(default=0, ge=0, le=_MOST_REPLICAS)
     """Minimum number of replicas that are online."""
 

@@ -12,10 +12,11 @@ from healthchecks.clients.http.urls import Host
 
 class Tcp(Target):
     host: Host
-    """Host name or address."""
+    """Name or address of the server."""
     port: int = Field(ge=1, le=65535)
+    """Port that must accept a connection."""
     greeting: str = Field(default="", max_length=1_000)
-    """Text that the server must send first, such as "220" or "SSH-2.0"."""
+    """Text that the server must send first, such as `"220"` or `"SSH-2.0"`; without it nothing is read."""
 
 
 @dataclass(frozen=True)

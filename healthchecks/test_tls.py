@@ -40,18 +40,21 @@ def _encodable(name: str) -> str:
 
 class Tls(Target):
     host: Annotated[Host, AfterValidator(_encodable)]
-    """Host name or address."""
+    """Name or address of the server."""
     port: int = Field(default=443, ge=1, le=65535)
+    """Port of the server."""
     starttls: StartTls | None = None
-    """Protocol that is spoken before TLS; without the key TLS begins at once."""
+    """Protocol that is spoken before TLS: `"smtp"`, `"imap"`, `"pop3"` or `"postgresql"`; without it TLS begins at
+    once."""
     server_name: Annotated[Host, AfterValidator(_encodable)] | None = None
-    """Name that the certificate must have, where it is not that of `host`; also sent to the server (SNI)."""
+    """Name that the certificate must have, also sent to the server (SNI); default: `host`."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones."""
+    """File of the only authorities to trust, in PEM form; default: those of the system and those of certifi. For a
+    self-signed certificate, the file of that."""
     min_certificate_days: float = Field(default=14, ge=0, le=3660)
     """Minimum number of days until the certificate expires."""
     min_version: Literal["1.2", "1.3"] = "1.2"
-    """Oldest version of TLS that is good enough: the newest one that the server speaks must not be older."""
+    """What the newest version of TLS that the server speaks must be at least: `"1.2"` or `"1.3"`."""
 
     @model_validator(mode="after")
     def _authorities_are_loaded(self) -> Self:

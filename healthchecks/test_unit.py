@@ -34,11 +34,11 @@ class Unit(Target):
     local: ClassVar[bool] = True
 
     unit: UnitName | None = None
-    """The unit: "nginx.service", "backup.timer"."""
+    """A unit, with its type: `"nginx.service"`, `"backup.timer"`; `.service` may be left out."""
     units: tuple[UnitName, ...] = Field(default=(), max_length=_MOST)
-    """Several of them, in place of `unit`."""
+    """List of units, at most 50, in place of `unit`."""
     state: Literal["active", "inactive", "not-failed"] = "active"
-    """What each must be. A timer must be active, and what it started last must not have failed."""
+    """What each unit must be: `"active"`, `"inactive"` or `"not-failed"`."""
 
     @model_validator(mode="after")
     def _is_one_or_several(self) -> Self:

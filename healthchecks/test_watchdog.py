@@ -27,7 +27,7 @@ class Watchdog(Target):
     local: ClassVar[bool] = True
 
     max_kills_per_hour: int = Field(default=6, ge=0, le=100_000)
-    """Maximum number of browsers killed in an hour; more is a sign of a fault in the jobs that drive them."""
+    """Maximum number of browsers that the watchdog killed within the last hour."""
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:

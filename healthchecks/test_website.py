@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from healthchecks import Duration, Secret, Target, metric, probe
 from healthchecks.clients.http.body import first_difference
 from healthchecks.clients.http.client import Client, Request, Response
-from healthchecks.clients.http.metrics import report_response
 from healthchecks.clients.http.options import Expressions, SecretByName, Statuses, Texts, WebKeys
 from healthchecks.clients.http.rehearsal import rehearse_request
 from healthchecks.clients.http.urls import Url, is_at, redacted
@@ -18,35 +17,35 @@ from servermonitoring.values import in_words
 
 class Website(WebKeys, Target):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
-    """Method of the request."""
+    """Method of the request: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS."""
     request_headers: SecretByName = Field(default_factory=dict)
-    """Headers of the request."""
+    """Headers of the request; a secret, except those with harmless names."""
     body: str = ""
-    """Body of the request."""
+    """Body of the request; parts in the form of a credential are secret."""
     user: str = ""
     """Name for basic authentication."""
     password: Secret | None = None
-    """Its password."""
+    """Password for basic authentication; a secret."""
     token: Secret | None = None
-    """Token, sent as Authorization: Bearer."""
+    """Token, sent as `Authorization: Bearer`; a secret."""
     status: Statuses = ("200",)
-    """Expected status: 200, a class such as "2xx", or a list: [200, "3xx"]."""
+    """Expected status: 200, a class such as `"2xx"`, or a list: `[200, "3xx"]`."""
     contains: Texts = ()
     """Text, or list of texts, that must be in the body."""
     not_contains: Texts = ()
     """Text, or list of texts, that must not be in the body."""
     values: dict[str, Any] = Field(default_factory=dict, alias="json")
-    """Expected values in a JSON body, by dotted path: "workers.0.state"."""
+    """Expected values in a JSON body, by dotted path: `{ "workers.0.state" = "up" }`."""
     jmespath: Expressions = ()
-    """JMESPath expression, or list of expressions, that must be true for a JSON body: "length(items) > `0`"."""
+    """JMESPath expression, or list of expressions, that must be true for a JSON body: ``"length(items) > `0`"``."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Expected headers of the response, each with text that it must contain."""
     final_url: Url | None = None
-    """URL at which the redirects must end."""
+    """URL at which the redirects must end; a query is compared only if this URL has one."""
     max_response_time: Duration | None = Field(default=None, gt=0, le=86400)
-    """Maximum duration of the response in seconds; `slow` only marks the check."""
+    """Maximum duration of the response, redirects included; above `slow` the check only becomes slow."""
     min_certificate_days: float = Field(default=14, ge=0, le=3660)
-    """Minimum number of days until the certificate expires; with `verify = false` only where it is set."""
+    """Minimum number of days until the certificate expires; with `verify = false` only if it is set."""
 
     @classmethod
     def rehearse(cls) -> None:
@@ -83,7 +82,7 @@ def response(website: Website) -> Response:
 
 
 def test_website_access(website: Website, response: Response) -> None:
-    report_response(response, response.duration, website.max_response_time or website.slow, website.max_body)
+    response.report(response.duration, website.max_response_time or website.slow, website.max_body)
     if certificate := response.certificate:
         limit = website.min_certificate_days if _is_certificate_checked(website) else None
         metric("certificate days left", certificate.days_left, lower_limit=limit)

@@ -91,6 +91,11 @@ _MOST_WRITTEN_OUT = 1e15  # a larger number has an exponent
 _ENOUGH_DIGITS = 999.5  # above it a number has no decimal places
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 message", "3 messages"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def duration_in_words(seconds: float) -> str:
     """Return the duration of a probe or a run: "12 ms", "3.4 s"."""
     if seconds < _SECOND:

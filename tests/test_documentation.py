@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, key_tables
 from tests.fork_server import run_pytest
 from watchdog.validation import validate_process
 
@@ -231,6 +231,45 @@ def test_the_examples_of_pipelines_name_options_that_exist():
         options = re.findall(r" (--[\w-]+)", line.split(" -- ")[0])
         assert len(options) == 4
         assert [option for option in options if option not in known] == []
+
+
+def test_tables_of_keys_are_those_of_the_code():
+    """Each key of each kind, with its default and the text below its field; key_tables.py has the command."""
+    different = [path.name for path in DOCUMENTS if key_tables.with_tables(path.read_text()) != path.read_text()]
+    assert different == [], "write them: .venv/bin/python -m tests.key_tables"
+    assert sorted(key_tables.documented()) == sorted(key_tables.models())
+
+
+def test_messages_in_the_documents_are_those_of_the_code():
+    """What stands between names, numbers and quotes is in a text of the code, so that a search for it finds the row."""
+    texts = "\n".join(_constants(ROOT / "healthchecks"))
+    rows = [row for path in DOCUMENTS for row in _first_cells(path.read_text(), "| message | what to do |")]
+    assert len(rows) > 80
+    unknown = [(row, part) for row in rows for part in _fixed_parts(row) if not _is_in(part, texts)]
+    assert unknown == []
+
+
+def _constants(directory: Path) -> list[str]:
+    nodes = [node for path in directory.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _first_cells(text: str, head: str) -> list[str]:
+    tables = re.findall(rf"^{re.escape(head)}\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [line.split(" | ")[0].removeprefix("| ") for table in tables for line in table.splitlines()]
+
+
+def _fixed_parts(message: str) -> list[str]:
+    """Return the parts of three words or more between numbers, quotes, paths, and names with a digit or in capitals."""
+    parts = re.split(r'"[^"]*"|\'[^\']*\'|\S*\d\S*|\S*[/@]\S*|\b[A-Z]{2,}\b|[();:…]', message)
+    return [" ".join(part.split()) for part in parts if len(part.split()) > 2]
+
+
+def _is_in(part: str, texts: str) -> bool:
+    """Whether a part is in the texts, but for one or two words at its ends: names, plurals and units."""
+    words = part.strip(" ,").split()
+    length = max(2, len(words) - 2)
+    return any(" ".join(words[start : start + length]) in texts for start in range(len(words) - length + 1))
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from healthchecks.clients.preload import preload
+from healthchecks.clients import preload
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.tls import trusted_context
 

@@ -129,7 +129,7 @@ def describe_failed_connection(error: OSError | UnicodeError, progress: Progress
 
 
 def is_closed_by_peer(error: BaseException) -> bool:
-    """Whether the peer ended the connection; OpenSSL has several errors for that, by version and moment."""
+    """Return whether the peer ended the connection; OpenSSL has several errors for that, by version and moment."""
     unexpected = isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
     return unexpected or isinstance(error, (*CLOSED, ssl.SSLEOFError, ssl.SSLZeroReturnError))
 

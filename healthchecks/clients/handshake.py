@@ -126,7 +126,7 @@ def describe_tls_error(error: BaseException, progress: Progress, begin: bytes = 
 
 
 def lacks_common_version(error: BaseException) -> bool:
-    """Whether a handshake failed because both sides speak no version of TLS that the other one does."""
+    """Return whether a handshake failed because both sides speak no version of TLS that the other one does."""
     return isinstance(error, ssl.SSLError) and error.reason in _OTHER_VERSION
 
 

@@ -209,7 +209,7 @@ def _describe(error: BaseException, access: RedisAccess, progress: Progress, beg
 
 
 def _is_reply(error: BaseException) -> bool:
-    """Whether the server has replied with this error: those that redis-py finds itself have no code."""
+    """Return whether the server has replied with this error: those that redis-py finds itself have no code."""
     import redis.exceptions
 
     return isinstance(error, redis.exceptions.ResponseError) or bool(getattr(error, "status_code", ""))

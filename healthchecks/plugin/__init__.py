@@ -104,9 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
         give_names(items)
     yield
     if any(collection.is_check(item) for item in items):
-        from healthchecks.plugin.check_order import in_order_of_need
-
-        items[:] = in_order_of_need(items)
+        items[:] = collection.in_order_of_need(items)
         collection.share_locations(items)
 
 

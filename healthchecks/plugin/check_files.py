@@ -19,7 +19,7 @@ _MOST_READ = 1_000_000  # characters of a file
 
 
 def are_all_named(config: pytest.Config) -> bool:
-    """Whether the command line names the folder of the checks that ship."""
+    """Return whether the command line names the folder of the checks that ship."""
     folder, pyargs = Path(__file__).parents[1], config.getoption("pyargs")
     return any(
         (pyargs and each == folder.name) or (config.invocation_params.dir / each).resolve() == folder
@@ -77,7 +77,7 @@ def collect_report(collector: pytest.Collector) -> Generator[None, pytest.Collec
 
 
 def _mentions_checks(path: Path) -> bool:
-    """Whether the text of a file speaks of health checks at all."""
+    """Return whether the text of a file speaks of health checks at all."""
     from servermonitoring.files import read_regular
 
     try:
@@ -87,7 +87,7 @@ def _mentions_checks(path: Path) -> bool:
 
 
 def _report_of_exit(collector: pytest.Collector, error: SystemExit) -> pytest.CollectReport:
-    """A file that ends the process when it is imported, as one that cannot be collected."""
+    """Return the report of a file that ends the process when it is imported: it cannot be collected."""
     from healthchecks.plugin.result import with_place
 
     text = f"{with_place(error)}: a file of checks must not end the process"
@@ -112,7 +112,7 @@ def broken_files(session: pytest.Session) -> list[pytest.CollectReport]:
 
 
 def are_broken(session: pytest.Session) -> bool:
-    """Whether one of the files that could not be collected has to do with health checks, by its text."""
+    """Return whether one of the files that could not be collected has to do with health checks, by its text."""
     if not session.testsfailed:
         return False
     files = [session.config.rootpath / report.nodeid for report in broken_files(session)]

@@ -39,12 +39,12 @@ def _assign_names(items: Iterable[pytest.Item]) -> None:
 
 
 def _function(item: pytest.Item) -> str:
-    """The function of the item, whatever its parameters."""
+    """Return the function of the item, whatever its parameters."""
     return item.nodeid.partition("[")[0]
 
 
 def _candidates(item: pytest.Item) -> Iterator[str]:
-    """The plain name, the same with its class, with its file, and what pytest calls it."""
+    """Yield the plain name, the same with its class, with its file, and what pytest calls it."""
     name, place = _plain_name(item), getattr(getattr(item, "cls", None), "__qualname__", "")
     if place not in _later_places(item):
         yield name
@@ -56,7 +56,7 @@ def _candidates(item: pytest.Item) -> Iterator[str]:
 
 
 def _later_places(item: pytest.Item) -> Iterator[str]:
-    """In which classes of its file, after the first one, a test of this name is: also one that was not selected."""
+    """Yield the classes of its file, after the first one, that have a test of this name, selected or not."""
     module = item.getparent(pytest.Module)
     name = getattr(item, "originalname", None) or item.name
     if module is None or not isinstance(item, pytest.Function):
@@ -91,7 +91,7 @@ def name_notices(session: pytest.Session) -> list[str]:
 
 
 def check_name(item: pytest.Item) -> str:
-    """What the check is called in history and alerts: the test's name without `test_`."""
+    """Return what the check is called in history and alerts: the test's name without `test_`."""
     if isinstance(item, CheckItem):
         return item.check
     return item.stash.get(_NAME, None) or _plain_name(item)
@@ -104,7 +104,7 @@ def _plain_name(item: pytest.Item) -> str:
 
 
 def target_name(item: pytest.Item) -> str:
-    """The target in history and alerts: its name, or the parameters of a test that has other ones."""
+    """Return the target in history and alerts: its name, or the parameters of a test that has other ones."""
     if isinstance(item, CheckItem):
         return item.target.name
     callspec = getattr(item, "callspec", None)

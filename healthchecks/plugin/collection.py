@@ -1,4 +1,4 @@
-"""Which tests are health checks, and what they ask for: targets, probes, time.
+"""Which tests are health checks, what they ask for (targets, probes, time), and their order.
 
 The bridge from pytest's items to targets and probes.
 """
@@ -39,7 +39,7 @@ class CheckItem(pytest.Item):
         raise NotImplementedError
 
     def extras(self) -> dict[str, Any]:
-        """What sinks are to know besides the result."""
+        """Return what outputs are to know besides the result."""
         return {}
 
 
@@ -53,7 +53,7 @@ _MARKED = pytest.StashKey[tuple[pytest.Mark, "Target"]]()  # a marker, and the t
 
 
 def is_check(item: pytest.Item) -> bool:
-    """Whether the test is marked as a health check, as those that ask for a target are by themselves."""
+    """Return whether the test is marked as a health check, as those that ask for a target are by themselves."""
     if item.stash.get(_IS_CHECK, False):
         return True
     if item.get_closest_marker(MARKER) is None:  # which a hook may still set
@@ -63,7 +63,7 @@ def is_check(item: pytest.Item) -> bool:
 
 
 def asks_for_targets(metafunc: pytest.Metafunc) -> "dict[str, type[Target]]":
-    """The fixture names of a test that stand for targets, with their kinds."""
+    """Return the fixture names of a test that stand for targets, with their kinds."""
     if _TARGET_MODULE not in sys.modules:  # nobody has defined a target: an unrelated test run
         return {}
     from healthchecks.plugin.configuration.target import Target
@@ -107,12 +107,12 @@ def _stand_in(kind: "type[Target]", file: str) -> Any:
 
 
 def clean_id(name: str) -> str:
-    """An id without characters that mean something to a shell, to pytest or to a web page."""
+    """Return an id without characters that mean something to a shell, to pytest or to a web page."""
     return re.sub(r"[^\w./:@+-]", "_", name)
 
 
 def target_of(item: pytest.Item) -> "Target | None":
-    """The target that this test is about; for a marked test without one, the marker's own settings."""
+    """Return the target that this test is about; for a marked test without one, the marker's own settings."""
     if isinstance(item, CheckItem):
         return item.target
     if (target := item.stash.get(_TARGET, None)) is not None:
@@ -136,7 +136,7 @@ def _of_parameters(item: pytest.Item) -> "Target | None":
 
 
 def timeout_of(item: pytest.Item) -> float:
-    """Seconds that each phase of this check may take."""
+    """Return the seconds that each phase of this check may take."""
     target = target_of(item)
     return target.timeout if target else _TIMEOUT
 
@@ -158,7 +158,7 @@ def _of_marker(item: pytest.Item, marker: pytest.Mark) -> "Target":
 
 
 def kind_is_absent(item: pytest.Item) -> bool:
-    """Whether this is the stand-in for a kind of check that the configuration has no target of."""
+    """Return whether this is the stand-in for a kind of check that the configuration has no target of."""
     return _is_stand_in(item, "none")
 
 
@@ -168,7 +168,7 @@ def _is_stand_in(item: pytest.Item, identifier: str) -> bool:
 
 
 def probes_of(item: pytest.Item) -> "Iterator[Probe]":
-    """The probes that this test asks for."""
+    """Yield the probes that this test asks for."""
     from healthchecks.plugin.probes.fixture import probe_of
 
     if isinstance(item, CheckItem):
@@ -213,3 +213,29 @@ def share_locations(items: Iterable[pytest.Item]) -> None:
             if item.function not in known:
                 known[item.function] = item.location[:2]
             vars(item)["location"] = (*known[item.function], item.getmodpath())
+
+
+def in_order_of_need(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Return the items with checks that others need before those; all else stays as it was."""
+    by_reference: dict[str, list[pytest.Item]] = {}
+    ordered: dict[pytest.Item, None] = {}
+    items = list(items)
+    for item in items:
+        if target := target_of(item):
+            by_reference.setdefault(target.reference, []).append(item)
+
+    def missing(item: pytest.Item) -> "pytest.Item | None":
+        target = target_of(item)
+        needed = (each for need in (target.needs if target else ()) for each in by_reference.get(need, ()))
+        return next((each for each in needed if each not in ordered and each not in above), None)
+
+    for item in items:
+        above = {item: None}  # the item, what it needs, what that needs …
+        while above:
+            last = next(reversed(above))
+            if (needed := missing(last)) is not None:
+                above[needed] = None
+            else:
+                ordered.setdefault(last)
+                above.popitem()
+    return list(ordered)

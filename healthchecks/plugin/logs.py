@@ -37,7 +37,7 @@ class Collector(logging.Handler):
             self.handleError(record)
 
     def take(self) -> list[LogLine]:
-        """What was logged since the last time."""
+        """Return what was logged since the last time."""
         taken, self._lines = self._lines, []
         return taken
 

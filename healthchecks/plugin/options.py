@@ -105,13 +105,14 @@ def _export_history(config: pytest.Config, file: str) -> int:
     from healthchecks.plugin.history.export import export
     from healthchecks.plugin.run import configuration_of
     from servermonitoring import state_directory
+    from servermonitoring.values import counted
 
     directory = state_directory.location(configuration_of(config).state_directory)
     try:
         count = export(directory, config.invocation_params.dir / Path(file).expanduser())
     except (OSError, ValueError, sqlite3.Error) as error:
         raise pytest.UsageError(f"--monitoring-export: {error}") from None
-    print(f"{count} result{'s' if count != 1 else ''} written to {file}")  # noqa: T201 - what was asked for
+    print(f"{counted(count, 'result')} written to {file}")  # noqa: T201 - what was asked for
     return 0
 
 

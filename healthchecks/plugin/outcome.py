@@ -53,7 +53,7 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None, target: "
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether this is a fault of the check itself, or of the machine it runs on."""
+    """Return whether this is a fault of the check itself, or of the machine it runs on."""
     ends_process = not isinstance(error, Exception | pytest.skip.Exception | pytest.fail.Exception)
     return ends_process or isinstance(error, _BROKEN) or getattr(error, "errno", None) in _NO_DESCRIPTORS
 

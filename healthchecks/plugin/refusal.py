@@ -116,7 +116,7 @@ def _page_fault(directory: Path) -> str:
 
 
 def _nearest_place(directory: Path) -> tuple[Path, int]:
-    """The directory or, where it is still to be made, the one that is there above it; and its owner."""
+    """Return the directory or, where it is still to be made, the one that is there above it; and its owner."""
     for place in (directory, *directory.absolute().parents):
         try:
             return place, place.stat().st_uid
@@ -133,7 +133,7 @@ def _user_name(uid: int) -> str:
 
 
 def _command_of(uid: int) -> str:
-    """What to type: this command as another user."""
+    """Return what to type: this command as another user."""
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:

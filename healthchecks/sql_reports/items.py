@@ -15,9 +15,8 @@ from healthchecks.plugin.probes.message import value_of_bytes
 from healthchecks.plugin.run import RUN
 from healthchecks.plugin.runtest import METRICS, stop_if_blocked, value_of
 from healthchecks.sql_reports import CHECK, folder_of
-from healthchecks.sql_reports.metrics import metrics_of
 from healthchecks.sql_reports.parser import read_report
-from healthchecks.sql_reports.report import Report, evaluate
+from healthchecks.sql_reports.report import Report, evaluate, metrics_of
 from servermonitoring.configuration import Problem, echo, nearest
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ OPTION = "monitoring_param"
 
 
 def given_parameters(config: pytest.Config) -> dict[str, str]:
-    """By name. Raises pytest.UsageError for one that is not NAME=VALUE."""
+    """Return the parameters of the command line by name. Raise pytest.UsageError for one that is not NAME=VALUE."""
     given = {}
     for text in config.getoption(OPTION):
         name, equals, value = text.partition("=")
@@ -120,18 +119,18 @@ def _no_database(name: str, databases: Mapping[str, Any], file: str) -> str:
 
 
 def _shown(path: Path, here: Path) -> str:
-    """How messages name the file."""
+    """Return how messages name the file."""
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def report_name(path: Path, above: Path) -> str:
-    """What the report is known by: its path below the nearest folder called reports, without .sql."""
+    """Return what the report is known by: its path below the nearest folder called reports, without .sql."""
     relative = path.relative_to(above) if path.is_relative_to(above) else Path(path.name)
     return collection.clean_id(relative.with_suffix("").as_posix())
 
 
 def run_query(report: Report) -> QueryResult:
-    """The probe of a report. A connection that is not to be had is tried again until half of the time is over."""
+    """Return the rows of a report: its probe. A refused connection is tried again until half of the time is over."""
     query = Query(
         text=report.sql,
         parameters=report.parameters,

@@ -134,7 +134,7 @@ def _anchor(name: str) -> str:
 
 
 def _csv_path(directory: Path, page: str, name: str) -> Path:
-    """In a folder called as the page; a name may hold dots and slashes, but leads nowhere else."""
+    """Return a path in a folder called as the page; a name may hold dots and slashes, but leads nowhere else."""
     parts = [part for part in name.split("/") if part.strip(".")] or ["report"]
     return directory.joinpath(Path(page).stem, *parts[:-1], f"{parts[-1]}.csv")
 
@@ -151,7 +151,7 @@ def _text(text: str) -> str:
 
 
 def _trend(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
-    """Moments in seconds, and values; the last of each quarter of a day stands for it. None for fewer than two."""
+    """Return moments, in seconds, and values, the last of each quarter of a day; None for fewer than two."""
     start = time.time() - days * _DAY
     within = [(moment, value) for moment, value in points if 0 <= moment - start <= days * _DAY]
     thinned = {int((moment - start) / (days * _DAY) * _POINTS): (moment, value) for moment, value in within}
@@ -160,7 +160,7 @@ def _trend(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
 
 
 def _line(table: Table, column: str) -> Curve | None:
-    """The numbers of a column, row by row."""
+    """Return the numbers of a column, row by row."""
     values = list(_numbers(table, column))
     if len(values) < 2:  # noqa: PLR2004 - a line needs two
         return None
@@ -170,7 +170,7 @@ def _line(table: Table, column: str) -> Curve | None:
 
 
 def _bars(table: Table, column: str) -> list[Bar]:
-    """One for each of the first rows; all from zero."""
+    """Return a bar for each of the first rows; all from zero."""
     values = list(_numbers(table, column))[:_MOST_BARS]
     low = min([0.0, *(value for _, value in values)])
     high = max([0.0, *(value for _, value in values)])
@@ -192,7 +192,7 @@ def _curve(places: Sequence[tuple[float, float]], first: str = "", last: str = "
 
 
 def _numbers(table: Table, column: str) -> Iterable[tuple[str, float]]:
-    """Of each row the name, which is its first cell of another column, and the number; without NULL and NaN."""
+    """Return of each row the name, which is its first cell of another column, and the number; without NULL and NaN."""
     if column not in table.columns:
         return
     place = list(table.columns).index(column)

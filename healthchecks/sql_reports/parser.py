@@ -44,7 +44,7 @@ class Header:
 
 
 def read(path: Path) -> tuple[str, Header]:
-    """The whole text, and its header. What cannot be read is one of the header's problems."""
+    """Return the whole text, and its header. What cannot be read is one of the header's problems."""
     header = Header()
     data = b""
     try:
@@ -79,7 +79,7 @@ _PARAMETER = re.compile(r"(?P<name>[a-z_]\w*)\s*=\s*(?:'(?P<quoted>(?:[^']|'')*)
 
 
 def read_report(path: Path, name: str, shown: str) -> tuple[Report, list[Problem]]:
-    """The report, and what is wrong with it; `shown` is how messages name the file."""
+    """Return the report, and what is wrong with it; `shown` is how messages name the file."""
     text, header = read(path)
     problems = [_problem(shown, line, what) for line, what in header.problems]
     report, wrong = _validated(header, shown)
@@ -131,7 +131,7 @@ def _parameters(header: Header, shown: str, problems: list[Problem]) -> dict[str
 
 
 def _unknown_references(report: Report, shown: str) -> list[Problem]:
-    """A query without parameters may hold %(name)s for its own ends."""
+    """Return a problem for each unknown name. A query without parameters may hold %(name)s for its own ends."""
     unknown = {name: line for name, line in report.references.items() if name not in report.parameters}
     if not report.parameters:
         return []

@@ -37,7 +37,7 @@ def finish(run: Run, untitled: Sequence[Path]) -> None:
 
 
 def _publish(run: Run, states: Sequence[State], numbers: Mapping[str, page.Points], name: str) -> Path:
-    """The page, after the files that it links to; one of these that fails costs no other."""
+    """Write the page, after the files that it links to; one of these that fails costs no other."""
     if failed := page.write_tables(run.page_directory, states, name):
         run.add_suite_error("reports", f"not all tables could be written as CSV: {failed[0]}")
     return page.write(run.page_directory, states, numbers, run.host, name)
@@ -110,7 +110,7 @@ def _table(result: Result, report: Report, query_result: QueryResult | None) -> 
 
 
 def _warn_of_rights(run: Run, results: Sequence[Result]) -> None:
-    """A read-only transaction is no barrier by itself: the role should have no rights to lose."""
+    """Warn of a role that may write: a read-only transaction is no barrier by itself."""
     found: dict[str, str] = {}
     for each in results:
         query_result = each.extras["query_result"]

@@ -1,19 +1,21 @@
 """A report as a target: its settings, its query, the database that it asks, and the evaluation of the query's result.
 
-The evaluation compares the result with the expectation, and selects the number to store. It is pure.
+The evaluation compares the result with the expectation, and selects the number to store and the metrics. It is pure.
 """
 
+import math
 import operator
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from healthchecks.plugin.configuration.target import Duration, Target
+from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
 
@@ -51,7 +53,7 @@ class Expectation:
 
 
 def parse(text: str) -> Expectation:
-    """Of `rows == 0`, `value < 100` or `value between 1 and 5`. Raises ValueError."""
+    """Return the expectation `rows == 0`, `value < 100` or `value between 1 and 5`. Raise ValueError."""
     words = " ".join(text.split())
     if found := _COMPARISON.fullmatch(words):
         bounds: tuple[tuple[str, Decimal], ...] = ((found["operator"], Decimal(found["number"])),)
@@ -118,7 +120,7 @@ class Report(Target):
         return self
 
     def asking(self, sql: str, parameters: Mapping[str, str]) -> "Report":
-        """The same report, with its query and the defaults of its parameters."""
+        """Return the same report, with its query and the defaults of its parameters."""
         self._sql, self._parameters = sql, dict(parameters)
         return self
 
@@ -224,7 +226,7 @@ def _first_numeric(result: "QueryResult") -> str:
 
 
 def _rows(result: "QueryResult") -> str:
-    """How many there are, and which: "2 rows (public.orders, public.customers)"."""
+    """Return how many there are, and which: "2 rows (public.orders, public.customers)"."""
     more = "" if result.exact else " or more"
     names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in result.rows[:_NAMED]]
     which = f" ({', '.join(names)}{', …' if result.count > _NAMED else ''})" if any(names) else ""
@@ -241,3 +243,45 @@ def _chart_problem(report: Report, result: "QueryResult") -> str:
         return f'chart: there is no column "{wanted}"; there are {", ".join(names)}'
     is_numeric = result.columns[names.index(wanted)].numeric
     return "" if is_numeric else f'chart: the column "{wanted}" holds no numbers'
+
+
+def metrics_of(report: Report, result: "QueryResult") -> list[Metric]:
+    """Return `value` and `rows`; first the one that is expected to be something, with its limits.
+
+    The rows are as many as were counted. Without an expectation of their number, and with more of them than are shown,
+    they are not counted to the end: then they are left out.
+    """
+    is_counted = result.exact or (report.expect is not None and report.expect.what == "rows")
+    numbers = {"value": _first_number(result), "rows": float(result.count) if is_counted else None}
+    expected = report.expect.what if report.expect else "value"
+    names = sorted(numbers, key=lambda name: name != expected)
+    return [_metric(name, number, report.expect) for name in names if (number := numbers[name]) is not None]
+
+
+def _metric(name: str, number: float, expect: Expectation | None) -> Metric:
+    bounds = expect.bounds if expect and expect.what == name else ()
+    limits = [limit for sign, bound in bounds for limit in _limits(name, sign, bound)]
+    return make_metric(name, number, **{key: bound for key, bound in limits if math.isfinite(bound)})
+
+
+def _limits(name: str, sign: str, bound: Decimal) -> Iterator[tuple[str, float]]:
+    """Yield the limits of a comparison. Rows are whole numbers: `rows < 5` has the limit 4."""
+    if name == "rows" and sign == "<":
+        bound = bound.to_integral_value(ROUND_CEILING) - 1
+    elif name == "rows" and sign == ">":
+        bound = bound.to_integral_value(ROUND_FLOOR) + 1
+    if sign in ("<", "<=", "=="):
+        yield "limit", float(bound)
+    if sign in (">", ">=", "=="):
+        yield "lower_limit", float(bound)
+
+
+def _first_number(result: "QueryResult") -> float | None:
+    """Return the first numeric cell of the first row; None where there is none, or it is NULL or not finite."""
+    column = next((place for place, each in enumerate(result.columns) if each.numeric), None)
+    text = result.rows[0][column] if column is not None and result.rows else None
+    try:
+        number = math.nan if text is None else float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -88,7 +88,7 @@ class Store:
                 )
 
     def states(self) -> list[State]:
-        """Of all reports that ever ran, by name; without those whose file is gone."""
+        """Return the states of all reports that ever ran, by name; without those whose file is gone."""
         rows = self._database.execute("SELECT document FROM reports ORDER BY name").fetchall()
         states = [_state(document) for (document,) in rows]
         return [each for each in states if each and os.access(each.path, os.F_OK)]

@@ -6,7 +6,7 @@ import signal
 import psutil
 import pytest
 
-from healthchecks.clients.celery.address import broker_address
+from healthchecks.clients.celery import broker_address
 from healthchecks.clients.celery.message import Replies
 from healthchecks.clients.celery.redis import redis_transport
 from healthchecks.clients.rabbitmq import BrokerAccess

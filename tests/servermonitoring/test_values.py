@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servermonitoring.values import (
+    counted,
     duration,
     in_words,
     part_in_words,
@@ -156,3 +157,7 @@ def test_a_size_in_words_reads_back_as_nearly_the_same(count):
     words = size_in_words(count)
     assert "e" not in words
     assert size(words) == pytest.approx(count, rel=0.006)
+
+
+def test_counts():
+    assert [counted(count, "message") for count in (0, 1, 2)] == ["0 messages", "1 message", "2 messages"]

@@ -15,7 +15,7 @@ from healthchecks.clients.celery.message import (
     make_command,
     make_task,
 )
-from healthchecks.clients.celery.transport import QueueState, Transport
+from healthchecks.clients.celery.round_trip import QueueState, Transport
 from healthchecks.clients.rabbitmq import Broker, BrokerAccess, session
 
 _EXCHANGE = "amq.direct"  # which every virtual host has

@@ -21,7 +21,7 @@ from healthchecks.clients.celery.message import (
     make_command,
     make_task,
 )
-from healthchecks.clients.celery.transport import QueueState, Transport
+from healthchecks.clients.celery.round_trip import QueueState, Transport
 from healthchecks.clients.redis import RedisAccess, RedisSession, session
 
 _SEPARATOR = "\x06\x16"  # kombu's, in bindings and in the names of queues by priority
@@ -43,7 +43,7 @@ class RedisTransport(Transport):
         self._remove_earlier_task()
 
     def state(self) -> QueueState:
-        """An empty queue does not exist in Redis, and nobody knows who waits for it."""
+        """Return the state; an empty queue does not exist in Redis, and nobody knows who waits for it."""
         return QueueState(sum(int(self._run("LLEN", self.queue + step)) for step in _PRIORITIES))
 
     def ask_workers(self, id_: str) -> int:

@@ -1,15 +1,54 @@
-"""One test task through a queue of Celery, and the replies of all workers meanwhile."""
+"""One test task through a queue of Celery, the replies of all workers meanwhile, and what both need of a broker."""
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from healthchecks import phase, remaining
 from healthchecks.clients.celery.message import Replies, RunningTask
-from healthchecks.clients.celery.transport import QueueState, Transport
 
 _WORKERS_REPLY = 1.0  # seconds that all workers are waited for, as `celery inspect` does
 _POLL = 0.25  # seconds
 _RESERVE = 1.0  # seconds, of a short timeout a quarter, that are kept for the withdrawal of the task
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Tasks waiting in a queue, and its consumers; None where the broker does not know them."""
+
+    waiting: int
+    consumers: int | None = None
+
+
+class Transport(ABC):
+    """A connection to the broker for one test task through one queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+
+    @abstractmethod
+    def state(self) -> QueueState | None:
+        """Return the state of the queue; None where it does not exist. It is never created."""
+
+    @abstractmethod
+    def ask_workers(self, id_: str) -> int | None:
+        """Ask all workers for their running tasks; return how many will receive it, None where that is unknown."""
+
+    @abstractmethod
+    def send_task(self, id_: str) -> None:
+        """Put the test task into the queue."""
+
+    @abstractmethod
+    def receive(self, replies: Replies, seconds: float) -> None:
+        """Add what has arrived to the replies; wait for the first one for so many seconds."""
+
+    @abstractmethod
+    def withdraw_task(self) -> bool | None:
+        """Remove the test task from the queue; return whether it was still there, None where that is unknown."""
+
+    @abstractmethod
+    def clean_up(self) -> None:
+        """Remove what was needed for the reply; the task is done."""
 
 
 @dataclass(frozen=True)

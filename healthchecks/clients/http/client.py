@@ -18,7 +18,7 @@ import requests
 import urllib3.exceptions
 from requests.utils import get_auth_from_url
 
-from healthchecks import ProbeTimeout, Unhealthy, remaining
+from healthchecks import ProbeTimeout, Unhealthy, metric, remaining
 from healthchecks.clients.certificate import Certificate, describe_verification_error
 from healthchecks.clients.connection import (
     ConnectionStep,
@@ -110,6 +110,13 @@ class Response:
     def status_line(self) -> str:
         """The status for messages: 503 Service Unavailable."""
         return f"{self.status} {self.reason}".strip()
+
+    def report(self, seconds: float, limit: float | None, max_body: float) -> None:
+        """Report the response time, in seconds and with its limit, its phases, and the size with its limit in bytes."""
+        metric("response time", seconds, "seconds", limit=limit)
+        for name, each in self.phases.items():
+            metric(name, each, "seconds")
+        metric("body size", len(self.body), "bytes", limit=max_body)
 
 
 class Client:

@@ -9,6 +9,7 @@ from typing import Any
 
 from healthchecks.clients.http.body import json_of, shown_value
 from servermonitoring.configuration import nearest
+from servermonitoring.values import counted
 
 _LONGEST = 1_000  # characters of an expression
 
@@ -105,5 +106,5 @@ def _faults_of_call(name: str, count: int) -> Iterator[str]:
     signature = known[name]["signature"]
     is_variadic = bool(signature and signature[-1].get("variadic"))
     if count < len(signature) or (count > len(signature) and not is_variadic):
-        number = f"{len(signature)} argument{'s' if len(signature) > 1 else ''}"
+        number = counted(len(signature), "argument")
         yield f"{name}() takes {'at least ' if is_variadic else ''}{number}, not {count}"

@@ -123,19 +123,19 @@ class WebKeys(BaseModel):
     """Keys of the targets that are web servers."""
 
     url: Url
-    """URL of the first request."""
+    """URL of the first request, http or https."""
     max_redirects: int = Field(default=10, ge=0, le=50)
-    """Maximum number of redirects; with 0 none is followed, and the redirect is the response."""
+    """Maximum number of redirects. With 0, for websites only, none is followed: the redirect is the response."""
     allowed_origins: tuple[Origin, ...] = ()
-    """Other origins that may receive password, headers, body and form fields: "https://sso.example.com"."""
+    """Other origins that may receive password, token, headers, body and form fields: `["https://sso.example.com"]`."""
     max_body: Size = Field(default=5_000_000, gt=0, le=1_000_000_000)
     """Maximum size of the body, decompressed."""
     verify: bool = True
     """Whether the server's certificate must be valid."""
     ca: Authorities | None = None
-    """File of the only authorities to trust, instead of those of the system and the public ones."""
+    """File of the only authorities to trust, in PEM form; default: those of the system and those of certifi."""
     proxy: Url | None = None
-    """HTTP proxy; those of the environment are never used."""
+    """URL of an HTTP proxy; those of the environment are never used."""
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Self:

@@ -75,7 +75,7 @@ def redacted(url: str) -> str:
 
 
 def is_at(url: str, expected: str) -> bool:
-    """Whether a URL is the expected one; the query counts only where one is expected."""
+    """Return whether a URL is the expected one; the query counts only where one is expected."""
     here, there = _without_login(urlsplit(url)), _without_login(urlsplit(expected))
     query = here.query if there.query else ""
     return here._replace(query=query, fragment="", path=here.path or "/") == there._replace(
@@ -90,7 +90,7 @@ def origin(url: str) -> str:
 
 
 def same_origin(url: str, other: str) -> bool:
-    """Whether both have one origin, or the second is https on port 443 of the first, which is http on port 80.
+    """Return whether both have one origin, or the second is https on port 443 of the first, which is http on port 80.
 
     Other ports may belong to another server.
     """

@@ -70,7 +70,7 @@ def find_form(page: Response, names: Collection[str], wanted: str | int | None =
 
 
 def has_form(page: Response, names: Collection[str]) -> bool:
-    """Whether a form on the page has all of these fields."""
+    """Return whether a form on the page has all of these fields."""
     return any(_has(form, names) for form in _forms(page))
 
 

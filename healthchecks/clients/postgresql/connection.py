@@ -42,7 +42,7 @@ def _is_verified(options: Mapping[str, Any]) -> bool:
 
 
 def _is_local(options: Mapping[str, Any]) -> bool:
-    """Whether every host is this machine; a name but localhost may be anybody's."""
+    """Return whether every host is this machine; a name but localhost may be anybody's."""
     if _given(options, "service"):  # a file that we do not read
         return False
     hosts = _given(options, "hostaddr") or _given(options, "host")
@@ -57,7 +57,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _given(options: Mapping[str, Any], name: str) -> str:
-    """The option, else the environment variable that libpq reads in its place."""
+    """Return the option, else the environment variable that libpq reads in its place."""
     return str(options.get(name) or os.environ.get(f"PG{name.upper()}", ""))
 
 
@@ -87,7 +87,7 @@ class DatabaseAccess:
 
 
 def parse(dsn: str) -> dict[str, Any]:
-    """The options in a URL or in key=value pairs. Raises ValueError, without the text: it holds a password."""
+    """Return the options in a URL or in key=value pairs. Raise ValueError, without the text: it holds a password."""
     import psycopg2
     from psycopg2.extensions import parse_dsn
 
@@ -101,7 +101,7 @@ def parse(dsn: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def session(access: DatabaseAccess) -> Iterator["Cursor"]:
-    """A cursor in a read-only transaction, which is rolled back. Raises Unhealthy, or ProbeTimeout at the timeout."""
+    """Yield a cursor in a read-only transaction, which is rolled back. Raise Unhealthy, at the timeout ProbeTimeout."""
     import psycopg2
     from psycopg2.extensions import set_wait_callback
 
@@ -205,12 +205,12 @@ _WORDS: list[tuple[str, str]] = [
 
 
 def _is_timeout(error: "psycopg2.Error") -> bool:
-    """Whether the time was over, as libpq, the system or the server has it."""
+    """Return whether the time was over, as libpq, the system or the server has it."""
     return _TIMED_OUT.search(str(error)) is not None
 
 
 def describe_connection_error(error: "psycopg2.Error", progress: Progress, user: str) -> str:
-    """What is wrong, and where. A host of several addresses fails several times: what a server said comes first."""
+    """Return what is wrong, and where. Of several addresses several fail: what a server said comes first."""
     reasons = [part.strip() for part in _ATTEMPT.split(str(error)) if part.strip()]
     reasons.sort(key=lambda reason: _SEVERITY.match(reason) is None)
     reason = reasons[0] if reasons else type(error).__name__

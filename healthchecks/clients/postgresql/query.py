@@ -162,7 +162,7 @@ def _open(cursor: "Cursor", query: Query) -> tuple[Column, ...]:
 
 
 def _read(cursor: "Cursor", width: int, query: Query) -> tuple[tuple[tuple[str | None, ...], ...], int]:
-    """The rows, and how many more there are: none, or as far as they are counted."""
+    """Return the rows, and how many more there are: none, or as far as they are counted."""
     names = [f"v{number}" for number in range(width)]
     block = _READ.format(
         variables=" ".join(f"{name} text;" for name in names),
@@ -229,7 +229,7 @@ def _primary(error: "psycopg2.Error") -> str:
 
 
 def _place(error: "psycopg2.Error") -> str:
-    """Where in the query: the server counts characters, people count lines."""
+    """Return where in the query: the server counts characters, people count lines."""
     query, position = error.diag.internal_query, error.diag.internal_position
     if not query or not position:
         return ""
@@ -237,7 +237,7 @@ def _place(error: "psycopg2.Error") -> str:
 
 
 def _whole(error: "psycopg2.Error") -> str:
-    """For the author of the report: with the line in question, and the server's hint."""
+    """Return a text for the author of the report: with the line in question, and the server's hint."""
     lines = [_place(error) + _primary(error)]
     query, position = error.diag.internal_query, error.diag.internal_position
     if query and position:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from healthchecks.plugin.configuration.target import key_descriptions
 from servermonitoring import values
 from servermonitoring.configuration import Problem, echo, nearest, place, table, without
 from servermonitoring.secret import Secret
@@ -51,7 +52,7 @@ _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], where: tuple[str, ...]) -> list[Problem]:
-    """One for each error; `where` is the path of the table that was validated."""
+    """Return one for each error; `where` is the path of the table that was validated."""
     return [_problem(each, model, where) for each in error.errors(include_url=False)]
 
 
@@ -62,7 +63,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
         known, kind = _keys(model, error["loc"]), str(path[0]) if len(path) > 1 else ""
         return Problem(table(path[:-1]), f'unknown key "{key}"{renamed_hint(kind, key, known) or nearest(key, known)}')
     if error["type"] == "missing":
-        return Problem(table(path[:-1]), f'"{key}" is missing')
+        return Problem(table(path[:-1]), f'"{key}" is missing{_meaning(model, error["loc"])}')
     value, field = error["input"], _field(model, error["loc"])
     message = _advice(error, field) or error["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(value, dict) or (field and mentions(field.annotation, Secret)) else echo(value, path)
@@ -76,8 +77,15 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     )
 
 
+def _meaning(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
+    """Return ': URL of the first request', the first words about the key; "" for a key without a description."""
+    text = re.split(r"\. |; |\.$", key_descriptions(_table(model, path)).get(str(path[-1]), ""), maxsplit=1)[0]
+    is_word = not text[1:2].isupper()  # not URL
+    return f": {text[0].lower() if is_word else text[0]}{text[1:]}" if text else ""
+
+
 def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
-    """What to write instead, where pydantic has none; else nothing."""
+    """Return what to write instead, where pydantic does not say it; else nothing."""
     if error["type"] in {"string_type", "path_type"}:
         return 'write a text, in quotes: "text"'
     if error["type"] == "string_too_long":
@@ -88,17 +96,17 @@ def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
 
 
 def _is_noise(part: str | int) -> bool:
-    """Parts that pydantic adds for its own validators, unions and tagged choices."""
+    """Return whether pydantic has added this part for its own validators, unions and tagged choices."""
     return isinstance(part, str) and not re.fullmatch(r"[\w./:@+-]+", part)
 
 
 def _keys(model: type[BaseModel], path: Iterable[str | int]) -> list[str]:
-    """The keys known at the place that a path leads to."""
+    """Return the keys known at the place that a path leads to."""
     return [field.alias or name for name, field in _table(model, path).model_fields.items()]
 
 
 def _field(model: type[BaseModel], path: Iterable[str | int]) -> FieldInfo | None:
-    """The field that a path leads to, or to an item of."""
+    """Return the field that a path leads to, or to an item of."""
     path, found = list(path), None
     for length in range(1, len(path) + 1):
         fields = _table(model, path[:length]).model_fields
@@ -108,7 +116,7 @@ def _field(model: type[BaseModel], path: Iterable[str | int]) -> FieldInfo | Non
 
 
 def _table(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:
-    """The model of the table that a key is in, through nested tables."""
+    """Return the model of the table that a key is in, through nested tables."""
     for part in list(path)[:-1]:
         field = model.model_fields.get(str(part))
         model = (_inner_model(field.annotation) if field else None) or model
@@ -135,7 +143,7 @@ def _new_name(kind: str, key: str, known: Collection[str]) -> str:
 
 
 def mentions(annotation: Any, kind: object) -> bool:
-    """Whether a type is of this kind, or made of it: a list, a dictionary or one of several."""
+    """Return whether a type is of this kind, or made of it: a list, a dictionary or one of several."""
     arguments = (*getattr(annotation, "__args__", ()), *getattr(annotation, "__metadata__", ()))
     is_kind = isinstance(annotation, type) and isinstance(kind, type) and issubclass(annotation, kind)
     if annotation is bool:  # a kind of int for Python

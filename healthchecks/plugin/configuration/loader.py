@@ -3,14 +3,10 @@
 Its JSON schema, too, so that editors complete and check the file.
 """
 
-import ast
 import difflib
 import importlib
-import inspect
-import itertools
 import pkgutil
 import re
-import textwrap
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 import healthchecks
 from healthchecks.plugin.configuration.errors import problems_of
 from healthchecks.plugin.configuration.settings import SuiteSettings
-from healthchecks.plugin.configuration.target import Target
+from healthchecks.plugin.configuration.target import Target, key_descriptions
 from servermonitoring.additional_files import Tables
 from servermonitoring.configuration import (
     ConfigurationError,
@@ -75,23 +71,23 @@ class Configuration:
         return self._targets[kind]
 
     def targets_of(self, name: str) -> "Mapping[str, Any]":
-        """The targets of a kind that ships, by their names: those of "database" are the tables [database.NAME]."""
+        """Return the targets of a kind that ships, by name: those of "database" are the tables [database.NAME]."""
         if name not in loaded_kinds():
             importlib.import_module(f"healthchecks.test_{name}")
         return {target.name: target for target in self.targets(loaded_kinds()[name])}
 
     def kinds(self) -> "Mapping[type[Target], list[Target]]":
-        """The targets read so far."""
+        """Return the targets read so far."""
         return self._targets
 
     def unknown_needs(self, target: Target) -> list[str]:
-        """What is wrong with the `needs` of a target."""
+        """Return what is wrong with the `needs` of a target."""
         if not target.needs:
             return []
         return _unknown_needs(target, {each.reference for kind in self._targets.values() for each in kind})
 
     def target_tables(self) -> set[str]:
-        """The tables in which targets are."""
+        """Return the tables in which targets are."""
         return {name for name, keys in self._tables.items() if name not in SuiteSettings.model_fields and keys}
 
     @property
@@ -186,14 +182,14 @@ def _unknown_needs(target: Target, known: "Collection[str]") -> list[str]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    """What is said of a table that no check is for."""
+    """Return the message about a table that no check is for."""
     hint = nearest(name, known) if difflib.get_close_matches(name, known) else ""
     own = "a kind of your own is known by its file: name that, or its folder, in [run] checks or on the command line"
     return f"unknown table{hint or ';'} {own[:1].upper() + own[1:] if hint else own}"
 
 
 def built_in_kinds() -> set[str]:
-    """The kinds that ship, by their files: test_website.py has [website.NAME]."""
+    """Return the kinds that ship, by their files: test_website.py has [website.NAME]."""
     return {
         module.name.removeprefix("test_")
         for module in pkgutil.iter_modules(healthchecks.__path__)
@@ -213,7 +209,7 @@ def loaded_kinds() -> dict[str, type[Target]]:
 
 
 def _cycle(needs: dict[str, tuple[str, ...]]) -> list[str]:
-    """References that need each other, the first once more at the end; empty where none do."""
+    """Return references that need each other, the first once more at the end; empty where none do."""
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
@@ -237,11 +233,11 @@ def schema() -> dict[str, Any]:
 
 
 def _described(model: type[BaseModel]) -> dict[str, Any]:
-    """Pydantic's schema, with the text below each field as its description."""
+    """Return pydantic's schema, with the text below each field as its description."""
     document = model.model_json_schema()
     for base in (model, *_inner_models(model)):
         part = document if base is model else document.get("$defs", {}).get(base.__name__, {})
-        for name, text in _field_texts(base).items():
+        for name, text in key_descriptions(base).items():
             if name in part.get("properties", {}):
                 part["properties"][name]["description"] = text
     return document
@@ -254,16 +250,3 @@ def _inner_models(model: type[BaseModel]) -> list[type[BaseModel]]:
             if isinstance(each, type) and issubclass(each, BaseModel):
                 found += [each, *_inner_models(each)]
     return found
-
-
-def _field_texts(model: type[BaseModel]) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for base in reversed([each for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, text in itertools.pairwise(statements):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                match text:
-                    case ast.Expr(value=ast.Constant(value=str(words))):
-                        texts[field.target.id] = " ".join(words.split())
-    return texts

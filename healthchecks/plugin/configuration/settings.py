@@ -36,18 +36,18 @@ class SettingsTable(BaseModel):
 
 class RunSettings(SettingsTable):
     timeout: Duration = Field(default=300.0, gt=0, le=_DAY)
-    """Seconds after which the whole run is over, whatever is still awaited."""
+    """Maximum duration of the whole run, whatever it still waits for."""
     workers: int | None = Field(default=None, ge=1, le=32)
-    """Processes that run probes; default: one for each core that may be used."""
+    """Number of processes that run probes; default: one for each core that may be used."""
     worker_memory: Size = Field(default=512_000_000, ge=50_000_000, le=64_000_000_000)
-    """How much memory the probes of one process may use; the one that uses more has failed."""
+    """Maximum memory that the probes of one process may use; the one that uses more has failed."""
     checks: tuple[ConfigPath, ...] = ()
-    """Files and folders with checks of your own, relative to this file: `pytest healthchecks` runs them, too."""
+    """Files and folders with checks of your own, which `pytest healthchecks` then runs, too."""
 
 
 class StateSettings(SettingsTable):
     directory: ConfigPath | None = None
-    """Where history, spools and the run lock are kept, relative to this file; ~/.local/state/servermonitoring."""
+    """Directory of history, spools and the run lock; default: `~/.local/state/servermonitoring`."""
 
     @field_validator("directory", mode="before")
     @classmethod
@@ -57,7 +57,7 @@ class StateSettings(SettingsTable):
 
 class HistorySettings(SettingsTable):
     max_age: Duration = Field(default=400 * _DAY, ge=_DAY, le=3660 * _DAY)
-    """How long results are kept."""
+    """Maximum age of results; older ones are deleted."""
 
     @property
     def days(self) -> int:
@@ -80,25 +80,25 @@ def _page_url(url: str) -> str:
 
 class DashboardSettings(SettingsTable):
     directory: ConfigPath = Path("reports/html")
-    """Where index.html, status.json, runs/ and badges/ are written, relative to this file; the default one is
-    relative to the checkout."""
+    """Directory of index.html, status.json, runs/ and badges/; the default is relative to the checkout."""
     url: Annotated[str, Field(max_length=_LONGEST_URL), AfterValidator(_page_url)] = ""
-    """Where the page is opened: "https://status.example.com/"; alerts link to their check on it."""
+    """URL at which the page is opened: `"https://status.example.com/"`; alerts link to their check on it."""
     interval: Duration | None = Field(default=None, gt=0, le=31 * _DAY)
-    """Seconds from one run to the next; default: as it was lately. The page is shown as late after two of them."""
+    """Time from one run to the next; default: as it was lately. After two of them without a run the page is shown as
+    late."""
 
 
 class MonitorSettings(SettingsTable):
     monitor: str = Field(pattern=r"^[a-z0-9_-]*(\{host\})?[a-z0-9_-]*$", min_length=1, max_length=50)
-    """The slug of Sentry's cron monitor, made there if there is none; {host} in it is the name of this host."""
+    """Slug of Sentry's cron monitor, made there if there is none; `{host}` in it is the name of this host."""
     schedule: str = "*/10 * * * *"
     """When runs begin, as in the crontab."""
     timezone: str = "UTC"
-    """Of the schedule: "Europe/Berlin"."""
+    """Time zone of the schedule: `"Europe/Berlin"`."""
     margin: Duration = Field(default=300.0, ge=60, le=_DAY)
-    """Seconds that a run may begin late."""
+    """Maximum time that a run may begin late."""
     max_runtime: Duration = Field(default=540.0, ge=60, le=_DAY)
-    """Seconds that it may take."""
+    """Maximum time that a run may take."""
 
     @field_validator("schedule")
     @classmethod
@@ -119,24 +119,27 @@ class MonitorSettings(SettingsTable):
 
 class CheckInSettings(MonitorSettings):
     reports: MonitorSettings | None = None
-    """The monitor of runs of database reports alone; without it those check in nowhere."""
+    """Table `[sentry.check_in.reports]` with the same keys: the monitor of runs of database reports alone; without it
+    they do not check in."""
 
 
 class SentrySettings(SettingsTable):
     dsn: Secret | None = None
-    """Of the project that gets the alerts; $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
+    """DSN of the project that gets the alerts; a secret. $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
     environment: str = ""
-    """Sentry's word for where this runs: "staging"; default $SENTRY_ENVIRONMENT, else "production"."""
+    """Where this runs, as Sentry names it: `"staging"`; default: $SENTRY_ENVIRONMENT, else `"production"`."""
     token: Secret | None = None
-    """Resolves the issues of recovered checks; needs `organization`; docs/alerts.md has its scopes."""
+    """Token that resolves the issues of recovered checks; a secret. Needs `organization`; docs/alerts.md has its
+    scopes."""
     organization: str = Field(default="", pattern=_SLUG)
-    """Its slug."""
+    """Slug of the organization."""
     project: str = Field(default="", pattern=_SLUG)
-    """Its slug: then the token needs the scopes project:read and event:write only, else org:read and event:write."""
+    """Slug of the project: with it the token needs the scopes project:read and event:write only, else org:read and
+    event:write."""
     url: str = Field(default="https://sentry.io", pattern=r"^https?://[^/\s]+/?$")
-    """Where Sentry's API is."""
+    """URL of Sentry's API."""
     check_in: CheckInSettings | None = None
-    """Check in with Sentry's cron monitor at the end of every run."""
+    """Table `[sentry.check_in]`: check in with Sentry's cron monitor at the end of every run."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -147,11 +150,12 @@ class SentrySettings(SettingsTable):
 
 class AlertSettings(SettingsTable):
     max_per_run: int = Field(default=20, ge=0, le=10_000)
-    """Events of one run; any more are one summary. 0: no limit."""
+    """Maximum number of alerts of one run; more are one summary. 0: no limit."""
     max_per_day: int = Field(default=200, ge=0, le=100_000)
-    """Events of 24 hours; then only failures that were not alerted in them are sent. 0: no limit."""
+    """Maximum number of alerts within 24 hours; above it only failures that were not alerted in them are sent. 0: no
+    limit."""
     webhook: Secret | None = None
-    """A URL to which every event is sent by POST."""
+    """URL to which every alert is sent by POST; a secret."""
     webhook_format: WebhookFormat = "json"
     """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
     Discord with /slack at the end of the URL."""
@@ -169,11 +173,14 @@ class AlertSettings(SettingsTable):
 
 class HeartbeatSettings(SettingsTable):
     url: Secret | None = None
-    """The address that healthchecks.io, Uptime Kuma (push) or a like service shows; each run of all checks pings it."""
+    """URL that healthchecks.io, Uptime Kuma (push) or a like service shows, which each run of all checks pings; a
+    secret."""
     format: Literal["healthchecks.io", "kuma", "plain"] | None = None
-    """How the service wants to be pinged; default: known by the form of the address. "plain": successes only."""
+    """How the service wants to be pinged: `"healthchecks.io"`, `"kuma"`, or `"plain"`, which has successes only;
+    default: known by the form of the URL."""
     failing_checks: Literal["success", "failure"] = "success"
-    """What a run with failing checks is; a run that could not do its work is a failure in any case."""
+    """What a run with failing checks is, `"success"` or `"failure"`; a run that could not do its work is a failure in
+    any case."""
 
     @field_validator("url")
     @classmethod
@@ -187,7 +194,7 @@ class HeartbeatSettings(SettingsTable):
 
 class ReportsSettings(SettingsTable):
     database: str = ""
-    """NAME of the [database.NAME] that reports ask which name none; needed where there are several."""
+    """NAME of the `[database.NAME]` for reports that name none; needed if there are several."""
 
 
 def _label(name: str) -> str:
@@ -208,9 +215,9 @@ Labels = Annotated[
 
 class MetricsSettings(SettingsTable):
     textfile: ConfigPath | None = None
-    """File for node_exporter's textfile collector, its name ending in .prom, relative to this file; default none."""
+    """File for node_exporter's textfile collector; its name ends in .prom."""
     labels: Labels = {}
-    """Labels of all metrics of this host, such as site = "fra1"; Prometheus adds instance and job by itself."""
+    """Labels of all metrics of this host: `{ site = "fra1" }`; Prometheus adds instance and job by itself."""
 
     @field_validator("textfile")
     @classmethod
@@ -233,15 +240,15 @@ class Maintenance(SettingsTable):
     """A `[maintenance.NAME]` table: from `start` to `end`, or `hours` long from each time that `cron` names."""
 
     start: Moment | None = None
-    """First moment; a TOML time without offset is this machine's local time."""
+    """First moment; a time without offset is this machine's local time."""
     end: Moment | None = None
     """Last moment."""
     cron: str | None = None
-    """When a repeated window begins, as in a crontab, in local time: "0 3 * * 0"."""
+    """When a repeated window begins, as in a crontab, in local time: `"0 3 * * 0"`."""
     hours: float | None = Field(default=None, gt=0, le=24 * 31)
     """How long a repeated window lasts."""
     checks: tuple[str, ...] = ("*",)
-    """Targets it is for, with * as in file names: ["website.*", "host"]; default all."""
+    """Targets that the window is for, with `*` as in file names: `["website.*", "host"]`."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -258,7 +265,7 @@ class Maintenance(SettingsTable):
         return self
 
     def covers(self, reference: str, now: datetime) -> bool:
-        """Whether the target so referred to (website.home) is in maintenance at this moment."""
+        """Return whether the target so referred to (website.home) is in maintenance at this moment."""
         return any(fnmatchcase(reference, pattern) for pattern in self.checks) and self._is_open(now)
 
     def idle_patterns(self, references: Collection[str]) -> list[str]:

@@ -1,6 +1,7 @@
-"""A target: one table of the configuration, what a check is about; and the types of its keys."""
+"""A target: one table of the configuration, what a check is about; the types and descriptions of its keys."""
 
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -82,9 +83,9 @@ class Target(BaseModel):
     """True for a kind that is about this machine: each host's failure is an issue of its own."""
 
     timeout: Duration = Field(default=10.0, gt=0, le=_DAY)
-    """Seconds that the whole probe may take."""
+    """Maximum duration of the probe; setup, test and teardown may each take as long again."""
     slow: Duration | None = Field(default=None, gt=0, le=_DAY)
-    """Seconds above which the check passes, but is shown as slow."""
+    """Duration above which the check passes with status `slow`."""
     failure_threshold: int = Field(default=1, ge=1, le=1000)
     """Failures in a row before an alert is sent."""
     success_threshold: int = Field(default=1, ge=1, le=1000)
@@ -92,15 +93,15 @@ class Target(BaseModel):
     retries: int = Field(default=0, ge=0, le=10)
     """Times that a failing target is probed again at once before its checks fail."""
     needs: tuple[str, ...] = ()
-    """Targets that must pass first, such as "tcp.gateway"; else the checks of this one are blocked."""
+    """Targets that must pass first, such as `["tcp.gateway"]`; else the checks of this one are `blocked`."""
     group: str = ""
-    """Heading under which the page shows it."""
+    """Heading under which the page shows the target."""
     maintenance: bool = False
-    """Being worked on: checked and shown, but nobody is alerted."""
+    """Whether somebody works on the target: it is checked and shown, but no alert is sent."""
     severity: Literal["critical", "warning"] = "critical"
-    """How urgent a failure is: the level of its alerts ("critical" is Sentry's "error"), and a label for Prometheus."""
+    """How urgent a failure is, `"critical"` or `"warning"`: the level of its alerts, and a label for Prometheus."""
     runbook: Runbook = ""
-    """What to do when it fails, or the URL of a page that says so: shown on the page and in alerts."""
+    """What to do when a check fails, or the URL of a page that says so; shown on the page and in alerts."""
 
     _name: str = PrivateAttr(default="")
 
@@ -122,12 +123,12 @@ class Target(BaseModel):
 
     @classmethod
     def kind(cls) -> str:
-        """The name of its table."""
+        """Return the name of its table."""
         return cls.__name__.lower()
 
     @classmethod
     def defaults(cls) -> dict[str, Self]:
-        """The targets there are when the configuration has no table of this kind, by name: usually none."""
+        """Return the targets, by name, where the configuration has no table of this kind: usually none."""
         return {}
 
     @classmethod
@@ -139,7 +140,7 @@ class Target(BaseModel):
         return True
 
     def called(self, name: str) -> Self:
-        """The same target, under the name of its table."""
+        """Give the target the name of its table, and return it."""
         self._name = name
         return self
 
@@ -166,3 +167,33 @@ class LocalTarget(Target):
 
     configured: ClassVar[bool] = False
     local: ClassVar[bool] = True
+
+
+def key_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return the text below each field of a table, its own and those it inherits, by the key that it is read from.
+
+    Pydantic's `use_attribute_docstrings` reads the same at every import, which took a fifth of a run's start: this is
+    for schema, documents and errors only. Empty where the source cannot be read.
+    """
+    texts: dict[str, str] = {}
+    for base in reversed([each for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel]):
+        texts |= _texts_below_fields(base)
+    return {field.alias or name: texts[name] for name, field in model.model_fields.items() if name in texts}
+
+
+def _texts_below_fields(model: type[BaseModel]) -> dict[str, str]:
+    import ast
+    import inspect
+    import textwrap
+
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(model)))
+    except (OSError, SyntaxError, TypeError):
+        return {}
+    texts: dict[str, str] = {}
+    for field, text in pairwise(tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match text:
+                case ast.Expr(value=ast.Constant(value=str(words))):
+                    texts[field.target.id] = " ".join(words.split())
+    return texts

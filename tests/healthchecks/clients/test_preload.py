@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from healthchecks.clients.preload import preload
+from healthchecks.clients import preload
 from tests.servers import postgresql as postgresql_server
 from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers.browsers import TIMEOUT

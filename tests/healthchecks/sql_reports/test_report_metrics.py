@@ -4,8 +4,7 @@ import pytest
 
 from healthchecks.clients.postgresql.query import Column, QueryResult
 from healthchecks.plugin.metric import Metric
-from healthchecks.sql_reports.metrics import metrics_of
-from healthchecks.sql_reports.report import Report
+from healthchecks.sql_reports.report import Report, metrics_of
 from tests.healthchecks.metrics import assert_agrees
 from tests.healthchecks.metrics import metrics_of as metrics_in_status
 

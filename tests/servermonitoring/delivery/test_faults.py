@@ -336,9 +336,8 @@ def test_two_at_once(run, relay, bugsink, spool):
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    sent = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert sum(sent) == 40
-    assert relay.delivered == 40
+    sent = [int(process.communicate(timeout=300)[0]) for process in processes]
+    assert sorted(sent) == [0, 40]
     assert delivered_once(bugsink, ids)
     Outcome("two runs deliver at once", Tally(), 0.0, where="delivered").is_as_documented()
 

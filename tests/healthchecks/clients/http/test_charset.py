@@ -4,8 +4,7 @@ import codecs
 
 import pytest
 
-from healthchecks.clients.http.body import decode_body
-from healthchecks.clients.http.charset import CODECS, codec_of
+from healthchecks.clients.http.body import CODECS, codec_of, decode_body
 
 LABELS = {
     "UTF-8": ("ü", b"\xc3\xbc"),

@@ -42,7 +42,9 @@ WRONG = {
     "unknown nested key": ("[shop.a]\nurl = 'x'\nlimits.mots = 1", '[shop.a.limits]: unknown key "mots"; did you mean'),
     "unknown table": ("[shopp.a]\nurl = 'x'", '[shopp]: unknown table; did you mean "shop"?'),
     "unknown setting": ("[run]\ntimout = 5", '[run]: unknown key "timout"; did you mean "timeout"?'),
-    "missing key": ("[shop.a]", '[shop.a]: "url" is missing'),
+    "missing key": ("[shop.a]", '[shop.a]: "url" is missing\n'),
+    "missing key with a description": ("[tcp.a]\nhost = 'x'", '[tcp.a]: "port" is missing: port that must accept a connection\n'),
+    "missing key of a setting": ("[sentry.check_in]", '[sentry.check_in]: "monitor" is missing: slug of Sentry'),
     "wrong type": ("[shop.a]\nurl = 'x'\nstatus = 'many'", "[shop.a] status: 'many': input should be a valid integer"),
     "number for text": ("[shop.a]\nurl = 5", "[shop.a] url: 5: write a text, in quotes"),
     "wrong nested type": ("[shop.a]\nurl = 'x'\nlimits.most = 'x'", "[shop.a.limits] most: 'x': input should be"),
@@ -199,3 +201,10 @@ def test_schema(suite):
     assert shop["additionalProperties"] is False
     assert shop["properties"]["retries"]["description"].startswith("Times that a failing target is probed again")
     assert shop["properties"]["timeout"]["anyOf"][1] == {"type": "string"}
+    without = [
+        f"{name}.{key}"
+        for name, table in schema["$defs"].items()
+        for key, described in table["properties"].items()
+        if name not in {"Shop", "Limits"} and not described.get("description")
+    ]
+    assert without == []
