@@ -28,12 +28,12 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alert_channels(pytestconfig: pytest.Config) -> list[str]:
+def alert_channels(pytestconfig: pytest.Config, state_directory: Path) -> list[str]:
     """For checks: the channels that are configured, by the names of their spools; also with --monitoring-no-alerts."""
-    from healthchecks.plugin.alerting.channels import names_of_configured
+    from healthchecks.plugin.alerting.channels import spools_of_configured
     from healthchecks.plugin.run import configuration_of
 
-    return names_of_configured(configuration_of(pytestconfig).settings)
+    return spools_of_configured(configuration_of(pytestconfig).settings, state_directory)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, and loads files of users

@@ -27,6 +27,7 @@ from healthchecks.plugin.stage import bound_phases
 from healthchecks.plugin.suite_errors import PYTEST, InternalErrors, contain
 from healthchecks.plugin.surroundings import keep_streams
 from healthchecks.plugin.terminal import format_header, format_report
+from servermonitoring.configuration import nearest
 from servermonitoring.state_directory import ALREADY_RUNNING, AlreadyRunningError
 
 
@@ -56,6 +57,7 @@ def prepare(session: pytest.Session) -> None:
     run.notices += [
         *passed_over,
         *_idle_windows(found, run),
+        *_unknown_groups(found, run),
         *name_notices(session),
         *collection_errors.hints(session, run),
     ]
@@ -133,6 +135,17 @@ def _idle_windows(found: list[pytest.Item], run: Run) -> list[str]:
         for name, window in run.configuration.settings.maintenance.items()
         for pattern in window.idle_patterns(known)
     ]
+
+
+def _unknown_groups(found: list[pytest.Item], run: Run) -> list[str]:
+    """Return notices about groups in `only` of which no check is, perhaps mistyped: only a whole run knows."""
+    settings = run.configuration.settings
+    filters = [settings.sentry.only, settings.alerts.webhook_only, *(each.only for each in settings.alerts.notify)]
+    named = {group for each in filters for group in each.groups}
+    if not named or run.selection.part or run.selection.of_reports:
+        return []
+    known = {target.group for item in found if (target := collection.target_of(item))}
+    return [f'only: no check is in the group "{each}"{nearest(each, known - {""})}' for each in sorted(named - known)]
 
 
 def _lock(run: Run) -> None:

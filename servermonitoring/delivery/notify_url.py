@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from servermonitoring.configuration import relative_to_file
+from servermonitoring.configuration import nearest, relative_to_file
+from servermonitoring.delivery.alert_filter import JSON_SCHEMA, AlertFilter
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import looks_secret, remember
 from servermonitoring.secret import FILE_PREFIX, Secret
@@ -19,19 +20,31 @@ _LONGEST = 1000  # characters of a URL: all of them fit into a pipe
 _URL = re.compile(r"([a-z0-9]{1,32})://\S.*", re.IGNORECASE)
 _KEY = 8  # characters from which a part of a path may be a key
 _LONG_KEY = 16  # of what stands where others have the host
+_KEYS = ("url", "only")
+_ENTRY_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"url": {"type": "string"}, "only": JSON_SCHEMA},
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+    ]
+}
 _FORM = (
     'write the URL of a service as apprise has it, such as "slack://…", or file:PATH of a file with one in each line'
 )
 
 
 class NotifyUrl(Secret):
-    """One URL, and where it is configured: "entry 2", "line 3 of /etc/servermonitoring/notify"."""
+    """One URL, where it is configured ("entry 2", "line 3 of /etc/servermonitoring/notify"), and what it takes."""
 
-    __slots__ = ("place",)
+    __slots__ = ("only", "place")
 
-    def __init__(self, url: str, place: str) -> None:
+    def __init__(self, url: str, place: str, only: AlertFilter = AlertFilter()) -> None:  # noqa: B008 - frozen
         super().__init__(url)
-        self.place = place
+        self.place, self.only = place, only
         for part in _keys_in(url):
             remember(part)
 
@@ -41,7 +54,7 @@ class NotifyUrl(Secret):
         return self.reveal().partition("://")[0].lower()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return NotifyUrl, (self.reveal(), self.place)
+        return NotifyUrl, (self.reveal(), self.place, self.only)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
@@ -49,7 +62,12 @@ class NotifyUrl(Secret):
         from pydantic_core import core_schema
 
         loaded = core_schema.is_instance_schema(cls)
-        return core_schema.json_or_python_schema(json_schema=core_schema.str_schema(), python_schema=loaded)
+        return core_schema.json_or_python_schema(json_schema=core_schema.any_schema(), python_schema=loaded)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Return the JSON schema of an entry; called by pydantic only."""
+        return _ENTRY_SCHEMA
 
 
 def load(entries: object, configuration: Path | None = None) -> tuple[NotifyUrl, ...]:
@@ -65,18 +83,19 @@ def read(entries: object, configuration: Path | None = None) -> tuple[list[Notif
 
     `configuration`: the file that the list is from; a relative path is relative to it.
     """
-    if not isinstance(entries, list | tuple) or not all(isinstance(each, str) for each in entries):
+    if not isinstance(entries, list | tuple) or not all(isinstance(each, str | dict) for each in entries):
         return [], [f"is a list of texts: {_FORM}"]
     found: list[NotifyUrl] = []
     wrong: list[str] = []
     for number, entry in enumerate(entries, 1):
         try:
-            lines = [*_lines(entry, f"entry {number}", configuration)]
+            text, only = _url_and_filter(entry, f"entry {number}", wrong)
+            lines = [*_lines(text, f"entry {number}", configuration)]
         except ValueError as error:
             wrong.append(str(error))
             continue
         for text, place in lines:
-            url = NotifyUrl(text, place)
+            url = NotifyUrl(text, place, only)
             if not _is_url(text):
                 wrong.append(f"{place}: {_FORM}")
             elif url in found:
@@ -86,6 +105,22 @@ def read(entries: object, configuration: Path | None = None) -> tuple[list[Notif
     if len(found) > MOST_URLS:
         wrong.append(f"{len(found)} URLs are too many: write at most {MOST_URLS}")
     return found[:MOST_URLS], wrong
+
+
+def _url_and_filter(entry: str | dict[str, Any], place: str, wrong: list[str]) -> tuple[str, AlertFilter]:
+    """Return both of an entry; what is wrong with all but its URL is added to `wrong`. Raise ValueError without one."""
+    if isinstance(entry, str):
+        return entry, AlertFilter()
+    wrong += [f'{place}: unknown key "{key}"{nearest(key, _KEYS)}' for key in entry if key not in _KEYS]
+    if not isinstance(url := entry.get("url"), str):
+        raise ValueError(f'{place}: needs a url: write {{ url = "slack://…", only = ["error"] }}')  # noqa: TRY004
+    if "only" not in entry:
+        return url, AlertFilter()
+    try:
+        return url, AlertFilter.parse(entry["only"])
+    except ValueError as error:
+        wrong.append(f"{place}: only: {error}")
+        return url, AlertFilter()
 
 
 def _lines(entry: str, place: str, configuration: Path | None) -> Iterator[tuple[str, str]]:

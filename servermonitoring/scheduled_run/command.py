@@ -22,7 +22,7 @@ from servermonitoring.files import open_standard
 from servermonitoring.scheduled_run.process import Fault, RunEnd, RunProcess
 
 if TYPE_CHECKING:
-    from servermonitoring.scheduled_run.alert import DirectAlertSettings
+    from servermonitoring.scheduled_run.settings import DirectAlertSettings
 
 _DESCRIPTION = "Run pytest once; print nothing if the run recorded its end, else print the fault and send an alert."
 _DELAY = "begin later by a part of SECONDS that depends on the name of this host, always the same (0)"
@@ -158,7 +158,8 @@ def _run(command: Sequence[str], timeout: float, directory: Path) -> RunEnd:
 
 def _alert(fault: Fault | None, end: RunEnd, command: str) -> None:
     """Alert a fault unless it was alerted lately; without one, remove the record of alerts."""
-    from servermonitoring.scheduled_run.alert import DirectAlertSettings, SentAlerts
+    from servermonitoring.scheduled_run.sent_alerts import SentAlerts
+    from servermonitoring.scheduled_run.settings import DirectAlertSettings
     from servermonitoring.values import in_words
 
     settings = DirectAlertSettings()
@@ -197,7 +198,7 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     for channel, error in tried:
         _print(f"alert: not sent to {channel}: {scrub(error)}" if error else f"alert: sent to {channel}")
     if not tried:
-        _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration")
+        _print("alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration takes it")
     return any(not error for _, error in tried)
 
 
@@ -213,7 +214,8 @@ def _is_of_all_checks(words: Sequence[str]) -> bool:
 
 def _ping(fault: Fault) -> None:
     """Report the failure to the service of `[heartbeat]`: a run that recorded its end has done so itself."""
-    from servermonitoring.scheduled_run.alert import DirectAlertSettings, ping_failure
+    from servermonitoring.scheduled_run.alert import ping_failure
+    from servermonitoring.scheduled_run.settings import DirectAlertSettings
     from servermonitoring.scrubbing import scrub
 
     error = ping_failure(scrub(fault.text), DirectAlertSettings())

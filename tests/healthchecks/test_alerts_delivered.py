@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from servermonitoring.delivery import notify_url
+from servermonitoring.delivery.notify_services import NotifyServices
 from servermonitoring.delivery.spool import SpoolEntry
 from tests.healthchecks.metrics import assert_agrees, metrics_of
 from tests.reliability import reliability
@@ -79,13 +81,32 @@ def test_what_waits_for_less_than_an_hour_passes(run_suite, tmp_path):
 
 
 def test_what_waits_for_longer_is_reported_by_spool(run_suite, tmp_path):
+    """The DSN may be in a variable of another run."""
     for seconds in (60, 7200):
         put(tmp_path, "sentry", seconds)
     put(tmp_path, "webhook", 4050)
     words = run_suite("", FILE).message(CHECK).split("; ")
     assert sorted(words) == [
-        "1 alert to webhook not delivered, the oldest for 1 h 7 min",
+        f"1 alert to webhook not delivered, the oldest for 1 h 7 min {delete(tmp_path, 'webhook')}",
         "2 alerts to sentry not delivered, the oldest for 2 h",
+    ]
+
+
+def delete(folder, name):
+    return f"(no channel of the configuration uses this spool: delete {folder / 'state' / 'spool' / name})"
+
+
+def test_a_spool_that_no_url_uses_any_more_is_named(run_suite, tmp_path):
+    toml = "[alerts]\nnotify = ['json://127.0.0.1:9/']\n"
+    run_suite(toml, FILE)
+    spools = tmp_path / "state" / "spool"
+    used = NotifyServices(spools).spool(notify_url.load(["json://127.0.0.1:9/"])[0])
+    removed = "notify-slack-1a2b3c4d"
+    for name in (used, removed):
+        put(tmp_path, name, 7200)
+    assert sorted(run_suite(toml, FILE, "--monitoring-no-alerts").message(CHECK).split("; ")) == [
+        f"1 alert to {used} not delivered, the oldest for 2 h",
+        f"1 alert to {removed} not delivered, the oldest for 2 h {delete(tmp_path, removed)}",
     ]
 
 

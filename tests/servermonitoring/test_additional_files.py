@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from servermonitoring.configuration import ConfigurationError, read
-from servermonitoring.scheduled_run.alert import DirectAlertSettings
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from tests.reliability import reliability
 from tests.suite import Suite
 from watchdog import settings as watchdog_settings

@@ -10,6 +10,7 @@ from healthchecks.plugin.alerting.policy import Action, Key
 from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result
+from servermonitoring.delivery.alert_filter import AlertFilter
 
 _NAMESPACE = uuid.UUID("6f2a0a57-6c0f-4f0c-9a76-7a4d2f2f6f0e")
 
@@ -48,6 +49,8 @@ class Alert:
     data: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
     """The check on the page; empty without `[dashboard] url`."""
+    filters: frozenset[AlertFilter] = frozenset({AlertFilter()})
+    """It goes to the channels with one of these."""
 
     @property
     def is_recovery(self) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from servermonitoring.delivery import dsn
+from servermonitoring.delivery.alert_filter import AlertFilter
 from servermonitoring.delivery.attempt import DeliveryOutcome
 from servermonitoring.delivery.spool import Tally
 from servermonitoring.values import iso
@@ -49,16 +50,17 @@ class Channel:
         name: str,
         service: "Sentry | DocumentService",
         put: "Callable[[Alert], SpoolEntry | None]",
+        only: AlertFilter,
         *,
         takes_all: bool = True,
     ) -> None:
         """`takes_all`: False for Sentry, where each event reopens its issue, and which has kills from the watchdog."""
-        self.name, self.put, self.takes_all = name, put, takes_all
+        self.name, self.put, self.only, self.takes_all = name, put, only, takes_all
         self._service = service
 
     def takes(self, alert: "Alert") -> bool:
         """Return whether this alert is sent here."""
-        return self.takes_all or not (alert.is_recovery or alert.is_kill)
+        return self.only in alert.filters and (self.takes_all or not (alert.is_recovery or alert.is_kill))
 
     def has_sent(self, copy: "SpoolEntry") -> bool:
         """Return whether a delivery that was in memory only has been sent, or written to the disk, since."""
@@ -140,13 +142,15 @@ def connect(inputs: AlertInputs, on_error: OnError) -> Connections:
     return connections
 
 
-def names_of_configured(settings: "SuiteSettings") -> list[str]:
-    """Return the channels that are configured, by the names of their spools."""
-    return (
-        ["sentry"] * bool(_dsn(settings))
-        + ["webhook"] * bool(settings.alerts.webhook)
-        + [f"notify-{each.service}" for each in settings.alerts.notify]
-    )
+def spools_of_configured(settings: "SuiteSettings", directory: "Path") -> list[str]:
+    """Return the names of the spools of the channels that are configured; `directory` is the state's."""
+    names = ["sentry"] * bool(_dsn(settings)) + ["webhook"] * bool(settings.alerts.webhook)
+    if not settings.alerts.notify:
+        return names
+    from servermonitoring.delivery.notify_services import NotifyServices
+
+    services = NotifyServices(directory / "spool")
+    return names + [services.spool(each) for each in settings.alerts.notify]
 
 
 def _dsn(settings: "SuiteSettings") -> str:
@@ -170,8 +174,8 @@ def _add_sentry(inputs: AlertInputs, connections: Connections) -> None:
         files = [EnvelopeAttachment(each.name, each.content, each.media_type) for each in attachments(alert)]
         return sentry.put(event(alert), files)
 
-    connections.channels.append(Channel("Sentry", sentry, put, takes_all=False))
-    connections.names.append(f"Sentry at {sentry.dsn.host} ({origin.environment})")
+    connections.channels.append(Channel("Sentry", sentry, put, settings.only, takes_all=False))
+    connections.names.append(_with_details(f"Sentry at {sentry.dsn.host}", origin.environment, settings.only))
     monitor = settings.check_in and (settings.check_in.reports if inputs.of_reports else settings.check_in)
     if monitor and inputs.part:
         connections.names.append(f"no check-in, since this is a part of the checks ({inputs.part})")
@@ -191,8 +195,8 @@ def _add_webhook(inputs: AlertInputs, connections: Connections) -> None:
 
     webhook = Webhook(url.reveal(), inputs.directory / "spool" / "webhook", form=settings.webhook_format)
 
-    connections.channels.append(_channel("webhook", webhook))
-    connections.names.append("webhook")
+    connections.channels.append(_channel("webhook", webhook, settings.webhook_only))
+    connections.names.append(_with_details("webhook", settings.webhook_only))
 
 
 def _add_notify(inputs: AlertInputs, connections: Connections) -> None:
@@ -206,17 +210,23 @@ def _add_notify(inputs: AlertInputs, connections: Connections) -> None:
     names = services.names(urls)
     for url, name in names.items():
         notify = Notify(url, name, inputs.directory / "spool" / services.spool(url))
-        connections.channels.append(_channel(name, notify))
-        connections.names.append(name)
+        connections.channels.append(_channel(name, notify, url.only))
+        connections.names.append(_with_details(name, url.only))
     if services.wrong:
         raise ValueError(f"[alerts] notify: {'; '.join(services.wrong)}")
 
 
-def _channel(name: str, service: "DocumentService") -> Channel:
+def _with_details(name: str, *details: object) -> str:
+    """Return "Sentry at sentry.io (production; only error)"."""
+    words = "; ".join(filter(None, map(str, details)))
+    return f"{name} ({words})" if words else name
+
+
+def _channel(name: str, service: "DocumentService", only: AlertFilter) -> Channel:
     def put(alert: "Alert") -> "SpoolEntry | None":
         return service.post(_document(alert), "/".join(alert.fingerprint))
 
-    return Channel(name, service, put)
+    return Channel(name, service, put, only)
 
 
 def _add_heartbeat(inputs: AlertInputs, connections: Connections) -> None:

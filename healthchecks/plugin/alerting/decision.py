@@ -4,8 +4,8 @@ What it reports are findings, the policy's observations: results, logged errors,
 """
 
 import logging
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -18,13 +18,13 @@ from healthchecks.plugin.alerting.policy import (
     Incident,
     Key,
     Observation,
-    Plan,
     decide,
     keep_due,
     plan,
 )
 from healthchecks.plugin.alerting.state import AlertState, LastKill
-from healthchecks.plugin.result import LogLine, Result
+from healthchecks.plugin.result import LogLine, Result, Status
+from servermonitoring.delivery.alert_filter import AlertFilter, AlertSubject
 from servermonitoring.values import in_words
 
 SUMMARY = ("suite", "alerts", "storm")
@@ -35,11 +35,21 @@ _LONGEST_TOPIC = 200  # characters of a message that distinguish it from others
 
 
 @dataclass(frozen=True)
-class AlertLimits:
-    """[alerts]: events, and as many recoveries, in a run; events in 24 hours. 0: no limit."""
+class AlertSelection:
+    """What of all that is due is sent: the limits of [alerts], where 0 is none, and what the channels take."""
 
     max_per_run: int = 20
+    """Events, and as many recoveries, of a run to one channel."""
     max_per_day: int = 200
+    """Events in 24 hours."""
+    filters: Sequence[AlertFilter] = (AlertFilter(),)
+    """Of the channels, each once."""
+    sentry: AlertFilter | None = None
+    """Sentry's, which alone has issues to resolve; None: no Sentry is configured."""
+
+    def takers(self, subjects: Collection[AlertSubject]) -> frozenset[AlertFilter]:
+        """Return the filters that take an alert about one of these."""
+        return frozenset(each for each in self.filters if each.takes_any(subjects))
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,18 @@ class _Decision:
     action: Action
     before: Incident | None
     incident: Incident | None
+    filters: frozenset[AlertFilter]
+    """Of the channels that are sent it."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an event is due, and some channel takes it."""
+        return self.action.is_event and bool(self.filters)
+
+    @property
+    def is_untaken(self) -> bool:
+        """Whether an event is due that no channel takes."""
+        return self.action.is_event and not self.filters
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,8 @@ class AlertRound:
     """How often each action was decided."""
     over_daily_limit: int
     """Events that the daily limit suppressed."""
+    untaken: int
+    """Events that no channel takes."""
     to_resolve: Mapping[str, float]
     """The last events of checks that recovered, with when."""
     last_kill: LastKill | None = None
@@ -113,34 +137,40 @@ class Decider:
 
     def __init__(
         self,
-        limits: AlertLimits,
+        selection: AlertSelection,
         host: str,
         state: AlertState | None,
         now: datetime,
         earlier: EarlierResults = MappingProxyType({}),
     ) -> None:
-        self.limits, self.host, self.now, self.earlier = limits, host, now, earlier
+        self.selection, self.host, self.now, self.earlier = selection, host, now, earlier
         self.is_known, self.state = state is not None, state or AlertState()
 
     def decide(self, results: Iterable[Result]) -> AlertRound:
         known = self.state.incidents
         decisions = {each.key: self._decide(each, known.get(each.key)) for each in _findings(results, known)}
         sent_today = self.state.sent_today(self.now.timestamp())
-        due = [(key, each.action) for key, each in decisions.items() if each.action.is_event]
-        chosen = plan(due, sent_today, max_per_run=self.limits.max_per_run, max_per_day=self.limits.max_per_day)
-        alerts = self._alerts(chosen, decisions, sent_today)
-        events = {alert.key: alert.id for alert in alerts}
-        keys_of = {events[key]: [key] for key in chosen.to_send} | {events.get(SUMMARY, ""): chosen.to_summarize}
+        due = [(key, each.action) for key, each in decisions.items() if each.is_due]
+        chosen = plan(due, sent_today, max_per_day=self.selection.max_per_day)
+        untaken = {key for key, each in decisions.items() if each.is_untaken}
+        events = self._share_out([decisions[key] for key in chosen.to_send], self._alert, self._summary)
         recovered = [each for each in decisions.values() if each.action is Action.RECOVERED]
-        recoveries = self._recoveries(recovered)
-        after = {key: _to_store(each, key in chosen.to_suppress, events) for key, each in decisions.items()}
+        recoveries = self._share_out(recovered, self._recovery, self._recovery_summary)
+        issues = {alert.key: alert.id for alert, _ in events if self.selection.sentry in {None, *alert.filters}}
+        not_sent = untaken.union(chosen.to_suppress)
+        after = {key: _to_store(each, key in not_sent, issues) for key, each in decisions.items()}
         return AlertRound(
-            [*alerts, *(alert for alert, _ in recoveries)],
+            [
+                *(alert for alert, _ in events),
+                *self._limit_reached([decisions[key] for key in chosen.to_suppress], sent_today),
+                *(alert for alert, _ in recoveries),
+            ],
             {key: incident for key, incident in after.items() if incident != known.get(key)},
-            {event: _still_due(decisions[key] for key in keys) for event, keys in keys_of.items()}
+            {alert.id: _still_due(of) for alert, of in events}
             | {alert.id: _not_recovered(of) for alert, of in recoveries},
             Counter(each.action for each in decisions.values()),
             len(chosen.to_suppress),
+            len(untaken),
             {each.before.event: self.now.timestamp() for each in recovered if each.before and each.before.event},
         )
 
@@ -149,15 +179,29 @@ class Decider:
         if not self.is_known:
             observation, episode = replace(observation, failure_threshold=1), f"unknown {self.now:%Y-%m-%d %H}"
         action, incident = decide(before, observation, self.now.timestamp(), episode)
-        return _Decision(finding, action, before, incident)
+        takers = self.selection.takers(_subjects(finding, before))
+        return _Decision(finding, action, before, incident, takers)
 
-    def _alerts(self, chosen: Plan, decisions: Mapping[Key, _Decision], sent_today: Sequence[Key]) -> list[Alert]:
-        alerts = [self._alert(decisions[key]) for key in chosen.to_send]
-        if chosen.to_summarize:
-            alerts.append(self._summary([decisions[key] for key in chosen.to_summarize]))
-        if chosen.to_suppress and DAILY_LIMIT not in sent_today:
-            alerts.append(self._limit_reached())
-        return alerts
+    def _share_out(
+        self,
+        decisions: Sequence[_Decision],
+        make: Callable[[_Decision], Alert],
+        summarize: Callable[[Sequence[_Decision]], Alert],
+    ) -> list[tuple[Alert, Sequence[_Decision]]]:
+        """Return the alerts, each with what is in it: for each channel one summary of what is beyond its limit."""
+        alone, together = defaultdict[int, set[AlertFilter]](set), defaultdict[tuple[int, ...], set[AlertFilter]](set)
+        most = self.selection.max_per_run or len(decisions)
+        for each in self.selection.filters:
+            taken = [number for number, decision in enumerate(decisions) if each in decision.filters]
+            for number in taken[:most]:
+                alone[number].add(each)
+            if rest := taken[most:]:
+                together[tuple(rest)].add(each)
+        alerts = [(make(decisions[number]), [decisions[number]], alone[number]) for number in sorted(alone)]
+        for numbers, filters in together.items():
+            several = [decisions[number] for number in numbers]
+            alerts.append((summarize(several), several, filters))
+        return [(replace(alert, filters=frozenset(filters)), of) for alert, of, filters in alerts]
 
     def _alert(self, decision: _Decision) -> Alert:
         finding, incident = decision.finding, decision.incident or Incident(self.now.timestamp(), "")
@@ -178,16 +222,10 @@ class Decider:
             data=finding.data,
         )
 
-    def _recoveries(self, recovered: Sequence[_Decision]) -> list[tuple[Alert, Sequence[_Decision]]]:
-        """Return what to send of them, each with the recoveries in it: beyond the limit of a run, one summary."""
-        most = self.limits.max_per_run or len(recovered)
-        alerts: list[tuple[Alert, Sequence[_Decision]]] = [(self._recovery(each), [each]) for each in recovered[:most]]
-        if rest := recovered[most:]:
-            message = f"{len(rest)} more check{'s' if len(rest) > 1 else ''} recovered: {_names(rest)}"
-            ids = [self._id(each) for each in rest]
-            summary = self._own(RECOVERY_SUMMARY, message, *ids)
-            alerts.append((replace(summary, action=Action.RECOVERED, level="info"), rest))
-        return alerts
+    def _recovery_summary(self, decisions: Sequence[_Decision]) -> Alert:
+        message = f"{len(decisions)} more check{'s' if len(decisions) > 1 else ''} recovered: {_names(decisions)}"
+        summary = self._own(RECOVERY_SUMMARY, message, *(self._id(each) for each in decisions))
+        return replace(summary, action=Action.RECOVERED, level="info")
 
     def _recovery(self, decision: _Decision) -> Alert:
         finding, before = decision.finding, decision.before or Incident(self.now.timestamp(), "")
@@ -221,12 +259,16 @@ class Decider:
         message = f"{checks} failing: {_names(decisions)}"
         return self._own(SUMMARY, message, *(self._id(each) for each in decisions))
 
-    def _limit_reached(self) -> Alert:
+    def _limit_reached(self, suppressed: Sequence[_Decision], sent_today: Sequence[Key]) -> Iterator[Alert]:
+        """Yield once a day that the limit is reached, for the channels from which something is kept."""
+        if not suppressed or DAILY_LIMIT in sent_today:
+            return
         message = (
-            f"{self.limits.max_per_day} events within 24 hours ([alerts] max_per_day): until there are fewer, "
+            f"{self.selection.max_per_day} events within 24 hours ([alerts] max_per_day): until there are fewer, "
             "only the first alert of each check is sent; the page shows all that fails"
         )
-        return self._own(DAILY_LIMIT, message, int(self.now.timestamp()))
+        alert = self._own(DAILY_LIMIT, message, int(self.now.timestamp()))
+        yield replace(alert, filters=frozenset().union(*(each.filters for each in suppressed)))
 
     def _own(self, key: Key, message: str, *distinguished_by: object) -> Alert:
         event = event_id(self.host, *key, *distinguished_by)
@@ -250,12 +292,13 @@ def _recovered(topic: str, seconds: float) -> str:
     return f"no longer reports, after {duration}: {topic}"
 
 
-def _to_store(decision: _Decision, is_suppressed: bool, events: Mapping[Key, str]) -> Incident | None:
+def _to_store(decision: _Decision, is_still_due: bool, issues: Mapping[Key, str]) -> Incident | None:
+    """`issues`: the ids of events that make one in Sentry."""
     if decision.incident is None:
         return None
-    if is_suppressed:
+    if is_still_due:
         return keep_due(decision.before, decision.incident)
-    event = events.get(decision.finding.key)
+    event = issues.get(decision.finding.key)
     return replace(decision.incident, event=event) if event else decision.incident
 
 
@@ -266,6 +309,24 @@ def _still_due(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
 def _not_recovered(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
     """Return the incidents as they were: the next passing run sends their recovery."""
     return {each.finding.key: each.before for each in decisions if each.before}
+
+
+def _subjects(finding: _Finding, before: Incident | None) -> Sequence[AlertSubject]:
+    """Return what channels choose by: the result as it is now, and as it was when the same failure was alerted.
+
+    So a channel that was alerted of a failure gets the rest of it, too: changes, reminders, the recovery.
+    """
+    result = finding.result
+    scope = "local" if result.local else "shared"
+    return [AlertSubject(each, scope, result.severity, result.group) for each in sorted(_statuses(finding, before))]
+
+
+def _statuses(finding: _Finding, before: Incident | None) -> set[str]:
+    """Return "failed", "error" or both; what a check has logged, and messages of its own, are errors."""
+    if finding.key[2]:
+        return {str(Status.ERROR)}
+    now = {str(finding.result.status)} if finding.result.status.is_failure else set()
+    return now | {each.partition(" ")[0] for each in (before.kinds if before else ())}
 
 
 def _findings(results: Iterable[Result], known: Iterable[Key]) -> Iterator[_Finding]:

@@ -3,19 +3,21 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from healthchecks.plugin.alerting.alert import EarlierResult, linked
-from healthchecks.plugin.alerting.decision import AlertLimits, AlertRound, Decider, EarlierResults
+from healthchecks.plugin.alerting.decision import AlertRound, AlertSelection, Decider, EarlierResults
 from healthchecks.plugin.alerting.policy import Action, Incident, Key
 from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.alerting.store import NAME, Reading, StateFile
 from healthchecks.plugin.result import Result
 from servermonitoring import threads
 from servermonitoring.delivery import SECONDS_AT_END
+from servermonitoring.delivery.alert_filter import KILLED_BROWSER
 from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
@@ -79,9 +81,8 @@ class Dispatcher:
         if not self.channels:
             return
         now, reading = datetime.now(UTC), self._read()
-        alerts = self._inputs.settings.alerts
-        limits = AlertLimits(alerts.max_per_run, alerts.max_per_day)
-        decided = Decider(limits, self._inputs.host, reading.state, now, self._earlier(checks)).decide(results)
+        selection, earlier = self._selection(), self._earlier(checks)
+        decided = Decider(selection, self._inputs.host, reading.state, now, earlier).decide(results)
         if with_kills:
             decided = self._add_kills(decided, reading.state or AlertState(), now)
         waiting = self._put(decided)
@@ -112,6 +113,12 @@ class Dispatcher:
         not_sent = ", ".join(self._not_sent())
         return [*lines, f"alerts not sent: {not_sent}"] if not_sent else lines
 
+    def _selection(self) -> AlertSelection:
+        settings = self._inputs.settings
+        filters = list(dict.fromkeys(each.only for each in self.channels))
+        of_sentry = next((each.only for each in self.channels if not each.takes_all), None)
+        return AlertSelection(settings.alerts.max_per_run, settings.alerts.max_per_day, filters, of_sentry)
+
     def _earlier(self, checks: "Iterable[CheckHistory]") -> EarlierResults:
         """Return what each alert shows of its check's earlier runs, without this one."""
         started = int(self._inputs.started.timestamp())
@@ -138,7 +145,8 @@ class Dispatcher:
         """Add the kills of the watchdog, unless nobody takes them here; over the limit of the day they wait."""
         most, sent = self._inputs.settings.alerts.max_per_day, len(state.sent_today(now.timestamp()))
         is_full = most and sent + len(decided.events) >= most
-        if self._inputs.of_reports or is_full or not any(each.takes_all for each in self.channels):
+        takers = {each.only for each in self.channels if each.takes_all and each.only.takes(KILLED_BROWSER)}
+        if self._inputs.of_reports or is_full or not takers:
             return decided
         from healthchecks.plugin.alerting.kills import find_new
 
@@ -148,7 +156,9 @@ class Dispatcher:
         except TimeoutError as error:
             self._on_error(f"the watchdog's kills cannot be read: {error}")
             return decided
-        return decided if new.last == state.last_kill else decided.with_kills(new.alerts, new.last)
+        if new.last == state.last_kill:
+            return decided
+        return decided.with_kills([replace(each, filters=frozenset(takers)) for each in new.alerts], new.last)
 
     def _put(self, decided: AlertRound) -> list[str]:
         """Return the ids of alerts that no channel could write to its spool: they may yet be sent from memory."""
@@ -199,3 +209,5 @@ class Dispatcher:
                 yield text.format(count)
         if count := sum(each.over_daily_limit for each in self._rounds):
             yield f"{count} over the daily limit (max_per_day)"
+        if count := sum(each.untaken for each in self._rounds):
+            yield f"{count} that no channel takes (only)"

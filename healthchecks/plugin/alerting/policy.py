@@ -171,14 +171,13 @@ _ORDER = (Action.ALERT, Action.CHANGED, Action.REMINDER)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which due events are sent, which are named in a summary, and which the daily limit suppresses."""
+    """Which due events are sent, and which the daily limit suppresses."""
 
     to_send: Sequence[Key]
-    to_summarize: Sequence[Key]
     to_suppress: Sequence[Key]
 
 
-def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_run: int, max_per_day: int) -> Plan:
+def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_day: int) -> Plan:
     """`sent_today` has the key of each event of the last 24 hours. A limit of 0 is none.
 
     New failures come first, each in the run's order. The daily limit never suppresses the first alert of a day
@@ -191,6 +190,4 @@ def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_
     for key, _ in ordered:
         full = max_per_day and len(sent_today) + len(to_send) >= max_per_day and key in known
         (to_suppress if full else to_send).append(key)
-    if not max_per_run or len(to_send) <= max_per_run:
-        return Plan(to_send, (), to_suppress)
-    return Plan(to_send[:max_per_run], to_send[max_per_run:], to_suppress)
+    return Plan(to_send, to_suppress)

@@ -14,6 +14,7 @@ from healthchecks.plugin.alerting.policy import Action
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
+    from healthchecks.plugin.alerting.channels import Channel
     from healthchecks.plugin.configuration.settings import SuiteSettings
 
 _BUDGET = 20.0  # seconds for each channel
@@ -33,13 +34,15 @@ def try_channels(settings: "SuiteSettings", say: Callable[[str], object]) -> boo
         for error in errors:
             say(scrub(error))
         alert = linked(_alert(inputs), settings.dashboard.url)
-        accepted = [_try(channel.name, channel.try_out(alert, _BUDGET), say) for channel in channels]
+        accepted = [_try(channel, alert, say) for channel in channels]
     return all(accepted) and not errors
 
 
-def _try(name: str, answer: tuple[bool, str], say: Callable[[str], object]) -> bool:
-    is_accepted, words = answer
-    say(scrub(f"{name}: {'accepted' if is_accepted else 'not accepted'}: {words}"))
+def _try(channel: "Channel", alert: Alert, say: Callable[[str], object]) -> bool:
+    """A channel is sent it whatever its `only`, which is shown."""
+    is_accepted, words = channel.try_out(alert, _BUDGET)
+    only = f" ({channel.only})" * bool(channel.only.words)
+    say(scrub(f"{channel.name}{only}: {'accepted' if is_accepted else 'not accepted'}: {words}"))
     return is_accepted
 
 

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from healthchecks.plugin.configuration.target import key_descriptions
 from servermonitoring import values
 from servermonitoring.configuration import Problem, echo, nearest, place, table, without
+from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.secret import Secret
 
 # By kind of table ("website", "run"), "*" for every table, mark and report header. A row applies only where the new
@@ -68,7 +69,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     message = _advice(error, field) or error["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(value, dict) or (field and mentions(field.annotation, Secret)) else echo(value, path)
     if not shown and not isinstance(value, dict):
-        message = without(message, value)
+        message = without(message, _urls_in(value) if field and mentions(field.annotation, NotifyUrl) else value)
     is_quoted = message.startswith(shown) or (isinstance(value, str) and shown in message)
     shown = "" if is_quoted else f"{shown}: "
     of_table = isinstance(value, dict) and error["type"] == "value_error"
@@ -82,6 +83,13 @@ def _meaning(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
     text = re.split(r"\. |; |\.$", key_descriptions(_table(model, path)).get(str(path[-1]), ""), maxsplit=1)[0]
     is_word = not text[1:2].isupper()  # not URL
     return f": {text[0].lower() if is_word else text[0]}{text[1:]}" if text else ""
+
+
+def _urls_in(entries: object) -> object:
+    """Return the secrets of `[alerts] notify`: no keys of its tables, and no words of `only`, which messages name."""
+    if not isinstance(entries, list):
+        return entries
+    return [each.get("url", "") if isinstance(each, dict) else each for each in entries]
 
 
 def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:

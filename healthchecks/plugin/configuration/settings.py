@@ -14,10 +14,22 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
 from servermonitoring.delivery import notify_url
+from servermonitoring.delivery.alert_filter import JSON_SCHEMA, AlertFilter
 from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
@@ -123,9 +135,20 @@ class CheckInSettings(MonitorSettings):
     they do not check in."""
 
 
+Only = Annotated[
+    AlertFilter,
+    PlainValidator(AlertFilter.parse),
+    PlainSerializer(lambda each: [*each.words]),
+    WithJsonSchema(JSON_SCHEMA),
+]
+"""Which alerts a channel takes."""
+
+
 class SentrySettings(SettingsTable):
     dsn: Secret | None = None
     """DSN of the project that gets the alerts; a secret. $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
+    only: Only = Field(default_factory=AlertFilter)
+    """Alerts that go there: "failed", "error"; "local", "shared"; "critical", "warning"; "group:NAME"; default: all."""
     environment: str = ""
     """Where this runs, as Sentry names it: `"staging"`; default: $SENTRY_ENVIRONMENT, else `"production"`."""
     token: Secret | None = None
@@ -159,8 +182,11 @@ class AlertSettings(SettingsTable):
     webhook_format: WebhookFormat = "json"
     """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
     Discord with /slack at the end of the URL."""
+    webhook_only: Only = Field(default_factory=AlertFilter)
+    """Which alerts go there, as `[sentry] only` has it; default: all."""
     notify: tuple[NotifyUrl, ...] = ()
-    """URLs of apprise: "mailto://…", "slack://…", each a channel, or file:PATH of a file with one URL per line."""
+    """URLs of apprise: "mailto://…", "slack://…", each a channel, or file:PATH of a file with one URL per line; or a
+    table { url = "…", only = ["critical"] }."""
 
     @field_validator("notify", mode="before")
     @classmethod

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from servermonitoring.scheduled_run.alert import DirectAlertSettings, SentAlerts
+from servermonitoring.scheduled_run.sent_alerts import SentAlerts
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from tests.reliability import reliability
 from tests.servers.server import until
 
@@ -86,6 +87,20 @@ def test_a_run_that_never_came_up_is_a_failure_for_the_heartbeat(checkout, websi
     _, mail = checkout.run("healthchecks")
     assert "heartbeat: failure not sent: the service (healthchecks.io) responds with 200 OK: OK (not found)\n" in mail
     assert "5f0c" not in mail
+
+
+def test_a_channel_gets_it_that_takes_errors_of_this_machine(checkout, website):
+    """Wrong words of `only` are no reason to send nothing."""
+    hook = f"webhook = '{website.url('/hook')}'"
+    checkout.configure(f"{WRONG}[alerts]\n{hook}\nwebhook_only = ['failed']\n", webhook=False)
+    _, mail = checkout.run(TCP)
+    assert mail.endswith(
+        "alert: not sent: no [sentry] dsn, [alerts] webhook or [alerts] notify in the configuration takes it\n"
+    )
+    assert checkout.alerts() == []
+    checkout.configure(f"{WRONG}[alerts]\n{hook}\nwebhook_only = ['faild']\n", webhook=False)
+    _, mail = checkout.run(TCP)
+    assert mail.endswith("alert: sent to the webhook\n")
 
 
 def test_a_server_other_than_sentry_takes_no_alert(checkout, website):

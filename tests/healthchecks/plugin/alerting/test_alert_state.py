@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthchecks.plugin.alerting import state as alert_state
-from healthchecks.plugin.alerting.decision import AlertLimits, Decider
+from healthchecks.plugin.alerting.decision import AlertSelection, Decider
 from healthchecks.plugin.alerting.policy import Action, Incident
 from healthchecks.plugin.alerting.state import AlertState, decoded, encoded, state_of
 from healthchecks.plugin.alerting.store import NAME, OLDER, StateFile
@@ -92,7 +92,7 @@ def survives(directory: Path, content: bytes, *, copy: bytes | None) -> None:
     assert reading.error
     assert (reading.state is None) == (copy is None)
     now = START + timedelta(minutes=30)
-    alerts = Decider(AlertLimits(), "web1", reading.state, now).decide([result(), result("new")]).alerts
+    alerts = Decider(AlertSelection(), "web1", reading.state, now).decide([result(), result("new")]).alerts
     assert actions(alerts) == [
         *([] if copy else [("home", Action.ALERT)]),
         ("new", Action.ALERT),
@@ -143,7 +143,7 @@ def test_values_of_any_type_under_a_right_checksum_are_refused_or_harmless(tmp_p
     directory = tmp_path_factory.mktemp("state")
     (directory / NAME).write_text(json.dumps(document))
     read = StateFile(directory).read().state
-    decided = Decider(AlertLimits(), "web1", read, START + timedelta(minutes=30)).decide([result(), result("new")])
+    decided = Decider(AlertSelection(), "web1", read, START + timedelta(minutes=30)).decide([result(), result("new")])
     assert ("new", Action.ALERT) in actions(decided.alerts)
     assert not read or read.incidents.get(KEY) or field in {"key", "incidents"}
 
@@ -216,7 +216,7 @@ def test_a_clock_that_was_years_ahead_suppresses_no_reminder(runs):
 
 
 def test_a_clock_that_was_years_ahead_does_not_use_up_the_day(tmp_path):
-    runs = Runs(tmp_path, AlertLimits(max_per_day=3))
+    runs = Runs(tmp_path, AlertSelection(max_per_day=3))
     runs.now += timedelta(days=5 * 365)
     runs.run(result("a"), result("b"), result("c"))
     runs.now = START
@@ -234,7 +234,7 @@ def test_an_alert_that_never_left_is_due_again(runs):
 
 
 def test_all_that_a_lost_summary_named_is_due_again(tmp_path):
-    runs = Runs(tmp_path, AlertLimits(max_per_run=1))
+    runs = Runs(tmp_path, AlertSelection(max_per_run=1))
     assert [alert.key[1] for alert in runs.run(result("a"), result("b"), result("c"), lost=["alerts"])] == [
         "a",
         "alerts",
@@ -270,7 +270,7 @@ def test_a_recovery_that_never_left_is_none_when_the_check_fails_again(runs):
 
 
 def test_all_that_a_lost_summary_of_recoveries_named_is_due_again(tmp_path):
-    runs = Runs(tmp_path, AlertLimits(max_per_run=1))
+    runs = Runs(tmp_path, AlertSelection(max_per_run=1))
     runs.run(result("a"), result("b"), result("c"))
     passing = [result(name, **PASSING) for name in "abc"]
     assert [each.key[1] for each in runs.run(*passing, lost=["alerts"])] == ["a", "alerts"]

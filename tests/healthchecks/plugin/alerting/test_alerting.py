@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthchecks.plugin.alerting.alert import EarlierResult
-from healthchecks.plugin.alerting.decision import DAILY_LIMIT, RECOVERY_SUMMARY, SUMMARY, AlertLimits, Decider
+from healthchecks.plugin.alerting.decision import DAILY_LIMIT, RECOVERY_SUMMARY, SUMMARY, AlertSelection, Decider
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.alerting.store import StateFile
 from healthchecks.plugin.result import LogLine, Result, Status
@@ -27,14 +27,14 @@ def line(text, level=logging.ERROR, **more) -> LogLine:
 class Runs:
     """Runs one after another on one file, ten minutes apart."""
 
-    def __init__(self, directory, limits=None, host="web1"):
-        self.file, self.limits, self.host = StateFile(directory), limits or AlertLimits(), host
+    def __init__(self, directory, selection=None, host="web1"):
+        self.file, self.selection, self.host = StateFile(directory), selection or AlertSelection(), host
         self.now, self.alerts, self.earlier = START, [], {}
 
     def run(self, *results, after=timedelta(minutes=10), is_killed=False, lost=()):
         """The alerts of this run; a killed one sends them and stores nothing."""
         state = self.file.begin().state
-        decided = Decider(self.limits, self.host, state, self.now, self.earlier).decide(results)
+        decided = Decider(self.selection, self.host, state, self.now, self.earlier).decide(results)
         if not is_killed:
             changed, sent = decided.to_store([alert.id for alert in decided.alerts if alert.key[1] in lost])
             self.file.change(lambda state: state.change(changed, sent, self.now.timestamp()))
@@ -146,7 +146,7 @@ def test_a_recovery_is_sent_once_and_names_the_issue_to_resolve(runs):
 
 def test_what_was_never_alerted_does_not_recover(tmp_path):
     """Below its threshold, in maintenance, over the limit of the day."""
-    runs = Runs(tmp_path, AlertLimits(max_per_day=2))
+    runs = Runs(tmp_path, AlertSelection(max_per_day=2))
     for failing in (result(failure_threshold=2), result(maintenance=True)):
         runs.run(failing)
         assert runs.run(result(**PASSING)) == []
@@ -216,19 +216,19 @@ def test_more_than_twenty_are_twenty_and_a_summary(runs):
 
 
 def test_without_a_limit_of_a_run_all_are_sent(tmp_path):
-    alerts = Runs(tmp_path, AlertLimits(max_per_run=0)).run(*(result(f"t{number}") for number in range(200)))
+    alerts = Runs(tmp_path, AlertSelection(max_per_run=0)).run(*(result(f"t{number}") for number in range(200)))
     assert len(alerts) == 200
 
 
 def test_what_a_summary_names_is_not_resolved(tmp_path):
-    runs = Runs(tmp_path, AlertLimits(max_per_run=1))
+    runs = Runs(tmp_path, AlertSelection(max_per_run=1))
     first, _ = runs.run(result("a"), result("b"))
     runs.run(result("a", Status.OK, ""), result("b", Status.OK, ""))
     assert list(runs.decided.to_resolve) == [first.id]
 
 
 def test_the_daily_limit_is_sent_once_and_lifted_by_time(tmp_path):
-    runs = Runs(tmp_path, AlertLimits(max_per_day=3))
+    runs = Runs(tmp_path, AlertSelection(max_per_day=3))
     for _ in range(6):
         runs.run(result())
         runs.run(result(status=Status.OK, message=""))
@@ -246,7 +246,7 @@ def test_another_class_of_error_is_sent(runs):
 
 
 def test_without_a_state_all_that_fails_is_alerted_whatever_the_threshold():
-    alerts = Decider(AlertLimits(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
+    alerts = Decider(AlertSelection(), "web1", None, START).decide([result(failure_threshold=3)]).alerts
     assert [alert.title for alert in alerts] == ["website[home]: status 502 instead of 200"]
 
 

@@ -222,18 +222,16 @@ def test_every_failure_is_alerted_once_and_no_reminder_comes_too_often(gaps, sta
             assert sent_at  # each failure has been alerted
 
 
-def test_more_than_the_limit_of_a_run_is_summarized_new_failures_first():
+def test_new_failures_come_first():
     due = [(("check", f"old{n}", ""), Action.REMINDER) for n in range(5)]
     due += [(("check", f"new{n}", ""), Action.ALERT) for n in range(20)]
-    chosen = plan(due, [], max_per_run=20, max_per_day=0)
-    assert [key[1] for key in chosen.to_send] == [f"new{n}" for n in range(20)]
-    assert [key[1] for key in chosen.to_summarize] == [f"old{n}" for n in range(5)]
-    assert len(plan(due, [], max_per_run=0, max_per_day=0).to_send) == 25
+    chosen = plan(due, [], max_per_day=0)
+    assert [key[1] for key in chosen.to_send] == [f"new{n}" for n in range(20)] + [f"old{n}" for n in range(5)]
 
 
 def test_the_daily_limit_suppresses_only_what_was_sent_today():
     keys = [("check", f"t{n}", "") for n in range(4)]
-    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, max_per_run=20, max_per_day=10)
+    chosen = plan([(key, Action.ALERT) for key in keys], [keys[0]] * 10, max_per_day=10)
     assert chosen.to_suppress == [keys[0]]
     assert chosen.to_send == keys[1:]
 

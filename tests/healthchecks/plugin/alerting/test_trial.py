@@ -18,14 +18,16 @@ def shops(tmp_path):
     return Shops(tmp_path, "a")
 
 
-def configure(shops, url):
-    shops.configure(f"[shop.a]\n[alerts]\nwebhook = '{url}'\n[dashboard]\nurl = 'https://status.example.com/'\n")
+def configure(shops, url, only=""):
+    shops.configure(
+        f"[shop.a]\n[alerts]\nwebhook = '{url}'\n{only}\n[dashboard]\nurl = 'https://status.example.com/'\n"
+    )
 
 
 def test_each_channel_is_sent_one_alert_and_nothing_else_happens(shops, website, bugsink):
-    """No check runs, and what waits in a spool goes on waiting."""
+    """No check runs, and what waits in a spool goes on waiting. What a channel takes otherwise is shown."""
     website.answer("/hooks/T0KEN", "thank you")
-    configure(shops, website.url("/hooks/T0KEN"))
+    configure(shops, website.url("/hooks/T0KEN"), "webhook_only = ['shared', 'failed']")
     waiting = shops.state / "spool" / "webhook" / SpoolEntry.new().name
     waiting.parent.mkdir(parents=True)
     waiting.write_text("{}")
@@ -35,7 +37,7 @@ def test_each_channel_is_sent_one_alert_and_nothing_else_happens(shops, website,
     sentry, webhook = outcome.output.splitlines()
     identity = re.fullmatch(r'Sentry: accepted: 200 OK: \{"id": ?"([0-9a-f-]+)"\}', sentry)[1].replace("-", "")
     assert identity == str(event.data["event_id"]).replace("-", "")
-    assert webhook == "webhook: accepted: 200 OK: thank you"
+    assert webhook == "webhook (only failed, shared): accepted: 200 OK: thank you"
     assert (event.tags["action"], event.tags["check"]) == ("alert", "suite")
     (document,) = (json.loads(each.body) for each in website.requests)
     assert document["action"] == "test"

@@ -9,7 +9,7 @@ import trustme
 from healthchecks.plugin.configuration.loader import Configuration, built_in_kinds, loaded_kinds
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from servermonitoring.configuration import ConfigurationError
-from servermonitoring.scheduled_run.alert import DirectAlertSettings
+from servermonitoring.scheduled_run.settings import DirectAlertSettings
 from tests.reliability import reliability
 from watchdog import settings
 
