@@ -26,14 +26,14 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def built_package(repository, tmp_path_factory) -> Path:
-    """The Debian package, built as README says."""
+    """The Debian package, built as README says. Tests of it run in one worker, so that it is built once."""
     for name in ("dpkg-buildpackage", "dh"):
         program(name)
-    needed, build = blocks("README.md", "Install")[0].split("\n", 1)
+    directory = tmp_path_factory.mktemp("built")
+    needed, commands = blocks("README.md", "Install")[0].split("\n", 1)
     names = needed.removeprefix("sudo apt-get install --yes ").split()
     subprocess.run(["dpkg-query", "--show", *names], check=True, capture_output=True)
-    directory = tmp_path_factory.mktemp("built")
-    words = ["sh", "-ec", build.replace(REPOSITORY, str(repository))]
+    words = ["sh", "-ec", commands.replace(REPOSITORY, str(repository))]
     done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     (package,) = (directory / "servermonitoring/dist").glob("*.deb")
