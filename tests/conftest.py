@@ -19,13 +19,13 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
-    "test_rabbitmq", "test_installation", "test_page", "test_package", "test_bookmarklet", "test_alerts_sent",
+    "test_rabbitmq", "test_cron", "test_page", "test_package", "test_bookmarklet", "test_alerts_sent",
     "test_page_whole",
     "test_benchmarks", "test_killed_runs", "test_firefox", "test_survival", "test_soak", "test_faults", "test_command",
     "test_regression", "test_report_running", "test_bookmarklet_left_behind", "test_celery", "test_installing",
     "test_process_tree", "test_selenium", "test_leftovers", "test_peers", "test_tools", "test_plugins_and_options",
     "test_report_safety", "test_alerts_elsewhere", "test_hangs", "test_configuration", "test_checks_harmless",
-    "test_database", "test_scheduled_runs", "test_history_faults", "test_website", "test_prometheus", "test_metrics",
+    "test_database", "test_history_faults", "test_website", "test_prometheus", "test_metrics",
     "test_running", "test_chromium", "test_records", "test_crashes", "test_browsers", "test_checks_bounded",
     "test_database_page", "test_author_mistakes", "test_configuration_bounds", "test_handler", "test_result_text",
     "test_page_content", "test_alert", "test_documentation", "test_report_alerts", "test_marionette",

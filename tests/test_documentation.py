@@ -31,9 +31,10 @@ _BLOCK = re.compile(
 WATCHDOG = "import sys; from watchdog.cli import main; sys.exit(main(sys.argv[1:]))"
 # Programs of the system that the documents use; those of the project are asked for their options.
 SYSTEM = {
-    "apt-get", "cd", "chgrp", "chmod", "curl", "cut", "git", "install", "ln", "make", "mv", "openssl", "pip", "printf",
-    "nginx", "psql", "rabbitmqctl", "sed", "servermonitoring", "ssh", "sudo", "sudoedit",
-    "supervisorctl", "systemctl", "systemd-run", "tee",
+    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "apt-get", "cd", "chgrp", "chmod", "curl", "cut",
+    "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql", "python3", "rabbitmqctl",
+    "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run", "systemd-sysusers",
+    "systemd-tmpfiles", "tee", "userdel",
 }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_commands_are_ones_that_exist(block):
             continue
         if words[0] == "sudo":
             words = words[3:] if words[1] == "-u" else words[1:]
-        program = words[0].removeprefix("/opt/servermonitoring/")
+        program = words[0].removeprefix("/usr/lib/servermonitoring/")
         if program.startswith(("ci/", "deploy/")):
             assert (ROOT / program).exists(), command
         known = _help(*_project(program, words))
@@ -191,13 +192,13 @@ def _project(program: str, words: list[str]) -> tuple[str, str]:
 @functools.cache
 def _help(program: str, subcommand: str) -> str | None:
     """What a program of this project says of its options; None for others."""
-    if program in ("deploy/install", "deploy/uninstall", "ci/regression"):
+    if program == "ci/regression":
         command = [sys.executable, str(ROOT / program), "--help"]
     elif program == "deploy/scheduled":
         command = [str(ROOT / program), "--help"]
     elif program.endswith("watchdog"):
         command = [sys.executable, "-c", WATCHDOG, *filter(None, [subcommand]), "--help"]
-    elif program.endswith("pytest"):
+    elif program == "servermonitoring" or program.endswith("pytest"):
         command = [sys.executable, "-m", "pytest", "--help"]
     else:
         return "" if program.startswith(("ci/", "deploy/")) else None

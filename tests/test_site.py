@@ -86,8 +86,8 @@ def test_a_page_loads_nothing_from_elsewhere(site):
 
 def test_a_link_out_of_docs_shows_the_file(site):
     """As in the repository: one page links to a file, one to a directory, and README to the pages of docs/."""
-    operations = Loaded(site / "operations.html").links
-    assert "repository/deploy/nginx.conf.html" in operations
+    package = Loaded(site / "debian-package.html").links
+    assert "repository/deploy/nginx.conf.html" in package
     assert "limit_req_zone" in (site / "repository/deploy/nginx.conf.html").read_text()
     listed = Loaded(site / "repository/reports/postgresql.html").links
     reports = [path.name for path in (ROOT / "reports/postgresql").iterdir()]

@@ -85,7 +85,7 @@ def test_replaced_words_are_in_no_file_name():
 
 @pytest.mark.parametrize(
     "name",
-    ["Makefile", "ci/regression", ".ci/run", "deploy/install", "deploy/crontab",
+    ["Makefile", "ci/regression", ".ci/run", "deploy/debian/command", "deploy/crontab",
      "deploy/systemd/servermonitoring.timer", "reports/postgresql/size.sql", "mkdocs.yml", "docs/glossary.md"],
 )  # fmt: skip
 def test_all_kinds_of_files_are_read(name):

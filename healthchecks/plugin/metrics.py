@@ -130,6 +130,9 @@ def _families(known: list[LastResult], directory: Path) -> Iterator[_Family]:
         yield _Family(name, "gauge", text, [(labels, value) for labels, value in values if value is not None])
     yield _Family("healthcheck_info", "gauge", "What is configured of the check; the value is 1.",
                   [(_labels(each) | _info(each), 1) for each in known])  # fmt: skip
+    if known:
+        yield _Family("healthcheck_last_run_timestamp_seconds", "gauge", "When the checks of this server last ran.",
+                      [({}, max(each.checked_at for each in known))])  # fmt: skip
     yield from _number_families(known)
     yield from _watchdog_families(directory)
 
@@ -168,13 +171,12 @@ _GAUGES: tuple[tuple[str, str, Callable[[LastResult], float | None]], ...] = (
     ("healthcheck_status", "0 for ok, 1 for slow, 2 for failed, 3 for error, 4 for blocked.",
      lambda last: float(_NUMBERS[Status(last.status)])),
     ("healthcheck_duration_seconds", "Duration of the probe.", _duration),
-    ("healthcheck_last_run_timestamp_seconds", "When the check last had a result.", lambda last: last.checked_at),
     ("healthcheck_failing_since_timestamp_seconds", "Start of the failure; absent without one.",
      lambda last: last.failing_since),
-    ("healthcheck_maintenance", "1 while the check is in maintenance and sends no alerts.",
-     lambda last: float(last.maintenance)),
-    ("healthcheck_silenced", "1 while the check is silenced by command and sends no alerts.",
-     lambda last: float(last.silenced)),
+    ("healthcheck_maintenance", "1 while the check is in maintenance and sends no alerts; absent otherwise.",
+     lambda last: 1.0 if last.maintenance else None),
+    ("healthcheck_silenced", "1 while the check is silenced by command and sends no alerts; absent otherwise.",
+     lambda last: 1.0 if last.silenced else None),
 )  # fmt: skip
 
 

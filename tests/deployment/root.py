@@ -8,13 +8,14 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -26,8 +27,9 @@ PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
     "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
+REPOSITORY = "https://git.example.com/servermonitoring.git"  # as the documents name it
 _LOCK = ROOT / "requirements/server.lock"
-_LIMIT = 180  # seconds for one command
+_LIMIT = 180  # seconds for a start, and for a command
 _INIT = """
 import os, time
 print("up", flush=True)
@@ -37,6 +39,12 @@ while True:
     except ChildProcessError:
         time.sleep(0.1)
 """
+
+
+def blocks(document: str, heading: str) -> list[str]:
+    """The commands of a chapter, block by block."""
+    chapter = f"\n{(ROOT / document).read_text()}".split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", chapter, re.DOTALL)
 
 
 def debian() -> Path:
@@ -96,13 +104,6 @@ def wheels(root: Path) -> Path:
     return target
 
 
-def kept() -> Path:
-    """A directory for what a machine may find again in a later session, as long as root and lock are the same."""
-    directory = CACHE / f"kept-{_fingerprint(debian().name)}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return directory
-
-
 def _fingerprint(of: str) -> str:
     return hashlib.sha256(_LOCK.read_bytes() + of.encode()).hexdigest()[:12]
 
@@ -119,24 +120,33 @@ def _made_once() -> Iterator[None]:
 class Machine:
     """`machine.run("cron")`, `machine.path("/etc/passwd")`; everything in it ends when it does."""
 
-    def __init__(self, directory: Path, binds: dict[str, Path]) -> None:
-        self.directory, self.binds = directory, binds
+    namespaces = ("-m", "-p", "-n", "-u")  # options of nsenter
+
+    def __init__(self, binds: Mapping[str, Path] | None = None) -> None:
+        self._clean, self.binds = debian(), binds or {}
+        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-machine-"))
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
 
-    def start(self, clean: Path) -> None:
-        upper = self.directory / "tmpfs"
-        upper.mkdir()
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
         mounts = [
-            f"mount -t tmpfs -o mode=755 none {upper}",
-            f"mkdir {upper}/upper {upper}/work {upper}/root",
-            f"mount -t overlay overlay -o lowerdir={clean},upperdir={upper}/upper,workdir={upper}/work {upper}/root",
-            *(f"mkdir -p {upper}/root{inside} && mount --bind {outside} {upper}/root{inside}"
-              for inside, outside in self.binds.items()),
-            f"mount -t proc proc {upper}/root/proc",
-            f"mount -t devpts -o ptmxmode=666 devpts {upper}/root/dev/pts",
+            *self.mounts(),
+            f"mount -t devpts -o ptmxmode=666 devpts {self.root}/dev/pts",
             "ip link set lo up",
-            f'exec chroot {upper}/root /usr/bin/python3 -c "$0"',
-        ]  # fmt: skip
+            f'exec chroot {self.root} /usr/bin/python3 -c "$0"',
+        ]
         command = [program("unshare"), "--mount", "--pid", "--net", "--uts", "--fork", "--kill-child"]
         self._process = subprocess.Popen(
             [*command, "sh", "-ec", "\n".join(mounts), _INIT],
@@ -145,31 +155,67 @@ class Machine:
         assert self._process.stdout
         assert self._process.stdout.readline() == "up\n"
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        self._init = int(children[0])
+        self.first = int(children[0])
+
+    @property
+    def root(self) -> Path:
+        """Where it is mounted, in its mounts."""
+        return self.directory / "tmpfs/root"
+
+    def mounts(self) -> list[str]:
+        """The shell commands that mount its root."""
+        top = self.root.parent
+        top.mkdir()
+        layers = f"lowerdir={self._clean},upperdir={top}/upper,workdir={top}/work"
+        return [
+            f"mount -t tmpfs -o mode=755 none {top}",
+            f"mkdir {top}/upper {top}/work {self.root}",
+            f"mount -t overlay overlay -o {layers} {self.root}",
+            *(f"mkdir -p {self.root}{inside} && mount --bind {outside} {self.root}{inside}"
+              for inside, outside in self.binds.items()),
+            f"mount -t proc proc {self.root}/proc",
+        ]  # fmt: skip
 
     def stop(self) -> None:
-        os.kill(self._init, signal.SIGKILL)
-        self._process.wait(60)
-        assert self._process.stdout
-        self._process.stdout.close()
+        """End it: without its process 1, none of its others can be."""
+        if hasattr(self, "_process"):
+            self._process.kill()  # --kill-child
+            self._process.wait(_LIMIT)
+            if self._process.stdout:
+                self._process.stdout.close()
+        shutil.rmtree(self.directory)
 
     def path(self, name: str) -> Path:
         """A file of the machine, seen from outside."""
-        return Path(f"/proc/{self._init}/root{name}")
+        return Path(f"/proc/{self.first}/root{name}")
+
+    def let_root_use_sudo(self) -> None:
+        """As the guides do; pip finds its packages also then."""
+        rules = 'root ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += "PIP_NO_INDEX PIP_FIND_LINKS"\n'
+        self.path("/etc/sudoers.d/root").write_text(rules)
+        self.run("echo 127.0.0.1 $(hostname) >> /etc/hosts")
+
+    def ignore_load(self) -> None:
+        """The load is that of the machine under the tests, and no fault of this one."""
+        self.path("/etc/servermonitoring.d").mkdir()
+        self.path("/etc/servermonitoring.d/load.toml").write_text(
+            "[host]\nmax_load_per_core = 1000\nmax_swap_used = '100%'\nmin_memory_available = 0\n"
+            "[disk.root]\npath = '/'\nmax_used = '100%'\nmax_inodes_used = '100%'\n"
+        )
 
     def run(self, command: str, *, user: str = "root", status: int | None = 0, text: str | None = None) -> str:
         """What a shell command wrote; it has to end with this status."""
         done = subprocess.run(
-            [*self.words(), "setpriv", "--reuid", user, "--regid", user, "--init-groups", "sh", "-c", command],
+            [*self.words(), "setpriv", "--reuid", user, "--regid", user, "--init-groups", "sh", "-ec", command],
             env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-            timeout=_LIMIT, input=text,
+            timeout=_LIMIT, input=text, start_new_session=True,
         )  # fmt: skip
         assert status is None or done.returncode == status, f"{command}\n{done.returncode}\n{done.stdout}"
         return done.stdout
 
     def words(self) -> list[str]:
         """The words before a command that is to run in it."""
-        return [program("nsenter"), "-t", str(self._init), "-m", "-p", "-n", "-u", "-r", "env", "-C", "/"]
+        return [program("nsenter"), "-t", str(self.first), *self.namespaces, "-r", "env", "-C", "/"]
 
     def pids(self, pattern: str) -> list[int]:
         """The processes in it whose command line matches, by their ids in there."""
@@ -188,16 +234,8 @@ class Machine:
 
 
 @contextmanager
-def machine(binds: dict[str, Path] | None = None) -> Iterator[Machine]:
+def machine(binds: Mapping[str, Path]) -> Iterator[Machine]:
     """A clean Debian that runs nothing yet; pip in it finds the packages of the lock without a network."""
-    clean = debian()
-    directory = Path(tempfile.mkdtemp(prefix="servermonitoring-machine-"))
-    new = Machine(directory, {"/wheels": wheels(clean), **(binds or {})})
-    new.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    try:
-        new.start(clean)
+    with Machine({"/wheels": wheels(debian()), **binds}) as new:
+        new.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         yield new
-    finally:
-        if hasattr(new, "_init"):
-            new.stop()
-        shutil.rmtree(directory)

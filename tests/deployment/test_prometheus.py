@@ -93,7 +93,7 @@ def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, 
     assert shown["Servers that do not respond"] == [[1]]
     assert shown["Servers with a failing check"] == [[HOSTS - 1]]
     assert shown["Shared targets that are down"] == [[1]]
-    statuses, failures = shown["Servers and checks, the most failures first"]
+    statuses, failures = shown["Checks of the 50 servers with the most failures"]
     assert (statuses.count(2), set(failures)) == (2 * (HOSTS - 1), {2})
     assert len(shown["Error budget left of 30 days, the least first"][0]) == 3
     assert sorted(shown["Share of servers on which each check passes"][0]) == [0, 0, 1]
@@ -112,7 +112,10 @@ def test_what_is_behind_a_gateway_is_not_news(inbox):
 
         add("alertname=HealthCheckIsDown", "group=gateway", "instance=a", "check=tcp_access", "target=gateway")
         add("alertname=HealthCheckIsDown", "instance=a", "check=website_access", "target=home")
+        add("alertname=HealthCheckIsDown", "instance=a", "check=disk_usage", "target=root", "scope=local")
         add("alertname=HealthCheckIsDown", "instance=b", "check=website_access", "target=home")
+        add("alertname=SharedCheckIsDown", "check=website_access", "target=shop")
+        add("alertname=SharedCheckIsDownOnSome", "check=website_access", "target=shop")
         add("alertname=ServerIsDown", "instance=c")
         add("alertname=WatchdogIsSilent", "instance=c")
         add("alertname=ErrorBudgetBurnsFast", "check=website_access", "target=home")
@@ -123,9 +126,10 @@ def test_what_is_behind_a_gateway_is_not_news(inbox):
             labels = (each["labels"] for each in found)
             return sorted(f"{each['alertname']} {each.get('instance', each.get('target'))}" for each in labels)
 
-        assert until(lambda: len(found := shown("--inhibited")) == 3 and found) == [
-            "ErrorBudgetBurnsFast home", "HealthCheckIsDown a", "WatchdogIsSilent c",
+        assert until(lambda: len(found := shown("--inhibited")) == 4 and found) == [
+            "ErrorBudgetBurnsFast home", "HealthCheckIsDown a", "SharedCheckIsDownOnSome shop", "WatchdogIsSilent c",
         ]  # fmt: skip
         assert shown("--active") == [
-            "ErrorBudgetBurnsFast other", "HealthCheckIsDown a", "HealthCheckIsDown b", "ServerIsDown c",
+            "ErrorBudgetBurnsFast other", "HealthCheckIsDown a", "HealthCheckIsDown a", "HealthCheckIsDown b",
+            "ServerIsDown c", "SharedCheckIsDown shop",
         ]  # fmt: skip

@@ -21,7 +21,9 @@ TIME = "@TIME@"
 def exposition(count: int, failing: Sequence[str] = ()) -> str:
     """The text of one host, with TIME for the time of the last run."""
     families = [[*family] for family in zip(*(_samples(number, failing) for number in range(count)), strict=True)]
-    return "".join(f"{line}\n" for family in families for line in family) + "node_textfile_scrape_error 0\n"
+    lines = [line for family in families for line in family]
+    lines += [f"healthcheck_last_run_timestamp_seconds {TIME}", "node_textfile_scrape_error 0"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _samples(number: int, failing: Sequence[str]) -> Iterator[str]:
@@ -32,8 +34,6 @@ def _samples(number: int, failing: Sequence[str]) -> Iterator[str]:
     yield f"healthcheck_status{{{labels}}} {0 if up else 2}"
     yield f'healthcheck_info{{{labels},severity="critical",scope="{scope}",runbook=""}} 1'
     yield f"healthcheck_duration_seconds{{{labels}}} 0.02"
-    yield f"healthcheck_last_run_timestamp_seconds{{{labels}}} {TIME}"
-    yield f"healthcheck_maintenance{{{labels}}} 0"
     yield f'healthcheck_metric{{{labels},metric="used",unit="ratio"}} 0.5'
     yield f'healthcheck_metric{{{labels},metric="free",unit="bytes"}} 5e9'
     yield f'healthcheck_metric_limit{{{labels},metric="used",unit="ratio",bound="upper"}} 0.9'

@@ -8,18 +8,14 @@ with Systemd() as systemd:
 
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
-from tests.deployment.root import debian
+from tests.deployment.root import Machine
 from tests.servers.server import program, until
 
 _LIMIT = 180  # seconds for a start, and for a command
@@ -27,37 +23,21 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _SYSTEMD = "/lib/systemd/systemd --system --unit=basic.target --show-status=0 --log-target=null"
 
 
-class Systemd:
+class Systemd(Machine):
     """Starts it; ends it with all its units."""
 
-    def __init__(self) -> None:
+    namespaces = (*Machine.namespaces, "-i")
+
+    def __init__(self, binds: Mapping[str, Path] | None = None) -> None:
         if os.geteuid() != 0:
             pytest.skip("missing: root, to start systemd in namespaces")
-        self._clean = debian()
         self._cgroup = _cgroup2() / f"servermonitoring-{os.getpid()}-{time.monotonic_ns()}"
-        self.directory = Path(tempfile.mkdtemp(prefix="servermonitoring-systemd-"))
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop()
+        super().__init__(binds)
 
     @property
     def path_with_systemctl(self) -> str:
         """A PATH whose systemctl is the one in there; its timedatectl and apt-get, too."""
         return f"{self.directory / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-
-    def path(self, name: str) -> Path:
-        """Return a file in there, seen from outside."""
-        return Path(f"/proc/{self._first}/root{name}")
 
     def write(self, units: Mapping[str, str]) -> None:
         """Write the files of these units, and have systemd read them."""
@@ -67,39 +47,15 @@ class Systemd:
             (folder / name).write_text(text)
         self.run("systemctl daemon-reload")
 
-    def run(self, command: str, *, status: int | None = 0) -> str:
-        """Return what a shell command in there wrote; it has to end with this status."""
-        done = subprocess.run(
-            [*self._words(), "sh", "-c", command], capture_output=True, text=True, timeout=_LIMIT, check=False
-        )
-        assert status is None or done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def until(self, command: str) -> None:
-        """Wait until a shell command in there succeeds."""
-
-        def succeeded() -> bool:
-            return self.run(f"{{ {command}; }} >/dev/null && echo succeeded", status=None).endswith("succeeded\n")
-
-        until(succeeded, _LIMIT, what=command)
-
-    def _words(self) -> list[str]:
-        return [program("nsenter"), "-t", str(self._first), "-m", "-p", "-n", "-u", "-i", "-r", "env", "-C", "/"]
-
-    def _start(self) -> None:
-        root = self.directory / "mount/root"
-        (self.directory / "mount").mkdir()
+    def start(self) -> None:
         self._cgroup.mkdir()
-        layers = f"lowerdir={self._clean},upperdir={root.parent}/upper,workdir={root.parent}/work"
         script = [
             f"echo $$ > {self._cgroup}/cgroup.procs",
-            f'exec unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -ec "$0" {root}',
+            f'exec unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -ec "$0" {self.root}',
         ]
+        root = self.root
         mounts = [
-            f"mount -t tmpfs -o mode=755 none {root.parent}",
-            f"mkdir {root.parent}/upper {root.parent}/work {root}",
-            f"mount -t overlay overlay -o {layers} {root}",
-            f"mount -t proc proc {root}/proc",
+            *self.mounts(),
             f"mount --bind {root}/proc/sys {root}/proc/sys",  # or it would set the kernel's values for all
             f"mount -o remount,ro,bind {root}/proc/sys",
             f"mount -t sysfs -o ro sysfs {root}/sys",
@@ -108,6 +64,8 @@ class Systemd:
             f"mount -t tmpfs -o mode=755 none {root}/dev",
             *(f"touch {root}/dev/{name} && mount --bind /dev/{name} {root}/dev/{name}" for name in _DEVICES),
             f"ln -s /proc/self/fd {root}/dev/fd",
+            f"mkdir {root}/dev/pts && mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts {root}/dev/pts",
+            f"ln -s pts/ptmx {root}/dev/ptmx",  # without it no unit may have private devices
             "ip link set lo up",
             f"exec chroot {root} env -i container=servermonitoring PATH=/usr/sbin:/usr/bin:/sbin:/bin {_SYSTEMD}",
         ]
@@ -115,9 +73,13 @@ class Systemd:
             [program("sh"), "-ec", "\n".join(script), "\n".join(mounts)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.directory / "errors").open("wb"),
         )  # fmt: skip
-        self._first = until(self._find_first, _LIMIT, what="systemd")
+        self.first = until(self._find_first, _LIMIT, what="systemd")
         self._make_commands()
         self.until("case $(systemctl is-system-running) in running|degraded) true;; *) false;; esac")
+
+    def stop(self) -> None:
+        super().stop()
+        until(self._remove_cgroup, _LIMIT, what="end of all processes")
 
     def _find_first(self) -> int | None:
         """Return the number of process 1 of the namespace, once it is systemd."""
@@ -131,15 +93,8 @@ class Systemd:
         folder = self.directory / "bin"
         folder.mkdir()
         for name in ("systemctl", "timedatectl", "apt-get"):
-            (folder / name).write_text(f'#!/bin/sh\nexec {" ".join(self._words())} {name} "$@"\n')
+            (folder / name).write_text(f'#!/bin/sh\nexec {" ".join(self.words())} {name} "$@"\n')
             (folder / name).chmod(0o755)
-
-    def _stop(self) -> None:
-        if hasattr(self, "_process"):
-            self._process.kill()  # --kill-child ends process 1, and with it all others
-            self._process.wait(_LIMIT)
-        until(self._remove_cgroup, _LIMIT, what="end of all processes")
-        shutil.rmtree(self.directory)
 
     def _remove_cgroup(self) -> bool:
         for each in sorted(self._cgroup.rglob("*/"), reverse=True):

@@ -7,6 +7,7 @@ the start of the day; the durations; and runs in a row with the same status, mai
 Functions raise sqlite3.Error, of which DamagedError is for a day that cannot be read.
 """
 
+import functools
 import heapq
 import json
 import sqlite3
@@ -31,6 +32,10 @@ _OLD = """
 SELECT id, (SELECT min(time) FROM results WHERE check_id = checks.id) AS first FROM checks WHERE first < ?
 """
 _DAYS = "SELECT day, packed FROM result_days WHERE check_id = ? AND day >= ? AND day <= ?"
+_QUIET_DAYS = """
+SELECT day, packed, decided > 0 AND decided = passed FROM result_days WHERE check_id = ? AND day >= ? AND day <= ?
+ORDER BY day
+"""
 _DECIDED = "SELECT max(time) FROM results WHERE check_id = ? AND time <= ? AND status < 5"
 _DROP_UNREADABLE = """
 DELETE FROM results WHERE typeof(time) != 'integer' OR typeof(status) != 'integer' OR typeof(seconds) != 'real'
@@ -112,8 +117,9 @@ def pack(found: Sequence[Row], day: int) -> bytes:
     return zlib.compress(json.dumps([unit, steps, numbers, runs], separators=(",", ":")).encode())
 
 
+@functools.lru_cache(maxsize=16)  # the page asks for some days of a check more than once
 def unpack(packed: bytes, day: int) -> ResultColumns:
-    """Return the results of a day. Raise DamagedError."""
+    """Return the results of a day, which nobody changes. Raise DamagedError."""
     try:
         unit, (first, *steps), numbers, runs = json.loads(zlib.decompress(packed).decode())
         times = [*accumulate(steps, initial=day * DAY + first)]
@@ -128,10 +134,24 @@ def unpack(packed: bytes, day: int) -> ResultColumns:
 
 def results(connection: sqlite3.Connection, check: int, start: int, end: int) -> ResultColumns:
     """Return the results of a check after `start` and up to `end`."""
+    return changing_results(connection, check, start, end, all_since=start)
+
+
+def changing_results(connection: sqlite3.Connection, check: int, start: int, end: int, all_since: int) -> ResultColumns:
+    """Return the results after `start` and up to `end`, before `all_since` without days on which none could differ.
+
+    Such a day and the one before it have passed results only, or skipped ones; most days do.
+    """
     query = f"SELECT {_COLUMNS} FROM results WHERE check_id = ? AND time > ? AND time <= ? ORDER BY time"  # noqa: S608
     single = _to_columns(connection.execute(query, (check, start, end)).fetchall())
-    packed = _join(unpack(content, day) for day, content in _days(connection, check, start // DAY, end // DAY))
-    packed = packed.part(start, end)
+    days: list[ResultColumns] = []
+    before, was_quiet = 0, False
+    for day, packed, is_quiet in connection.execute(_QUIET_DAYS, (check, start // DAY, end // DAY)):
+        late = single.part(before * DAY - 1, day * DAY + DAY - 1).times
+        if day >= all_since // DAY or not (is_quiet and was_quiet) or late:
+            days.append(unpack(packed, day))
+        before, was_quiet = day, is_quiet
+    packed = _join(days).part(start, end)
     if packed.times and single.times and packed.times[-1] > single.times[0]:  # some were stored late
         return _to_columns(sorted([*packed.rows(), *single.rows()]))
     return _join([packed, single])

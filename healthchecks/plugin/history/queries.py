@@ -35,7 +35,7 @@ UPTIME_DAYS = (1, 7, 30, 90)
 CHANGES_DAYS = 7
 GONE_DAYS = 8  # without a run, after which a check leaves the page: longer than a week, for weekly checks
 MANY_CHECKS = 100
-"""Above it each has the chart of a week only, or the page would be large and slow."""
+"""Above it each has the chart of a week only, and its usual duration is that of a day: or the page would be slow."""
 _DISTANCES = 20  # between the last results: the usual interval is their median
 _ENOUGH = 20  # results for a usual range
 _COUNT = """
@@ -51,8 +51,10 @@ def checks(database: sqlite3.Connection, now: int) -> list[CheckHistory]:
         " WHERE seen > ? ORDER BY id",
         (now - GONE_DAYS * DAY,),
     ).fetchall()
-    histories = metrics.histories(database, now, in_hours=len(rows) > MANY_CHECKS)
-    return [_check_history(database, row, now, histories.get(row[0], ())) for row in rows]
+    many = len(rows) > MANY_CHECKS
+    histories = metrics.histories(database, now, in_hours=many)
+    usual_since = now - (1 if many else CHANGES_DAYS) * DAY
+    return [_check_history(database, row, now, usual_since, histories.get(row[0], ())) for row in rows]
 
 
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
@@ -80,6 +82,12 @@ def uptimes(database: sqlite3.Connection, check: int, now: int) -> dict[int, Upt
     return found
 
 
+def changes_of(database: sqlite3.Connection, check: int, columns: ResultColumns) -> list[Change]:
+    """Return the changes in results of a check; the last one before them decides whether the first is a change."""
+    before = archive.last_decided(database, check, columns.times[0] - 1) if columns.times else None
+    return changes_in([*([point(*before)] if before else []), *_turns(columns)])
+
+
 def changes_in(points: Iterable[Point]) -> list[Change]:
     """Return the changes, oldest first: failures, recoveries, blocked checks, maintenance. A skipped one is none."""
     found: list[Change] = []
@@ -104,17 +112,20 @@ def interval_of(times: Sequence[int]) -> float | None:
 
 
 def _check_history(
-    database: sqlite3.Connection, row: _CheckRow, now: int, metric_histories: Sequence[MetricHistory]
+    database: sqlite3.Connection,
+    row: _CheckRow,
+    now: int,
+    usual_since: int,
+    metric_histories: Sequence[MetricHistory],
 ) -> CheckHistory:
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
-    lately = archive.results(database, check, now - CHANGES_DAYS * DAY, now)
-    count = len(lately.times)
-    last = lately.last(BARS).rows() if count >= BARS else archive.last_rows(database, check, now, BARS)
+    lately = archive.changing_results(database, check, now - CHANGES_DAYS * DAY, now, all_since=usual_since)
+    complete = lately.part(usual_since, now)
+    count = len(complete.times)
+    last = complete.last(BARS).rows() if count >= BARS else archive.last_rows(database, check, now, BARS)
     recent = points(last)
-    passing, turns = _read(lately)
-    start = lately.times[0] if count else now + 1
     return CheckHistory(
         check=name,
         target=target,
@@ -123,9 +134,9 @@ def _check_history(
         reference=reference,
         recent=recent,
         uptimes=uptimes(database, check, now),
-        usual=usual(passing),
+        usual=usual(_passing(complete)),
         interval=interval_of([each.time for each in recent]),
-        changes=changes_in([*_before(database, check, start), *turns]),
+        changes=changes_of(database, check, lately),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
         metrics=metric_histories,
     )
@@ -145,28 +156,23 @@ def usual(durations: Sequence[float]) -> tuple[float, float] | None:
     return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
 
 
-def _read(lately: ResultColumns) -> tuple[list[float], list[Point]]:
-    """Return the durations of those that passed, and the results that differ from the one before in more than message.
+def _passing(columns: ResultColumns) -> list[float]:
+    """Return the durations of those that passed."""
+    return [each for each, state in zip(columns.durations, columns.states, strict=True) if state[0] <= _SLOW]
+
+
+def _turns(columns: ResultColumns) -> list[Point]:
+    """Return those that differ in more than message from the one before.
 
     Of many thousands, only these are made points.
     """
-    passing: list[float] = []
     turns: list[Point] = []
     before, place = None, 0
-    for (status, message, maintenance), several in itertools.groupby(lately.states):
-        end = place + len([*several])
-        if status <= _SLOW:
-            passing += lately.durations[place:end]
+    for (status, message, maintenance), several in itertools.groupby(columns.states):
         if (status, maintenance) != before:
-            turns.append(point(lately.times[place], status, lately.durations[place], message, maintenance))
-        before, place = (status, maintenance), end
-    return passing, turns
-
-
-def _before(database: sqlite3.Connection, check: int, start: int) -> list[Point]:
-    """Return the last result before `start`, which decides whether the first one after it is a change."""
-    row = archive.last_decided(database, check, start - 1)
-    return [point(*row)] if row else []
+            turns.append(point(columns.times[place], status, columns.durations[place], message, maintenance))
+        before, place = (status, maintenance), place + len([*several])
+    return turns
 
 
 def _with_lengths(changes: Sequence[Change]) -> list[Change]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthchecks.plugin import history
-from healthchecks.plugin.history import FinishedRun, archive, database, migration, record
+from healthchecks.plugin.history import FinishedRun, archive, database, migration, queries, record
 from healthchecks.plugin.history.export import export
 from healthchecks.plugin.result import Result, Status
 from tests.reliability import reliability
@@ -69,6 +69,45 @@ def test_a_packed_day_has_every_result_as_it_was(found, are_rounded):
         for time, status, seconds, message, maintenance in found
     )
     assert archive.unpack(archive.pack(stored, 7), 7).rows() == stored
+
+
+DAYS = st.lists(
+    st.one_of(
+        st.just([(1, 0, 0), (5, 0, 0)]),  # most days
+        st.lists(
+            st.tuples(st.integers(0, 5), st.sampled_from((0, 0, 1, 2, 4, 5)), st.integers(0, 1)),
+            unique_by=lambda row: row[0],
+            max_size=3,
+        ),
+    ),
+    min_size=3,
+    max_size=9,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(DAYS, st.sets(st.integers(0, 50)), st.integers(20 * DAY, 23 * DAY), st.booleans())
+def test_a_day_without_failures_is_left_out_only_where_nothing_changed(days, late, start, joined):
+    """Of packed days and of results that were stored late, before or after the next run."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for step in migration.STEPS:
+            step(connection)
+        connection.execute("INSERT INTO checks (id, name, target, label, seen) VALUES (1, 'job', 'a', 'job[a]', 0)")
+        found = [
+            (1, day * DAY + hour * 3600, status, 0.1, f"why {day}", maintenance)
+            for day, rows in enumerate(days, 20)
+            for hour, status, maintenance in rows
+        ]
+        for is_late in (False, True):
+            rows = [row for place, row in enumerate(found) if (place in late) is is_late]
+            connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", rows)
+            if joined or not is_late:
+                archive.pack_old(connection, 100 * DAY)
+        end, since = (20 + len(days)) * DAY, (19 + len(days)) * DAY
+        every = archive.results(connection, 1, start, end)
+        some = archive.changing_results(connection, 1, start, end, since)
+        assert some.part(since, end) == every.part(since, end)
+        assert queries.changes_of(connection, 1, some) == queries.changes_of(connection, 1, every)
 
 
 @reliability(

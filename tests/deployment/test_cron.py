@@ -1,28 +1,27 @@
-"""Scheduled runs on a server that lacks what the suite needs: real cron, its mail, and a webhook that listens.
+"""cron and supervisord as docs/cron.md has them, in a clean Debian, also on a server that lacks what the suite needs.
 
-The server is a clean Debian; what cron mails goes to the same listener, by a sendmail that needs no disk.
+The tests follow one server through its life, in this order. What cron mails goes to the same listener as alerts, by a
+sendmail that needs no disk.
 """
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.deployment.root import Machine, kept, machine
+from tests.deployment.root import REPOSITORY, Machine, blocks, machine
 from tests.reliability import reliability
 from tests.servers.server import program, until
 
+GUIDE = "docs/cron.md"
 PORT = 8400
 SETTINGS = f"""
 [alerts]
 webhook = "http://127.0.0.1:{PORT}/hook"
-[disk.root]
-path = "/"
-max_used = "100%"
-max_inodes_used = "100%"
 """
 LISTENER = f"""
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -41,29 +40,65 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("127.0.0.1", {PORT}), Handler).serve_forever()
 """
 SENDMAIL = f"#!/bin/sh\nexec curl --silent --data-binary @- http://127.0.0.1:{PORT}/mail\n"
-ENVIRONMENT = "/kept/environment.tar"  # of an earlier session: the installation has its own tests
-INSTALL = f"""
-git clone --quiet /source /opt/servermonitoring && cd /opt/servermonitoring || exit
-test ! -e {ENVIRONMENT} || tar -xf {ENVIRONMENT} || exit
-deploy/install --every 1 || exit
-test -e {ENVIRONMENT} || tar -cf {ENVIRONMENT}.new --exclude=installed .venv || exit
-test -e {ENVIRONMENT} || mv {ENVIRONMENT}.new {ENVIRONMENT}
-"""
 SCHEDULED = "/opt/servermonitoring/deploy/scheduled healthchecks"
 STATE, PAGES = "/var/lib/servermonitoring", "/var/www/servermonitoring"
+CONFIGURATION, CRONTAB = "/etc/servermonitoring.toml", "/etc/cron.d/servermonitoring"
+WATCH = r"python\S* \S*watchdog watch"
 
 
 @pytest.fixture(scope="module")
-def installed(repository) -> Iterator[Machine]:
-    with machine({"/source": repository, "/kept": kept()}) as new:
-        new.run(INSTALL)
-        new.run("rm /etc/cron.d/e2scrub_all; mkdir -p /dev/shm && chmod 1777 /dev/shm", status=None)
-        for name, text in (("/root/listener.py", LISTENER), ("/usr/sbin/sendmail", SENDMAIL)):
-            new.path(name).write_text(text)
-        new.run("chmod 755 /usr/sbin/sendmail; python3 /root/listener.py > /dev/null 2>&1 < /dev/null &")
-        configuration = new.path("/etc/servermonitoring.toml")
-        configuration.write_text(configuration.read_text() + SETTINGS)
+def followed(repository) -> Iterator[Machine]:
+    """The chapter on the installation was followed word by word; supervisord runs as Debian starts it."""
+    with machine({"/source": repository}) as new:
+        new.let_root_use_sudo()
+        new.run("supervisord -c /etc/supervisor/supervisord.conf")
+        new.ignore_load()
+        new.run("".join(blocks(GUIDE, "Install")).replace(REPOSITORY, "/source"))
         yield new
+
+
+def test_the_rights_are_those_of_the_package(followed):
+    places = f"{STATE} {PAGES} /etc/servermonitoring /etc/servermonitoring.d {CONFIGURATION} /tmp/watchdog-validated"
+    assert followed.run(f"stat -c '%U:%G %a' {places}").splitlines() == [
+        "servermonitoring:servermonitoring 700", "servermonitoring:www-data 2750", "root:servermonitoring 750",
+        "root:servermonitoring 750", "root:servermonitoring 640", "root:root 1777",
+    ]  # fmt: skip
+    assert runs(followed) == 1
+    writable = followed.run("find /opt /etc -writable", user="servermonitoring", status=None).splitlines()
+    assert [each for each in writable if each.startswith("/") and "/.cache/pytest" not in each] == []
+
+
+def test_each_job_of_the_crontab_has_nothing_to_mail(followed):
+    """With the variables of the crontab, and no others; it does not wait here."""
+    lines = followed.path(CRONTAB).read_text().splitlines()
+    variables = " ".join(line for line in lines if re.match(r"[A-Z_]+=", line))
+    jobs = [line.split(maxsplit=6)[5:] for line in lines if re.match(r"[*\d]", line)]
+    assert len(jobs) == 3
+    for user, command in jobs:
+        words = shlex.quote(re.sub(r"--delay \d+", "", command))
+        assert followed.run(f"env -i {variables} sh -c {words}", user=user) == ""
+
+
+def test_supervisord_starts_a_killed_watchdog_again(followed):
+    followed.until("supervisorctl status | grep RUNNING")
+    (pid,) = followed.pids(WATCH)
+    followed.run(f"kill -KILL {pid}")
+    again = until(lambda: [each for each in followed.pids(WATCH) if each != pid], what="a new watchdog")
+    assert len(again) == 1
+    followed.until(f"test $(stat -c %U {STATE}/watchdog.json) = servermonitoring")
+
+
+@pytest.fixture(scope="module")
+def installed(followed) -> Machine:
+    """With a listener, and without the watchdog; cron starts a run each minute."""
+    followed.run("supervisorctl stop servermonitoring-watchdog; rm /etc/cron.d/e2scrub_all")
+    followed.run(f"sed -i 's#^[*]/10 #*/1 #' {CRONTAB} && mkdir -p /dev/shm && chmod 1777 /dev/shm")
+    for name, text in (("/root/listener.py", LISTENER), ("/usr/sbin/sendmail", SENDMAIL)):
+        followed.path(name).write_text(text)
+    followed.run("chmod 755 /usr/sbin/sendmail; python3 /root/listener.py > /dev/null 2>&1 < /dev/null &")
+    with followed.path(CONFIGURATION).open("a") as configuration:
+        configuration.write(SETTINGS)
+    return followed
 
 
 @pytest.fixture
@@ -83,7 +118,7 @@ def alerts(server: Machine) -> list[str]:
 
 
 def scheduled(
-    server: Machine, before: str = "", configuration: str = "/etc/servermonitoring.toml", *,
+    server: Machine, before: str = "", configuration: str = CONFIGURATION, *,
     status: int | None = 0, user: str = "servermonitoring",
 ) -> str:  # fmt: skip
     """What cron would mail of one run."""
@@ -209,6 +244,7 @@ def test_no_threads(server):
     server.run(  # a user without other processes, also outside of this machine
         f"useradd -u 54321 -d {home} -G servermonitoring scarce && mkdir -p {home} && "
         f"sed 's#{STATE}#{home}/state#; s#{PAGES}#{home}/html#' /etc/servermonitoring.toml > {home}/scarce.toml && "
+        f"cp -r /etc/servermonitoring.d {home}/scarce.d && "
         f"chown -R scarce {home}"
     )
     configuration, seen = f"{home}/scarce.toml", ""
@@ -234,3 +270,23 @@ def test_no_proc(server):
     assert (statuses["disk_space"], statuses["host_memory"]) == ("ok", "failed")
     assert [title for title in alerts(server) if "No such file or directory: '/proc/meminfo'" in title]
     assert scheduled(server) == ""
+
+
+def test_an_upgrade_restarts_the_watchdog(installed):
+    installed.run("supervisorctl start servermonitoring-watchdog")
+    (pid,) = until(lambda: installed.pids(WATCH))
+    installed.run("".join(blocks(GUIDE, "Upgrade")))
+    (again,) = until(lambda: installed.pids(WATCH))
+    assert again != pid
+
+
+def test_an_uninstallation_leaves_nothing(installed):
+    """First it keeps what it says."""
+    jobs, all_else = blocks(GUIDE, "Uninstall")
+    installed.run(jobs)
+    assert installed.pids(WATCH) == []
+    installed.run(f"test ! -e {CRONTAB} && ls {STATE} {PAGES} {CONFIGURATION} /opt/servermonitoring")
+    installed.run(all_else)
+    left = installed.run("find / -xdev -name '*servermonitoring*' -not -path '/source*'").split()
+    assert left == []
+    assert "servermonitoring" not in installed.run("cat /etc/passwd /etc/group")
