@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from healthchecks.sql_reports.report import Report
 from tests import ROOT, key_tables
 from tests.fork_server import run_pytest
+from watchdog.policy import Rule
 from watchdog.validation import validate_process
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,10 +33,10 @@ _BLOCK = re.compile(
 WATCHDOG = "import sys; from watchdog.cli import main; sys.exit(main(sys.argv[1:]))"
 # Programs of the system that the documents use; those of the project are asked for their options.
 SYSTEM = {
-    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "apt-get", "cd", "chgrp", "chmod", "curl", "cut",
-    "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql", "python3", "rabbitmqctl",
-    "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run", "systemd-sysusers",
-    "systemd-tmpfiles", "tee", "userdel",
+    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "ansible-playbook", "ansible-vault", "apt-get", "cd",
+    "chgrp", "chmod", "curl", "cut", "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql",
+    "python3", "rabbitmqctl", "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run",
+    "systemd-sysusers", "systemd-tmpfiles", "tee", "userdel",
 }  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def kind_of(block: Block) -> str:
 
 
 def test_every_kind_of_block_is_one_that_is_tried():
-    assert {kind_of(block) for block in ALL} <= {"output", "sh", "toml", "python", "sql"}
+    assert {kind_of(block) for block in ALL} <= {"output", "sh", "toml", "python", "sql", "yaml"}
     assert len(ALL) > 30
 
 
@@ -158,6 +160,11 @@ def test_commands_are_ones_that_exist(block):
         options = [word.partition("=")[0] for word in words[1:] if word.startswith("--") and word != "--"]
         known = known.replace("--junit-xml", "--junitxml")  # pytest takes both
         assert [option for option in options if option not in known] == [], command
+
+
+def test_yaml_is_the_example_of_the_role():
+    """tests/deployment/test_ansible.py installs hosts by it."""
+    assert [block.text + "\n" for block in of("yaml")] == [(ROOT / "deploy/ansible/inventory.yml").read_text()]
 
 
 def test_the_record_that_any_language_may_write_is_accepted(tmp_path, monkeypatch):
@@ -241,6 +248,16 @@ def test_tables_of_keys_are_those_of_the_code():
     assert sorted(key_tables.documented()) == sorted(key_tables.models())
 
 
+@pytest.mark.parametrize(
+    ("document", "keys"),
+    [("reports.md", {*Report.model_fields, "param"}), ("watchdog.md", {*Rule._fields} - {"name"})],
+)
+def test_other_tables_name_each_key(document, keys):
+    """Those of report headers and of the watchdog's rules, whose meanings hold links and more than one sentence."""
+    rows = _first_cells((ROOT / "docs" / document).read_text(), "| key | default | meaning |")
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == keys
+
+
 def test_messages_in_the_documents_are_those_of_the_code():
     """What stands between names, numbers and quotes is in a text of the code, so that a search for it finds the row."""
     texts = "\n".join(_constants(ROOT / "healthchecks"))
@@ -252,7 +269,18 @@ def test_messages_in_the_documents_are_those_of_the_code():
 
 def _constants(directory: Path) -> list[str]:
     nodes = [node for path in directory.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
-    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return texts + ["".join(map(_text_of, node.values)) for node in nodes if isinstance(node, ast.JoinedStr)]
+
+
+def _text_of(part: ast.expr) -> str:
+    """Return a part of an f-string: its text, the noun that is counted, or a gap."""
+    match part:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.FormattedValue(value=ast.Call(func=ast.Name(id="counted"), args=[_, ast.Constant(value=noun)])):
+            return f"{noun}s"
+    return "{}"
 
 
 def _first_cells(text: str, head: str) -> list[str]:
@@ -269,7 +297,7 @@ def _fixed_parts(message: str) -> list[str]:
 def _is_in(part: str, texts: str) -> bool:
     """Whether a part is in the texts, but for one or two words at its ends: names, plurals and units."""
     words = part.strip(" ,").split()
-    length = max(2, len(words) - 2)
+    length = max(2, len(words) - (2 if len(words) > 4 else 1))
     return any(" ".join(words[start : start + length]) in texts for start in range(len(words) - length + 1))
 
 
