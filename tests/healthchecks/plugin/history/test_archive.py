@@ -75,9 +75,10 @@ def test_a_packed_day_has_every_result_as_it_was(found, are_rounded):
     assert archive.unpack(archive.pack(stored, 7), 7).rows() == stored
 
 
+GOOD, BAD, SKIPPED = [(1, 0, 0), (5, 0, 0)], [(3, 2, 0)], [(4, 5, 0)]  # hour, status, maintenance
 DAYS = st.lists(
     st.one_of(
-        st.sampled_from(([(1, 0, 0), (5, 0, 0)], [(3, 2, 0)], [(4, 5, 0)])),  # as most days are
+        st.sampled_from((GOOD, BAD, SKIPPED)),  # as most days are
         st.lists(
             st.tuples(st.integers(0, 5), st.sampled_from((0, 0, 1, 2, 4, 5)), st.integers(0, 1)),
             unique_by=lambda row: row[0],
@@ -91,6 +92,8 @@ DAYS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(DAYS, st.sets(st.integers(0, 50)), st.integers(20 * DAY, 22 * DAY), st.booleans())
+@example([GOOD, GOOD, [(0, 0, 1)], GOOD, GOOD], {4}, 20 * DAY, False)
+@example([BAD, SKIPPED, GOOD, GOOD], set(), 20 * DAY, False)
 def test_a_day_without_failures_is_left_out_only_where_nothing_changed(days, late, start, joined):
     """Of packed days and of results that were stored late, before or after the next run."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
