@@ -1,7 +1,8 @@
-"""How xdist's workers share files: those that ask for the same slow server run in one worker.
+"""How xdist's workers share files: those that ask for the same slow fixture run in one worker.
 
-Each worker starts servers of its own, and the start of a RabbitMQ takes six seconds of processor time. To compile all
-tests takes five, in a new checkout: each worker compiles a part of them for all.
+Each worker starts servers of its own, and the start of a RabbitMQ takes six seconds of processor time, that of a build
+of the Debian package half a minute. To compile all tests takes five, in a new checkout: each worker compiles a part of
+them for all.
 """
 
 import contextlib
@@ -15,13 +16,13 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import NodeManager
 
-SLOW = ("rabbitmq",)  # fixtures
+SLOW = ("rabbitmq", "built_package")  # fixtures
 # Seconds until an interrupted worker is killed; by itself it ends after 15, with what its tests have started.
 NodeManager.EXIT_TIMEOUT = 30
 
 
 class ServerScheduling(LoadFileScheduling):
-    """As `--dist loadfile`, with one scope for all files that ask for a slow server."""
+    """As `--dist loadfile`, with one scope for all files that ask for a slow fixture."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -51,6 +52,6 @@ def _modules(config: pytest.Config) -> Iterator[str]:
 
 @functools.cache
 def _scope(path: Path) -> str:
-    """Return the slow server that a function of the file has as an argument; "" where there is none."""
+    """Return the slow fixture that a function of the file has as an argument; "" where there is none."""
     text = path.read_text()
     return next((name for name in SLOW if re.search(rf"^def \w+\([^)]*\b{name}\b", text, re.MULTILINE)), "")

@@ -33,10 +33,10 @@ _BLOCK = re.compile(
 WATCHDOG = "import sys; from watchdog.cli import main; sys.exit(main(sys.argv[1:]))"
 # Programs of the system that the documents use; those of the project are asked for their options.
 SYSTEM = {
-    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "apt-get", "cd", "chgrp", "chmod", "curl", "cut",
-    "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql", "python3", "rabbitmqctl",
-    "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run", "systemd-sysusers",
-    "systemd-tmpfiles", "tee", "userdel",
+    ".venv/bin/pip", "/usr/share/servermonitoring/rabbitmq-user", "ansible-playbook", "ansible-vault", "apt-get", "cd",
+    "chgrp", "chmod", "curl", "cut", "git", "install", "ln", "make", "mv", "nginx", "openssl", "pip", "printf", "psql",
+    "python3", "rabbitmqctl", "rm", "sed", "ssh", "sudo", "sudoedit", "supervisorctl", "systemctl", "systemd-run",
+    "systemd-sysusers", "systemd-tmpfiles", "tee", "userdel",
 }  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def kind_of(block: Block) -> str:
 
 
 def test_every_kind_of_block_is_one_that_is_tried():
-    assert {kind_of(block) for block in ALL} <= {"output", "sh", "toml", "python", "sql"}
+    assert {kind_of(block) for block in ALL} <= {"output", "sh", "toml", "python", "sql", "yaml"}
     assert len(ALL) > 30
 
 
@@ -160,6 +160,11 @@ def test_commands_are_ones_that_exist(block):
         options = [word.partition("=")[0] for word in words[1:] if word.startswith("--") and word != "--"]
         known = known.replace("--junit-xml", "--junitxml")  # pytest takes both
         assert [option for option in options if option not in known] == [], command
+
+
+def test_yaml_is_the_example_of_the_role():
+    """tests/deployment/test_ansible.py installs hosts by it."""
+    assert [block.text + "\n" for block in of("yaml")] == [(ROOT / "deploy/ansible/inventory.yml").read_text()]
 
 
 def test_the_record_that_any_language_may_write_is_accepted(tmp_path, monkeypatch):

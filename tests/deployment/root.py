@@ -25,7 +25,7 @@ from tests.servers.server import program, until
 CACHE = ROOT / ".cache/roots"
 PACKAGES = (
     "ca-certificates", "cron", "curl", "faketime", "git", "iproute2", "nginx-light", "openssl", "procps",
-    "python3-venv", "sudo", "supervisor", "systemd",
+    "python3-apt", "python3-venv", "sudo", "supervisor", "systemd",
 )  # fmt: skip
 REPOSITORY = "https://git.example.com/servermonitoring.git"  # as the documents name it
 _LOCK = ROOT / "requirements/server.lock"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.deployment.root import REPOSITORY, Machine, blocks
+from tests.deployment.root import Machine, blocks
 from tests.servers.server import program, until
 from tests.servers.systemd import Systemd
 
-BUILD, INSTALL, LOGIN, RUN, PAGE = blocks("README.md", "Install")
+_, INSTALL, LOGIN, RUN, PAGE = blocks("README.md", "Install")
 GUIDE = "docs/debian-package.md"
 PLACE, UNITS = "/usr/lib/servermonitoring", "/lib/systemd/system"
 CONFIGURATION, ADDITIONAL = "/etc/servermonitoring.toml", "/etc/servermonitoring.d"
@@ -32,21 +32,13 @@ CHANGED_BY_DPKG = (  # by the installation of any package, or by using the machi
 
 
 @pytest.fixture(scope="module")
-def packages(repository, tmp_path_factory) -> Path:
-    """Directories with the package, built as README says, and with a later build of it."""
-    for name in ("dpkg-buildpackage", "dh"):
-        program(name)
+def packages(built_package, tmp_path_factory) -> Path:
+    """Directories with the package, and with a later build of it."""
     directory = tmp_path_factory.mktemp("packages")
-    needed, commands = BUILD.split("\n", 1)
-    names = needed.removeprefix("sudo apt-get install --yes ").split()
-    subprocess.run(["dpkg-query", "--show", *names], check=True, capture_output=True)
-    words = ["sh", "-ec", commands.replace(REPOSITORY, str(repository))]
-    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-5000:]
     for name in ("release", "later"):
         (directory / name).mkdir()
-    (built,) = (directory / "servermonitoring/dist").glob("*.deb")
-    _repack(built.rename(directory / "release" / built.name), directory / "later", "1000:")
+    shutil.copy(built_package, directory / "release")
+    _repack(built_package, directory / "later", "1000:")
     return directory
 
 
@@ -135,9 +127,8 @@ def _settings(server: Machine, unit: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
 
 
-def test_lintian_finds_no_error(packages):
-    (package,) = (packages / "release").iterdir()
-    command = [program("lintian"), "--allow-root", "--fail-on", "error", package]
+def test_lintian_finds_no_error(built_package):
+    command = [program("lintian"), "--allow-root", "--fail-on", "error", built_package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert [line for line in done.stdout.splitlines() if line.startswith("E:")] == []
     assert done.returncode == 0, done.stderr
