@@ -25,6 +25,7 @@ from watchdog.validation import validate_process
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ARCHITECTURE = {"watchdog-architecture.md"}  # its blocks are drawings
+WHOLE = {"fleet.md"}  # each of its configurations is one of its own
 _BLOCK = re.compile(
     r"(?P<mark><!-- [^\n]*? -->)?\s*?\n"
     r"(?:[ ]{0,3}```(?P<kind>\w*)\n(?P<fenced>.*?)\n[ ]{0,3}```|(?P<indented>(?:[ ]{4,}\S[^\n]*\n|\n(?=[ ]{4,}\S))+))",
@@ -96,12 +97,17 @@ def test_every_kind_of_block_is_one_that_is_tried():
     assert len(ALL) > 30
 
 
-@pytest.mark.parametrize("document", [path.name for path in DOCUMENTS if path.name not in ARCHITECTURE])
-def test_the_configurations_of_a_document_are_valid(document, tmp_path):
+def configurations() -> dict[str, list[str]]:
+    """The TOML of each document, or of each block of one, by its name."""
+    found: dict[str, list[str]] = {}
+    for block in of("toml"):
+        found.setdefault(str(block) if block.document in WHOLE else block.document, []).append(block.text)
+    return found
+
+
+@pytest.mark.parametrize("tables", configurations().values(), ids=configurations())
+def test_the_configurations_of_a_document_are_valid(tables, tmp_path):
     """All of its TOML together is accepted by the suite, or by the watchdog."""
-    tables = [block.text for block in of("toml") if block.document == document]
-    if not tables:
-        return
     secret = tmp_path / "secret"
     secret.write_text("one of the test\n")
     text = "\n".join(dict.fromkeys(_apart(tables)))
