@@ -111,6 +111,8 @@ def test_an_incident_is_one_notification_however_many_servers_see_it(monitored, 
     assert inbox.firing("ServerIsDown")[-1] == 1
     assert inbox.firing("HealthCheckIsDown", check="website_access", target="home") == []
     shown = {title: [prometheus.query(each) for each in queries] for title, queries in panels().items()}
+    empty = [title for title, found in shown.items() if not all(found)]
+    assert empty == ["Servers whose checks have not run for 30 minutes"]
     assert shown["Servers that do not respond"] == [[1]]
     assert shown["Servers with a failing check"] == [[HOSTS - 1]]
     assert shown["Shared targets that are down"] == [[1]]

@@ -34,9 +34,10 @@ def _samples(number: int, failing: Sequence[str]) -> Iterator[str]:
     yield f"healthcheck_status{{{labels}}} {0 if up else 2}"
     yield f'healthcheck_info{{{labels},severity="critical",scope="{scope}",runbook=""}} 1'
     yield f"healthcheck_duration_seconds{{{labels}}} 0.02"
-    yield f'healthcheck_metric{{{labels},metric="used",unit="ratio"}} 0.5'
+    unit = "seconds" if number % 5 else "ratio"  # a fifth of the numbers of a server are shares, as those of its disks
+    yield f'healthcheck_metric{{{labels},metric="used",unit="{unit}"}} 0.5'
     yield f'healthcheck_metric{{{labels},metric="free",unit="bytes"}} 5e9'
-    yield f'healthcheck_metric_limit{{{labels},metric="used",unit="ratio",bound="upper"}} 0.9'
+    yield f'healthcheck_metric_limit{{{labels},metric="used",unit="{unit}",bound="upper"}} 0.9'
 
 
 class Fleet(PythonServer):
