@@ -19,9 +19,9 @@ from tests.suite import run_suite, suite  # noqa: F401 - fixtures
 
 MISSING = "missing: "
 LONGEST = (  # files of tests that come first, by their length, or one worker would end long after the others
-    "test_rabbitmq", "test_cron", "test_page", "test_package", "test_bookmarklet", "test_alerts_sent",
-    "test_page_whole",
-    "test_benchmarks", "test_killed_runs", "test_firefox", "test_survival", "test_soak", "test_faults", "test_command",
+    "test_rabbitmq", "test_cron", "test_page", "test_package", "test_bookmarklet", "test_ansible",
+    "test_alerts_sent", "test_page_whole", "test_benchmarks", "test_killed_runs", "test_firefox", "test_survival",
+    "test_soak", "test_faults", "test_command",
     "test_regression", "test_report_running", "test_bookmarklet_left_behind", "test_celery", "test_installing",
     "test_process_tree", "test_selenium", "test_leftovers", "test_peers", "test_tools", "test_plugins_and_options",
     "test_report_safety", "test_alerts_elsewhere", "test_hangs", "test_configuration", "test_checks_harmless",
@@ -32,7 +32,8 @@ LONGEST = (  # files of tests that come first, by their length, or one worker wo
     "test_termination", "test_foreign_hooks", "test_spool_oddities", "test_stalls", "test_configuration_secrets",
     "test_report_shipped", "test_alerts_per_host", "test_identity", "test_site", "test_history_export", "test_system",
     "test_roles", "test_memory", "test_values", "test_origins", "test_preload", "test_signals", "test_tcp",
-    "test_tls", "test_redis", "test_dns",
+    "test_tls", "test_redis", "test_dns", "test_notify", "test_alerts_delivered", "test_silence", "test_only",
+    "test_peer", "test_heartbeat", "test_daemon", "test_containers", "test_watchdog", "test_disk",
 )  # fmt: skip
 _LONGEST = 400  # characters of a failure's reason in the summary
 

@@ -17,12 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from healthchecks.sql_reports.report import Report
 from tests import ROOT, key_tables
 from tests.fork_server import run_pytest
+from watchdog.policy import Rule
 from watchdog.validation import validate_process
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ARCHITECTURE = {"watchdog-architecture.md"}  # its blocks are drawings
+WHOLE = {"fleet.md"}  # each of its configurations is one of its own
 _BLOCK = re.compile(
     r"(?P<mark><!-- [^\n]*? -->)?\s*?\n"
     r"(?:[ ]{0,3}```(?P<kind>\w*)\n(?P<fenced>.*?)\n[ ]{0,3}```|(?P<indented>(?:[ ]{4,}\S[^\n]*\n|\n(?=[ ]{4,}\S))+))",
@@ -94,12 +97,17 @@ def test_every_kind_of_block_is_one_that_is_tried():
     assert len(ALL) > 30
 
 
-@pytest.mark.parametrize("document", [path.name for path in DOCUMENTS if path.name not in ARCHITECTURE])
-def test_the_configurations_of_a_document_are_valid(document, tmp_path):
+def configurations() -> dict[str, list[str]]:
+    """The TOML of each document, or of each block of one, by its name."""
+    found: dict[str, list[str]] = {}
+    for block in of("toml"):
+        found.setdefault(str(block) if block.document in WHOLE else block.document, []).append(block.text)
+    return found
+
+
+@pytest.mark.parametrize("tables", configurations().values(), ids=configurations())
+def test_the_configurations_of_a_document_are_valid(tables, tmp_path):
     """All of its TOML together is accepted by the suite, or by the watchdog."""
-    tables = [block.text for block in of("toml") if block.document == document]
-    if not tables:
-        return
     secret = tmp_path / "secret"
     secret.write_text("one of the test\n")
     text = "\n".join(dict.fromkeys(_apart(tables)))
@@ -246,6 +254,16 @@ def test_tables_of_keys_are_those_of_the_code():
     assert sorted(key_tables.documented()) == sorted(key_tables.models())
 
 
+@pytest.mark.parametrize(
+    ("document", "keys"),
+    [("reports.md", {*Report.model_fields, "param"}), ("watchdog.md", {*Rule._fields} - {"name"})],
+)
+def test_other_tables_name_each_key(document, keys):
+    """Those of report headers and of the watchdog's rules, whose meanings hold links and more than one sentence."""
+    rows = _first_cells((ROOT / "docs" / document).read_text(), "| key | default | meaning |")
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == keys
+
+
 def test_messages_in_the_documents_are_those_of_the_code():
     """What stands between names, numbers and quotes is in a text of the code, so that a search for it finds the row."""
     texts = "\n".join(_constants(ROOT / "healthchecks"))
@@ -257,7 +275,18 @@ def test_messages_in_the_documents_are_those_of_the_code():
 
 def _constants(directory: Path) -> list[str]:
     nodes = [node for path in directory.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
-    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return texts + ["".join(map(_text_of, node.values)) for node in nodes if isinstance(node, ast.JoinedStr)]
+
+
+def _text_of(part: ast.expr) -> str:
+    """Return a part of an f-string: its text, the noun that is counted, or a gap."""
+    match part:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.FormattedValue(value=ast.Call(func=ast.Name(id="counted"), args=[_, ast.Constant(value=noun)])):
+            return f"{noun}s"
+    return "{}"
 
 
 def _first_cells(text: str, head: str) -> list[str]:
@@ -274,7 +303,7 @@ def _fixed_parts(message: str) -> list[str]:
 def _is_in(part: str, texts: str) -> bool:
     """Whether a part is in the texts, but for one or two words at its ends: names, plurals and units."""
     words = part.strip(" ,").split()
-    length = max(2, len(words) - 2)
+    length = max(2, len(words) - (2 if len(words) > 4 else 1))
     return any(" ".join(words[start : start + length]) in texts for start in range(len(words) - length + 1))
 
 

@@ -1,9 +1,10 @@
 """The duration that is reported of a website that answers after 20 ms, among as many targets at once.
 
 Compared with check_http, 32 at a time, and blackbox_exporter, 64 at a time. The first checks of each are not counted.
-Usage: .venv/bin/python ci/benchmarks/durations.py [COUNT...]
+Usage: .venv/bin/python ci/benchmarks/durations.py [--rounds ROUNDS] [COUNT...]
 """
 
+import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ TIMEOUT = 10.0  # seconds
 FIGURES = (("median", 0.5, 24), ("p95", 0.95, 35))  # name, share, target in ms
 
 
-def main(counts: list[int]) -> None:
+def main(counts: list[int], rounds: int | None) -> None:
     prepare()
     with ExitStack() as stack:
         website = stack.enter_context(Website(DELAY))
@@ -28,16 +29,16 @@ def main(counts: list[int]) -> None:
         rows = [("websites", "", *found, "target", "reached")]
         try:
             for count in counts:
-                durations = measure(found, website.url, count)
+                durations = measure(found, website.url, count, rounds or default_rounds(count))
                 rows += [row(count, durations, *figure) for figure in FIGURES]
         finally:
             print(table(rows))
 
 
-def measure(found: dict[str, Checker | None], url: str, count: int) -> list[list[float]]:
+def measure(found: dict[str, Checker | None], url: str, count: int, rounds: int) -> list[list[float]]:
     """Return the durations of each checker in ms, of rounds in which they take turns."""
     durations: list[list[float]] = [[] for _ in found]
-    for number in range(rounds(count) + 1):
+    for number in range(rounds + 1):
         for each, checker in zip(durations, found.values(), strict=True):
             if checker and number == 0:
                 checker.check(url, min(count, 10))
@@ -46,7 +47,7 @@ def measure(found: dict[str, Checker | None], url: str, count: int) -> list[list
     return durations
 
 
-def rounds(count: int) -> int:
+def default_rounds(count: int) -> int:
     """Fewer targets are checked more often, or their figures mean little."""
     return min(15, max(3, 200 // count))
 
@@ -59,4 +60,8 @@ def row(count: int, durations: list[list[float]], name: str, share: float, targe
 
 
 if __name__ == "__main__":
-    main([int(each) for each in sys.argv[1:]] or list(COUNTS))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("counts", nargs="*", type=int, default=COUNTS)
+    parser.add_argument("--rounds", type=int)
+    options = parser.parse_args()
+    main(list(options.counts), options.rounds)

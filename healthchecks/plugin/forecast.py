@@ -158,7 +158,7 @@ def _rising(pieces: Iterable[_Piece], tolerance: float) -> float:
             for days in range(1, int(times[-1] - time + tolerance) + 1):
                 start = bisect_right(times, time + days - tolerance)
                 later = values[start : bisect_right(times, time + days + tolerance, start)]
-                rising += sum(each > value for each in later)
+                rising += sum(map(value.__lt__, later))
                 count += len(later)
     return rising / count if count else 0.0
 

@@ -6,6 +6,7 @@ harms nothing else. What apprise and its plugins print or log is dropped, since 
 """
 
 import difflib
+import hashlib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import signal
 import smtplib
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -27,6 +28,7 @@ from requests.adapters import HTTPAdapter
 from servermonitoring.tls import trusted_context
 
 _MEMORY = 1 << 30  # bytes of address space
+_MOST_RECIPIENTS = 1000
 _MOST_READ = 4096  # bytes of a response that are passed on
 _FAILED = 300  # statuses of HTTP from here on
 _REFUSED = 400  # codes of SMTP from here on
@@ -58,6 +60,7 @@ class _Service:
     def __init__(self) -> None:
         self._apprise = Apprise()
         self._outcomes = Outcomes()
+        self._recipients = Recipients()
         self._asset = AppriseAsset(
             app_id="servermonitoring",
             app_desc="servermonitoring",
@@ -93,14 +96,44 @@ class _Service:
             service.overflow_mode = OverflowMode.TRUNCATE
         if not len(self._apprise):
             self._apprise.add(service)
+            if "overflow=" not in url:  # of a message in several parts each recipient needs all
+                self._recipients.watch(service)
         return {"name": str(service.service_name)}
 
-    def _send(self, message: dict[str, str]) -> dict[str, Any]:
+    def _send(self, message: dict[str, Any]) -> dict[str, Any]:
         self._outcomes.forget()
+        self._recipients.begin(str(message.get("id", "")), message.get("delivered", ()))
         kind = NotifyType(message["kind"])
         title, body = message["title"], message["body"]
         is_sent = self._apprise.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
-        return {"sent": True} if is_sent else self._outcomes.why()
+        return {"sent": True} if is_sent else self._outcomes.why() | self._recipients.found()
+
+
+class Recipients:
+    """Which recipients of a URL have a message already: one that others still wait for is not sent to them again.
+
+    apprise's plugins ask and report that for its own repetitions, by two methods of every service.
+    """
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._delivered: set[str] = set()
+
+    def watch(self, service: Any) -> None:
+        """Answer in place of the service from now on."""
+        service.is_delivered = lambda key, per_message=False: self._digest(key, per_message) in self._delivered
+        service.mark_delivered = lambda key, per_message=False: self._delivered.add(self._digest(key, per_message))
+
+    def begin(self, identity: str, delivered: Iterable[str]) -> None:
+        """`delivered`: what `found` has returned for the message of this identity, if it was sent before."""
+        self._id, self._delivered = identity, {*delivered}
+
+    def found(self) -> dict[str, list[str]]:
+        """Return who has the message, by digests that hold no address."""
+        return {"delivered": sorted(self._delivered)[:_MOST_RECIPIENTS]} if self._id and self._delivered else {}
+
+    def _digest(self, key: object, per_message: object) -> str:
+        return hashlib.sha256(f"{self._id} {bool(per_message)} {key!r}".encode(errors="replace")).hexdigest()[:16]
 
 
 class Outcomes:

@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,12 @@ _SMTP_FOR_GOOD = 500
 
 
 class NotifyConnection:
-    """A process that sends for one URL. Its `post` takes the JSON of a message: title, body, kind."""
+    """A process that sends for one URL. Its `post` takes the JSON of a message: title, body, kind, id, delivered."""
 
-    def __init__(self, url: str) -> None:
-        self._process, self._url = NotifierProcess(), url
+    def __init__(self, url: str, keep: Callable[[str, list[str]], None] | None = None) -> None:
+        """`keep` is called with the id of a message and who has it, where others of the URL have it not."""
+        self._process, self._url, self._keep = NotifierProcess(), url, keep
+        self._id = ""
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float) -> DeliveryResponse:  # noqa: ARG002 - HTTP's
         """Send a message and return the response. Raise UnreachableError, NoResponseError.
@@ -54,7 +56,9 @@ class NotifyConnection:
         """Hand a message over; `receive` returns the response. Raise UnreachableError."""
         if self._process.start():
             self._process.write({"urls": [self._url]})
-        self._process.write(json.loads(message))
+        request = json.loads(message)
+        self._id = str(request.get("id", ""))
+        self._process.write(request)
 
     def receive(self, ends_at: float) -> DeliveryResponse:
         """Return the response to a message. `ends_at`: monotonic seconds. Raise UnreachableError, NoResponseError."""
@@ -62,6 +66,8 @@ class NotifyConnection:
             (service,) = reply["services"]
             if "error" in service:
                 raise UnreachableError(f"the URL {service['error']}")
+        if self._keep and isinstance(delivered := reply.get("delivered"), list):
+            self._keep(self._id, [*map(str, delivered)])
         return _response(reply)
 
     def cut(self) -> None:

@@ -31,6 +31,8 @@ _MOST_NAMES = 100_000  # names of a directory that are read
 _MOST_ENTRIES = 4000  # twice as many as a spool writes
 _PAUSE, REFUSED = "pause.json", "refused"
 REASON = "refused.txt"  # the reason of the last refusal
+DELIVERED = "delivered.json"  # recipients that have an alert already which others still wait for
+_OWN = {_PAUSE, REFUSED, REASON, DELIVERED}
 _NAME = re.compile(r"(\d{1,20})-(\w{1,64})-\w{1,64}\.(\d{1,4})", re.ASCII)
 _SUSPECT = 3  # failed attempts while others were delivered: from then on delivered last
 _LONG_WAIT = 60.0  # seconds from which the message says how long the oldest has waited
@@ -303,7 +305,7 @@ def names(directory: Path) -> list[str]:
 
 def _visible(files: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
     """Leave out half-written files and the spool's own ones."""
-    return (each for each in files if not each.name.startswith(".") and each.name not in (_PAUSE, REFUSED, REASON))
+    return (each for each in files if not each.name.startswith(".") and each.name not in _OWN)
 
 
 def _entry(file: "os.DirEntry[str]") -> SpoolEntry | None:

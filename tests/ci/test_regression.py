@@ -27,7 +27,7 @@ def regression(tmp_path):
     def run(toml, *options, checks="healthchecks/test_website.py"):
         (tmp_path / "staging.toml").write_text(f"{toml}\n[dashboard]\ndirectory = '{tmp_path}/html'\n")
         command = [sys.executable, ROOT / "ci/regression", f"--monitoring-config={tmp_path}/staging.toml", *options]
-        files = "-p", "no:cacheprovider", "-o", "addopts=", checks
+        files = "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-o", "addopts=", checks
         done = subprocess.run([*command, "--", *files], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 

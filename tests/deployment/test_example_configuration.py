@@ -2,8 +2,6 @@
 
 import importlib
 import re
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
 from healthchecks.plugin.configuration.settings import MonitorSettings, SuiteSettings
 from tests import ROOT
+from tests.fork_server import run_pytest
 from watchdog.policy import DEFAULT
 from watchdog.settings import rules_of
 
@@ -47,10 +46,8 @@ def test_every_example_in_it_is_accepted(tmp_path):
     secret.write_text("https://of.the.test/")
     text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{secret}", IN_FORCE)
     (tmp_path / "servermonitoring.toml").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "--pyargs", "healthchecks", "--collect-only"]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    status, output = run_pytest("-q", "--pyargs", "healthchecks", "--collect-only", cwd=tmp_path)
+    assert status == 0, output
     for name in (
         "website_access[home]",
         "database_access[main]",
@@ -58,7 +55,7 @@ def test_every_example_in_it_is_accepted(tmp_path):
         "job_status[nightly]",
         "command_status[ping]",
     ):
-        assert name in done.stdout
+        assert name in output
 
 
 def test_as_it_ships_it_only_says_where_things_are():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from tests.servers.server import HOST, program, until
 
 FOLDER = ROOT / "deploy/prometheus"
 RULES = FOLDER / "rules.yml"
-TESTS = FOLDER / "rules.test.yml"
+TESTS = FOLDER / "rules.test.yml", FOLDER / "rules-days.test.yml"
 ALERTMANAGER = FOLDER / "alertmanager.yml"
 HOSTS = 20
 
@@ -29,14 +30,34 @@ def output_of(*command) -> str:
 
 def test_rules_fire_and_end_as_their_tests_say():
     assert "SUCCESS" in output_of(program("promtool"), "check", "rules", RULES.name)
-    assert "SUCCESS" in output_of(program("promtool"), "test", "rules", TESTS.name)
+    assert "SUCCESS" in output_of(program("promtool"), "test", "rules", *(each.name for each in TESTS))
+
+
+def test_prometheus_reads_its_configuration_with_the_list_of_servers_that_it_describes(tmp_path):
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / "prometheus.yml").read_text()
+    (servers,) = re.findall(r"servers.yml, next to this file: (\[.*\])", text)
+    (tmp_path / "servers.yml").write_text(servers)
+    output = output_of(program("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
+    assert "1 rule files found" in output
+    assert "WARNING" not in output
+
+
+def test_each_alert_says_what_it_is_and_the_guide_what_to_do():
+    guide = (ROOT / "docs/prometheus.md").read_text()
+    rules = re.split(r"- alert: (\w+)", RULES.read_text())[1:]
+    for name, rule in zip(rules[::2], rules[1::2], strict=True):
+        assert "summary:" in rule, name
+        assert "description:" in rule, name
+        assert f"\n## {name}\n" in guide
 
 
 def test_each_rule_has_a_test_before_while_and_after_it_fires():
     """Two evaluations of each alert find nothing, one finds it."""
     alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
-    silent = re.findall(r"- \{alertname: (\w+), eval_time: \w+\}", TESTS.read_text())
-    firing = re.findall(r"- alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n", TESTS.read_text())
+    tests = "\n".join(each.read_text() for each in TESTS)
+    silent = re.findall(r"- \{alertname: (\w+), eval_time: \w+\}", tests)
+    firing = re.findall(r"- alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n", tests)
     assert len(alerts) > 10
     assert [each for each in alerts if silent.count(each) < 2] == []
     assert [each for each in alerts if each not in firing] == []
@@ -59,7 +80,7 @@ def inbox() -> Iterator[Inbox]:
 @pytest.fixture
 def monitored(inbox) -> Iterator[tuple[Fleet, Prometheus]]:
     """Servers, and what their alerts become: the times of the rules and of the groups are shortened, no more."""
-    rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("interval: 5m", "interval: 300ms")
+    rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("interval: 2m", "interval: 300ms")
     with ExitStack() as stack:
         text = re.sub(r"group_(wait|interval): \w+", r"group_\1: 2s", ALERTMANAGER.read_text())
         alertmanager = stack.enter_context(Alertmanager(inbox.configure(text)))

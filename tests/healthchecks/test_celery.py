@@ -46,9 +46,7 @@ class Case:
         """All that could be left behind: keys, or queues."""
         if self.is_redis:
             return {key.decode() for key in self.server.client().scan_iter()}
-        return set(self.server.ctl("list_queues", "name").split()) | set(
-            self.server.ctl("list_exchanges", "name").split()
-        )
+        return self.server.names("queue") | self.server.names("exchange")
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
@@ -233,7 +231,7 @@ def test_queue_that_does_not_exist(run, rabbitmq):
     """It is not created; where no worker was ever started, there is nobody to ask."""
     found = failure(run(rabbitmq.url(ADMIN), queue="none", timeout=8))
     assert found.startswith("queue none does not exist: no worker has consumed it yet; ")
-    assert "none" not in rabbitmq.ctl("list_queues", "name").split()
+    assert "none" not in rabbitmq.names("queue")
 
 
 def test_queue_that_is_too_long(run, redis):
@@ -248,12 +246,12 @@ def test_queue_that_is_too_long(run, redis):
 def test_least_rights(run, rabbitmq):
     """Those of docs/checks-backends.md; without the right to its exchange the workers cannot be asked."""
     rights = [r"^amq\.gen.*", r"^(amq\.(default|gen.*)|celery\.pidbox)$", r"^amq\.(direct|gen.*)$"]
-    rabbitmq.ctl("set_permissions", MONITOR.name, *rights)
+    rabbitmq.permit(MONITOR, *rights)
     try:
         with CeleryWorker(rabbitmq.url(ADMIN)):
             run(rabbitmq.url(MONITOR)).assert_ok(CHECK)
     finally:
-        rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
+        rabbitmq.permit(MONITOR, MONITOR.configure, ".*", ".*")
 
 
 @pytest.mark.parametrize(

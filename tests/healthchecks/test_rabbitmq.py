@@ -133,7 +133,7 @@ def test_no_queue(run, rabbitmq):
     """Looked at, and not made by looking."""
     for _ in range(2):
         assert failure(run(queues={"celery": {}})) == "queue celery does not exist"
-    assert "celery" not in rabbitmq.ctl("list_queues", "name")
+    assert "celery" not in rabbitmq.names("queue")
 
 
 def test_too_many_messages(run, rabbitmq):
@@ -201,29 +201,29 @@ def test_metrics_of_odd_names(monkeypatch):
 
 
 def test_user_without_rights(run, rabbitmq):
-    rabbitmq.ctl("set_permissions", MONITOR.name, "^$", "^$", "^$")
+    rabbitmq.permit(MONITOR, "^$", "^$", "^$")
     try:
         found = failure(run())
     finally:
-        rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
+        rabbitmq.permit(MONITOR, MONITOR.configure, ".*", ".*")
     assert found.startswith(f'user "monitor" lacks a permission at {HOST}:{rabbitmq.port}: access to queue ')
 
 
 def test_least_rights(run, rabbitmq):
     """Those of docs/checks-backends.md are enough, also for checks of queues."""
-    rabbitmq.ctl("set_permissions", MONITOR.name, r"^amq\.gen.*", r"^amq\.default$", r"^amq\.gen.*")
+    rabbitmq.permit(MONITOR, r"^amq\.gen.*", r"^amq\.default$", r"^amq\.gen.*")
     try:
         with rabbitmq.queue("celery"):
             assert_ok(run(queues={"celery": {"max_messages": 10}}))
     finally:
-        rabbitmq.ctl("set_permissions", MONITOR.name, MONITOR.configure, ".*", ".*")
+        rabbitmq.permit(MONITOR, MONITOR.configure, ".*", ".*")
 
 
 def test_ok(run, rabbitmq):
     """The round trip leaves no queue behind."""
     outcome = run()
     assert_ok(outcome)
-    assert rabbitmq.ctl("list_queues", "name").split() in ([], ["name"])
+    assert rabbitmq.names("queue") == set()
 
 
 @pytest.fixture
@@ -242,12 +242,12 @@ def api(rabbitmq):
 
 def test_disk_alarm(run, rabbitmq, api):
     """Named with its node, as the API knows it."""
-    rabbitmq.ctl("set_disk_free_limit", "1000000GB")
+    rabbitmq.set_disk_limit("1000000GB")
     try:
         until(lambda: api()[0]["disk_free_alarm"], what="a disk alarm")
         assert failure(run(management=rabbitmq.management)) == f"publishing is blocked: disk alarm on {rabbitmq.node}"
     finally:
-        rabbitmq.ctl("set_disk_free_limit", "1MB")
+        rabbitmq.set_disk_limit("1MB")
         until(lambda: not api()[0]["disk_free_alarm"], what="the end of the alarm")
 
 
@@ -268,11 +268,11 @@ def test_unacknowledged(run, rabbitmq, api):
 
 @pytest.mark.usefixtures("api")
 def test_management_refuses(run, rabbitmq):
-    rabbitmq.ctl("set_user_tags", MONITOR.name)
+    rabbitmq.tag(MONITOR)
     try:
         found = failure(run(management=rabbitmq.management))
     finally:
-        rabbitmq.ctl("set_user_tags", MONITOR.name, "monitoring")
+        rabbitmq.tag(MONITOR, "monitoring")
     assert found.startswith('management API refused user "monitor" at http://')
     assert found.endswith("/api/nodes: wrong password, or without the tag monitoring")
 

@@ -69,18 +69,24 @@ def test_paused_it_accepts_and_does_not_answer(rabbitmq):
     rabbitmq.connect().close()
 
 
-def test_stopped_it_leaves_nothing_and_keeps_its_queues():
+def test_stopped_it_leaves_nothing_and_keeps_its_queues(rabbitmq):
     """No Erlang, no epmd; and the durable queue is there after the start."""
-    with RabbitMQ() as rabbitmq:
-        with contextlib.closing(rabbitmq.connect()) as connection:
-            connection.channel().queue_declare("kept", durable=True)
-        family = rabbitmq.family() + rabbitmq.epmd.family()
-        assert {"beam.smp", "epmd"} <= {each.name() for each in family}
-        rabbitmq.pause()
-        rabbitmq.stop()
-        assert not any(each.is_running() for each in family)
-        ports = (rabbitmq.port, rabbitmq.distribution_port, rabbitmq.epmd.port)
-        assert all(is_free(port) for port in ports)
-        rabbitmq.start()
-        assert rabbitmq.waiting("kept") == 0
+    with contextlib.closing(rabbitmq.connect()) as connection:
+        connection.channel().queue_declare("kept", durable=True)
+    family = rabbitmq.family() + rabbitmq.epmd.family()
+    assert {"beam.smp", "epmd"} <= {each.name() for each in family}
+    rabbitmq.pause()
+    rabbitmq.stop()
+    assert not any(each.is_running() for each in family)
+    ports = (rabbitmq.port, rabbitmq.distribution_port, rabbitmq.epmd.port)
+    assert all(is_free(port) for port in ports)
+    rabbitmq.start()
+    with contextlib.closing(rabbitmq.connect()) as connection:
+        assert connection.channel().queue_delete("kept").method.message_count == 0
+
+
+def test_closed_it_leaves_no_directory():
+    rabbitmq = RabbitMQ()
+    assert rabbitmq.directory.exists()
+    rabbitmq.close()
     assert not rabbitmq.directory.exists()

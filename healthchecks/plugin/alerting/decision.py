@@ -1,29 +1,16 @@
-"""What a run has to send and what to store then: from its results and the stored incidents.
+"""What a run has to send and what to store then: from its findings and the stored incidents."""
 
-What it reports are findings, the policy's observations: results, logged errors, and messages of their own.
-"""
-
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from healthchecks.plugin.alerting.alert import LOG, Alert, EarlierResult, event_id
-from healthchecks.plugin.alerting.policy import (
-    LONGEST_KIND,
-    Action,
-    Condition,
-    Incident,
-    Key,
-    Observation,
-    decide,
-    keep_due,
-    plan,
-)
+from healthchecks.plugin.alerting.findings import Finding, findings
+from healthchecks.plugin.alerting.policy import Action, Incident, Key, decide, keep_due, plan
 from healthchecks.plugin.alerting.state import AlertState, LastKill
-from healthchecks.plugin.result import LogLine, Result, Status
+from healthchecks.plugin.result import Result
 from servermonitoring.delivery.alert_filter import AlertFilter, AlertSubject
 from servermonitoring.values import in_words
 
@@ -31,7 +18,6 @@ SUMMARY = ("suite", "alerts", "storm")
 RECOVERY_SUMMARY = ("suite", "alerts", "recoveries")
 DAILY_LIMIT = ("suite", "alerts", "limit of the day")
 _MOST_NAMES = 10  # checks that a summary names
-_LONGEST_TOPIC = 200  # characters of a message that distinguish it from others
 
 
 @dataclass(frozen=True)
@@ -53,25 +39,10 @@ class AlertSelection:
 
 
 @dataclass(frozen=True)
-class _Finding:
-    """An observation, with the words for it."""
-
-    observation: Observation
-    result: Result
-    message: str = ""
-    level: str = "error"
-    data: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def key(self) -> Key:
-        return self.observation.key
-
-
-@dataclass(frozen=True)
 class _Decision:
     """A finding, the action for it, and what to store then."""
 
-    finding: _Finding
+    finding: Finding
     action: Action
     before: Incident | None
     incident: Incident | None
@@ -148,7 +119,7 @@ class Decider:
 
     def decide(self, results: Iterable[Result]) -> AlertRound:
         known = self.state.incidents
-        decisions = {each.key: self._decide(each, known.get(each.key)) for each in _findings(results, known)}
+        decisions = {each.key: self._decide(each, known.get(each.key)) for each in findings(results, known)}
         sent_today = self.state.sent_today(self.now.timestamp())
         due = [(key, each.action) for key, each in decisions.items() if each.is_due]
         chosen = plan(due, sent_today, max_per_day=self.selection.max_per_day)
@@ -174,12 +145,12 @@ class Decider:
             {each.before.event: self.now.timestamp() for each in recovered if each.before and each.before.event},
         )
 
-    def _decide(self, finding: _Finding, before: Incident | None) -> _Decision:
+    def _decide(self, finding: Finding, before: Incident | None) -> _Decision:
         observation, episode = finding.observation, self.state.episode
         if not self.is_known:
             observation, episode = replace(observation, failure_threshold=1), f"unknown {self.now:%Y-%m-%d %H}"
         action, incident = decide(before, observation, self.now.timestamp(), episode)
-        takers = self.selection.takers(_subjects(finding, before))
+        takers = self.selection.takers(finding.subjects(before))
         return _Decision(finding, action, before, incident, takers)
 
     def _share_out(
@@ -309,80 +280,3 @@ def _still_due(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
 def _not_recovered(decisions: Iterable[_Decision]) -> dict[Key, Incident]:
     """Return the incidents as they were: the next passing run sends their recovery."""
     return {each.finding.key: each.before for each in decisions if each.before}
-
-
-def _subjects(finding: _Finding, before: Incident | None) -> Sequence[AlertSubject]:
-    """Return what channels choose by: the result as it is now, and as it was when the same failure was alerted.
-
-    So a channel that was alerted of a failure gets the rest of it, too: changes, reminders, the recovery.
-    """
-    result = finding.result
-    scope = "local" if result.local else "shared"
-    return [AlertSubject(each, scope, result.severity, result.group) for each in sorted(_statuses(finding, before))]
-
-
-def _statuses(finding: _Finding, before: Incident | None) -> set[str]:
-    """Return "failed", "error" or both; what a check has logged, and messages of its own, are errors."""
-    if finding.key[2]:
-        return {str(Status.ERROR)}
-    now = {str(finding.result.status)} if finding.result.status.is_failure else set()
-    return now | {each.partition(" ")[0] for each in (before.kinds if before else ())}
-
-
-def _findings(results: Iterable[Result], known: Iterable[Key]) -> Iterator[_Finding]:
-    """Return all of a run, and which of the `known` topics of its checks did not come again."""
-    topics: dict[tuple[str, str], set[str]] = {}
-    for check, target, topic in known:
-        if topic:
-            topics.setdefault((check, target), set()).add(topic)
-    for result in results:
-        yield _of_result(result)
-        logged = list(_of_log(result))
-        yield from logged
-        gone = topics.get(result.key, set()) - {each.key[2] for each in logged}
-        yield from (_gone(result, topic) for topic in sorted(gone))
-
-
-def _of_result(result: Result) -> _Finding:
-    status = result.status
-    condition = Condition.PASSING if status.is_passing else Condition.UNKNOWN
-    if status.is_failure:
-        condition = Condition.FAILING
-    observation = _observation(result, "", condition, f"{status} {result.kind}")
-    return _Finding(observation, result, result.message, "warning" if result.severity == "warning" else "error")
-
-
-def _of_log(result: Result) -> Iterator[_Finding]:
-    """Each message of its own by itself; logged errors in one finding, unless the check failed."""
-    lines = [line for line in result.log if not line.is_repeated]
-    for line in {line.text: line for line in lines if line.is_message}.values():
-        observation = _observation(result, line.text[:_LONGEST_TOPIC], Condition.FAILING, line.text)
-        level = logging.getLevelName(line.level).lower()
-        yield _Finding(observation, result, line.text, level, dict(line.data))
-    errors = [line for line in lines if line.level >= logging.ERROR and not line.is_message]
-    if errors and not result.status.is_failure:
-        yield _logged(result, errors)
-
-
-def _logged(result: Result, errors: list[LogLine]) -> _Finding:
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    kind = f"{errors[0].logger}: {errors[0].template}"
-    return _Finding(_observation(result, LOG, Condition.FAILING, kind), result, errors[0].text + more)
-
-
-def _gone(result: Result, topic: str) -> _Finding:
-    """A topic that did not come again is passing, unless the check could not report it."""
-    condition = Condition.PASSING if result.status.is_passing else Condition.UNKNOWN
-    return _Finding(_observation(result, topic, condition, ""), result)
-
-
-def _observation(result: Result, topic: str, condition: Condition, kind: str) -> Observation:
-    thresholds = (1, 1) if topic else (result.failure_threshold, result.success_threshold)
-    return Observation(
-        (*result.key, topic),
-        condition,
-        kind[:LONGEST_KIND],
-        *thresholds,
-        in_maintenance=result.maintenance,
-        is_silenced=result.silence is not None,
-    )

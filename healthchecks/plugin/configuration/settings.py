@@ -148,7 +148,8 @@ class SentrySettings(SettingsTable):
     dsn: Secret | None = None
     """DSN of the project that gets the alerts; a secret. $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
     only: Only = Field(default_factory=AlertFilter)
-    """Alerts that go there: "failed", "error"; "local", "shared"; "critical", "warning"; "group:NAME"; default: all."""
+    """Alerts that go there, by a list of `"failed"`, `"error"`; `"local"`, `"shared"`; `"critical"`, `"warning"`;
+    `"group:NAME"`; default: all."""
     environment: str = ""
     """Where this runs, as Sentry names it: `"staging"`; default: $SENTRY_ENVIRONMENT, else `"production"`."""
     token: Secret | None = None
@@ -180,13 +181,13 @@ class AlertSettings(SettingsTable):
     webhook: Secret | None = None
     """URL to which every alert is sent by POST; a secret."""
     webhook_format: WebhookFormat = "json"
-    """"json": the whole event as one document. "slack": a text as Slack takes it; also for Mattermost, Rocket.Chat, and
-    Discord with /slack at the end of the URL."""
+    """Form of the body: `"json"`, the whole alert as one document, or `"slack"`, a text as Slack takes it; also for
+    Mattermost, Rocket.Chat, and Discord with /slack at the end of the URL."""
     webhook_only: Only = Field(default_factory=AlertFilter)
-    """Which alerts go there, as `[sentry] only` has it; default: all."""
+    """Alerts that go to the webhook, as for `[sentry] only`; default: all."""
     notify: tuple[NotifyUrl, ...] = ()
-    """URLs of apprise: "mailto://…", "slack://…", each a channel, or file:PATH of a file with one URL per line; or a
-    table { url = "…", only = ["critical"] }."""
+    """URLs of apprise: `["mailto://…", "slack://…"]`, each a channel and a secret, or `"file:PATH"` of a file with one
+    URL per line; with a filter `{ url = "…", only = ["critical"] }`."""
 
     @field_validator("notify", mode="before")
     @classmethod

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from healthchecks.plugin import silence_command, silence_file
+from healthchecks.plugin.history import Uptime, opened
+from healthchecks.plugin.history.queries import checks
 from healthchecks.plugin.result import Status
 from healthchecks.plugin.silence import Silence, Silences
 from servermonitoring.state_directory import changing
@@ -87,6 +89,9 @@ def test_from_silence_to_recovery(shops, website):
     page = (shops.page / "index.html").read_text()
     assert page.count('<span class="status maintenance">silenced</span>') == 1
     assert ": new &lt;b&gt;certificate&lt;/b&gt; on Monday</bdi>" in page
+    with opened(shops.state, 400) as past:
+        uptimes = {each.key[1]: each.uptimes[1] for each in checks(past.connection, round(time.time()) + 1)}
+    assert uptimes["a"] == Uptime(passed=0, total=2)  # a silenced failure is one
     metrics = dict(re.findall(r'healthcheck_silenced\{.*target="(.)".*\} (\S+)', (shops.folder / "a.prom").read_text()))
     assert metrics == {"a": "1.0"}
 

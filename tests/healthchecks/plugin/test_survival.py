@@ -179,7 +179,7 @@ def test_what_is_refused_contacts_nobody(contacting, hole, conftest, ini):
 @pytest.mark.parametrize("option", ["-O", "-OO"])
 def test_without_asserts(contacting, hole, option):
     done = subprocess.run(
-        [sys.executable, option, "-m", "pytest", "-q", "--assert=plain", "test_mine.py"],
+        [sys.executable, option, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "--assert=plain", "test_mine.py"],
         cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 4

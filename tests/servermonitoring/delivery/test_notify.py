@@ -14,6 +14,7 @@ from servermonitoring.delivery import notify_process, notify_url
 from servermonitoring.delivery.notify import Notify
 from servermonitoring.delivery.notify_process import services_of
 from servermonitoring.delivery.notify_services import NotifyServices
+from servermonitoring.delivery.spool import DELIVERED
 from servermonitoring.scrubbing import scrub
 from tests.reliability import reliability
 from tests.servers import certificates
@@ -115,6 +116,48 @@ def test_what_a_mail_server_refuses_is_refused_with_its_words(notify, replies):
         assert (tally.waiting, tally.refused) == counts
     assert "check its address and key" in tally.error
     assert (channel.spool.directory / "refused.txt").read_text() == "SMTP 550: 5.1.1 no such user here"
+
+
+@reliability(
+    "Alerts",
+    fault="a URL of `[alerts] notify` has several recipients, and the service takes the alert for one of them only",
+    promise="it is tried again for the others, and nobody gets it twice",
+)
+def test_a_recipient_that_has_the_alert_is_not_sent_it_again(notify, tmp_path):
+    """By the next run, too, which has a process of its own; no address is in the file between them."""
+    asked, deferred = [], [b"b@example.com", b"c@example.com"]
+
+    def talk(connection):
+        connection.sendall(b"220 mail.example.com ESMTP\r\n")
+        lines = iter(connection.makefile("rb"))
+        for line in lines:
+            reply = b"250 ok"
+            if line[:4].upper() == b"RCPT":
+                asked.append(line.split(b"<")[1].split(b">")[0])
+                reply = b"451 4.7.1 later" if asked[-1] in deferred else reply
+            elif line[:4].upper() == b"DATA":
+                connection.sendall(b"354 go on\r\n")
+                next(each for each in lines if each == b".\r\n")
+            connection.sendall(reply + b"\r\n")
+
+    with peer(talk) as port:
+        url = f"mailto://{HOST}:{port}?from=m@example.com&to=a@example.com,b@example.com,c@example.com"
+        notify(url).post(ALERT)
+        for deferring, expected, counts in (
+            ([b"b@example.com", b"c@example.com"], b"abc", (0, 1)),
+            ([b"c@example.com"], b"bc", (0, 1)),
+            ([], b"c", (1, 0)),
+        ):
+            deferred[:] = deferring
+            asked.clear()
+            tally = notify(url).outbox.deliver(LONG)
+            assert (tally.sent, tally.waiting, tally.unknown) == (*counts, 0), tally
+            assert [*dict.fromkeys(each[:1] for each in asked)] == [bytes([each]) for each in expected]
+        assert "example" not in (tmp_path / "spool" / DELIVERED).read_text()
+        notify(url).post(ALERT)
+        asked.clear()
+        assert notify(url).outbox.deliver(LONG).sent == 1
+        assert len(asked) == 3
 
 
 @pytest.fixture

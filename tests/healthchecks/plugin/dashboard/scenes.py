@@ -3,8 +3,10 @@
 folder = Scene("failing").make(tmp_path)          # folder / "html" / "index.html"
 """
 
+import functools
 import json
 import random
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -165,7 +167,9 @@ class Scene:
         if self.peers:
             peer.write(state, self.peers)
         if self.days:
-            fill(state, self.checks, self.days, self.past)
+            history = state / "history.sqlite"
+            history.write_bytes(make_history(self.checks, self.days, self.past))
+            history.chmod(0o600)
 
     def run(self, folder: Path, *arguments: str) -> int:
         """Run it as cron does; return the exit status."""
@@ -192,8 +196,15 @@ class Scene:
         return settings + self.settings + "".join(f"[{name}]\n{keys}\n" for name, keys in tables.items())
 
 
-def fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> None:
-    """Write a history of runs, the last of them one interval ago."""
+@functools.cache
+def make_history(checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> bytes:
+    """Return a history of runs, the last of them one interval ago; scenes with the same past share it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _fill(Path(folder), checks, days, past)
+        return (Path(folder) / "history.sqlite").read_bytes()
+
+
+def _fill(state: Path, checks: tuple[Check, ...], days: float, past: Callable[..., tuple[Status, str, bool]]) -> None:
     first, count = time.time() // 60 * 60 - INTERVAL, round(days * DAY / INTERVAL)
     with opened(state, 400) as history:
         history.add(FinishedRun([_result(each) for each in checks], datetime.fromtimestamp(first, UTC), 1.2))

@@ -4,13 +4,16 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import zlib
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun, archive, database, migration, queries, record
+from healthchecks.plugin.history.damage import DamagedError
 from healthchecks.plugin.history.export import export
 from healthchecks.plugin.result import Result, Status
 from tests.reliability import reliability
@@ -62,6 +65,7 @@ ROWS = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.booleans())
+@example([(0, 0, 1.001, "", 0)], True)  # 1.001 * 1e6 is less than 1001000
 def test_a_packed_day_has_every_result_as_it_was(found, are_rounded):
     """Durations of this version have six decimal places, those of earlier ones all that Python gave them."""
     stored = sorted(
@@ -71,9 +75,10 @@ def test_a_packed_day_has_every_result_as_it_was(found, are_rounded):
     assert archive.unpack(archive.pack(stored, 7), 7).rows() == stored
 
 
+GOOD, BAD, SKIPPED = [(1, 0, 0), (5, 0, 0)], [(3, 2, 0)], [(4, 5, 0)]  # hour, status, maintenance
 DAYS = st.lists(
     st.one_of(
-        st.just([(1, 0, 0), (5, 0, 0)]),  # most days
+        st.sampled_from((GOOD, BAD, SKIPPED)),  # as most days are
         st.lists(
             st.tuples(st.integers(0, 5), st.sampled_from((0, 0, 1, 2, 4, 5)), st.integers(0, 1)),
             unique_by=lambda row: row[0],
@@ -86,7 +91,9 @@ DAYS = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(DAYS, st.sets(st.integers(0, 50)), st.integers(20 * DAY, 23 * DAY), st.booleans())
+@given(DAYS, st.sets(st.integers(0, 50)), st.integers(20 * DAY, 22 * DAY), st.booleans())
+@example([GOOD, GOOD, [(0, 0, 1)], GOOD, GOOD], {4}, 20 * DAY, False)
+@example([BAD, SKIPPED, GOOD, GOOD], set(), 20 * DAY, False)
 def test_a_day_without_failures_is_left_out_only_where_nothing_changed(days, late, start, joined):
     """Of packed days and of results that were stored late, before or after the next run."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
@@ -96,7 +103,7 @@ def test_a_day_without_failures_is_left_out_only_where_nothing_changed(days, lat
         found = [
             (1, day * DAY + hour * 3600, status, 0.1, f"why {day}", maintenance)
             for day, rows in enumerate(days, 20)
-            for hour, status, maintenance in rows
+            for hour, status, maintenance in sorted(rows)
         ]
         for is_late in (False, True):
             rows = [row for place, row in enumerate(found) if (place in late) is is_late]
@@ -104,10 +111,17 @@ def test_a_day_without_failures_is_left_out_only_where_nothing_changed(days, lat
             if joined or not is_late:
                 archive.pack_old(connection, 100 * DAY)
         end, since = (20 + len(days)) * DAY, (19 + len(days)) * DAY
-        every = archive.results(connection, 1, start, end)
-        some = archive.changing_results(connection, 1, start, end, since)
-        assert some.part(since, end) == every.part(since, end)
-        assert queries.changes_of(connection, 1, some) == queries.changes_of(connection, 1, every)
+        lately = archive.changing_results(connection, 1, start, end, since)
+        assert lately.part(since, end).rows() == [row[1:] for row in found if row[1] > since]
+        expected = queries.changes_in([history.store.point(*row[1:]) for row in found])
+        changes = queries.changes_of(connection, 1, lately)
+        assert [each for each in changes if each.time > start] == [each for each in expected if each.time > start]
+
+
+def test_a_day_of_which_a_part_is_missing_is_damaged():
+    packed = zlib.compress(json.dumps([1, [5, 6], [0.1], [[0, 0, "", 2]]]).encode())
+    with pytest.raises(DamagedError, match="some are missing"):
+        archive.unpack(packed, 7)
 
 
 @reliability(

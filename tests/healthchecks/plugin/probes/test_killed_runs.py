@@ -22,12 +22,10 @@ HOLDS = WITH_BROWSERS + "collections.deque(itertools.repeat(0), maxlen=0)"
 
 @pytest.fixture
 def marking(neighbours):
-    """Every process of the run has a variable of its own, even one that left the run's session."""
+    """Every process of the run has its directory and a variable of its own, even one that left the run's session."""
     mark = str(neighbours.suite.folder)
     neighbours.timeout = "600s"
     neighbours.suite.environment["MARK"] = mark
-    del neighbours.suite.environment["PYTHONDONTWRITEBYTECODE"]  # compiling takes 5 s
-    neighbours.suite.forked = False  # or /proc would show the environment of the fork server
     neighbours.mark = mark
     yield neighbours
     for each in marked(mark):
@@ -46,7 +44,6 @@ def end_in_the_middle(neighbours, check, number):
 
 
 def assert_next_is_normal(neighbours):
-    neighbours.suite.forked = True
     outcome = neighbours.run(plain("pass"))
     assert harm(outcome)["status"] == "ok"
     assert "already" not in outcome.output

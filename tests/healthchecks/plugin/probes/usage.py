@@ -16,8 +16,11 @@ def processes(pid):
 
 
 def marked(mark):
-    """Return the processes that are alive and were started with this in an environment variable."""
-    return [each for each in psutil.process_iter() if mark in _environment(each)]
+    """Return the processes that are alive and have this in an environment variable, or as their directory.
+
+    A process that was only forked has the environment of the fork server.
+    """
+    return [each for each in psutil.process_iter() if mark in _environment(each) or mark == _directory(each)]
 
 
 class Memory:
@@ -60,6 +63,13 @@ def _processor_times(pid):
         with contextlib.suppress(psutil.Error):
             times[each.pid] = sum(each.cpu_times()[:2])
     return times
+
+
+def _directory(process):
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return ""
 
 
 def _environment(process):
