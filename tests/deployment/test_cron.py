@@ -259,6 +259,7 @@ def test_no_threads(server):
     assert "the run could not be started: /opt/servermonitoring/.venv/bin/pytest: Resource temporarily" in seen
     assert re.search(r"disk\[root\]: not \w+: the system gives no more threads", seen), seen
     assert scheduled(server, configuration=configuration, user="scarce") == ""
+    server.run("userdel scarce")
 
 
 def test_no_proc(server):

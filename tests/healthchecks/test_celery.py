@@ -102,7 +102,7 @@ def test_runtime_of_tasks(case, run):
 
 @pytest.mark.usefixtures("worker")
 def test_too_few_workers(case, run):
-    assert failure(run(case.url, min_workers=2, timeout=12)) == "1 worker replied, minimum 2"
+    assert failure(run(case.url, min_workers=2, timeout=20)) == "1 worker replied, minimum 2"
 
 
 def test_task_process_that_stands_still(case, worker, run):

@@ -10,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 
 _HEADER = "# Written by Ansible: change the variables of the role."
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_INTEGERS = range(-(2**63), 2**63)  # https://toml.io/en/v1.0.0#integer
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1  # integers: https://toml.io/en/v1.0.0#integer
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
@@ -54,7 +54,7 @@ def _value(place: tuple[str, ...], value: Any) -> str:
 def _plain(place: tuple[str, ...], value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) and value in _INTEGERS:
+    if isinstance(value, int) and _SMALLEST <= value <= _LARGEST:
         return str(int(value))
     if isinstance(value, float):
         return repr(float(value))  # of inf and nan, too
