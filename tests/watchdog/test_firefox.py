@@ -24,9 +24,9 @@ def test_resident_sum_over_the_limit_lives_and_growth_kills(kennel, watching, si
     pids = process_tree(process.pid)
     resident = megabytes(pids, lambda pid: processes.resident(pid)[0])
     proportional = megabytes(pids)
-    limit = (resident + 2 * proportional) / 3
+    limit = round((resident + 2 * proportional) / 3)
     assert proportional * 1.2 < limit < resident / 1.2
-    watch = watching(f'max_memory = "{limit:.0f}MB"', "--poll-interval", "0.2")
+    watch = watching(f'max_memory = "{limit}MB"', "--poll-interval", "0.2")
     watch.said("watching firefox")
     for _ in range(10):
         validate_process(process.pid)
