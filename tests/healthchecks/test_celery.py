@@ -20,7 +20,7 @@ from tests.servers.server import HOST, free_port, until
 from tests.suite import IN_TIME, table
 
 CHECK = "celery_tasks[shop]"
-FIVE = {"retries": 4, "timeout": 4}
+FIVE = {"retries": 4, "timeout": 6}
 """Keys of five failing probes in one run."""
 
 
@@ -169,7 +169,7 @@ def test_task_of_a_run_that_was_killed(redis, run):
         with redis_transport(address, "killed") as transport:
             transport.send_task(str(number))
         assert redis.client().llen("killed") == 1
-    found = failure(run(redis.url, queue="killed", min_workers=0, timeout=4))
+    found = failure(run(redis.url, queue="killed", min_workers=0, timeout=8))
     assert found.startswith("test task not taken within ")
     assert not redis.client().exists("killed")
 

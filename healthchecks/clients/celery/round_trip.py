@@ -9,7 +9,7 @@ from healthchecks.clients.celery.message import Replies, RunningTask
 
 _WORKERS_REPLY = 1.0  # seconds that all workers are waited for, as `celery inspect` does
 _POLL = 0.25  # seconds
-_RESERVE = 1.0  # seconds, of a short timeout a quarter, that are kept for the withdrawal of the task
+_RESERVE = 2.0  # seconds, of a short timeout a quarter, that are kept for the withdrawal of the task
 
 
 @dataclass(frozen=True)
