@@ -142,6 +142,8 @@ def main(options: argparse.Namespace) -> None:
 def measure(monitored: Monitored, options: argparse.Namespace) -> Iterator[Row]:
     expected = options.hosts * options.checks
     monitored.wait(lambda: monitored.prometheus.query("count(healthcheck_up)") == [expected], "the first scrape")
+    known = "count(instance:healthcheck_last_run:known)"
+    monitored.wait(lambda: monitored.prometheus.query(known) == [options.hosts], "the first recordings")
     yield "series", f"{monitored.prometheus.query('sum(scrape_samples_post_metric_relabeling)')[0]:,.0f}", "", ""
     yield from notified(monitored)
     load = monitored.load

@@ -87,6 +87,8 @@ def monitored(inbox) -> Iterator[tuple[Fleet, Prometheus]]:
         fleet = stack.enter_context(Fleet(HOSTS, 3))
         prometheus = stack.enter_context(Prometheus(fleet.job, rules, alertmanager.port))
         until(lambda: len(prometheus.query("healthcheck_up == 1")) == HOSTS * 3, what="the first scrapes")
+        known = "instance:healthcheck_last_run:known"
+        until(lambda: len(prometheus.query(known)) == HOSTS, what="the first recordings")
         yield fleet, prometheus
 
 

@@ -135,7 +135,7 @@ def test_hanging_task(case, run):
     """The worker of another queue does not help."""
     with CeleryWorker(case.url, "slow") as slow:
         slow.block(0.6)
-        found = failure(run(case.url, queue="slow", max_task_runtime=0.5, timeout=12))
+        found = failure(run(case.url, queue="slow", max_task_runtime=0.5, timeout=14))
     assert found.startswith("test task ")
     assert "; 2 workers replied; task shop.hang has run for " in found
     assert found.endswith(f" on {slow.name}, maximum 0.5 s")
@@ -152,7 +152,7 @@ def test_worker_that_consumes_nothing(case, run):
     with CeleryWorker(case.url, "slow") as slow:
         slow.cancel_consumer()
         until(lambda: not case.is_asked_by(slow), what="the end of its last request")
-        found = failure(run(case.url, queue="slow", timeout=12))
+        found = failure(run(case.url, queue="slow", timeout=14))
         waiting = case.waiting("slow")
     if case.is_redis:
         expected = r"test task not taken within 1\d(\.\d)? s, 0 tasks waiting in queue slow; 2 workers replied"
