@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, cast
 from markupsafe import Markup
 
 from healthchecks.plugin.anchor import make_anchor
-from healthchecks.plugin.dashboard.line_chart import LineChart
-from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
+from healthchecks.plugin.dashboard.line_chart import LineChart, draw_metric, forecast_in_words
 from healthchecks.plugin.dashboard.run_charts import draw_bars, draw_durations
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime

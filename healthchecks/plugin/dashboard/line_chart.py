@@ -1,4 +1,4 @@
-"""A chart: the line of a number over time, the band of its extremes, its limits, and the words of its scale."""
+"""Line charts: a number over time with its extremes, limits and scale; those of a metric, and its forecast."""
 
 import math
 from bisect import bisect_left
@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from healthchecks.plugin.forecast import forecast
+from healthchecks.plugin.history.metrics import DAY, MetricHistory
 from servermonitoring.values import metric_in_words
 
 Moment = tuple[float, float, float, float]
@@ -19,6 +21,8 @@ _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
 _HUGE, _TINY = 1e300, 1e-300
 _HIDDEN = 3  # of HEIGHT: a bar of the extremes that is not higher hardly shows behind the line
 _GAP = 3  # usual distances between points, after which the line is interrupted
+_PERIODS = (("24 h", 1, 48), ("7 d", 7, 84), ("90 d", 90, 90))
+"""Name, days, columns: of half an hour, 2 h and a day."""
 
 
 class ChartColumn(NamedTuple):
@@ -169,3 +173,27 @@ def _draw_line(columns: Sequence[ChartColumn], scale: _Scale) -> str:
             level = 0
         place, height = each.place, there
     return "".join([*parts, f"h{level}"]).replace(" -", "-")
+
+
+def draw_metric(metric: MetricHistory, now: float, *, only_week: bool = False) -> Sequence[LineChart]:
+    """Return the charts, the shortest period first; a longer period without more points is left out."""
+    limits = [each for each in (metric.limit, metric.lower_limit) if each is not None]
+    oldest = metric.points[0].time if metric.points else now
+    found: list[LineChart] = []
+    before = 0.0
+    for name, days, count in _PERIODS[1:2] if only_week else _PERIODS:
+        if not found or oldest < now - before:
+            columns = list_columns(metric.points, now, days * DAY, count)
+            chart = draw_chart(metric.name, name, columns, metric.unit, width=count, limits=limits)
+            found += [chart] if chart else []
+        before = days * DAY
+    return found
+
+
+def forecast_in_words(metric: MetricHistory, now: float) -> str:
+    """Return "reaches 90 % in 12 d"; empty if no limit will be reached soon."""
+    points = [(each.time, each.value) for each in metric.points]
+    for limit, from_above in ((metric.limit, False), (metric.lower_limit, True)):
+        if limit is not None and (found := forecast(points, limit, from_above=from_above)):
+            return found.in_words(metric_in_words(limit, metric.unit), now)
+    return ""

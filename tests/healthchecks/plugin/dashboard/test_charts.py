@@ -4,8 +4,14 @@ import re
 
 import pytest
 
-from healthchecks.plugin.dashboard.line_chart import HEIGHT, ChartColumn, draw_chart, list_columns
-from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
+from healthchecks.plugin.dashboard.line_chart import (
+    HEIGHT,
+    ChartColumn,
+    draw_chart,
+    draw_metric,
+    forecast_in_words,
+    list_columns,
+)
 from healthchecks.plugin.history.metrics import DAY, MetricHistory, MetricPoint
 
 NOW = 2_000_000_000
