@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from healthchecks.plugin.history.archive import drop_unreadable
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError, drop_unreadable
 from healthchecks.plugin.history.migration import VERSION, migrate, version_of
 from servermonitoring.files import read_regular
 

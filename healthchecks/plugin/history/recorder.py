@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.history import database, queries
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError
 from healthchecks.plugin.history.store import (
     CheckHistory,
     FinishedRun,
