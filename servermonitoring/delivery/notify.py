@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring.delivery.documents import DocumentService
+from servermonitoring.delivery.outbox import DocumentService
 from servermonitoring.delivery.spool import DELIVERED
 from servermonitoring.delivery.text import text_of
 from servermonitoring.files import read_regular, write_whole

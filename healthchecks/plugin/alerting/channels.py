@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from healthchecks.plugin.configuration.settings import SuiteSettings
-    from servermonitoring.delivery.documents import DocumentService
+    from servermonitoring.delivery.outbox import DocumentService
     from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
 
