@@ -18,6 +18,7 @@ from healthchecks.plugin.configuration.target import Duration, Target
 from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
+from servermonitoring.values import counted
 
 if TYPE_CHECKING:
     from healthchecks.clients.postgresql.connection import DatabaseAccess
@@ -230,7 +231,7 @@ def _rows(result: "QueryResult") -> str:
     more = "" if result.exact else " or more"
     names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in result.rows[:_NAMED]]
     which = f" ({', '.join(names)}{', …' if result.count > _NAMED else ''})" if any(names) else ""
-    return f"{result.count} row{'s' if result.count != 1 or more else ''}{more}{which}"
+    return f"{counted(result.count, 'row')}{more}{which}"
 
 
 def _chart_problem(report: Report, result: "QueryResult") -> str:

@@ -13,7 +13,7 @@ from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Uptime
 from healthchecks.plugin.peer import PeerCheck, PeerRecord
 from healthchecks.plugin.wording import CardStatus
-from servermonitoring.values import duration_in_words
+from servermonitoring.values import counted, duration_in_words
 
 _MOST_ROWS = 2_000  # of all peers
 _LEAST_ROWS = 5  # of each
@@ -120,7 +120,7 @@ class PeerGroup:
         """Its checks in words: "20 checks: 1 failed, 19 ok"."""
         counts = {CardStatus(status): count for status, count in self.record.counts}
         words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if each in counts)
-        return f"{self.total} check{'s' if self.total != 1 else ''}{f': {words}' if words else ''}"
+        return f"{counted(self.total, 'check')}{f': {words}' if words else ''}"
 
     @property
     def _shown(self) -> Sequence[PeerCheck]:
