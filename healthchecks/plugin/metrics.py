@@ -6,7 +6,6 @@ directory, until its target is no longer configured, or there was no result for 
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +187,7 @@ def _watchdog_families(directory: Path) -> Iterator[_Family]:
     yield _Family(
         "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat.time)]
     )
-    kills = Counter((kill.rule, kill.reason) for kill in watchdog_state.kills(directory))
+    kills = watchdog_state.count_kills(directory)
     yield _Family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],
