@@ -252,9 +252,9 @@ def name_period(days: int) -> str:
 
 def _last_metrics(past: CheckHistory) -> list[Metric]:
     return [
-        Metric(each.name, each.points[-1].value, cast("Unit", each.unit), each.limit, each.lower_limit)
+        Metric(each.name, each.columns.values[-1], cast("Unit", each.unit), each.limit, each.lower_limit)
         for each in past.metrics
-        if each.points
+        if each.columns.values
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard.line_chart import ChartColumn, LineChart, draw_chart
+from healthchecks.plugin.dashboard.line_chart import ChartColumns, LineChart, draw_chart
 from healthchecks.plugin.history import Point
 from healthchecks.plugin.history.queries import BARS
 from healthchecks.plugin.result import Status
@@ -141,10 +141,12 @@ def _local_seconds(time: int) -> int:
 
 def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> Sequence[LineChart]:
     """Return the chart of the durations of ok and slow runs, below their bars; none for too few."""
-    columns = [
-        ChartColumn(place, *(each.duration,) * 3)
+    found = [
+        (place, each.duration)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
+    places, durations = zip(*found, strict=True) if found else ((), ())
+    columns = ChartColumns(places, durations, durations, durations)
     chart = draw_chart("duration", f"last {BARS} runs", columns, "seconds", usual=usual, width=BARS)
     return [chart] if chart else []
