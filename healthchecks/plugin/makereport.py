@@ -206,7 +206,7 @@ def _extras(result: Result) -> list[dict[str, object]]:
 
 
 def is_other_test(item: pytest.Item, run: Run) -> bool:
-    """Whether this is a test in a folder of checks, but not a check: its failure is shown and alerted as well."""
+    """Return whether this is a test in a folder of checks, but no check: its failure is shown and alerted as well."""
     return not collection.is_check(item) and item.path.parent in run.selection.folders
 
 

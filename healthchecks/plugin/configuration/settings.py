@@ -313,7 +313,7 @@ class SuiteSettings(SettingsTable):
 
 
 def _checked_schedule(cron: str) -> str:
-    """The same five fields. Raises ValueError for what a crontab would not take."""
+    """Return the same five fields. Raise ValueError for what a crontab would not take."""
     try:
         CronSim(cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
     except CronSimError as error:
