@@ -47,7 +47,7 @@ class Expectation:
         return max(int(number) for _, number in self.bounds) + 1 if self.what == "rows" else 0
 
     def is_met_by(self, number: Decimal) -> bool:
-        """NaN meets nothing but `!=`."""
+        """Return whether a number meets it; NaN meets nothing but `!=`."""
         if number.is_nan():
             return all(sign == "!=" for sign, _ in self.bounds)
         return all(_OPERATORS[sign](number, bound) for sign, bound in self.bounds)

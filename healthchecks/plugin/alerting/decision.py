@@ -264,7 +264,7 @@ def _recovered(topic: str, seconds: float) -> str:
 
 
 def _to_store(decision: _Decision, is_still_due: bool, issues: Mapping[Key, str]) -> Incident | None:
-    """`issues`: the ids of events that make one in Sentry."""
+    """Return what is stored. `issues`: the ids of events that make one in Sentry."""
     if decision.incident is None:
         return None
     if is_still_due:

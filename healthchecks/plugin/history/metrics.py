@@ -33,20 +33,21 @@ ON CONFLICT (check_id, name) DO UPDATE SET
 RETURNING id
 """
 # Of huge values avg() is infinite, hence the bounds of each mean.
-_TO_HOURS = """
-INSERT INTO metric_hours
-SELECT metric_id, time / 3600, min(value), max(min(value), min(max(value), coalesce(avg(value), 0))), max(value)
-FROM metric_values WHERE metric_id IN (SELECT id FROM metrics) AND time >= ? AND time < ?
-GROUP BY metric_id, time / 3600
+_ROLL_UP = """
+INSERT INTO {into}
+SELECT metric_id, {period}, min({least}), max(min({mean}), min(max({mean}), coalesce(avg({mean}), 0))), max({most})
+FROM {source} WHERE metric_id IN (SELECT id FROM metrics) AND {moment} >= ? AND {moment} < ?
+GROUP BY metric_id, {period}
 ON CONFLICT DO UPDATE SET least = min(least, excluded.least), mean = excluded.mean, most = max(most, excluded.most)
 """
-_TO_DAYS = """
-INSERT INTO metric_days
-SELECT metric_id, hour / 24, min(least), max(min(mean), min(max(mean), coalesce(avg(mean), 0))), max(most)
-FROM metric_hours WHERE metric_id IN (SELECT id FROM metrics) AND hour >= ? AND hour < ?
-GROUP BY metric_id, hour / 24
-ON CONFLICT DO UPDATE SET least = min(least, excluded.least), mean = excluded.mean, most = max(most, excluded.most)
-"""
+_TO_HOURS = _ROLL_UP.format(
+    source="metric_values", moment="time", least="value", mean="value", most="value",
+    into="metric_hours", period="time / 3600",
+)  # fmt: skip
+_TO_DAYS = _ROLL_UP.format(
+    source="metric_hours", moment="hour", least="least", mean="mean", most="most",
+    into="metric_days", period="hour / 24",
+)  # fmt: skip
 _TABLES = (("metric_values", "time", 1), ("metric_hours", "hour", HOUR), ("metric_days", "day", DAY))  # unit: seconds
 _SHOWN = """
 SELECT metrics.id, check_id, metrics.name, unit, upper_limit, lower_limit,

@@ -99,12 +99,12 @@ def _to_3(database: sqlite3.Connection) -> None:
 
 
 def _to_4(database: sqlite3.Connection) -> None:
-    """Results are packed by the runs that follow, little by little."""
+    """Let the runs that follow pack the results, little by little."""
     _execute(database, _VERSION_4)
 
 
 def _to_5(database: sqlite3.Connection) -> None:
-    """Versions 2 to 4 call the kind "well"."""
+    """Rename a kind, which versions 2 to 4 call "well"."""
     database.execute("UPDATE checks SET kind = 'passing' WHERE kind = 'well'")
 
 

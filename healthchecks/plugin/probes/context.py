@@ -15,7 +15,7 @@ _AHEAD = 60  # seconds: a run that begins in the same second as another one is g
 
 
 def remaining() -> float:
-    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
+    """Return the seconds left of the timeout of the probe that calls this: a client's time limits are set to it.
 
     Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
     """
