@@ -5,7 +5,6 @@ directory, until its target is no longer configured, or there was no result for 
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from healthchecks.plugin.history import Streak
 from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import Result, Status
-from servermonitoring import watchdog_state
+from servermonitoring import clock, watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
 NAME = "metrics.json"  # the last result of each check, in the state directory
@@ -85,7 +84,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         reference=str(result.extras.get("reference", "")),
         status=str(result.status),
         duration=result.duration,
-        checked_at=round(time.time(), 3),
+        checked_at=round(clock.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
         silenced=result.silence is not None,
@@ -112,7 +111,7 @@ def _restored(*, metrics: Iterable[dict[str, object]] = (), **fields: Any) -> La
 def _is_current(last: LastResult, configured: Mapping[str, set[str]]) -> bool:
     """Return whether the target may be configured: of a kind that this run did not load it is not known."""
     references = configured.get(last.reference.partition(".")[0])
-    return (references is None or last.reference in references) and time.time() - last.checked_at < _MAX_AGE
+    return (references is None or last.reference in references) and clock.time() - last.checked_at < _MAX_AGE
 
 
 class _Family(NamedTuple):

@@ -1,10 +1,10 @@
 """The earlier values of a metric, for checks and their forecasts: from the history, in any process of a run."""
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
 from healthchecks.plugin.forecast import DAY
+from servermonitoring import clock
 
 _AHEAD = 60  # seconds: a run that begins in the same second as another one is given the next free second
 
@@ -29,6 +29,6 @@ def past_metric(check: str, target: str, name: str, *, days: float = 7) -> list[
 
     if PastMetrics.directory is None:
         return []
-    now = time.time()
+    now = clock.time()
     points = history.metric_points(PastMetrics.directory, check, target, name, int(now - days * DAY))
     return [(float(point.time), point.value) for point in points if point.time < now + _AHEAD]

@@ -1,6 +1,5 @@
 """What a probe or a test may call about itself: how much time is left, what it waits for, what is to be kept."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ from healthchecks.plugin.metric import Unit, make_metric, merged
 from healthchecks.plugin.peer import make_record
 from healthchecks.plugin.probes.job import current_job
 from healthchecks.plugin.result import LARGEST, Attachment, CheckError, valid
+from servermonitoring import clock
 
 
 def remaining() -> float:
@@ -18,7 +18,7 @@ def remaining() -> float:
     job = current_job()
     if job is None or job.ends_at is None:
         return 10.0
-    return max(0.001, job.ends_at - time.monotonic())
+    return max(0.001, job.ends_at - clock.monotonic())
 
 
 def phase(text: str) -> None:

@@ -3,12 +3,12 @@
 import contextlib
 import logging
 import signal
-import time
 from collections.abc import Iterator, Sequence
 
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message, message_of
 from healthchecks.plugin.probes.records import divert_logs
+from servermonitoring import clock
 
 
 class OverdueError(BaseException):
@@ -36,7 +36,7 @@ class Performer:
 
 @contextlib.contextmanager
 def _alarm(job: ProbeJob) -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, (job.ends_at or 0.0) - time.monotonic()))
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, (job.ends_at or 0.0) - clock.monotonic()))
     try:
         yield
     finally:
