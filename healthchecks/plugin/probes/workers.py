@@ -2,7 +2,6 @@
 
 import contextlib
 import selectors
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from healthchecks.plugin.probes.tester_process import TesterProcess
 from healthchecks.plugin.probes.worker_end import EndCause, WorkerEnd, outcome_of_death
 from healthchecks.plugin.probes.worker_process import WorkerProcess
 from healthchecks.plugin.result import NotProbed
+from servermonitoring import clock
 
 MOST = 64  # workers: pulses that the board has
 _MOST_ALONE = 8  # workers for one job each, at a time
@@ -127,8 +127,8 @@ class Workers:
             self._tester.close()
         for worker in self._workers.values():
             worker.end()
-        end = time.monotonic() + _PATIENCE
-        while self._workers and time.monotonic() < end:
+        end = clock.monotonic() + _PATIENCE
+        while self._workers and clock.monotonic() < end:
             for call in self.wait(0.05):
                 call()
         self._spawner.end(_PATIENCE)
