@@ -190,6 +190,8 @@ class HeartbeatSettings(SettingsTable):
     url: Secret | None = None
     """URL that healthchecks.io, Uptime Kuma (push) or a like service shows, which each run of all checks pings; a
     secret."""
+    reports_url: Secret | None = None
+    """The same for each run of all reports, which comes once a day: another URL than `url`; a secret."""
     format: Literal["healthchecks.io", "kuma", "plain"] | None = None
     """How the service wants to be pinged: `"healthchecks.io"`, `"kuma"`, or `"plain"`, which has successes only;
     default: known by the form of the URL."""
@@ -197,7 +199,7 @@ class HeartbeatSettings(SettingsTable):
     """What a run with failing checks is, `"success"` or `"failure"`; a run that could not do its work is a failure in
     any case."""
 
-    @field_validator("url")
+    @field_validator("url", "reports_url")
     @classmethod
     def _is_url(cls, url: Secret | None) -> Secret | None:
         from servermonitoring.delivery.webhook import is_url
@@ -205,6 +207,12 @@ class HeartbeatSettings(SettingsTable):
         if url and not is_url(url.reveal()):
             raise ValueError("is not a URL: write https://HOST/PATH")
         return url
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.url and self.reports_url and self.url.reveal() == self.reports_url.reveal():
+            raise ValueError("url and reports_url are the same: a run of reports would hide that no checks run")
+        return self
 
 
 class ReportsSettings(SettingsTable):

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.dashboard.card import Card, CardNumber, format_uptime, make_reading, name_period
-from healthchecks.plugin.dashboard.run_charts import draw_stretches
+from healthchecks.plugin.dashboard.run_charts import draw_colours
 from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Uptime
 from healthchecks.plugin.peer import PeerCheck, PeerRecord
@@ -42,7 +42,7 @@ class PeerRow:
 
     @property
     def bars(self) -> Markup:
-        return draw_stretches(self.check.recent)
+        return draw_colours(self.check.recent)
 
     @property
     def reading(self) -> CardNumber:
