@@ -50,7 +50,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
 
 
 def conclude(run: Run) -> None:
-    """After the hooks of others: alert suite errors, deliver all alerts, announce the end of the run."""
+    """Alert suite errors, deliver all alerts, announce the end of the run: after the hooks of others."""
     if run.is_concluded:
         return
     run.is_concluded = True
@@ -69,7 +69,7 @@ def conclude(run: Run) -> None:
 
 
 def settle(run: Run) -> int:
-    """When pytest has nothing left to call: print the notices not shown yet, set and return the exit status."""
+    """Print the notices not shown yet, set and return the exit status, when pytest has nothing left to call."""
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         for notice in run.notices[run.said_notices :]:
             sys.stderr.write(f"healthchecks: {notice}\n")

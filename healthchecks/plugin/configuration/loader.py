@@ -105,7 +105,7 @@ class Configuration:
         return str(directory) if directory else None
 
     def page_directory(self, rootdir: Path) -> Path:
-        """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
+        """Return `[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
         return rootdir / self.settings.dashboard.directory  # a configured one is absolute
 
     def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:

@@ -19,17 +19,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
 from servermonitoring.delivery import notify_url
-from servermonitoring.delivery.alert_filter import JSON_SCHEMA, AlertFilter
+from servermonitoring.delivery.alert_filter import AlertFilter
 from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
@@ -135,19 +132,10 @@ class CheckInSettings(MonitorSettings):
     they do not check in."""
 
 
-Only = Annotated[
-    AlertFilter,
-    PlainValidator(AlertFilter.parse),
-    PlainSerializer(lambda each: [*each.words]),
-    WithJsonSchema(JSON_SCHEMA),
-]
-"""Which alerts a channel takes."""
-
-
 class SentrySettings(SettingsTable):
     dsn: Secret | None = None
     """DSN of the project that gets the alerts; a secret. $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
-    only: Only = Field(default_factory=AlertFilter)
+    only: AlertFilter = Field(default_factory=AlertFilter)
     """Alerts that go there, by a list of `"failed"`, `"error"`; `"local"`, `"shared"`; `"critical"`, `"warning"`;
     `"group:NAME"`; default: all."""
     environment: str = ""
@@ -183,7 +171,7 @@ class AlertSettings(SettingsTable):
     webhook_format: WebhookFormat = "json"
     """Form of the body: `"json"`, the whole alert as one document, or `"slack"`, a text as Slack takes it; also for
     Mattermost, Rocket.Chat, and Discord with /slack at the end of the URL."""
-    webhook_only: Only = Field(default_factory=AlertFilter)
+    webhook_only: AlertFilter = Field(default_factory=AlertFilter)
     """Alerts that go to the webhook, as for `[sentry] only`; default: all."""
     notify: tuple[NotifyUrl, ...] = ()
     """URLs of apprise: `["mailto://…", "slack://…"]`, each a channel and a secret, or `"file:PATH"` of a file with one
@@ -333,7 +321,7 @@ class SuiteSettings(SettingsTable):
 
 
 def _checked_schedule(cron: str) -> str:
-    """The same five fields. Raises ValueError for what a crontab would not take."""
+    """Return the same five fields. Raise ValueError for what a crontab would not take."""
     try:
         CronSim(cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
     except CronSimError as error:
