@@ -214,9 +214,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if run is None:
         return (yield)
     from healthchecks.plugin.outputs import scrub_outputs
-    from healthchecks.plugin.shutdown import conclude, finish
+    from healthchecks.plugin.shutdown import conclude, finish, spare_collector
 
     finish(run, exitstatus)
+    spare_collector(run)
     try:
         scrub_outputs(session.config)
         return (yield)
