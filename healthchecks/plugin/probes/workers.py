@@ -75,7 +75,7 @@ class Workers:
     def wait(self, seconds: float | None = None) -> list[Callable[[], None]]:
         """Wait for something to happen, by default until the next examination; return what is then to be called."""
         if seconds is None:
-            seconds = max(0.0, self._next_examination - time.monotonic())
+            seconds = max(0.0, self._next_examination - clock.monotonic())
         return [partial(self._call, key) for key, _ in self._selector.select(seconds)]
 
     def has_room(self) -> bool:
@@ -105,9 +105,9 @@ class Workers:
 
     def examine(self) -> None:
         """Kill those with a fault: every INTERVAL, not with each message, since it examines all of their jobs."""
-        if time.monotonic() < self._next_examination:
+        if clock.monotonic() < self._next_examination:
             return
-        self._next_examination = time.monotonic() + INTERVAL
+        self._next_examination = clock.monotonic() + INTERVAL
         for worker in [*self._workers.values()]:
             if cause := worker.fault():
                 worker.kill(cause)
