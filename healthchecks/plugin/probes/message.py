@@ -22,7 +22,7 @@ from healthchecks.plugin.outcome import is_broken
 from healthchecks.plugin.peer import PeerRecord
 from healthchecks.plugin.probes.error_record import ErrorRecord
 from healthchecks.plugin.probes.job import ProbeJob
-from healthchecks.plugin.probes.records import pack_records
+from healthchecks.plugin.probes.job_output import pack_records
 from healthchecks.plugin.result import Attachment, CheckError, clean, fitting, text_of
 from servermonitoring.values import size_in_words
 
@@ -48,6 +48,8 @@ class Message:
     details: str = ""
     """The error's traceback, for the author of the check."""
     is_overdue: bool = False
+    lacked_descriptors: bool = False
+    """Its process had none left, whichever of its jobs has them."""
     records: list[logging.LogRecord] = field(default_factory=list)
     attachments: tuple[Attachment, ...] = ()
     metrics: tuple[Metric, ...] = ()
