@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import resource
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -230,3 +231,24 @@ class WorkingDirectory:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 os.chdir(self._path)
+
+
+class PythonState:
+    """What a test may leave changed for the next one of its process, as it was when this was made."""
+
+    def __init__(self) -> None:
+        self._directory = WorkingDirectory()
+        self._environment = dict(os.environ)
+        self._encoded = dict(vars(os.environ)["_data"])  # compared in a microsecond, os.environ in fifty
+        self._path = [*sys.path]
+        self._recursion_limit, self._socket_timeout = sys.getrecursionlimit(), socket.getdefaulttimeout()
+
+    def restore(self) -> None:
+        sys.setrecursionlimit(self._recursion_limit)
+        socket.setdefaulttimeout(self._socket_timeout)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if vars(os.environ)["_data"] != self._encoded:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        self._directory.restore()
