@@ -5,7 +5,6 @@ directory, until its target is no longer configured, or there was no result for 
 """
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from healthchecks.plugin.history import Streak
 from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import Result, Status
-from servermonitoring import watchdog_state
+from servermonitoring import clock, watchdog_state
 from servermonitoring.files import read_regular, remove_abandoned, write_whole
 
 NAME = "metrics.json"  # the last result of each check, in the state directory
@@ -84,7 +83,7 @@ def _make(result: Result, streak: Streak | None) -> LastResult:
         reference=str(result.extras.get("reference", "")),
         status=str(result.status),
         duration=result.duration,
-        checked_at=round(time.time(), 3),
+        checked_at=round(clock.time(), 3),
         failing_since=since.timestamp() if result.status.is_failure else None,
         maintenance=result.maintenance,
         silenced=result.silence is not None,
@@ -109,7 +108,7 @@ def _restored(*, metrics: Iterable[dict[str, object]] = (), **fields: Any) -> La
 
 
 def _is_current(last: LastResult, is_gone: Callable[[str], bool]) -> bool:
-    return not is_gone(last.reference) and time.time() - last.checked_at < _MAX_AGE
+    return not is_gone(last.reference) and clock.time() - last.checked_at < _MAX_AGE
 
 
 class _Family(NamedTuple):

@@ -8,10 +8,9 @@ bound to the thread that made them.
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from _pytest.runner import SetupState
@@ -21,7 +20,7 @@ from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.values import in_words
 
 _PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
@@ -31,6 +30,18 @@ _LAST_START = 4.0  # seconds after the run's timeout from which on only teardown
 
 class AbandonedError(CheckError):
     """A phase did not end in time: its thread goes on, and the run does not wait for it."""
+
+
+class Phase(NamedTuple):
+    """A call on the stage. Times are in seconds."""
+
+    name: str
+    call: Callable[[], Any]
+    timeout: float
+    later: float = 0.0
+    """More of them, for a call that has a bound of its own."""
+    is_due_always: bool = False
+    """Also when the run should have ended long ago."""
 
 
 class _Worker:
@@ -58,18 +69,13 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: ProbeJob | None = None
 
-    def begin(
-        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
-    ) -> ProbeJob:
-        """Start a phase; `finish` must follow. `later`: seconds more for a call that has a bound of its own.
-
-        `always`: also when the run should have ended long ago.
-        """
+    def begin(self, phase: Phase) -> ProbeJob:
+        """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = ProbeJob(name, call, timeout + later)
-        job.begin(self.latest_end() + later)
-        if time.monotonic() > self._ends_at + _LAST_START and not always:
+        self._job = job = ProbeJob(phase.name, phase.call, phase.timeout)
+        job.begin(self.latest_end() + phase.later, phase.later)
+        if clock.monotonic() > self._ends_at + _LAST_START and not phase.is_due_always:
             job.end(None, NotProbed("not run before the timeout of the run"))
             return job
         try:
@@ -81,7 +87,7 @@ class Stage:
 
     def latest_end(self) -> float:
         """Return when a phase that begins now must be over, whatever its timeout, in monotonic seconds."""
-        return max(self._ends_at, time.monotonic() + self._patience)
+        return max(self._ends_at, clock.monotonic() + self._patience)
 
     def finish(self, job: ProbeJob) -> Any:
         """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
@@ -94,17 +100,15 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(
-        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
-    ) -> Any:
+    def run(self, phase: Phase) -> Any:
         """Begin and finish a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
-        job = self.begin(name, call, timeout, later, always=always)
+        job = self.begin(phase)
         try:
             return self.finish(job)
         except ProbeTimeout:
             if job.is_overdue:
-                within = min(timeout, round(job.duration, 1))  # the run's own may end sooner
-                raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
+                within = min(phase.timeout, round(job.duration, 1))  # the run's own may end sooner
+                raise AbandonedError(f"{phase.name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:
@@ -116,13 +120,13 @@ class Stage:
 
     def waiting(self, job: ProbeJob) -> tuple[int, float]:
         """Return how many jobs are waited for, and for how many seconds at most."""
-        return 1, max(0.0, (job.ends_at or 0.0) - time.monotonic())
+        return 1, max(0.0, (job.ends_at or 0.0) - clock.monotonic())
 
     def _abandon(self) -> None:
         if self._worker is not None:
             self._worker.do(None)
             self._worker = None
-        if time.monotonic() > self._ends_at:
+        if clock.monotonic() > self._ends_at:
             self._patience = max(_LEAST, self._patience / 2)
 
 
@@ -178,11 +182,12 @@ class Phases(SetupState):
             if self._check is not None:
                 self._directory.restore()
 
-    def _run(self, phase: str, call: Callable[[], None], *, is_quick: bool) -> None:
+    def _run(self, name: str, call: Callable[[], None], *, is_quick: bool) -> None:
         if self._check is None or is_quick:
             call()
         else:
-            self._stage.run(phase, call, collection.timeout_of(self._check), always=phase == "teardown")
+            timeout = collection.timeout_of(self._check)
+            self._stage.run(Phase(name, call, timeout, is_due_always=name == "teardown"))
 
     def _tears_down_data(self, nextitem: pytest.Item | None) -> bool:
         """Return whether nothing is torn down but a test that had no fixtures: another one of its file follows."""

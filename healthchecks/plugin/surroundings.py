@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import resource
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -159,8 +160,8 @@ def protect_streams() -> None:
             stream.close = lambda: None  # type: ignore[method-assign]
 
 
-def restore_descriptors() -> None:
-    """Open standard streams that a check has closed; make room when it has left no descriptor."""
+def restore_descriptors() -> bool:
+    """Open standard streams that a check has closed; make room when it has left no descriptor. Return whether so."""
     for descriptor, kept in [*_kept.items()]:
         if not _is_open(descriptor):
             with contextlib.suppress(OSError):
@@ -170,6 +171,19 @@ def restore_descriptors() -> None:
     except OSError as error:
         if error.errno == errno.EMFILE:
             lift()
+            return True
+    return False
+
+
+def had_no_descriptor(error: BaseException | None) -> bool:
+    """Return whether an error, or one that led to it, is that no descriptor was left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _let_go() -> None:
@@ -230,3 +244,24 @@ class WorkingDirectory:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 os.chdir(self._path)
+
+
+class PythonState:
+    """What a test may leave changed for the next one of its process, as it was when this was made."""
+
+    def __init__(self) -> None:
+        self._directory = WorkingDirectory()
+        self._environment = dict(os.environ)
+        self._encoded = dict(vars(os.environ)["_data"])  # compared in a microsecond, os.environ in fifty
+        self._path = [*sys.path]
+        self._recursion_limit, self._socket_timeout = sys.getrecursionlimit(), socket.getdefaulttimeout()
+
+    def restore(self) -> None:
+        sys.setrecursionlimit(self._recursion_limit)
+        socket.setdefaulttimeout(self._socket_timeout)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if vars(os.environ)["_data"] != self._encoded:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        self._directory.restore()

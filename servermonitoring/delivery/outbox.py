@@ -6,12 +6,11 @@
 import json
 import random
 import threading
-import time
 from collections.abc import Callable  # noqa: TC003 - no more to load
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
 from servermonitoring.scrubbing import scrubbed
 
@@ -47,7 +46,7 @@ class Outbox:
 
     def finish(self, budget: float) -> Tally:
         """Stop the thread and deliver what waits, in `budget` seconds at most, whatever the receiver does."""
-        end = time.monotonic() + budget
+        end = clock.monotonic() + budget
         with self._state:
             self._is_stopped = True
             self._state.notify_all()
@@ -55,7 +54,7 @@ class Outbox:
             sender.hasten(0.9 * budget)  # so that its last response is read
         if self._thread and self._thread.is_alive():
             self._thread.join(budget)
-        return self.deliver(end - time.monotonic())
+        return self.deliver(end - clock.monotonic())
 
     def deliver(self, budget: float) -> Tally:
         """Deliver what waits, in `budget` seconds at most, whatever the receiver does."""

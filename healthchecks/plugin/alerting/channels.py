@@ -3,12 +3,12 @@
 The webhook's document is made here, Sentry's events in `sentry`.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from servermonitoring import clock
 from servermonitoring.delivery import dsn
 from servermonitoring.delivery.alert_filter import AlertFilter
 from servermonitoring.delivery.attempt import DeliveryOutcome
@@ -82,7 +82,7 @@ class Channel:
         self._service.start()
 
     def end(self, exitstatus: int, ends_at: float) -> None:  # noqa: ARG002 - sent whatever the run's status
-        self._service.finish(ends_at - time.monotonic())
+        self._service.finish(ends_at - clock.monotonic())
 
     def summary(self) -> str:
         tally = self._service.tally()

@@ -1,6 +1,5 @@
 """What a probe or a test may call: how much time is left, what it waits for, what is to be kept, earlier metrics."""
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +9,7 @@ from healthchecks.plugin.metric import Unit, make_metric, merged
 from healthchecks.plugin.peer import make_record
 from healthchecks.plugin.probes.job import current_job
 from healthchecks.plugin.result import LARGEST, Attachment, CheckError, valid
+from servermonitoring import clock
 
 _AHEAD = 60  # seconds: a run that begins in the same second as another one is given the next free second
 
@@ -22,7 +22,7 @@ def remaining() -> float:
     job = current_job()
     if job is None or job.ends_at is None:
         return 10.0
-    return max(0.001, job.ends_at - time.monotonic())
+    return max(0.001, job.ends_at - clock.monotonic())
 
 
 def phase(text: str) -> None:
@@ -114,6 +114,6 @@ def past_metric(check: str, target: str, name: str, *, days: float = 7) -> list[
 
     if PastMetrics.directory is None:
         return []
-    now = time.time()
+    now = clock.time()
     points = history.metric_points(PastMetrics.directory, check, target, name, int(now - days * DAY))
     return [(float(point.time), point.value) for point in points if point.time < now + _AHEAD]

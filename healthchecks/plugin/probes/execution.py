@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import logging
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.job_output import divert_logs
 from healthchecks.plugin.probes.message import Message, message_of
 from healthchecks.plugin.result import CheckError
+from servermonitoring import clock
 
 
 def execute(function: Callable[[], Any]) -> Any:
@@ -75,7 +75,7 @@ class Performer:
 
 @contextlib.contextmanager
 def _alarm(job: ProbeJob) -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, (job.ends_at or 0.0) - time.monotonic()))
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, (job.ends_at or 0.0) - clock.monotonic()))
     try:
         yield
     finally:

@@ -7,14 +7,12 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.probes.board import Board
-from healthchecks.plugin.probes.forked_process import INTERVAL
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message
 from healthchecks.plugin.probes.tester import TesterSettings, run_tester
@@ -23,7 +21,7 @@ from healthchecks.plugin.probes.worker import PlannedProbe, WorkerSettings, run_
 from healthchecks.plugin.probes.workers import MOST, WorkerLimits, Workers
 from healthchecks.plugin.result import NotProbed, ProbeTimeout
 from healthchecks.plugin.surroundings import PoolLimits
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ class Pool:
 
     def __init__(self, limits: PoolLimits, timeout: float, workers: int, memory: int) -> None:
         self.limits, self.timeout = limits, timeout
-        self.ends_at = time.monotonic() + timeout
+        self.ends_at = clock.monotonic() + timeout
         self._count, self._memory = workers, memory
         self._planned: list[PlannedProbe] = []
         self._numbers: dict[object, int] = {}  # probe and target → number
@@ -104,7 +102,7 @@ class Pool:
 
     def wait(self, job: ProbeJob) -> Any:
         """Return its value, pickled. Raise what the probe raised, ProbeTimeout, or NotProbed."""
-        if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
+        if not job.done.wait(max(0.0, self.ends_at - clock.monotonic()) + _PATIENCE):
             job.end(None, NotProbed("the thread that starts the probes of this run died"))
         return job.result()
 
@@ -114,7 +112,7 @@ class Pool:
             queued = len(self._queue) + len(self._queue_alone)
             ends = [self._end_of(number, job) for number, job in self._workers.jobs()] if self._workers else []
             latest = self.ends_at if queued else max(ends, default=0.0)
-            return len(ends) + queued, max(0.0, latest - time.monotonic())
+            return len(ends) + queued, max(0.0, latest - clock.monotonic())
 
     def index(self, item: "pytest.Item") -> int:
         """Return the number by which the tester knows a test."""
@@ -189,7 +187,7 @@ class Pool:
         workers.close()
 
     def _do_next(self, workers: Workers) -> None:
-        calls = workers.wait(INTERVAL)
+        calls = workers.wait()
         with self._lock:
             for call in calls:
                 call()
@@ -200,7 +198,7 @@ class Pool:
     def _give_out(self, workers: Workers) -> None:
         if workers.refusal:
             self._drop_queue(workers.refusal)
-        if time.monotonic() >= self.ends_at:
+        if clock.monotonic() >= self.ends_at:
             self._drop_queue(f"not probed within the run's timeout of {in_words(self.timeout)}")
         while self._queue_alone and workers.has_room_alone():
             number, end = self._queue_alone.pop(0)
