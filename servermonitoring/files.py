@@ -5,11 +5,11 @@ import errno
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from servermonitoring import clock
 from servermonitoring.values import size_in_words
 
 _OTHERS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
@@ -98,7 +98,7 @@ def _remove_abandoned(directory: int, name: str, older_than: float) -> bool:
     with contextlib.suppress(OSError):  # also one that its writer has just renamed
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         is_ours = stat.S_ISREG(status.st_mode) and os.geteuid() in (0, status.st_uid)
-        if is_ours and time.time() - status.st_mtime >= older_than:
+        if is_ours and clock.time() - status.st_mtime >= older_than:
             os.unlink(name, dir_fd=directory)
             return True
     return False

@@ -5,10 +5,10 @@ import errno
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from servermonitoring import clock
 from servermonitoring.files import at_home, private_directory, remove_abandoned
 from servermonitoring.values import in_words
 
@@ -46,11 +46,11 @@ def changing(directory: Path) -> Iterator[None]:
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        end = time.monotonic() + _WAIT
+        end = clock.monotonic() + _WAIT
         while not _has_lock(descriptor):
-            if time.monotonic() > end:
+            if clock.monotonic() > end:
                 raise TimeoutError(f"another run has been writing for {_WAIT:g} s")
-            time.sleep(_POLL)
+            clock.sleep(_POLL)
         yield
     finally:
         os.close(descriptor)
@@ -105,7 +105,7 @@ class InstanceLock:
             raise AlreadyRunningError(f"another {self._holder} is alive{_details(text)}") from None
         with contextlib.suppress(OSError):  # a full disk: the lock holds without the note
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()} {time.time():.0f}".encode())
+            os.write(descriptor, f"{os.getpid()} {clock.time():.0f}".encode())
 
     def release(self) -> None:
         """Close this process's descriptor; the lock ends with the last one of the file."""
@@ -117,7 +117,7 @@ class InstanceLock:
 def _details(note: str) -> str:
     try:
         pid, started = note.split()
-        age = in_words(max(0, round(time.time() - float(started))))
+        age = in_words(max(0, round(clock.time() - float(started))))
     except (ValueError, OverflowError):
         return ""
     return f": pid {pid}, for {age}"

@@ -6,9 +6,10 @@ What works in the background waits for a disk or a pipe, so that its caller neve
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from servermonitoring import clock
 
 T = TypeVar("T")
 _running: list[threading.Thread] = []  # in the background
@@ -56,9 +57,9 @@ def in_background(work: Callable[[], None], log: logging.Logger) -> None:
 
 def wait_for_background(longest: float) -> None:
     """Wait for the tasks under way, `longest` seconds for all of them."""
-    ends_at = time.monotonic() + longest
+    ends_at = clock.monotonic() + longest
     for thread in _running:
-        thread.join(max(0.0, ends_at - time.monotonic()))
+        thread.join(max(0.0, ends_at - clock.monotonic()))
 
 
 def _guarded(work: Callable[[], None], log: logging.Logger) -> None:

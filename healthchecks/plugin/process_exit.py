@@ -5,11 +5,10 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import PurePath
 
 from healthchecks.plugin.run import Run
-from servermonitoring import threads
+from servermonitoring import clock, threads
 
 _PROGRAMS = ("pytest", "py.test", "__main__.py")
 
@@ -33,7 +32,7 @@ def _is_foreign(thread: threading.Thread) -> bool:
 
 
 def _leave(exitstatus: int) -> None:
-    time.sleep(_GRACE)  # if nothing holds the exit, the process has ended by then
+    clock.sleep(_GRACE)  # if nothing holds the exit, the process has ended by then
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -51,7 +50,7 @@ def interrupt_when_late(run: Run) -> threading.Timer:
         run.add_suite_error("pytest", f"the run was interrupted: it had not ended {_LATE:g} s after its timeout")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
-    timer = threading.Timer(run.pool.ends_at - time.monotonic() + _LATE, interrupt)
+    timer = threading.Timer(run.pool.ends_at - clock.monotonic() + _LATE, interrupt)
     timer.daemon, timer.name = True, "healthchecks-late"
     with contextlib.suppress(RuntimeError):  # the system gives no more threads
         timer.start()

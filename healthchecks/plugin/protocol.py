@@ -5,7 +5,6 @@ call and teardown capture output and logs that cannot come, and make fixtures th
 check would cost. The short protocol reports the same three phases, through the same hooks for reports.
 """
 
-import time
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from healthchecks.plugin.makereport import begin_log
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import JOBS, NeedsCaptureError, defer, run_in_tester
+from servermonitoring import clock
 
 _HOOKS = (  # which the short protocol leaves out, or calls once and not three times
     "pytest_runtest_protocol", "pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown",
@@ -106,7 +106,7 @@ PROTOCOL = pytest.StashKey[Protocol]()
 
 def _quiet(item: pytest.Item, when: Any, call: pytest.TestReport) -> pytest.TestReport:
     """Return the report of a phase in which nothing happened."""
-    now = time.time()
+    now = clock.time()
     return pytest.TestReport(
         item.nodeid, item.location, call.keywords, "passed", None, when, start=now, stop=now,
         user_properties=item.user_properties,

@@ -1,7 +1,6 @@
 """One run of the suite: its inputs, lock and pool; what it consists of, its results, and where they go."""
 
 import socket
-import time
 from collections import Counter, UserDict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.silence import Silences
 from healthchecks.plugin.stage import Stage
 from healthchecks.plugin.surroundings import lift, limits
-from servermonitoring import state_directory
+from servermonitoring import clock, state_directory
 from servermonitoring.threads import bounded
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ class Run:
         except (OSError, ValueError) as error:
             self._add_silence_error(f"recoveries end no silence: {error}")
             return
-        ended = [each.name for each in self.silences if each.is_open(time.time()) and each.name not in left]
+        ended = [each.name for each in self.silences if each.is_open(clock.time()) and each.name not in left]
         self.silences = left
         if ended:
             self.notices.append(f"recovered, so no longer silenced: {', '.join(ended[:_MOST_NAMES])}")

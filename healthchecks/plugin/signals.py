@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from types import FrameType, TracebackType
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from servermonitoring import threads
+from servermonitoring import clock, threads
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REPEAT = 0.2  # seconds after which a signal is sent once more, if its handler has not run
@@ -61,7 +60,7 @@ class Interruption:
 
     def _repeat(self, woken: int, main: int) -> None:
         while (number := os.read(woken, 1)) and not self._is_over:
-            time.sleep(_REPEAT)
+            clock.sleep(_REPEAT)
             if number[0] in self._before and not self.signal:
                 signal.pthread_kill(main, number[0])
 
@@ -144,10 +143,10 @@ class Interruption:
         if os.getpid() != self._process:  # a child that has only just been forked
             _end_at_once(number, signal.SIG_DFL)
         elif not self.signal:
-            self.signal, self._came = signal.Signals(number).name, time.monotonic()
+            self.signal, self._came = signal.Signals(number).name, clock.monotonic()
             if self._raises:
                 self.check()
-        elif time.monotonic() - self._came > _GRACE:
+        elif clock.monotonic() - self._came > _GRACE:
             _end_at_once(number, self._before[number] if self._is_over else signal.SIG_DFL)
 
 
@@ -155,7 +154,7 @@ _interruptions: weakref.WeakSet[Interruption] = weakref.WeakSet()
 
 
 def ignore_signals() -> None:
-    """In a process of the run's own: leave the signals to the run, which ends its processes in order.
+    """Leave the signals to the run, which ends its processes in order; called in a process of the run's own.
 
     They are not ignored for the kernel: a program that is started here would inherit that.
     """

@@ -3,7 +3,6 @@
 import difflib
 import os
 import pwd
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from healthchecks.plugin.refusal import refuse_foreign_state
 from healthchecks.plugin.result import clean, name_of
 from healthchecks.plugin.run import configuration_of
 from healthchecks.plugin.silence import Silence, Silences, name_of_check
-from servermonitoring import state_directory, values
+from servermonitoring import clock, state_directory, values
 
 OPTION, REASON_OPTION = "--monitoring-silence", "--monitoring-reason"
 _LIST = "list"
@@ -90,7 +89,7 @@ def _silence(config: pytest.Config, session: pytest.Session, orders: Iterable[Or
 
 
 def _maker(reason: str, user: str) -> Callable[[str, float], Silence]:
-    now = time.time()
+    now = clock.time()
     return lambda name, duration: Silence(name, now + duration, now, user, reason)
 
 
@@ -188,7 +187,7 @@ def _print(silences: Silences) -> None:
 
 
 def _line(silence: Silence) -> str:
-    left = values.in_words(max(0, round(silence.until - time.time())))
+    left = values.in_words(max(0, round(silence.until - clock.time())))
     return f"{silence.name} is silenced until {silence.ends} (for {left}), {silence.origin}"
 
 

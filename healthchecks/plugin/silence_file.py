@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from healthchecks.plugin.result import Result
 from healthchecks.plugin.silence import Silence, Silences, name_of_check
+from servermonitoring import clock
 from servermonitoring.files import read_regular, write_whole
 from servermonitoring.state_directory import changing
 
@@ -26,7 +26,7 @@ def read(directory: Path, now: float | None = None) -> Silences:
 
     `now`: unix seconds, for tests.
     """
-    moment = time.time() if now is None else now
+    moment = clock.time() if now is None else now
     return Silences(each for each in _read(directory) if each.is_open(moment))
 
 

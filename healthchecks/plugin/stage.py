@@ -8,7 +8,6 @@ bound to the thread that made them.
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.result import CheckError, NotProbed, ProbeTimeout
 from healthchecks.plugin.signals import Interruption
 from healthchecks.plugin.surroundings import WorkingDirectory, protect_streams, restore_descriptors
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.values import in_words
 
 _PATIENCE = 2.0  # seconds that a phase may take after the run's timeout; halved for each that takes all of it
@@ -69,7 +68,7 @@ class Stage:
         self.close()
         self._job = job = ProbeJob(name, call, timeout + later)
         job.begin(self.latest_end() + later)
-        if time.monotonic() > self._ends_at + _LAST_START and not always:
+        if clock.monotonic() > self._ends_at + _LAST_START and not always:
             job.end(None, NotProbed("not run before the timeout of the run"))
             return job
         try:
@@ -81,7 +80,7 @@ class Stage:
 
     def latest_end(self) -> float:
         """Return when a phase that begins now must be over, whatever its timeout, in monotonic seconds."""
-        return max(self._ends_at, time.monotonic() + self._patience)
+        return max(self._ends_at, clock.monotonic() + self._patience)
 
     def finish(self, job: ProbeJob) -> Any:
         """Return its value when it has ended. Raise what it raised, or ProbeTimeout when it takes too long."""
@@ -116,13 +115,13 @@ class Stage:
 
     def waiting(self, job: ProbeJob) -> tuple[int, float]:
         """Return how many jobs are waited for, and for how many seconds at most."""
-        return 1, max(0.0, (job.ends_at or 0.0) - time.monotonic())
+        return 1, max(0.0, (job.ends_at or 0.0) - clock.monotonic())
 
     def _abandon(self) -> None:
         if self._worker is not None:
             self._worker.do(None)
             self._worker = None
-        if time.monotonic() > self._ends_at:
+        if clock.monotonic() > self._ends_at:
             self._patience = max(_LEAST, self._patience / 2)
 
 

@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import resource
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class _Output(io.FileIO):
 
 
 def secure_capture(config: pytest.Config) -> None:
-    """Where no file can be made in any directory for temporary ones, take one in memory, or none at all."""
+    """Capture in memory, or not at all, where no file can be made in any directory for temporary ones."""
     if _has_temporary_directory():
         return
     before = os.environ.get("TMPDIR")
@@ -128,7 +129,7 @@ class SteadyStream:
 
 
 def keep_streams(config: pytest.Config) -> None:
-    """Until the end of pytest a standard stream that a check closes is opened again, and the terminal lives with it."""
+    """Open a standard stream again that a check closes, until the end of pytest; the terminal lives with it."""
     keep_descriptors()
     config.add_cleanup(_let_go)
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -194,7 +195,7 @@ class PoolLimits:
 
 
 def limits() -> PoolLimits:
-    """From the descriptor limit, which is first raised nearly to the hard one.
+    """Return the limits from that of descriptors, which is first raised nearly to the hard one.
 
     Each hung target holds a descriptor: 200 of them under a limit of 128 gave 85 false failures. What is left up to
     the hard limit is for what comes after a check that leaks them: `lift`.
@@ -230,3 +231,24 @@ class WorkingDirectory:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 os.chdir(self._path)
+
+
+class PythonState:
+    """What a test may leave changed for the next one of its process, as it was when this was made."""
+
+    def __init__(self) -> None:
+        self._directory = WorkingDirectory()
+        self._environment = dict(os.environ)
+        self._encoded = dict(vars(os.environ)["_data"])  # compared in a microsecond, os.environ in fifty
+        self._path = [*sys.path]
+        self._recursion_limit, self._socket_timeout = sys.getrecursionlimit(), socket.getdefaulttimeout()
+
+    def restore(self) -> None:
+        sys.setrecursionlimit(self._recursion_limit)
+        socket.setdefaulttimeout(self._socket_timeout)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if vars(os.environ)["_data"] != self._encoded:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        self._directory.restore()

@@ -4,12 +4,12 @@ Light: every run with alerts loads it, though few have one to deliver.
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from servermonitoring import clock
 from servermonitoring.scrubbing import scrub
 
 if TYPE_CHECKING:
@@ -90,8 +90,9 @@ def attempt(spool: "Spool", destination: Destination, connection: Connection, en
         return Attempt(DeliveryOutcome.REFUSED, f"{entry.name} in the spool is damaged: {error}", suffix="damaged")
     except UnreachableError as error:
         return Attempt(DeliveryOutcome.UNAVAILABLE, f"{destination.name} cannot be reached: {error}")
-    except NoResponseError as error:
-        return Attempt(DeliveryOutcome.RETRY, f"{destination.name}: {error}")
+    except Exception as error:  # noqa: BLE001 - a check may replace functions of Python's, such as those of sockets
+        why = str(error) if isinstance(error, NoResponseError) else f"{type(error).__name__}: {error}"
+        return Attempt(DeliveryOutcome.RETRY, f"{destination.name}: {why}")
     return _attempt_of(destination, content, response)
 
 
@@ -188,7 +189,7 @@ def _retry_after(text: str) -> float:
     from email.utils import parsedate_to_datetime
 
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(text).timestamp() - clock.time())
     except (ValueError, OverflowError):
         return _seconds(text)
 

@@ -8,12 +8,12 @@ Three forms of request, all from the address that the service shows:
 - plain: GET URL after a success, as every service of this kind understands it.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from servermonitoring import clock
 from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.delivery.connection import PostAddress, PostConnection
 from servermonitoring.delivery.webhook import is_url
@@ -75,7 +75,7 @@ class PingService:
 
     def __post_init__(self) -> None:
         if not is_url(self.url):
-            raise ValueError("[heartbeat] url is not a URL: write https://HOST/PATH")
+            raise ValueError("[heartbeat] has what is not a URL: write https://HOST/PATH")
         remember(self.url)
 
     def expects(self, signal: PingSignal) -> bool:
@@ -124,16 +124,16 @@ class PingRequest:
         self._connection = PostConnection(address)
         self._is_cut = False
 
-    def send(self, ends_at: float = float("inf"), pause: Callable[[float], None] = time.sleep) -> str:
+    def send(self, ends_at: float = float("inf"), pause: Callable[[float], None] = clock.sleep) -> str:
         """Send it, again where that may help, and return what went wrong; "" for nothing.
 
         `ends_at`: monotonic time after which nothing is begun.
         """
         error = ""
         for number in range(_TRIES):
-            error, is_final = self._attempt(min(_TIMEOUT, ends_at - time.monotonic()))
+            error, is_final = self._attempt(min(_TIMEOUT, ends_at - clock.monotonic()))
             wait = _PAUSE * 2**number
-            if not error or is_final or self._is_cut or number + 1 == _TRIES or time.monotonic() + wait > ends_at:
+            if not error or is_final or self._is_cut or number + 1 == _TRIES or clock.monotonic() + wait > ends_at:
                 break
             pause(wait)
         return error

@@ -9,11 +9,11 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from servermonitoring import clock
 from servermonitoring.delivery.attempt import DeliveryOutcome, DeliveryResponse, NoResponseError, UnreachableError
 from servermonitoring.scrubbing import scrub_and_cut
 
@@ -50,7 +50,7 @@ class NotifyConnection:
         `timeout` is for one step of a connection of ours; here apprise's own are in force, and one limit of the whole.
         """
         self.send(body)
-        return self.receive(time.monotonic() + _LIMIT)
+        return self.receive(clock.monotonic() + _LIMIT)
 
     def send(self, message: bytes) -> None:
         """Hand a message over; `receive` returns the response. Raise UnreachableError."""
@@ -85,7 +85,7 @@ def services_of(urls: Sequence[str], limit: float = _LIMIT) -> list[dict[str, st
     try:
         process.start()
         process.write({"urls": list(urls)})
-        services = process.read(time.monotonic() + limit)["services"]
+        services = process.read(clock.monotonic() + limit)["services"]
     except (UnreachableError, NoResponseError, KeyError) as error:
         raise ValueError(f"apprise cannot be used: {error}") from None
     finally:
@@ -171,7 +171,7 @@ class NotifierProcess:
         descriptor = self._process.stdout.fileno()
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        rest = ends_at - time.monotonic()
+        rest = ends_at - clock.monotonic()
         if rest <= 0 or not poll.poll(rest * 1000):
             self.close()
             raise NoResponseError("no response in time")

@@ -9,12 +9,11 @@ import fcntl
 import os
 import random
 import threading
-import time
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
 
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.delivery.attempt import Attempt, Connection, DeliveryOutcome, Destination, attempt
 from servermonitoring.delivery.spool import Spool, SpoolEntry
 from servermonitoring.values import in_words
@@ -36,7 +35,7 @@ class Sender:
 
     def __init__(self, spool: Spool, destination: Destination, budget: float) -> None:
         self.spool, self._destination, self._budget = spool, destination, budget
-        self._end = time.monotonic() + budget
+        self._end = clock.monotonic() + budget
         self._state = threading.Condition()  # guards all below
         self._queue = EntryQueue()
         self._since: dict[SpoolEntry, float] = {}  # entry in progress → start, monotonic seconds
@@ -73,11 +72,11 @@ class Sender:
     def hasten(self, budget: float) -> None:
         """End in `budget` seconds at most; from another thread."""
         with self._state:
-            self._end = min(self._end, time.monotonic() + budget)
+            self._end = min(self._end, clock.monotonic() + budget)
             self._state.notify_all()
 
     def _rest(self) -> float:
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, self._end - clock.monotonic())
 
     def _deliverable(self) -> list[SpoolEntry]:
         """Leave out the files of a directory where none can be removed: they would be sent again and again."""
@@ -119,10 +118,10 @@ class Sender:
     def _next(self) -> SpoolEntry | None:
         with self._state:
             while not self._stopped and len(self._queue) and self._rest() > self._duration:
-                rest = self._paused_until - time.monotonic()
+                rest = self._paused_until - clock.monotonic()
                 newest = self._failures_in_row >= _FAILING and self._failures_in_row % 2 == 1
                 if rest <= 0 and (entry := self._queue.take(newest=newest)):
-                    self._since[entry] = time.monotonic()
+                    self._since[entry] = clock.monotonic()
                     return entry
                 self._state.wait(rest if rest > 0 else None)
         return None
@@ -131,7 +130,7 @@ class Sender:
         began = self._since.pop(entry)
         self._failures_in_row += 1
         if result.outcome in {DeliveryOutcome.SENT, DeliveryOutcome.REFUSED}:
-            self._failures_in_row, self._duration = 0, time.monotonic() - began
+            self._failures_in_row, self._duration = 0, clock.monotonic() - began
             self._queue.done(entry)
             self._take_out(entry, result)
         elif self._stopped:
@@ -162,7 +161,7 @@ class Sender:
         if not seconds:
             return
         longer = seconds * random.uniform(1, 1 + _JITTER) if remember else seconds  # noqa: S311 - no secret
-        self._paused_until = max(self._paused_until, time.monotonic() + longer)
+        self._paused_until = max(self._paused_until, clock.monotonic() + longer)
         if remember:
             self.spool.remember_pause(longer)
         if seconds > self._rest():
@@ -172,7 +171,7 @@ class Sender:
     def _finish(self) -> None:
         self._stopped = True
         self._state.notify_all()
-        long_ago = time.monotonic() - self._budget / 2
+        long_ago = clock.monotonic() - self._budget / 2
         self._failed += [each for each, since in self._since.items() if since < long_ago]
         if self._since:
             self.spool.note(f"{self._destination.name} does not respond in time")
@@ -209,7 +208,7 @@ class Sender:
                     os.close(descriptor)
                     self.spool.note("another process is delivering this spool")
                     return False
-                time.sleep(_LOCK_POLL)
+                clock.sleep(_LOCK_POLL)
             else:
                 self._lock = descriptor
                 return True

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring import __version__, threads
+from servermonitoring import __version__, clock, threads
 from servermonitoring.delivery.attempt import (
     MOST_CONNECTIONS,
     DeliveryOutcome,
@@ -146,9 +145,9 @@ class Sentry:
 
     def finish(self, budget: float) -> Tally:
         """Deliver what waits and await the check-ins in progress, in `budget` seconds at most, and stop."""
-        end = time.monotonic() + budget
+        end = clock.monotonic() + budget
         self.outbox.finish(budget)
-        self._await_check_ins(end - time.monotonic())
+        self._await_check_ins(end - clock.monotonic())
         return self.tally()
 
     def tally(self) -> Tally:
@@ -156,9 +155,9 @@ class Sentry:
         return replace(self.spool.tally(), check_in=scrub(self._check_in_error))
 
     def _await_check_ins(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
+        end = clock.monotonic() + seconds
         for thread in [*self._check_ins]:
-            thread.join(max(0.0, end - time.monotonic()))
+            thread.join(max(0.0, end - clock.monotonic()))
             if thread.is_alive():
                 self._check_in_error = "no response from Sentry to the check-in in time"
 

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from servermonitoring import clock
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
-from servermonitoring.values import in_words, size_in_words
+from servermonitoring.values import counted, in_words, size_in_words
 
 LARGEST = 20_000_000  # bytes of an entry; Sentry takes no more
 MOST_FILES = 2000
@@ -93,7 +94,7 @@ class Tally:
         age = f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _LONG_WAIT else ""
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
         words = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
-        unknown = f"{self.unknown} unknown file{'s' if self.unknown > 1 else ''} in the spool" if self.unknown else ""
+        unknown = f"{counted(self.unknown, 'unknown file')} in the spool" if self.unknown else ""
         return "; ".join(filter(None, [", ".join(words) or "nothing to send", self.error, self.check_in, unknown]))
 
 
@@ -141,7 +142,7 @@ class Spool:
             waiting = [*self._in_memory, *there.entries]
         lost = self._tally.refused or self._tally.dropped
         error = "; ".join(filter(None, [self._tally.error if waiting or lost else "", self._unwritable]))
-        oldest = max(0.0, time.time() - min(each.time for each in waiting) / 1e9) if waiting else None
+        oldest = max(0.0, clock.time() - min(each.time for each in waiting) / 1e9) if waiting else None
         return replace(self._tally, waiting=len(waiting), oldest=oldest, error=error, unknown=there.unknown)
 
     def waiting(self) -> list[SpoolEntry]:
@@ -209,7 +210,7 @@ class Spool:
 
     def clean(self) -> None:
         """Drop entries that are too old, and remove half-written files of killed writers."""
-        now = time.time()
+        now = clock.time()
         for each in listing(self.directory).entries:
             if now - each.time / 1e9 > OLDEST:
                 self._drop(each, f"older than {in_words(OLDEST)}")
@@ -222,13 +223,13 @@ class Spool:
             until = float(json.loads(read_regular(self.directory / _PAUSE, 1000))["until"])
         except (OSError, ValueError, TypeError, KeyError, OverflowError):
             return 0.0
-        rest = until - time.time()
+        rest = until - clock.time()
         return max(0.0, rest) if rest < OLDEST else 0.0  # else the clock was set
 
     def remember_pause(self, seconds: float) -> None:
         """Store for how many seconds to send nothing."""
         with contextlib.suppress(OSError):
-            text = json.dumps({"until": time.time() + seconds})
+            text = json.dumps({"until": clock.time() + seconds})
             write_whole(self.directory / _PAUSE, text, durable=False)
 
     def _make_room(self, size: int) -> None:

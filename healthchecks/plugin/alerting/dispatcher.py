@@ -1,6 +1,5 @@
 """Alerts of one run, from the first check-in to the last event delivered."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from healthchecks.plugin.alerting.policy import Action, Incident, Key
 from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.alerting.store import NAME, Reading, StateFile
 from healthchecks.plugin.result import Result
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.delivery import SECONDS_AT_END
 from servermonitoring.delivery.alert_filter import KILLED_BROWSER
 from servermonitoring.threads import bounded
@@ -41,7 +40,7 @@ def sent_before(count: int, directory: Path) -> str:
 
 def _age(path: Path) -> float:
     try:
-        return time.time() - path.lstat().st_mtime
+        return clock.time() - path.lstat().st_mtime
     except OSError:
         return _LATELY
 
@@ -93,7 +92,7 @@ class Dispatcher:
 
     def deliver(self, exitstatus: int) -> None:
         """Send what can be sent within SECONDS_AT_END; the rest waits for the next run."""
-        ends_at = time.monotonic() + SECONDS_AT_END
+        ends_at = clock.monotonic() + SECONDS_AT_END
         started = []
         for task in self._tasks:
             if thread := threads.start(task.end, exitstatus, ends_at, name="healthchecks-deliver"):
@@ -101,7 +100,7 @@ class Dispatcher:
             else:
                 task.end(exitstatus, ends_at)
         for thread in started:
-            thread.join(max(0.0, ends_at - time.monotonic()) + 0.1)
+            thread.join(max(0.0, ends_at - clock.monotonic()) + 0.1)
         self._store_sent_from_memory()
         for each in self._heartbeats:
             if each.error:

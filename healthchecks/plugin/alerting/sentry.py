@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from healthchecks.plugin.alerting.state import AlertState
 from healthchecks.plugin.alerting.store import StateFile
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Attachment, LogLine, Result
+from servermonitoring import clock
 from servermonitoring.scrubbing import scrub
 from servermonitoring.secret import Secret
 from servermonitoring.values import iso, metric_with_limits
@@ -182,7 +182,7 @@ class CheckIn:
         self._id = self._send("in_progress", 0.0)
 
     def end(self, exitstatus: int, ends_at: float) -> None:
-        self._send("ok" if exitstatus in _SUITE_RAN else "error", max(0.1, ends_at - time.monotonic()))
+        self._send("ok" if exitstatus in _SUITE_RAN else "error", max(0.1, ends_at - clock.monotonic()))
 
     def summary(self) -> str:
         return ""
@@ -222,10 +222,10 @@ class Resolutions:
         return self._error
 
     def _is_done(self, event: str, since: float, ends_at: float) -> bool:
-        if self._error or (rest := ends_at - time.monotonic()) <= 0:
+        if self._error or (rest := ends_at - clock.monotonic()) <= 0:
             return False
         try:
-            return self._resolver.resolve(event, rest) or time.time() - since > _WEEK
+            return self._resolver.resolve(event, rest) or clock.time() - since > _WEEK
         except (OSError, ValueError) as error:  # requests' own are OSErrors
             self._error = scrub(f"Sentry issues not resolved: {error}")
             return False

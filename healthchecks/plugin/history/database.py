@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from healthchecks.plugin.history.archive import drop_unreadable
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError, drop_unreadable
 from healthchecks.plugin.history.migration import VERSION, migrate, version_of
+from servermonitoring import clock
 from servermonitoring.files import read_regular
 
 NAME = "history.sqlite"
@@ -116,15 +116,15 @@ def _refuse_foreign(database: sqlite3.Connection) -> None:
 
 
 def _check_integrity(database: sqlite3.Connection) -> None:
-    """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
+    """Check once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
     row = database.execute("SELECT value FROM facts WHERE name = 'integrity checked'").fetchone()
-    if row and isinstance(row[0], float) and abs(time.time() - row[0]) < _CHECK_EVERY:
+    if row and isinstance(row[0], float) and abs(clock.time() - row[0]) < _CHECK_EVERY:
         return
     found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise DamagedError(found)
     with database:
-        database.execute("INSERT OR REPLACE INTO facts VALUES ('integrity checked', ?)", (time.time(),))
+        database.execute("INSERT OR REPLACE INTO facts VALUES ('integrity checked', ?)", (clock.time(),))
 
 
 _BUDGET = 1.0  # seconds for what can still be read
@@ -174,7 +174,7 @@ def _salvage(damaged: Path, path: Path, without: str) -> None:
         if version <= VERSION:
             _set_up(new)
             migrate(new, max(version, 1))
-            _copy_all(old, new, time.monotonic() + _BUDGET)
+            _copy_all(old, new, clock.monotonic() + _BUDGET)
             migrate(new)
             _drop_unusable(new, without)
 
@@ -186,11 +186,11 @@ def _copy_all(old: sqlite3.Connection, new: sqlite3.Connection, end: float) -> N
     for table in _SALVAGED:
         _copy(old, new, table, f"SELECT * FROM {table}", (), end)  # noqa: S608 - our own names
     ids = {"check_id": _ids(new, "checks"), "metric_id": _ids(new, "metrics")}
-    recent = int(time.time()) - _RECENT
+    recent = int(clock.time()) - _RECENT
     for comparison, (table, key, column, unit) in itertools.product((">", "<="), _SERIES):
         query = f"SELECT * FROM {table} WHERE {key} = ? AND {column} {comparison} ? ORDER BY {column} DESC"  # noqa: S608
         for each in ids[key]:
-            if time.monotonic() < end:
+            if clock.monotonic() < end:
                 _copy(old, new, table, query, (each, recent // unit), end)
 
 
@@ -218,7 +218,7 @@ def _copy(  # noqa: PLR0913, PLR0917 - from where, where to, and how long
         for rows in _batches(old.execute(query, values)):
             marks = ", ".join("?" * len(rows[0]))
             new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
-            if time.monotonic() > end:
+            if clock.monotonic() > end:
                 return
 
 

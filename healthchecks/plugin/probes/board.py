@@ -6,7 +6,8 @@ old, a text cut off.
 
 import mmap
 import struct
-import time
+
+from servermonitoring import clock
 
 _JOB = struct.Struct("dIH242s")  # start (monotonic s), thread, length of the text, text
 _PULSE = struct.Struct("d")
@@ -22,7 +23,7 @@ class Board:
 
     def begin(self, job: int, thread: int) -> None:
         """Note that a job starts now."""
-        _JOB.pack_into(self._memory, job * _JOB.size, time.monotonic(), thread, 0, b"")
+        _JOB.pack_into(self._memory, job * _JOB.size, clock.monotonic(), thread, 0, b"")
 
     def clear(self, job: int) -> None:
         """Forget the job: it will be started again."""
@@ -49,7 +50,7 @@ class Board:
 
     def beat(self, worker: int) -> None:
         """Note that the worker's main thread runs."""
-        _PULSE.pack_into(self._memory, self._place(worker), time.monotonic())
+        _PULSE.pack_into(self._memory, self._place(worker), clock.monotonic())
 
     def last_beat(self, worker: int) -> float:
         """Return when the worker's main thread ran last, in monotonic seconds; 0 if it never did."""

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,19 +18,20 @@ from functools import partial
 from typing import Any
 
 from healthchecks.plugin import signals
+from healthchecks.plugin.probes.execution import Performer
 from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probes.job_output import divert_streams, flush_streams
 from healthchecks.plugin.probes.message import Message, framed
-from healthchecks.plugin.probes.performer import Performer
 from healthchecks.plugin.probes.processes import (
     call_and_exit,
     end_children,
     end_with_parent,
     inherit_orphans,
 )
-from healthchecks.plugin.probes.streams import divert_streams, flush_streams
 from healthchecks.plugin.probes.worker_end import EndCause, outcome_of_death
 from healthchecks.plugin.result import CheckError, ProbeTimeout
+from servermonitoring import clock
 from servermonitoring.values import in_words
 
 _GRACE = 1.0  # seconds for an interrupted test to clean up
@@ -73,7 +73,7 @@ class ForkedCall:
 
     def run(self, timeout: float, latest_end: float) -> Message:
         """Return what came of it. Raise what the child died of, or ProbeTimeout."""
-        end = min(time.monotonic() + timeout, latest_end) + LATE
+        end = min(clock.monotonic() + timeout, latest_end) + LATE
         process = ForkedProcess(self._settings.memory)
         try:
             self._fork(process, timeout, latest_end)
@@ -86,11 +86,11 @@ class ForkedCall:
 
     def interrupt(self) -> None:
         """Have the child clean up and end; kill it if it does not."""
-        end = time.monotonic() + _GRACE
+        end = clock.monotonic() + _GRACE
         with contextlib.suppress(OSError):
             os.write(self._control, _INTERRUPT)
-        while self._keeper and time.monotonic() < end:
-            time.sleep(INTERVAL)
+        while self._keeper and clock.monotonic() < end:
+            clock.sleep(INTERVAL)
         self.kill()
 
     def kill(self) -> None:
@@ -129,7 +129,7 @@ class ForkedCall:
         channel.sendall(framed(message))
 
     def _wait(self, process: ForkedProcess, timeout: float, end: float) -> Message:
-        while (rest := end - time.monotonic()) > 0:
+        while (rest := end - clock.monotonic()) > 0:
             messages = process.wait(rest)
             if messages is None:
                 raise self._death(EndCause.DIED, None, process.output)

@@ -1,5 +1,6 @@
 """A process forked for probes or tests, as the pytest process sees it: its channel, its output, its memory."""
 
+import _socket
 import contextlib
 import os
 import socket
@@ -12,6 +13,7 @@ from healthchecks.plugin.probes.processes import resident
 INTERVAL = 0.05  # seconds between two examinations of a process: what it has sent, its memory
 LATE = 0.5  # seconds after a timeout at which what came of a probe or test must be there
 _LONGEST_OUTPUT = 20_000  # bytes of what it printed last
+_Socket = socket.socket  # a test may replace it, as with monkeypatch, for what it calls
 
 
 class ForkedProcess:
@@ -22,7 +24,7 @@ class ForkedProcess:
         self.pid = 0  # until it is known
         self._memory, self._most = memory, (resident(os.getpid()) or 0) + memory
         self._reader, self._output = Reader(), b""
-        self.channel, self._its_channel = socket.socketpair()
+        self.channel, self._its_channel = (_Socket(fileno=each.detach()) for each in _socket.socketpair())
         for each in (self.channel, self._its_channel):
             each.setblocking(True)  # whatever default a check has set for sockets
         self.printed, self._its_output = os.pipe2(os.O_CLOEXEC)

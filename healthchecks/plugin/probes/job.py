@@ -6,14 +6,13 @@ The pytest process has a job for each probe, too, which gets what came of it fro
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, with_place
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -65,10 +64,10 @@ class ProbeJob:
         """What it took so far, or in all."""
         if self.started is None:
             return 0.0
-        return (self.ended or time.monotonic()) - self.started
+        return (self.ended or clock.monotonic()) - self.started
 
     def begin(self, latest_end: float) -> None:
-        self.started = time.monotonic()
+        self.started = clock.monotonic()
         self.ends_at = min(self.started + self.timeout, latest_end)
 
     def run(self) -> bool:
@@ -81,7 +80,7 @@ class ProbeJob:
             value, error = None, raised
         if os.getpid() != process:
             os._exit(1)  # a child that the check forked and forgot to end: this run is not its own
-        late = self.ends_at is not None and time.monotonic() > self.ends_at
+        late = self.ends_at is not None and clock.monotonic() > self.ends_at
         nameless = isinstance(error, ProbeTimeout) and not str(error)
         return self.end(value, self._overdue() if late or nameless else error)
 
@@ -97,8 +96,8 @@ class ProbeJob:
 
     def wait(self, check_end: Callable[[], None]) -> None:
         """Wait until it has ended or its time is over; call `check_end` regularly, which raises to end the wait."""
-        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - time.monotonic()))):
-            if time.monotonic() >= (self.ends_at or 0.0):
+        while not self.done.wait(min(_SLICE, max(0.0, (self.ends_at or 0.0) - clock.monotonic()))):
+            if clock.monotonic() >= (self.ends_at or 0.0):
                 self.expire()
             check_end()
 
@@ -121,14 +120,14 @@ class ProbeJob:
             self.clean()
 
     def result(self) -> Any:
-        """Its value. Raises what the call raised; of what would end pytest itself, CheckError with the place."""
+        """Return its value. Raise what the call raised; of what would end pytest itself, CheckError with the place."""
         error = self.harmless_error()
         if error is not None:
             raise error from self.error if error is not self.error else error.__cause__
         return self.value
 
     def harmless_error(self) -> BaseException | None:
-        """What the call raised; in place of what would end pytest itself, CheckError with the place."""
+        """Return what the call raised; in place of what would end pytest itself, CheckError with the place."""
         if isinstance(self.error, _ENDS_PYTEST):
             return CheckError(f"{self.name} raised {with_place(self.error)}, which ends this check only")
         return self.error
@@ -138,13 +137,13 @@ class ProbeJob:
         with self._lock:
             if self.done.is_set():
                 return False
-            self.value, self.error, self.ended = value, error, time.monotonic()
+            self.value, self.error, self.ended = value, error, clock.monotonic()
             self.done.set()
             return True
 
     def _overdue(self) -> ProbeTimeout:
         self.is_overdue = True
-        if self.ends_at and self.ends_at - time.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
+        if self.ends_at and self.ends_at - clock.monotonic() > _PUNCTUAL:  # the system's own limit, say of a connection
             return ProbeTimeout(f"{self.phase} within {in_words(self.duration)}")
         is_cut = self.started and self.ends_at and self.ends_at < self.started + self.timeout
         if is_cut and not self.is_again:
@@ -153,5 +152,5 @@ class ProbeJob:
 
 
 def current_job() -> ProbeJob | None:
-    """The job that this thread runs."""
+    """Return the job that this thread runs; None if it runs none."""
     return getattr(_local, "job", None)

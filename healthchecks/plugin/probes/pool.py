@@ -7,7 +7,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from healthchecks.plugin.probes.worker import PlannedProbe, WorkerSettings, run_
 from healthchecks.plugin.probes.workers import MOST, WorkerLimits, Workers
 from healthchecks.plugin.result import NotProbed, ProbeTimeout
 from healthchecks.plugin.surroundings import PoolLimits
-from servermonitoring import threads
+from servermonitoring import clock, threads
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Pool:
 
     def __init__(self, limits: PoolLimits, timeout: float, workers: int, memory: int) -> None:
         self.limits, self.timeout = limits, timeout
-        self.ends_at = time.monotonic() + timeout
+        self.ends_at = clock.monotonic() + timeout
         self._count, self._memory = workers, memory
         self._planned: list[PlannedProbe] = []
         self._numbers: dict[object, int] = {}  # probe and target → number
@@ -86,7 +85,7 @@ class Pool:
             self._refusal = "not probed: the system gives no more threads"
 
     def submit(self, probe: "Probe", target: "Target") -> ProbeJob:
-        """The job of this probe of this target; the same one for every test that asks for it."""
+        """Return the job of this probe of this target; the same one for every test that asks for it."""
         number = self._numbers.get(_key(probe, target))
         with self._lock:
             if number is None:
@@ -102,18 +101,18 @@ class Pool:
         self.submit(probe, target)
 
     def wait(self, job: ProbeJob) -> Any:
-        """Its value, pickled; raises what the probe raised, ProbeTimeout, or NotProbed."""
-        if not job.done.wait(max(0.0, self.ends_at - time.monotonic()) + _PATIENCE):
+        """Return its value, pickled. Raise what the probe raised, ProbeTimeout, or NotProbed."""
+        if not job.done.wait(max(0.0, self.ends_at - clock.monotonic()) + _PATIENCE):
             job.end(None, NotProbed("the thread that starts the probes of this run died"))
         return job.result()
 
     def waiting(self) -> tuple[int, float]:
-        """How many jobs are still awaited, and for how many seconds at most."""
+        """Return how many jobs are still awaited, and for how many seconds at most."""
         with self._lock:
             queued = len(self._queue) + len(self._queue_alone)
             ends = [self._end_of(number, job) for number, job in self._workers.jobs()] if self._workers else []
             latest = self.ends_at if queued else max(ends, default=0.0)
-            return len(ends) + queued, max(0.0, latest - time.monotonic())
+            return len(ends) + queued, max(0.0, latest - clock.monotonic())
 
     def index(self, item: "pytest.Item") -> int:
         """Return the number by which the tester knows a test."""
@@ -199,7 +198,7 @@ class Pool:
     def _give_out(self, workers: Workers) -> None:
         if workers.refusal:
             self._drop_queue(workers.refusal)
-        if time.monotonic() >= self.ends_at:
+        if clock.monotonic() >= self.ends_at:
             self._drop_queue(f"not probed within the run's timeout of {in_words(self.timeout)}")
         while self._queue_alone and workers.has_room_alone():
             number, end = self._queue_alone.pop(0)

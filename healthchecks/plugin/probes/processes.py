@@ -4,11 +4,12 @@ import contextlib
 import ctypes
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
+
+from servermonitoring import clock
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 _PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
@@ -18,15 +19,19 @@ _USER, _SYSTEM = 11, 12  # fields of /proc/PID/stat after the name
 
 def call_and_exit(call: Callable[[], object], output: int) -> NoReturn:
     """Make the call that a process was forked for, and end the process; what was not caught is printed."""
-    status = 1
     try:
         call()
-        status = 0
+        os._exit(0)
     except BaseException:  # noqa: BLE001 - nothing may return into the code of the process that was forked
-        with contextlib.suppress(OSError):
-            os.write(output, traceback.format_exc().encode(errors="replace"))
+        exit_with_traceback(output)
+
+
+def exit_with_traceback(output: int) -> NoReturn:
+    """End this process with status 1 and print the exception that is being handled, if that is still possible."""
+    try:
+        os.write(output, traceback.format_exc().encode(errors="replace"))
     finally:
-        os._exit(status)
+        os._exit(1)
 
 
 def end_with_parent(parent: int) -> None:
@@ -83,15 +88,15 @@ def children(pid: int) -> Iterator[int]:
 
 def end_children(patience: float) -> None:
     """Kill the children of this process, which inherits orphans, until the kernel knows of none: `patience` seconds."""
-    end = time.monotonic() + patience
+    end = clock.monotonic() + patience
     with contextlib.suppress(ChildProcessError):
-        while time.monotonic() < end:
+        while clock.monotonic() < end:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
             for each in children(os.getpid()):  # some may be missing while others end
                 with contextlib.suppress(OSError):
                     os.kill(each, signal.SIGKILL)
-            time.sleep(0.001)
+            clock.sleep(0.001)
 
 
 def _prctl(option: int, value: int) -> None:

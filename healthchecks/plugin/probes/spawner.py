@@ -11,12 +11,12 @@ import select
 import signal
 import socket
 import struct
-import time
 from collections.abc import Callable
 from functools import partial
 
 from healthchecks.plugin import signals
 from healthchecks.plugin.probes.processes import call_and_exit, children, command, end_with_parent, inherit_orphans
+from servermonitoring import clock
 
 _REQUEST = struct.Struct("<ci")  # what, number of a worker
 _REPORT = struct.Struct("<cii")  # what, number of a worker, pid or exit status
@@ -62,17 +62,17 @@ class Spawner:
 
     def end(self, patience: float) -> None:
         """End it with all that is below it; wait until it has, `patience` seconds at most."""
-        end = time.monotonic() + patience
+        end = clock.monotonic() + patience
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-            while select.select([self.socket], [], [], max(0.0, end - time.monotonic()))[0] and self.report():
+            while select.select([self.socket], [], [], max(0.0, end - clock.monotonic()))[0] and self.report():
                 pass
         self.socket.close()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
-                if time.monotonic() > end:
+                if clock.monotonic() > end:
                     os.kill(self.pid, signal.SIGKILL)
-                time.sleep(0.002)
+                clock.sleep(0.002)
 
 
 class _Spawner:
@@ -170,7 +170,7 @@ class _Spawner:
         for pid in self._workers:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + _PATIENCE
-        while self._reap() and time.monotonic() < end:
+        end = clock.monotonic() + _PATIENCE
+        while self._reap() and clock.monotonic() < end:
             self._end_orphans()
-            time.sleep(0.002)
+            clock.sleep(0.002)

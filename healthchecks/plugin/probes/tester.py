@@ -6,6 +6,7 @@ Only tests that ask for nothing but targets and probes; it was forked with the w
 import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +15,11 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import collection, signals
-from healthchecks.plugin.probes.execution import execute_test
+from healthchecks.plugin.probes.execution import Performer, execute_test
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probes.job_output import divert_streams
 from healthchecks.plugin.probes.message import Reader, framed, value_of_bytes
-from healthchecks.plugin.probes.performer import Performer
-from healthchecks.plugin.probes.streams import divert_streams
-from healthchecks.plugin.surroundings import WorkingDirectory, keep_descriptors, restore_descriptors
+from healthchecks.plugin.surroundings import PythonState, keep_descriptors, restore_descriptors
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ def run_tester(settings: TesterSettings, channel: socket.socket, output: int) ->
     divert_streams(output)
     keep_descriptors()
     os.register_at_fork(after_in_child=channel.close)
-    performer, reader, directory = Performer(settings.level), Reader(), WorkingDirectory()
+    performer, reader, python = Performer(settings.level), Reader(), PythonState()
     while (assignments := reader.read(channel.fileno())) is not None:
         for each in assignments:
             item = settings.items[each.item]
             job = ProbeJob(item.name, partial(_run_test, item, each.values), collection.timeout_of(item))
             message = performer.perform(each.item, job, each.latest_end)
+            python.restore()
             with contextlib.suppress(OSError):
                 channel.sendall(framed(message))
-            directory.restore()
             restore_descriptors()
 
 
@@ -67,7 +67,7 @@ def _run_test(item: Any, values: Mapping[str, bytes]) -> None:
     arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     arguments |= {name: value_of_bytes(value) for name, value in values.items()}
     names = collection.fixture_info(item).argnames
-    with _comparisons(item):
+    with warnings.catch_warnings(), _comparisons(item):
         execute_test(partial(item.obj, **{name: arguments[name] for name in names}))
 
 

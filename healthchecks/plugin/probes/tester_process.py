@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from healthchecks.plugin.probes.message import Message, framed
 from healthchecks.plugin.probes.tester import Assignment
 from healthchecks.plugin.probes.worker_end import EndCause, out_of_memory, outcome_of_death
 from healthchecks.plugin.result import NotProbed, ProbeTimeout
+from servermonitoring import clock
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class TesterProcess(ForkedProcess):
 
     def _await_answer(self, assignment: Assignment, check_end: Callable[[], None]) -> bool:
         """Return whether it has answered; False when it is gone."""
-        end = min(time.monotonic() + assignment.timeout, assignment.latest_end) + LATE
+        end = min(clock.monotonic() + assignment.timeout, assignment.latest_end) + LATE
         while not self._answers:
             messages = self._messages(end)
             if messages is None:
@@ -78,7 +78,7 @@ class TesterProcess(ForkedProcess):
         return True
 
     def _check_bounds(self, assignment: Assignment, end: float) -> None:
-        if time.monotonic() > end:
+        if clock.monotonic() > end:
             raise ProbeTimeout(f"no response within {in_words(assignment.timeout)}")
         if self.uses_too_much():
             raise out_of_memory(self._memory)
@@ -89,11 +89,11 @@ class TesterProcess(ForkedProcess):
         if interrupted and self.pid:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGALRM)
-            self._messages(time.monotonic() + _PATIENCE)
+            self._messages(clock.monotonic() + _PATIENCE)
         self._spawner.kill(self.number)
 
     def _messages(self, end: float) -> list[Message] | None:
-        return self.wait(min(INTERVAL, end - time.monotonic()))
+        return self.wait(min(INTERVAL, end - clock.monotonic()))
 
     def _death(self, name: str) -> Exception:
         self.is_usable = False

@@ -14,7 +14,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +25,12 @@ from healthchecks.plugin.probes.board import Board
 from healthchecks.plugin.probes.execution import execute
 from healthchecks.plugin.probes.fixture import Probe
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probes.job_output import divert_logs, divert_streams
 from healthchecks.plugin.probes.message import framed, message_of
-from healthchecks.plugin.probes.processes import processor_time
-from healthchecks.plugin.probes.records import divert_logs
-from healthchecks.plugin.probes.streams import divert_streams
+from healthchecks.plugin.probes.processes import exit_with_traceback, processor_time
 from healthchecks.plugin.result import NotProbed
 from healthchecks.plugin.surroundings import PoolLimits, keep_descriptors, restore_descriptors
-from servermonitoring import threads
+from servermonitoring import clock, threads
 
 ORDER = struct.Struct("<id")  # job, latest end (monotonic s)
 CLOSE = -1  # in place of a job: end everything
@@ -141,8 +139,8 @@ class _WorkerLoop:
             return 0.0
         if not (self._running or self._overdue):
             return 3600.0
-        end = self._ends[0][0] if self._ends else time.monotonic() + _BEAT
-        return min(_BEAT, max(0.0, end - time.monotonic() + 0.001))
+        end = self._ends[0][0] if self._ends else clock.monotonic() + _BEAT
+        return min(_BEAT, max(0.0, end - clock.monotonic() + 0.001))
 
     def _has_room(self) -> bool:
         with self._lock:
@@ -166,11 +164,11 @@ class _WorkerLoop:
 
     def _pace(self) -> None:
         """Wait until the core is free: a probe must not be slowed by those that start with it."""
-        latest = time.monotonic() + _MOST_LAG
+        latest = clock.monotonic() + _MOST_LAG
         while True:
-            begun = time.monotonic()
-            time.sleep(_PACE)
-            now = time.monotonic()
+            begun = clock.monotonic()
+            clock.sleep(_PACE)
+            now = clock.monotonic()
             if now - begun < _PACE + _LAG or now > latest:
                 return
 
@@ -184,11 +182,14 @@ class _WorkerLoop:
         self._ended(job)
 
     def _report(self, job: ProbeJob) -> None:
-        """Send what came of a job, once."""
+        """Send what came of a job, once; end this worker if it cannot, since no other job could be reported either."""
         with self._lock:
             number = self._running.pop(job, None)
-        if number is not None:
-            self._send(message_of(number, job))
+        try:
+            if number is not None:
+                self._send(message_of(number, job))
+        except BaseException:  # noqa: BLE001 - whatever a probe has made of this process
+            exit_with_traceback(2)
 
     def _send(self, content: object) -> None:
         data = framed(content)
@@ -204,7 +205,7 @@ class _WorkerLoop:
                 os.write(self._wake, b"x")
 
     def _expire(self) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         while self._ends and (self._ends[0][0] <= now or self._ends[0][2].done.is_set()):
             _, _, job = heapq.heappop(self._ends)
             if now < (job.ends_at or 0.0) and not job.done.is_set():  # its thread ran late
@@ -222,7 +223,7 @@ class _WorkerLoop:
 
     def _examine_overdue(self) -> None:
         """Stop threads that compute although their job is over; say so if one cannot be stopped."""
-        now = time.monotonic()
+        now = clock.monotonic()
         if not self._overdue or now < self._next_examination:
             return
         self._next_examination = now + _WATCHED
@@ -240,10 +241,10 @@ class _WorkerLoop:
             job.end(None, NotProbed("run ended before the probe did"))
             if job.cleanups:
                 cleanings.append(threads.start(job.clean, name="healthchecks-clean"))
-        end = time.monotonic() + _LONGEST_CLEANING
+        end = clock.monotonic() + _LONGEST_CLEANING
         for each in cleanings:
             if each is not None:
-                each.join(max(0.0, end - time.monotonic()))
+                each.join(max(0.0, end - clock.monotonic()))
 
 
 class _Thread:

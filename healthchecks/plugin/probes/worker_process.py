@@ -1,7 +1,6 @@
 """A worker as the pytest process sees it: the jobs that it has, what it sends, how it is."""
 
 import contextlib
-import time
 
 from healthchecks.plugin.probes.board import Board
 from healthchecks.plugin.probes.forked_process import LATE, ForkedProcess
@@ -11,9 +10,11 @@ from healthchecks.plugin.probes.processes import processor_time, state
 from healthchecks.plugin.probes.spawner import Spawner
 from healthchecks.plugin.probes.worker import CLOSE, ORDER, SPOILT
 from healthchecks.plugin.probes.worker_end import EndCause
+from servermonitoring import clock
 
 _LATEST = 2.0  # seconds, in place of LATE where no thread computes: the machine may be busy, or the worker stopped
 _SILENT = 1.0  # seconds without a pulse, while a thread of the worker computes
+_DEAF = 30.0  # seconds without a pulse, while a job that it was given has not begun: its main thread waits for ever
 _STOPPED = ("T", "t")  # states of a process: by a signal, by a debugger
 _COMPUTES = 0.5  # of a core
 _DOMINATES = 0.5  # share of the processor time of all jobs under way, of the one that is to blame
@@ -79,11 +80,11 @@ class WorkerProcess(ForkedProcess):
         """Return why it must be killed now; None if nothing is wrong."""
         if not self.pid or not self.jobs or self.cause:
             return None
-        now = time.monotonic()
+        now = clock.monotonic()
         late = now - min((end for end in map(self._ends_at, self.jobs) if end), default=now)
         if late > LATE and now - self._board.last_beat(self.number) > LATE and (late > _LATEST or self._computes()):
             return EndCause.HUNG
-        if self.alone is None and self._is_silent(now):
+        if self._is_deaf(now) or (self.alone is None and self._is_silent(now)):
             return EndCause.HUNG
         return EndCause.MEMORY if self.uses_too_much() else None
 
@@ -95,7 +96,7 @@ class WorkerProcess(ForkedProcess):
         return most if most is not None and used[most] > max(_NOTICED, _DOMINATES * sum(used.values())) else None
 
     def _overdue(self) -> set[int]:
-        now = time.monotonic()
+        now = clock.monotonic()
         return {number for number in self.jobs if (end := self._ends_at(number)) and now > end}
 
     def _ends_at(self, number: int) -> float:
@@ -106,6 +107,10 @@ class WorkerProcess(ForkedProcess):
     def _computes(self) -> bool:
         """Return whether a thread has used a lot of processor time, and may hold up all others."""
         return any(processor_time(self.pid, self._board.thread(number)) > _NOTICED for number in self.jobs)
+
+    def _is_deaf(self, now: float) -> bool:
+        """Return whether it begins no jobs, as when a thread that it started got no memory to say that it runs."""
+        return now - self._board.last_beat(self.number) > _DEAF and not all(map(self.has_started, self.jobs))
 
     def _is_silent(self, now: float) -> bool:
         if now - self._board.last_beat(self.number) < _SILENT:

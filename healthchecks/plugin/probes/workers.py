@@ -2,7 +2,6 @@
 
 import contextlib
 import selectors
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from healthchecks.plugin.probes.tester_process import TesterProcess
 from healthchecks.plugin.probes.worker_end import EndCause, WorkerEnd, outcome_of_death
 from healthchecks.plugin.probes.worker_process import WorkerProcess
 from healthchecks.plugin.result import NotProbed
+from servermonitoring import clock
 
 MOST = 64  # workers: pulses that the board has
 _MOST_ALONE = 8  # workers for one job each, at a time
@@ -75,7 +75,7 @@ class Workers:
     def wait(self, seconds: float | None = None) -> list[Callable[[], None]]:
         """Wait for something to happen, by default until the next examination; return what is then to be called."""
         if seconds is None:
-            seconds = max(0.0, self._next_examination - time.monotonic())
+            seconds = max(0.0, self._next_examination - clock.monotonic())
         return [partial(self._call, key) for key, _ in self._selector.select(seconds)]
 
     def has_room(self) -> bool:
@@ -105,9 +105,9 @@ class Workers:
 
     def examine(self) -> None:
         """Kill those with a fault: every INTERVAL, not with each message, since it examines all of their jobs."""
-        if time.monotonic() < self._next_examination:
+        if clock.monotonic() < self._next_examination:
             return
-        self._next_examination = time.monotonic() + INTERVAL
+        self._next_examination = clock.monotonic() + INTERVAL
         for worker in [*self._workers.values()]:
             if cause := worker.fault():
                 worker.kill(cause)
@@ -134,8 +134,8 @@ class Workers:
             self._tester.close()
         for worker in self._workers.values():
             worker.end()
-        end = time.monotonic() + _PATIENCE
-        while self._workers and time.monotonic() < end:
+        end = clock.monotonic() + _PATIENCE
+        while self._workers and clock.monotonic() < end:
             for call in self.wait(0.05):
                 call()
         self._spawner.end(_PATIENCE)
@@ -204,7 +204,7 @@ class Workers:
             self._testers.pop(tester.number)
 
     def _refuse(self, worker: WorkerProcess) -> None:
-        """The system gives no process for it: others take its jobs, if there are any."""
+        """Give its jobs to others, if there are any: the system gives no process for it."""
         numbers = [*worker.jobs]
         worker.jobs.clear()
         self._forget(worker)
@@ -217,7 +217,7 @@ class Workers:
                 self._owner.finish(number, NotProbed(_NO_PROCESSES))
 
     def _bury(self, worker: WorkerProcess, status: int) -> None:
-        """A worker has ended: what it sent last, what becomes of its jobs, and another one in its place."""
+        """Settle what an ended worker sent last and what becomes of its jobs, and put another one in its place."""
         while messages := worker.receive():
             for message in messages:
                 self._owner.receive(message.job, message)
@@ -248,7 +248,7 @@ class Workers:
                 self._owner.take_back(number, alone=fate.is_alone, keeps_end=fate.keeps_end)
 
     def _lose_spawner(self) -> None:
-        """The spawner is gone, and all workers with it: somebody has killed it."""
+        """End all jobs: the spawner is gone, and all workers with it, since somebody has killed it."""
         self.refusal = _NO_SPAWNER
         for worker in self._workers.values():
             for number in worker.jobs:

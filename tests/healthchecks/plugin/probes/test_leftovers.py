@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.healthchecks.plugin.probes.neighbours import FORMS, assert_ended, harm
+from tests.healthchecks.plugin.probes.neighbours import FORMS, assert_ended, harm, probed, results
 from tests.reliability import reliability
 
 LEFT = {
@@ -65,3 +65,64 @@ def test_left_outside_the_process(neighbours, child, form):
     finally:
         assert_ended(int((neighbours.suite.folder / "child").read_text()))
     assert harm(outcome)["status"] == "ok", outcome.output
+
+
+REPLACING = """
+def replaced(*_, **__):
+    raise RuntimeError("replaced by a check")
+
+
+@pytest.fixture
+def replacing(monkeypatch):
+    for name in ("time", "monotonic", "sleep"):
+        monkeypatch.setattr(time, name, replaced)
+    for name in ("socket", "socketpair", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, replaced)
+
+
+@probe
+def contact_harm(harm: Harm):
+    time.time = time.monotonic = lambda: 1e12
+
+
+def test_harm(harm, contact_harm):
+    time.time = time.monotonic = lambda: 1e12
+    sys.setrecursionlimit(80)
+    socket.setdefaulttimeout(0.001)
+    warnings.simplefilter("error")
+    os.environ.clear()
+    sys.path.clear()
+
+
+def test_state(harm, contact_harm):
+    assert os.environ["PATH"] and sys.path and socket.getdefaulttimeout() is None
+    assert sys.getrecursionlimit() > 80
+    warnings.warn("only a warning")
+
+
+@pytest.mark.healthcheck
+def test_with_fixture(replacing):
+    time.monotonic = lambda: 1e12
+"""
+
+
+@reliability(
+    "Checks",
+    fault="a check replaces functions of Python's (time, sockets), or changes its environment, path or limits",
+    promise="it has its own result, every other check is recorded and alerted",
+)
+def test_replaced_functions(neighbours):
+    outcome = neighbours.run(f"import warnings\n{REPLACING}")
+    own = ("harm[one]", "state[one]", "with_fixture[]")
+    assert results(outcome, own) == dict.fromkeys(own, ("ok", "")), outcome.output
+
+
+@reliability(
+    "Checks",
+    fault="a probe leaves its process in a state in which no result can be sent, such as without modules",
+    promise="it alone is an error, every other check is recorded and alerted",
+)
+def test_nothing_can_be_sent(neighbours):
+    outcome = neighbours.run(probed("sys.modules.clear(); sys.path.clear()"))
+    assert harm(outcome)["status"] == "error", outcome.output
+    assert harm(outcome)["message"].endswith("ended with status 1")
