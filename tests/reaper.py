@@ -107,7 +107,7 @@ def remove_abandoned(directory: Path) -> None:
     old = {each.name for each in directory.iterdir() if _OURS.fullmatch(each.name) and _is_abandoned(each)}
     if old:
         for text in _paths_in_use():
-            old -= {name for name in old if name in text}
+            old.difference_update(_OURS.findall(text))
     for name in old:
         shutil.rmtree(directory / name, ignore_errors=True)
 
