@@ -87,7 +87,7 @@ def _kill_descendants() -> set[str]:
     """Kill them until none is left, and return their names."""
     names = set()
     while found := _descendants():
-        names |= {_name(each) or "?" for each in found}
+        names |= {name for each in found if (name := _name(each))}
         for each in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
