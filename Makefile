@@ -17,7 +17,8 @@ healthchecks: $(VENV)/healthchecks.installed  ## check this machine, then say wh
 test: $(VENV)/development.installed  ## set up what the tests need, and run them all
 	-@PYTHON=$(PYTHON) ci/install-test-tools
 	@# Seven side by side: they wait for half of the time. Bytecode is kept: pytest is started more than a thousand times.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 7 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.reaper \
+	    $(BIN)/pytest -q -n 7 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/development.installed
 	@$(BIN)/ruff check --quiet

@@ -33,7 +33,7 @@ class Comparison:
 
 
 def compare(before: Series, now: Series, factor: float) -> list[Comparison]:
-    """Every check of either side, by name; slower is what takes more than `factor` times as long, beyond noise."""
+    """Return every check of either side, by name; slower takes more than `factor` times as long, beyond noise."""
     return [_compare(name, before.get(name, ()), now.get(name, ()), factor) for name in sorted({*before, *now})]
 
 
@@ -48,7 +48,7 @@ def _compare(name: str, before: Sequence[float], now: Sequence[float], factor: f
 
 
 def table(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """For people: the slower ones first."""
+    """Return the table for people, the slower ones first."""
     width = max((len(each.name) for each in comparisons), default=0)
     yield f"{'check':<{width}}  {'before':>9}  {'now':>9}  {'factor':>6}"
     for each in sorted(comparisons, key=lambda each: (not each.slower, -(each.factor or 0.0), each.name)):
@@ -67,7 +67,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _error(values: Sequence[float]) -> float:
-    """The standard error of the median, by a robust estimate."""
+    """Return the standard error of the median, by a robust estimate."""
     median = statistics.median(values)
     deviation = 1.4826 * statistics.median(abs(value - median) for value in values)
     return 1.2533 * max(deviation, _RESOLUTION * median) / math.sqrt(len(values))

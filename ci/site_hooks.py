@@ -59,12 +59,12 @@ def target_of(origin: Path, link: str) -> Path:
 
 
 def is_on_site(path: Path) -> bool:
-    """Whether it is there, and in the repository: mkdocs reports the others."""
+    """Return whether it is there, and in the repository: mkdocs reports the others."""
     return path.is_relative_to(ROOT) and path.exists()
 
 
 def is_picture(path: Path) -> bool:
-    """Whether mkdocs copies the file from docs/ as it is."""
+    """Return whether mkdocs copies the file from docs/ as it is."""
     return path.is_relative_to(DOCS) and path.suffix != ".md"
 
 

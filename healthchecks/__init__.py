@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import ConfigPath, Duration, Percentage, Size, Target
     from healthchecks.plugin.forecast import forecast
     from healthchecks.plugin.logs import capture_message
-    from healthchecks.plugin.past_metric import past_metric
-    from healthchecks.plugin.probes.context import attach, metric, on_timeout, phase, remaining, show_peer
+    from healthchecks.plugin.probes.context import attach, metric, on_timeout, past_metric, phase, remaining, show_peer
     from healthchecks.plugin.probes.fixture import probe
     from healthchecks.plugin.result import CheckError, ProbeTimeout, Unhealthy
     from servermonitoring.secret import Secret
@@ -53,7 +52,7 @@ _HOMES = {
     "capture_message": "healthchecks.plugin.logs",
     "forecast": "healthchecks.plugin.forecast",
     "metric": "healthchecks.plugin.probes.context",
-    "past_metric": "healthchecks.plugin.past_metric",
+    "past_metric": "healthchecks.plugin.probes.context",
     "probe": "healthchecks.plugin.probes.fixture",
     "on_timeout": "healthchecks.plugin.probes.context",
     "phase": "healthchecks.plugin.probes.context",

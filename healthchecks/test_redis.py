@@ -14,7 +14,7 @@ from healthchecks.clients.http.options import Authorities
 from healthchecks.clients.http.urls import Host
 from healthchecks.clients.redis import PORT, RedisAccess, parse_url, session
 from servermonitoring.scrubbing import scrub_and_cut
-from servermonitoring.values import in_words, part_in_words, percent, percent_limit
+from servermonitoring.values import counted, in_words, part_in_words, percent, percent_limit
 
 _ADDRESS = ("host", "port", "user", "password", "db", "tls")
 _NO_EVICTION_LIMIT = 0.9
@@ -154,8 +154,7 @@ def _replication_faults(redis: Redis, state: RedisState) -> Iterator[str]:
     if state.broken_link:
         yield state.broken_link
     if state.replicas < redis.min_replicas:
-        word = "replica" if state.replicas == 1 else "replicas"
-        yield f"{state.replicas} {word} online, minimum {redis.min_replicas}"
+        yield f"{counted(state.replicas, 'replica')} online, minimum {redis.min_replicas}"
     if redis.max_replication_lag is None or state.broken_link:
         return
     if state.lag is None:

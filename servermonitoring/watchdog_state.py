@@ -1,10 +1,13 @@
 """The watchdog's heartbeat and kills in the state directory: one format, one writer, one reader.
 
-kills.jsonl is bounded: at LARGEST_KILLS it becomes kills.jsonl.1, in place of the one before.
+kills.jsonl is bounded: at LARGEST_KILLS it becomes kills.jsonl.1, in place of the one before. The new one
+begins with the number of all earlier kills, so that no counter goes back: {"earlier": [[RULE, REASON, NUMBER], …]}.
 """
 
+import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,10 +81,19 @@ def kills(directory: Path, since: float = 0.0, until: float = math.inf, most: in
     newer = _end(directory / KILLS, most)
     older = _end(directory / OLDER_KILLS, most - len(newer)) if len(newer) < most else b""
     for content in (older, newer):
-        for line in content.split(b"\n"):
-            kill = _kill(_object(line)) if 0 < len(line) <= _LONGEST_LINE else None
+        for line in _lines(content):
+            kill = _kill(_object(line))
             if kill is not None and since <= kill.time <= until:
                 yield kill
+
+
+def count_kills(directory: Path) -> Counter[tuple[str, str]]:
+    """Return the number of all kills by rule and reason, also of those whose lines are no longer kept."""
+    earlier, count = _count(directory / KILLS)
+    if earlier is None:
+        earlier, older = _count(directory / OLDER_KILLS)
+        count += older
+    return count + (earlier or Counter())
 
 
 def write_heartbeat(directory: Path, beat: Heartbeat) -> None:
@@ -97,10 +109,40 @@ def record_kill(directory: Path, kill: Kill) -> None:
     path = directory / KILLS
     try:
         if path.lstat().st_size >= LARGEST_KILLS:
+            count = count_kills(directory)
             path.replace(directory / OLDER_KILLS)
+            append_line(path, _earlier_as_text(count))
     except FileNotFoundError:
         pass
     append_line(path, json.dumps(kill._asdict()))
+
+
+def _count(path: Path) -> tuple[Counter[tuple[str, str]] | None, Counter[tuple[str, str]]]:
+    """Return the number of kills before this file, None if it does not begin with it, and that of those in it."""
+    earlier, count = None, Counter[tuple[str, str]]()
+    for number, line in enumerate(_lines(_end(path, MOST_READ))):
+        value = _object(line)
+        if number == 0:
+            earlier = _earlier(value or {})
+        if kill := _kill(value):
+            count[kill.rule, kill.reason] += 1
+    return earlier, count
+
+
+def _earlier_as_text(count: Counter[tuple[str, str]]) -> str:
+    return json.dumps({"earlier": [[rule, reason, number] for (rule, reason), number in count.items()]})
+
+
+def _earlier(value: dict[str, Any]) -> Counter[tuple[str, str]] | None:
+    try:
+        return Counter({(str(rule), str(reason)): int(number) for rule, reason, number in value["earlier"]})
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """Yield the lines that may be JSON, without a copy of all of them."""
+    return (line for line in io.BytesIO(content) if 1 < len(line) <= _LONGEST_LINE)
 
 
 def _end(path: Path, most: int) -> bytes:

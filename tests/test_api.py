@@ -2,14 +2,13 @@
 
 import inspect
 import re
-import subprocess
-import sys
 import typing
 
 import healthchecks
 import watchdog
 from healthchecks import Secret, Target
 from healthchecks.plugin.result import Status
+from tests.fork_server import run_pytest
 from tests.test_packaging import ROOT
 from watchdog.selenium import watched
 
@@ -68,8 +67,7 @@ def test_the_parts_of_classes_are_described():
 
 
 def test_the_mark_has_the_arguments_that_are_described():
-    command = [sys.executable, "-m", "pytest", "--markers"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    _, listed = run_pytest("--markers", cwd=ROOT)
     (arguments,) = re.findall(r"@pytest\.mark\.healthcheck\((.*?)\)", listed)
     assert re.findall(r"^`@pytest\.mark\.healthcheck\((.*?)\)`$", TEXT, re.MULTILINE) == [arguments]
 

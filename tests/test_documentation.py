@@ -212,7 +212,7 @@ def _help(program: str, subcommand: str) -> str | None:
     elif program.endswith("watchdog"):
         command = [sys.executable, "-c", WATCHDOG, *filter(None, [subcommand]), "--help"]
     elif program == "servermonitoring" or program.endswith("pytest"):
-        command = [sys.executable, "-m", "pytest", "--help"]
+        return run_pytest("--help", cwd=ROOT)[1]
     else:
         return "" if program.startswith(("ci/", "deploy/")) else None
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.fork_server import run_pytest
 
 
 @pytest.fixture
@@ -66,8 +66,6 @@ def test_the_end_of_a_run_reports_what_a_missing_tool_cost(tmp_path, where):
         f"import pytest\n@pytest.fixture(params=[1, 2, 3])\ndef n(): pass\n{test}\n"
         "def test_other(): pytest.skip('not today')\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "."]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "missing: nosuchthing (3 tests skipped)\n" in done.stdout
-    assert "not today" not in done.stdout
+    _, output = run_pytest("-q", "-p", "tests.conftest", ".", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert "missing: nosuchthing (3 tests skipped)\n" in output
+    assert "not today" not in output

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from servermonitoring import state_directory
 from servermonitoring.values import size_in_words
-from watchdog import messages, reader_process
-from watchdog.exit_status import ALREADY_RUNNING, NOT_DONE, OK, WRONG_CONFIGURATION
-from watchdog.handover import WatchdogSettings
+from watchdog import handover, messages
+from watchdog.handover import ALREADY_RUNNING, NOT_DONE, OK, WRONG_CONFIGURATION, WatchdogSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -37,13 +36,13 @@ def _watch(arguments: Sequence[str], signals: "Signals") -> int:
     from watchdog.daemon import Daemon, log_rules
     from watchdog.watcher import Watcher, begin_first_start
 
-    options, config = reader_process.read(arguments)
+    options, config = handover.read(arguments)
     directory = None if options.dry_run else _state_directory(config)
     log.info("rules from %s", config.source or "the built-in default, as no configuration file was found")
     log_rules(config)
     watcher = Watcher(config.rules, directory, dry_run=options.dry_run)
     channel = AlertChannel(None if options.dry_run else state_directory.location(config.state) / "spool" / "watchdog")
-    daemon = Daemon(watcher, signals, options.poll_interval, lambda: reader_process.read(arguments)[1], channel)
+    daemon = Daemon(watcher, signals, options.poll_interval, lambda: handover.read(arguments)[1], channel)
     if not options.once:
         watcher.state.lock()
     channel.configure(config.alerts)
@@ -118,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return run_watch(arguments) if arguments[:1] == ["watch"] else _run(arguments)
-    except reader_process.HandoverError as error:
+    except handover.HandoverError as error:
         sys.stderr.write(f"{error}\n" if str(error) else "")
         return error.status
     except state_directory.AlreadyRunningError as error:

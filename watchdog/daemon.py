@@ -14,8 +14,7 @@ from servermonitoring import threads
 from servermonitoring.watchdog_state import Heartbeat
 from watchdog import messages
 from watchdog.alerting import AlertChannel
-from watchdog.handover import WatchdogSettings
-from watchdog.reader_process import HandoverError
+from watchdog.handover import HandoverError, WatchdogSettings
 from watchdog.watcher import Watcher
 
 LONGEST_END = 45.0  # seconds from SIGTERM to the end, whatever hangs

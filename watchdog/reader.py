@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from servermonitoring.configuration import ConfigurationError
 from watchdog import handover, settings
 from watchdog.arguments import parser
-from watchdog.exit_status import OK, WRONG_CONFIGURATION
+from watchdog.handover import OK, WRONG_CONFIGURATION
 
 
 def main(descriptor: int, arguments: Sequence[str]) -> int:

@@ -48,7 +48,7 @@ def measure(found: dict[str, Checker | None], url: str, count: int, rounds: int)
 
 
 def default_rounds(count: int) -> int:
-    """Fewer targets are checked more often, or their figures mean little."""
+    """Return more rounds for fewer targets, whose figures mean little otherwise."""
     return min(15, max(3, 200 // count))
 
 

@@ -96,7 +96,7 @@ class Load:
         return (self._cpu() - self.cpu_before) / (time.monotonic() - self.began)
 
     def evaluation(self, typical: Callable[[list[float]], float]) -> float:
-        """Seconds of all groups together; the first evaluation of each, before the first scrapes, is not counted."""
+        """Return the seconds of all groups together, without the first evaluation of each, before the first scrapes."""
         return sum(typical([*each.values()][1:] or [*each.values()]) for each in self.evaluations.values())
 
 
@@ -124,7 +124,7 @@ class Monitored:
         return [each for each in self.inbox.received if each.document["groupLabels"] == incident.labels]
 
     def is_over(self) -> bool:
-        """Whether the last notification of each incident says that all of its alerts have ended."""
+        """Return whether the last notification of each incident says that all of its alerts have ended."""
         return all(sent and sent[-1].document["status"] == "resolved" for sent in map(self.sent, INCIDENTS))
 
 
@@ -161,7 +161,7 @@ def measure(monitored: Monitored, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def notified(monitored: Monitored) -> Iterator[Row]:
-    """Of incidents that begin together; all but the flapping one last until it has flapped."""
+    """Return the notifications of incidents that begin together; all but the flapping one last until it has flapped."""
     hosts = monitored.fleet.hosts
     began = time.monotonic()
     for flap in range(FLAPS):

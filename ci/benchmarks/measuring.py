@@ -42,7 +42,7 @@ def pytest(*arguments: str) -> list[str]:
 
 
 def suite(toml: str, module: str, environment: Mapping[str, str] | None = None, *, memory: bool = True) -> Cost:
-    """Of a run of one module of checks, in a new folder, with a state of its own."""
+    """Return the cost of a run of one module of checks, in a new folder, with a state of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\n'
@@ -68,7 +68,7 @@ def cost(
     *,
     memory: bool = True,
 ) -> Cost:
-    """Of a command and all that it starts, which is killed after `limit` seconds.
+    """Return the cost of a command and all that it starts, which is killed after `limit` seconds.
 
     Samples of the memory take some processor time away from the command: without them the peak is 0.
     """
@@ -97,7 +97,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Columns under each other, the first to the left, the others to the right."""
+    """Return columns under each other, the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -55,7 +55,7 @@ def measure(stack: ExitStack, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def healthy(found: Found, url: str, count: int, rounds: int) -> Iterator[Row]:
-    """In rounds in which they take turns."""
+    """Measure them in rounds in which they take turns."""
     costs: list[list[Cost]] = [[] for _ in found]
     for _ in range(rounds):
         for each, checker in zip(costs, found.values(), strict=True):
@@ -68,7 +68,7 @@ def healthy(found: Found, url: str, count: int, rounds: int) -> Iterator[Row]:
 
 
 def silence(found: Found, url: str, count: int, *, first: bool) -> Iterator[Row]:
-    """Memory is of the first count only, as its samples take processor time."""
+    """Measure time, and memory of the first count only, as its samples take processor time."""
     costs: list[Cost | None] = []
     for name, checker in found.items():
         fits = name != "check_http" or count <= MOST_PROCESSES
@@ -80,7 +80,7 @@ def silence(found: Found, url: str, count: int, *, first: bool) -> Iterator[Row]
 
 
 def fixed(rounds: int) -> Row:
-    """Website and disk against a bare run: the medians' ratio, after one of each that reads all from the disk."""
+    """Compare website and disk with a bare run: the medians' ratio, after one of each that reads all from the disk."""
     ours, bare = [], []
     with Website(0) as website, tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(delay: float) -> None:
-    """Until stdin ends."""
+    """Serve until stdin ends."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(0, ended.set)
     server = await loop.create_server(lambda: Connection(delay), HOST, 0, backlog=_BACKLOG)

@@ -29,7 +29,7 @@ class _SuiteParser(argparse.ArgumentParser):
         return group
 
     def addini(self, *_: object, **__: object) -> None:
-        """A line of pytest.ini is none of the command's."""
+        """Ignore it: a line of pytest.ini is none of the command's."""
 
 
 def suite_parser() -> argparse.ArgumentParser:

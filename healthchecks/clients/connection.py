@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from healthchecks import ProbeTimeout, Unhealthy, on_timeout, phase, remaining
@@ -65,7 +65,7 @@ class Progress:
         self.status = status or self.status
         phase(self.timeout_message)
 
-    @property
+    @cached_property
     def peer(self) -> str:
         """Host and port for messages, and which URL redirected there."""
         return peer_of(self.host, self.port) + (f" (redirected from {self.via})" if self.via else "")

@@ -83,7 +83,7 @@ class _Dialogue:
 
 
 def _start_smtp(dialogue: _Dialogue) -> None:
-    """RFC 3207."""
+    """Begin TLS as in RFC 3207."""
     if not (greeting := _smtp_reply(dialogue))[-1].startswith(b"220"):
         dialogue.fail("SMTP greeting", greeting[-1])
     dialogue.progress.at(ConnectionStep.STARTTLS)
@@ -109,7 +109,7 @@ def _smtp_reply(dialogue: _Dialogue) -> list[bytes]:
 
 
 def _start_imap(dialogue: _Dialogue) -> None:
-    """RFC 9051, 6.2.1."""
+    """Begin TLS as in RFC 9051, 6.2.1."""
     greeting = dialogue.line()
     if not greeting.upper().startswith(b"* "):
         dialogue.fail("not an IMAP server:", greeting)
@@ -138,7 +138,7 @@ def _imap_reply(dialogue: _Dialogue, tag: bytes) -> list[bytes]:
 
 
 def _start_pop3(dialogue: _Dialogue) -> None:
-    """RFC 2595, 4; a server that does not know the command refuses it."""
+    """Begin TLS as in RFC 2595, 4; a server that does not know the command refuses it."""
     greeting = dialogue.line()
     if not greeting.startswith(b"+OK"):
         dialogue.fail("POP3 greeting" if greeting.startswith(b"-ERR") else "not a POP3 server:", greeting)
@@ -150,7 +150,7 @@ def _start_pop3(dialogue: _Dialogue) -> None:
 
 
 def _start_postgresql(dialogue: _Dialogue) -> None:
-    """https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL. One byte is read, no more."""
+    """Begin TLS: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL. One byte is read."""
     dialogue.send(_SSL_REQUEST)
     consent = dialogue.read(1)
     if consent == b"N":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def state_directory(pytestconfig: pytest.Config) -> Path:
-    """For checks: `[state] directory`, where the watchdog keeps its state, too."""
+    """Return, for checks, `[state] directory`, where the watchdog keeps its state, too."""
     from healthchecks.plugin.run import configuration_of
     from servermonitoring import state_directory as state
 
@@ -29,7 +29,7 @@ def state_directory(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def alert_channels(pytestconfig: pytest.Config, state_directory: Path) -> list[str]:
-    """For checks: the channels that are configured, by the names of their spools; also with --monitoring-no-alerts."""
+    """Return, for checks, the names of the configured channels' spools; also with --monitoring-no-alerts."""
     from healthchecks.plugin.alerting.channels import spools_of_configured
     from healthchecks.plugin.run import configuration_of
 
@@ -96,7 +96,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Names are given before any test is deselected; the order is what others leave of it."""
+    """Give names before any test is deselected; the order is what others leave of it."""
     if any(collection.is_check(item) for item in items):
         items[:] = collection.without_unasked(items)
         from healthchecks.plugin.check_names import give_names
@@ -110,7 +110,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal asks for the header of the run
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """In a worker of pytest-xdist, which alone collects: leave, and have `pytest_testnodedown` say why."""
+    """Leave a worker of pytest-xdist, which alone collects, and have `pytest_testnodedown` say why."""
     if any(collection.is_check(item) for item in session.items) or check_files.are_broken(session):
         from healthchecks.plugin.refusal import leave_worker
         from healthchecks.plugin.startup import prepare
@@ -123,7 +123,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """In the controller of pytest-xdist, when a worker has ended."""
+    """Say why a worker of pytest-xdist has ended; called in the controller."""
     if refusal := getattr(node, "workeroutput", {}).get(collection.REFUSAL):
         raise pytest.UsageError(refusal)
 
@@ -138,7 +138,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """No hook of collection is left that could refuse the run; options that only show something never come here."""
+    """Run the checks: no hook of collection is left that could refuse; options that only show something end before."""
     if run := _prepared(session.config):
         from healthchecks.plugin.startup import begin
 
@@ -193,7 +193,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """Only what is reported is a result: a failure that is retried, here or by pytest-rerunfailures, is not."""
+    """Record what is reported: a failure that is retried, here or by pytest-rerunfailures, is no result."""
     keep = getattr(report, "keep", None)
     if keep is not None and report.outcome != "rerun":
         keep()
@@ -209,7 +209,7 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Generator[None, object, object]:
-    """Outermost: everything is kept, shown and alerted before any hook of others may hang or end the process."""
+    """Keep, show and alert everything, outermost: before any hook of others may hang or end the process."""
     run = _run(session.config)
     if run is None:
         return (yield)
@@ -228,7 +228,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, object, object]:
-    """Last, so that faults of other plugins' summaries are shown, too."""
+    """Show the summary last, so that faults of other plugins' summaries are in it."""
     result = yield
     if run := _run(config):
         from healthchecks.plugin.shutdown import conclude
@@ -249,7 +249,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _run_of(item: pytest.Item) -> "Run | None":
-    """The run that a check belongs to; None for other tests."""
+    """Return the run that a check belongs to; None for other tests."""
     run = _run(item.config)
     return run if run is not None and collection.is_check(item) else None
 

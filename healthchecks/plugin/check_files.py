@@ -60,7 +60,7 @@ def _text(file: Path) -> str:
 
 
 def collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """sys.exit() at the import of one file would end all; outermost, when what the file printed is in the report."""
+    """Keep sys.exit() in one file from ending all; outermost, when what the file printed is in the report."""
     try:
         report = yield
     except SystemExit as error:

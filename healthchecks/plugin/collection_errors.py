@@ -55,7 +55,7 @@ def over(run: Run) -> Iterator[Result]:
 
 
 def _record(result: Result, run: Run) -> None:
-    """Under a name of its own, where two files have the same."""
+    """Record it, under a name of its own where two files have the same."""
     if result.key in run.results:
         result = replace(result, check=result.label)
     run.results.record(replace(result, extras={"reference": f"{collection.FAULT}{result.label}"}))

@@ -10,7 +10,9 @@ there the trend is that of its tops.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, pairwise
+from operator import lt
 
 DAY = 86_400.0  # seconds
 USEFUL_DAYS = 28
@@ -71,15 +73,22 @@ def forecast(points: Sequence[tuple[float, float]], limit: float, *, from_above:
     limit is not reached within 30 days, if there are too few points (for less than 3 days in all), and if there is no
     trend but noise, a step, a rhythm of days, or a metric that falls back regularly.
     """
+    times, values = zip(*points, strict=True) if points else ((), ())
+    return forecast_columns(times, values, limit, from_above=from_above)
+
+
+def forecast_columns(
+    times: tuple[float, ...], values: tuple[float, ...], limit: float, *, from_above: bool = False
+) -> Forecast | None:
+    """Return the same of all times and all values."""
     sign = -1.0 if from_above else 1.0
-    if not points or sign * points[-1][1] >= sign * limit:
+    if not values or sign * values[-1] >= sign * limit:
         return None
-    now, least = points[-1][0], abs(limit - points[-1][1]) / _HORIZON  # per day
-    recent = [value for time, value in points if now - time < _TREND_DAYS * DAY]
+    now, least = times[-1], abs(limit - values[-1]) / _HORIZON  # per day
+    recent = values[_start_of_trend(times) :]
     if max(recent) - min(recent) < least * _SURELY:
         return None
-    samples = _samples([(time, sign * value) for time, value in points if now - time < USEFUL_DAYS * DAY], now)
-    line = _line(samples)
+    line = _line(_samples(times, [sign * value for value in values]))
     if line is None:
         return None
     slope, value = line
@@ -87,14 +96,27 @@ def forecast(points: Sequence[tuple[float, float]], limit: float, *, from_above:
     return Forecast(now + days * DAY, sign * slope) if days <= _HORIZON else None
 
 
-def _samples(points: Sequence[tuple[float, float]], now: float) -> list[_Sample]:
+@lru_cache(maxsize=16)  # most checks of a page have results of the same times
+def _start_of_trend(times: tuple[float, ...]) -> int:
+    """Return the place of the first point of the last 7 days."""
+    return next(place for place, time in enumerate(times) if times[-1] - time < _TREND_DAYS * DAY)
+
+
+def _samples(times: tuple[float, ...], values: Sequence[float]) -> list[_Sample]:
     """Return one sample for each few hours that have points; its time is in days before now."""
-    times, values = [(time - now) / DAY for time, _ in points], [value for _, value in points]
+    return [_Sample(time, _median(values[part])) for time, part in _divide(times)]
+
+
+@lru_cache(maxsize=16)
+def _divide(times: tuple[float, ...]) -> list[tuple[float, slice]]:
+    """Return the time of each sample, and its points."""
+    first = next(place for place, time in enumerate(times) if times[-1] - time < USEFUL_DAYS * DAY)
+    days = [(time - times[-1]) / DAY for time in times]
     found, end = [], len(times)
-    while end:
-        start = bisect_left(times, (times[end - 1] // (_BIN / DAY)) * (_BIN / DAY), 0, end)
+    while end > first:
+        start = bisect_left(days, (days[end - 1] // (_BIN / DAY)) * (_BIN / DAY), first, end)
         start = min(start, end - 1)
-        found.append(_Sample((times[start] + times[end - 1]) / 2, _median(values[start:end])))
+        found.append(((days[start] + days[end - 1]) / 2, slice(start, end)))
         end = start
     return found[::-1]
 
@@ -153,14 +175,23 @@ def _rising(pieces: Iterable[_Piece], tolerance: float) -> float:
     """
     rising = count = 0
     for piece in pieces:
-        times, values = [each.time for each in piece], [each.value for each in piece]
-        for time, value in zip(times, values, strict=True):
-            for days in range(1, int(times[-1] - time + tolerance) + 1):
-                start = bisect_right(times, time + days - tolerance)
-                later = values[start : bisect_right(times, time + days + tolerance, start)]
-                rising += sum(map(value.__lt__, later))
-                count += len(later)
+        values = [each.value for each in piece]
+        earlier, later = _pairs(tuple([each.time for each in piece]), tolerance)
+        rising += sum(map(lt, map(values.__getitem__, earlier), map(values.__getitem__, later)))
+        count += len(later)
     return rising / count if count else 0.0
+
+
+@lru_cache(maxsize=64)
+def _pairs(times: tuple[float, ...], tolerance: float) -> tuple[list[int], list[int]]:
+    """Return the places of those that are whole days apart: of the earlier and of the later ones."""
+    found: list[tuple[int, int]] = []
+    for place, time in enumerate(times):
+        for days in range(1, int(times[-1] - time + tolerance) + 1):
+            start = bisect_right(times, time + days - tolerance)
+            end = bisect_right(times, time + days + tolerance, start)
+            found += [(place, later) for later in range(start, end)]
+    return [earlier for earlier, _ in found], [later for _, later in found]
 
 
 def _slopes(pieces: Iterable[_Piece]) -> list[float]:
@@ -227,11 +258,7 @@ def _length(piece: _Piece) -> float:
 
 
 def _median(values: Sequence[float]) -> float:
-    return _median_of_sorted(sorted(values))
-
-
-def _median_of_sorted(values: Sequence[float]) -> float:
-    middle = len(values) // 2
+    values, middle = sorted(values), len(values) // 2
     return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
 

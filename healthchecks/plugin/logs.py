@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.probes.job import ProbeJob, current_job
-from healthchecks.plugin.probes.records import DATA, MOST, TEMPLATE, message_text, raised_text
+from healthchecks.plugin.probes.job_output import DATA, MOST, TEMPLATE, message_text, raised_text
 from healthchecks.plugin.result import LogLine, clean, text_of
 
 if TYPE_CHECKING:

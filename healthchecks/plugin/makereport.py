@@ -55,12 +55,7 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if is_call and jobs:
         report.duration = max(job.duration for job in jobs)
     error = explained(call.excinfo.value if call.excinfo else None, item)
-    outcome = outcome_of(report, error, collection.target_of(item))
-    if isinstance(error, Blocked):
-        outcome = CheckOutcome(Status.BLOCKED, error.msg or "")
-        report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
-    if outcome.status is Status.ERROR and call.excinfo:
-        report.longrepr = _details(call.excinfo, error)
+    outcome = _take_outcome(item, call, report, error)
     if is_call and outcome.status.is_passing and (saved := run.results.describe_retries(item)):
         outcome = replace(outcome, message="; ".join(filter(None, [outcome.message, saved])))
         report.sections.append(("Retries", saved))
@@ -69,11 +64,27 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     if is_call or report.outcome != "passed":
         attachments = [each for job in jobs for each in job.attachments] + item.stash.get(ATTACHED, [])
         kind = type(error).__name__ if error and outcome.status.is_failure else ""
-        result = _result(item, report, outcome, run, kind, attachments, metrics)
-        vars(report)["keep"] = partial(run.results.record, result)
-        if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
-            run.results.record(result)
-        vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
+        _put_result(report, _result(item, report, outcome, run, kind, attachments, metrics), item, run)
+
+
+def _take_outcome(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, error: BaseException | None
+) -> CheckOutcome:
+    """Return the outcome of this phase, and have the report show its error as we show errors."""
+    outcome = outcome_of(report, error, collection.target_of(item))
+    if isinstance(error, Blocked):
+        outcome = CheckOutcome(Status.BLOCKED, error.msg or "")
+        report.longrepr = (str(item.path), 1, f"Skipped: {error.msg}")  # pytest puts the exception's name there
+    if outcome.status is Status.ERROR and call.excinfo:
+        report.longrepr = _details(call.excinfo, error)
+    return outcome
+
+
+def _put_result(report: pytest.TestReport, result: Result, item: pytest.Item, run: Run) -> None:
+    vars(report)["keep"] = partial(run.results.record, result)
+    if collection.is_check(item) and not result.status.is_failure:  # what no retry changes, a signal must not lose
+        run.results.record(result)
+    vars(report)["extras"] = [*getattr(report, "extras", []), *_extras(result)]  # what pytest-html reads
 
 
 def _take_metrics(
@@ -195,7 +206,7 @@ def _extras(result: Result) -> list[dict[str, object]]:
 
 
 def is_other_test(item: pytest.Item, run: Run) -> bool:
-    """Whether this is a test in a folder of checks, but not a check: its failure is shown and alerted as well."""
+    """Return whether this is a test in a folder of checks, but no check: its failure is shown and alerted as well."""
     return not collection.is_check(item) and item.path.parent in run.selection.folders
 
 

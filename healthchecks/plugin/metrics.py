@@ -5,7 +5,6 @@ directory, until its target is no longer configured, or there was no result for 
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +55,14 @@ def write(
     directory: Path,
     results: Iterable[Result],
     streaks: Mapping[tuple[str, str], Streak],
-    configured: Mapping[str, set[str]],
+    is_gone: Callable[[str], bool],
 ) -> None:
-    """Write both files atomically; `configured` has the references of the targets by kind.
+    """Write both files atomically. Raise OSError.
 
-    Raises OSError.
+    `is_gone` says of a reference whether its target is no longer configured.
     """
     results = list(results)
-    known = {(each.check, each.target): each for each in _read(directory) if _is_current(each, configured)}
+    known = {(each.check, each.target): each for each in _read(directory) if _is_current(each, is_gone)}
     for result in results:
         known.pop(result.key, None)
         if result.status is not Status.SKIPPED:
@@ -108,10 +107,8 @@ def _restored(*, metrics: Iterable[dict[str, object]] = (), **fields: Any) -> La
     return LastResult(**fields, metrics=tuple(make_metric(**each) for each in metrics))
 
 
-def _is_current(last: LastResult, configured: Mapping[str, set[str]]) -> bool:
-    """Return whether the target may be configured: of a kind that this run did not load it is not known."""
-    references = configured.get(last.reference.partition(".")[0])
-    return (references is None or last.reference in references) and clock.time() - last.checked_at < _MAX_AGE
+def _is_current(last: LastResult, is_gone: Callable[[str], bool]) -> bool:
+    return not is_gone(last.reference) and clock.time() - last.checked_at < _MAX_AGE
 
 
 class _Family(NamedTuple):
@@ -187,7 +184,7 @@ def _watchdog_families(directory: Path) -> Iterator[_Family]:
     yield _Family(
         "watchdog_last_seen_timestamp_seconds", "gauge", "Last heartbeat of the watchdog.", [({}, heartbeat.time)]
     )
-    kills = Counter((kill.rule, kill.reason) for kill in watchdog_state.kills(directory))
+    kills = watchdog_state.count_kills(directory)
     yield _Family(
         "watchdog_kills_total", "counter", "Browsers that the watchdog killed.",
         [({"rule": rule, "reason": reason}, count) for (rule, reason), count in sorted(kills.items())],

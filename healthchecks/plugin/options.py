@@ -99,7 +99,7 @@ def _load(path: Path) -> None:
 
 
 def _export_history(config: pytest.Config, file: str) -> int:
-    """The exit status: 0. Raises pytest.UsageError that says what is wrong."""
+    """Return the exit status, 0. Raise pytest.UsageError that says what is wrong."""
     import sqlite3
 
     from healthchecks.plugin.history.export import export

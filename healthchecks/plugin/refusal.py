@@ -97,7 +97,7 @@ def refuse_foreign_state(directory: Path) -> None:
 
 
 def _state_fault(directory: Path) -> str:
-    """Root would write into it, or make it; another user could not keep it private."""
+    """Return what is wrong with it: root would write into it, or another user could not keep it private."""
     place, owner = _nearest_place(directory)
     me = os.geteuid()
     if me == 0 and owner != 0:

@@ -22,7 +22,7 @@ from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Sta
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.stage import AbandonedError
 from healthchecks.plugin.surroundings import keeps_streams
-from servermonitoring.values import in_words
+from servermonitoring.values import counted, in_words
 
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
@@ -77,7 +77,7 @@ def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None
 
 
 def _line(count: int, seconds: float) -> str:
-    return f"waiting for {count} probe{'s' if count != 1 else ''}, at most {in_words(round(seconds))} more"
+    return f"waiting for {counted(count, 'probe')}, at most {in_words(round(seconds))} more"
 
 
 class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]

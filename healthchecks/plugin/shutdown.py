@@ -1,6 +1,7 @@
 """The end of a run: results go to every output, and suite errors are alerted."""
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ def finish(run: Run, exitstatus: int | pytest.ExitCode) -> None:
 
 
 def conclude(run: Run) -> None:
-    """After the hooks of others: alert suite errors, deliver all alerts, announce the end of the run."""
+    """Alert suite errors, deliver all alerts, announce the end of the run: after the hooks of others."""
     if run.is_concluded:
         return
     run.is_concluded = True
@@ -68,7 +69,7 @@ def conclude(run: Run) -> None:
 
 
 def settle(run: Run) -> int:
-    """When pytest has nothing left to call: print the notices not shown yet, set and return the exit status."""
+    """Print the notices not shown yet, set and return the exit status, when pytest has nothing left to call."""
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         for notice in run.notices[run.said_notices :]:
             sys.stderr.write(f"healthchecks: {notice}\n")
@@ -233,14 +234,15 @@ def _list_pending(run: Run) -> Iterator[PendingCheck]:
 def _gone_targets(run: Run) -> Callable[[str], bool]:
     """Return what says of a reference whether its target is no longer configured, as far as this run can know.
 
-    It knows the targets of the kinds that it has loaded; only a complete run knows all collection errors.
+    It knows the targets of all kinds but those in files of authors that it has not loaded. Only a complete run knows
+    all collection errors.
     """
-    configured = _configured_targets(run)
+    configured = functools.cache(run.configuration.references)
 
     def is_gone(reference: str) -> bool:
         if reference.startswith(collection.FAULT):
             return run.is_whole
-        targets = configured.get(reference.partition(".")[0])
+        targets = configured(reference.partition(".")[0])
         return targets is not None and reference not in targets
 
     return is_gone
@@ -249,12 +251,6 @@ def _gone_targets(run: Run) -> Callable[[str], bool]:
 def _list_runbooks(run: Run) -> dict[str, str]:
     every = (each for targets in run.configuration.kinds().values() for each in targets)
     return {each.reference: clean(each.runbook, LONGEST_RUNBOOK) for each in every if each.runbook}
-
-
-def _configured_targets(run: Run) -> dict[str, set[str]]:
-    """Return the references of all targets by kind."""
-    kinds = run.configuration.kinds()
-    return {kind.kind(): {each.reference for each in targets} for kind, targets in kinds.items()}
 
 
 @contextlib.contextmanager
@@ -272,8 +268,7 @@ def _export(run: Run) -> None:
     if settings.textfile is None:
         return
     textfile = metrics.Textfile(settings.textfile, settings.labels)
-    configured = _configured_targets(run)
     try:
-        metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, configured)
+        metrics.write(textfile, run.directory, run.results.values(), run.outputs.streaks, _gone_targets(run))
     except OSError as error:
         run.add_suite_error("metrics", f"metrics {textfile.path} could not be written: {error.strerror or error}")

@@ -154,7 +154,7 @@ _interruptions: weakref.WeakSet[Interruption] = weakref.WeakSet()
 
 
 def ignore_signals() -> None:
-    """In a process of the run's own: leave the signals to the run, which ends its processes in order.
+    """Leave the signals to the run, which ends its processes in order; called in a process of the run's own.
 
     They are not ignored for the kernel: a program that is started here would inherit that.
     """

@@ -12,7 +12,7 @@ from healthchecks.plugin.check_names import check_name, name_notices
 from healthchecks.plugin.configuration.target import Target
 from healthchecks.plugin.html_report import Page
 from healthchecks.plugin.outputs import WarningText
-from healthchecks.plugin.past_metric import PastMetrics
+from healthchecks.plugin.probes.context import PastMetrics
 from healthchecks.plugin.probes.fixture import POOL, Probe
 from healthchecks.plugin.process_exit import interrupt_when_late
 from healthchecks.plugin.protocol import PROTOCOL, Protocol

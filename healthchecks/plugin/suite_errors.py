@@ -64,7 +64,7 @@ Note = Callable[[str], None]
 
 
 def contain(config: pytest.Config, interruption: Interruption, note: Note) -> None:
-    """From now on, call `note` with what a hook raises, instead of ending the run.
+    """Call `note` with what a hook raises from now on, instead of ending the run.
 
     Signals interrupt hooks of others, but not our own and not pytest's way from one hook to the next.
     """

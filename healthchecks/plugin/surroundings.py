@@ -82,7 +82,7 @@ class _Output(io.FileIO):
 
 
 def secure_capture(config: pytest.Config) -> None:
-    """Where no file can be made in any directory for temporary ones, take one in memory, or none at all."""
+    """Capture in memory, or not at all, where no file can be made in any directory for temporary ones."""
     if _has_temporary_directory():
         return
     before = os.environ.get("TMPDIR")
@@ -129,7 +129,7 @@ class SteadyStream:
 
 
 def keep_streams(config: pytest.Config) -> None:
-    """Until the end of pytest a standard stream that a check closes is opened again, and the terminal lives with it."""
+    """Open a standard stream again that a check closes, until the end of pytest; the terminal lives with it."""
     keep_descriptors()
     config.add_cleanup(_let_go)
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -195,7 +195,7 @@ class PoolLimits:
 
 
 def limits() -> PoolLimits:
-    """From the descriptor limit, which is first raised nearly to the hard one.
+    """Return the limits from that of descriptors, which is first raised nearly to the hard one.
 
     Each hung target holds a descriptor: 200 of them under a limit of 128 gave 85 false failures. What is left up to
     the hard limit is for what comes after a check that leaks them: `lift`.

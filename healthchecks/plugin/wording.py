@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from healthchecks.plugin.result import Status
+from servermonitoring.values import counted
 
 
 class CardStatus(enum.StrEnum):
@@ -69,7 +70,7 @@ def make_headline(checks: Iterable[Rated], noun: str = "check") -> str:
     total = sum(count for name, count in counts.items() if name in _APART or CardStatus(name).is_recent)
     if not total:
         return f"No {noun} ran"
-    all_of_them = f"{total} {noun}{'s' if total > 1 else ''}"
+    all_of_them = counted(total, noun)
     failed, errors, blocked = (counts[each] for each in (CardStatus.FAILED, CardStatus.ERROR, CardStatus.BLOCKED))
     parts = [f"{failed} failed"] * bool(failed)
     parts += [f"{errors} ended in error"] * bool(errors)

@@ -128,7 +128,7 @@ def _view(state: State, trend: Points, page: str) -> ReportView:
 
 
 def _anchor(name: str) -> str:
-    """Another one for each report: "a/b" and "a.b" are two."""
+    """Return another one for each report: "a/b" and "a.b" are two."""
     anchor = name.replace("/", ".")
     return anchor if "." not in name else f"{anchor}-{zlib.crc32(name.encode()):08x}"
 
@@ -140,7 +140,7 @@ def _csv_path(directory: Path, page: str, name: str) -> Path:
 
 
 def csv_text(table: Table) -> str:
-    """RFC 4180, with the mark by which spreadsheets know UTF-8. NULL is an empty field, an empty text `""`."""
+    """Return CSV (RFC 4180), marked as UTF-8 for spreadsheets. NULL is an empty field, an empty text `""`."""
     lines = [[_text(name) for name in table.columns]]
     lines += [["" if cell is None else _text(cell) for cell in row] for row in table.rows]
     return "\ufeff" + "".join(",".join(line) + "\r\n" for line in lines)

@@ -18,6 +18,7 @@ from healthchecks.plugin.configuration.target import Duration, Target
 from healthchecks.plugin.metric import Metric, make_metric
 from healthchecks.plugin.result import CheckError, Unhealthy
 from servermonitoring.scrubbing import scrub
+from servermonitoring.values import counted
 
 if TYPE_CHECKING:
     from healthchecks.clients.postgresql.connection import DatabaseAccess
@@ -46,7 +47,7 @@ class Expectation:
         return max(int(number) for _, number in self.bounds) + 1 if self.what == "rows" else 0
 
     def is_met_by(self, number: Decimal) -> bool:
-        """NaN meets nothing but `!=`."""
+        """Return whether a number meets it; NaN meets nothing but `!=`."""
         if number.is_nan():
             return all(sign == "!=" for sign, _ in self.bounds)
         return all(_OPERATORS[sign](number, bound) for sign, bound in self.bounds)
@@ -230,7 +231,7 @@ def _rows(result: "QueryResult") -> str:
     more = "" if result.exact else " or more"
     names = [textwrap.shorten(scrub(row[0] or ""), _NAME, placeholder="…") for row in result.rows[:_NAMED]]
     which = f" ({', '.join(names)}{', …' if result.count > _NAMED else ''})" if any(names) else ""
-    return f"{result.count} row{'s' if result.count != 1 or more else ''}{more}{which}"
+    return f"{counted(result.count, 'row')}{more}{which}"
 
 
 def _chart_problem(report: Report, result: "QueryResult") -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from servermonitoring.configuration import most_similar
 
 GROUP = "group:"
 _CHOICES = (("failed", "error"), ("local", "shared"), ("critical", "warning"))
 WORDS = tuple(word for words in _CHOICES for word in words)
-JSON_SCHEMA = {
+JSON_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {"anyOf": [{"enum": [*WORDS]}, {"type": "string", "pattern": f"^{GROUP}."}]},
     "minItems": 1,
@@ -55,6 +56,19 @@ class AlertFilter:
         if wrong := [each for each in value if not _is_known(each)]:
             raise ValueError("; ".join(map(_unknown, wrong)))
         return cls(tuple(sorted({*value}, key=_place)))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """Return pydantic's schema; called by pydantic only."""
+        from pydantic_core import core_schema
+
+        as_list = core_schema.plain_serializer_function_ser_schema(lambda each: [*each.words])
+        return core_schema.no_info_plain_validator_function(cls.parse, serialization=as_list)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Return the JSON schema of the list of words; called by pydantic only."""
+        return JSON_SCHEMA
 
     def takes(self, subject: AlertSubject) -> bool:
         """Return whether the channel takes alerts about this."""

@@ -125,7 +125,7 @@ class Recipients:
         service.mark_delivered = lambda key, per_message=False: self._delivered.add(self._digest(key, per_message))
 
     def begin(self, identity: str, delivered: Iterable[str]) -> None:
-        """`delivered`: what `found` has returned for the message of this identity, if it was sent before."""
+        """Begin a message. `delivered`: what `found` has returned for this identity, if it was sent before."""
         self._id, self._delivered = identity, {*delivered}
 
     def found(self) -> dict[str, list[str]]:

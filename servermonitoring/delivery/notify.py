@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servermonitoring.delivery.documents import DocumentService
+from servermonitoring.delivery.outbox import DocumentService
 from servermonitoring.delivery.spool import DELIVERED
 from servermonitoring.delivery.text import text_of
 from servermonitoring.files import read_regular, write_whole
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from servermonitoring.delivery.notify_process import NotifyConnection
     from servermonitoring.delivery.notify_url import NotifyUrl
 
-_MOST_PARTIAL = 40  # alerts, the newest; each of 1,000 recipients at most
+_MOST_PARTIAL = 40  # alerts, those of the last attempts; each of 1,000 recipients at most
 _LARGEST = 1_000_000  # bytes; parsing takes up to fifty times as many
 
 
@@ -58,7 +58,9 @@ class PartialDeliveries:
 
     def keep(self, identity: str, digests: list[str]) -> None:
         """Store them; without room on the disk they are known to this process only."""
-        self._kept = dict(sorted((self._read() | self._kept | {identity: digests}).items())[-_MOST_PARTIAL:])
+        others = self._read() | self._kept
+        others.pop(identity, None)
+        self._kept = dict([*others.items(), (identity, digests)][-_MOST_PARTIAL:])
         with contextlib.suppress(OSError):
             write_whole(self._path, json.dumps(self._kept), durable=False)
 

@@ -1,17 +1,22 @@
-"""Delivery in the background: in the suite while its probes run, in the watchdog for as long as it runs."""
+"""Delivery in the background: in the suite while its probes run, in the watchdog for as long as it runs.
 
+`DocumentService` is a channel that is given documents: its spool, its outbox, and what it is sent by.
+"""
+
+import json
 import random
 import threading
 from collections.abc import Callable  # noqa: TC003 - no more to load
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from servermonitoring import clock, threads
-from servermonitoring.delivery.spool import Spool, Tally
+from servermonitoring.delivery.spool import Spool, SpoolEntry, Tally
+from servermonitoring.scrubbing import scrubbed
 
 if TYPE_CHECKING:
     from servermonitoring.delivery.attempt import Attempt, Destination
     from servermonitoring.delivery.sender import Sender
-    from servermonitoring.delivery.spool import SpoolEntry
 
 _BUDGET = 60.0  # seconds for one pass
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 300.0  # seconds until the next pass while entries wait
@@ -93,3 +98,37 @@ class Outbox:
 def jittered(seconds: float) -> float:
     """Return a random time around it, which differs from host to host."""
     return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+
+
+class DocumentService:
+    """A destination for the documents of alerts (docs/alerts.md shows one), and its spool."""
+
+    def __init__(self, destination: "Destination", directory: Path) -> None:
+        self.destination = destination
+        self.spool = Spool(directory)
+        self.outbox = Outbox(self.spool, destination)
+
+    def post(self, document: dict[str, Any], key: str = "") -> SpoolEntry | None:
+        """Put a document into the spool; return its entry, or None if it cannot be created.
+
+        Those of one key arrive in the order in which they were posted.
+        """
+        entry = None
+        try:
+            entry = self.spool.put(json.dumps(scrubbed(document)).encode(), key)
+        except (TypeError, ValueError, RecursionError) as error:
+            self.spool.note(f"a document for {self.destination.name} could not be created: {error}", dropped=1)
+        self.outbox.wake()
+        return entry
+
+    def start(self) -> None:
+        """Deliver in the background from now on."""
+        self.outbox.start()
+
+    def finish(self, budget: float) -> Tally:
+        """Deliver what waits, in `budget` seconds at most, and stop."""
+        return self.outbox.finish(budget)
+
+    def tally(self) -> Tally:
+        """Return the delivery counts."""
+        return self.spool.tally()

@@ -20,7 +20,7 @@ from pathlib import Path
 from servermonitoring import clock
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
 from servermonitoring.scrubbing import scrub
-from servermonitoring.values import in_words, size_in_words
+from servermonitoring.values import counted, in_words, size_in_words
 
 LARGEST = 20_000_000  # bytes of an entry; Sentry takes no more
 MOST_FILES = 2000
@@ -94,7 +94,7 @@ class Tally:
         age = f" (the oldest for {in_words(round(self.oldest))})" if self.oldest and self.oldest >= _LONG_WAIT else ""
         counts = [(self.sent, "sent"), (self.waiting, f"waiting{age}"), (self.refused, "refused")]
         words = [f"{count} {what}" for count, what in [*counts, (self.dropped, "dropped")] if count]
-        unknown = f"{self.unknown} unknown file{'s' if self.unknown > 1 else ''} in the spool" if self.unknown else ""
+        unknown = f"{counted(self.unknown, 'unknown file')} in the spool" if self.unknown else ""
         return "; ".join(filter(None, [", ".join(words) or "nothing to send", self.error, self.check_in, unknown]))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from servermonitoring.delivery.attempt import MOST_CONNECTIONS
-from servermonitoring.delivery.documents import DocumentService
+from servermonitoring.delivery.outbox import DocumentService
 from servermonitoring.delivery.text import WebhookFormat, text_of
 from servermonitoring.scrubbing import remember
 from servermonitoring.values import size_in_words

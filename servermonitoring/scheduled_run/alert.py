@@ -105,16 +105,16 @@ def _answered(connection: NotifyConnection, ends_at: float) -> str:
     return "" if is_sent else f"alert not confirmed, response {response.in_words()}{response.first_words()}"
 
 
-def ping_failure(text: str, settings: DirectAlertSettings) -> str | None:
+def ping_failure(text: str, settings: DirectAlertSettings, key: str) -> str | None:
     """Report to the service of `[heartbeat]` that a run failed; return the error, "" for none.
 
-    None: there is no service, or it knows no failures.
+    `key` has its URL. None: there is no service, or it knows no failures.
     """
     from servermonitoring.delivery.heartbeat import Ping, PingRequest, PingSignal
 
     try:
         with _limited(_LIMIT):
-            service = settings.heartbeat
+            service = settings.heartbeat(key)
             if service is None or not service.expects(PingSignal.FAILURE):
                 return None
             return PingRequest(service, Ping(PingSignal.FAILURE, f"{socket.gethostname()}: {text}")).send()

@@ -143,8 +143,8 @@ def _scheduled(words: Sequence[str], wait: float, timeout: float, checkout: str)
         _print(f"{end.output.rstrip()}\n\n{fault.text}\ncommand: {' '.join(command)}".lstrip())
     if not end.stopped:  # the person who stops it knows
         _alert(fault, end, " ".join(command))
-        if fault and not end.completion and _is_of_all_checks(words):
-            _ping(fault)
+        if fault and not end.completion and (key := _heartbeat_key(words)):
+            _ping(fault, key)
     return fault.status if fault else 0
 
 
@@ -202,23 +202,26 @@ def _send(fault: Fault, end: RunEnd, settings: "DirectAlertSettings") -> bool:
     return any(not error for _, error in tried)
 
 
-_PARTS = ("-k", "-m", "--lf", "--deselect", "-x", "--monitoring-no-alerts")  # such runs have no heartbeat
+_PARTS = (  # runs that have no heartbeat
+    "-k", "-m", "--lf", "--deselect", "-x", "--monitoring-no-alerts", "--monitoring-param",
+)  # fmt: skip
 
 
-def _is_of_all_checks(words: Sequence[str]) -> bool:
-    """Return whether `pytest WORDS` runs all health checks, and not only reports or a part."""
-    return any(Path(each).name == "healthchecks" for each in words) and not any(
-        each.startswith(_PARTS) or "::" in each for each in words
-    )
+def _heartbeat_key(words: Sequence[str]) -> str:
+    """Return the key of `[heartbeat]` for `pytest WORDS`: of all checks or of all reports; "" for a part of them."""
+    if any(each.startswith(_PARTS) or "::" in each for each in words):
+        return ""
+    names = {Path(each).name for each in words}
+    return "url" if "healthchecks" in names else "reports_url" if "reports" in names else ""
 
 
-def _ping(fault: Fault) -> None:
+def _ping(fault: Fault, key: str) -> None:
     """Report the failure to the service of `[heartbeat]`: a run that recorded its end has done so itself."""
     from servermonitoring.scheduled_run.alert import ping_failure
     from servermonitoring.scheduled_run.settings import DirectAlertSettings
     from servermonitoring.scrubbing import scrub
 
-    error = ping_failure(scrub(fault.text), DirectAlertSettings())
+    error = ping_failure(scrub(fault.text), DirectAlertSettings(), key)
     if error is not None:
         _print(f"heartbeat: failure not sent: {scrub(error)}" if error else "heartbeat: failure sent")
 

@@ -61,12 +61,14 @@ class DirectAlertSettings:
     def webhook_only(self) -> AlertFilter:
         return self._filter("alerts", "webhook_only")
 
-    @property
-    def heartbeat(self) -> "PingService | None":
-        """The service of `[heartbeat]`. Raises ValueError for a wrong URL, or a secret file that cannot be read."""
+    def heartbeat(self, key: str) -> "PingService | None":
+        """Return the service of `[heartbeat]` with the URL of this key.
+
+        Raise ValueError for a wrong URL, or a secret file that cannot be read.
+        """
         from servermonitoring.delivery.heartbeat import PingFormat, PingService
 
-        if not (url := self._secret("heartbeat", "url")):
+        if not (url := self._secret("heartbeat", key)):
             return None
         name = self._text("heartbeat", "format")
         return PingService(url, PingFormat(name) if name in [*PingFormat] else PingFormat.of_url(url))

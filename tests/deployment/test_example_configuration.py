@@ -42,9 +42,9 @@ def model(table: str):
 
 def test_every_example_in_it_is_accepted(tmp_path):
     """With all comments of examples taken away it passes the project's own check of a configuration."""
-    secret = tmp_path / "secret"
-    secret.write_text("https://of.the.test/")
-    text = re.sub(r"file:/etc/servermonitoring/[\w-]+", f"file:{secret}", IN_FORCE)
+    for name in re.findall(r"file:/etc/servermonitoring/([\w-]+)", IN_FORCE):
+        (tmp_path / name).write_text(f"https://of.the.test/{name}")
+    text = IN_FORCE.replace("file:/etc/servermonitoring/", f"file:{tmp_path}/")
     (tmp_path / "servermonitoring.toml").write_text(text)
     status, output = run_pytest("-q", "--pyargs", "healthchecks", "--collect-only", cwd=tmp_path)
     assert status == 0, output

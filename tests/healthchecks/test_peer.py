@@ -201,6 +201,20 @@ def test_silent_peer_keeps_its_checks(run, run_suite, groups, website, tmp_path)
     assert [*groups(page)] == ["web3"]
 
 
+def test_peers_leave_with_their_last_table(run_suite, groups, website, tmp_path):
+    """With the next run, also one of a part without a check of this kind: page, peers.json and metrics."""
+    website.answer("/status.json", json.dumps(document()))
+    settings = f"[metrics]\ntextfile = '{tmp_path}/m.prom'\n"
+    disk = settings + table("disk", "root", path="/", max_used="100%")
+    only_disk = str(ROOT / "healthchecks/test_disk.py")
+    run_suite(disk + table("peer", "web2", url=website.url("/status.json")))
+    written = [tmp_path / "html/index.html", tmp_path / "state/peers.json", tmp_path / "m.prom"]
+    assert all("web2" in each.read_text() for each in written)
+    run_suite(disk, only_disk, "-k", "space")
+    assert [each.name for each in written if "web2" in each.read_text()] == []
+    assert [*groups(written[0])] == []
+
+
 class WatchedServer:
     """A server with its own state, which serves its page from a port of its own."""
 

@@ -217,6 +217,11 @@ def test_host_path_and_port_of_a_url_are_no_secrets(text):
         ("assert token == 'abc'", f"assert token == '{FILTERED}'"),
         ("token=" + "k3" * 1500 + " end", f"token={FILTERED} end"),
         ("client_secret=abc&refresh_token=def", f"client_secret={FILTERED}&refresh_token={FILTERED}"),
+        ("Pwd=abc; passwd=def", f"Pwd={FILTERED}; passwd={FILTERED}"),
+        ("passphrase=abc", f"passphrase={FILTERED}"),
+        ("aws_credentials=abc", f"aws_credentials={FILTERED}"),
+        ("PHPSESSIONID=abc", f"PHPSESSIONID={FILTERED}"),
+        ("sent basic abcdef123 to", f"sent basic {FILTERED} to"),
     ],
 )
 def test_credentials_are_recognised_by_their_form(text, clean):

@@ -10,9 +10,8 @@ from servermonitoring.scrubbing import FILTERED, scrub
 from tests.reliability import reliability
 from tests.watchdog.kennel import wait_for
 from watchdog import processes
-from watchdog.handover import WatchOptions
+from watchdog.handover import HandoverError, WatchOptions, read
 from watchdog.policy import DEFAULT
-from watchdog.reader_process import HandoverError, read
 from watchdog.settings import load
 
 HUNG = "validated_within = 1\ngrace = 0.3"

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from servermonitoring import watchdog_state
-from servermonitoring.watchdog_state import Kill, heartbeat, kills, record_kill
+from servermonitoring.watchdog_state import Kill, count_kills, heartbeat, kills, record_kill
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, Watching, wait_for
 from watchdog import processes
@@ -137,11 +137,11 @@ def test_kills_are_bounded(kennel, watching):
     hung = kennel.stand_in()
     watch = watching(HUNG)
     hung.wait(60)
-    wait_for(lambda: (state / "kills.jsonl").stat().st_size < watchdog_state.LARGEST_KILLS, what=watch.text)
-    assert [kill["pid"] for kill in watch.kills()] == [hung.pid]
+    wait_for(lambda: [kill.pid for kill in kills(state, since=2.0)] == [hung.pid], what=watch.text)
+    assert (state / "kills.jsonl").stat().st_size < watchdog_state.LARGEST_KILLS
     assert {path.name for path in state.glob("kills*")} == {"kills.jsonl", "kills.jsonl.1"}
-    assert [kill.pid for kill in kills(state, since=2.0)] == [hung.pid]
     assert len(list(kills(state, since=0.0))) > 10_000
+    assert count_kills(state)[KILL.rule, KILL.reason] > 10_000
 
 
 def test_newest_kills_are_read_from_both_files(tmp_path):
@@ -151,6 +151,31 @@ def test_newest_kills_are_read_from_both_files(tmp_path):
     assert [kill.time for kill in kills(tmp_path)] == [1.0, 2.0, 100.0]
     size = (tmp_path / "kills.jsonl").stat().st_size
     assert [kill.time for kill in kills(tmp_path, most=size + 10)] == [2.0, 100.0]
+
+
+@watchdog(
+    fault="kills.jsonl becomes kills.jsonl.1 a second time",
+    promise="the number of kills for Prometheus does not go back, also if the watchdog is killed in between",
+)
+def test_number_of_kills_never_goes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(watchdog_state, "LARGEST_KILLS", 5 * len(json.dumps(KILL._asdict())))
+    for number in range(1, 30):
+        record_kill(tmp_path, KILL._replace(reason="memory"))
+        assert count_kills(tmp_path) == {(KILL.rule, "memory"): number}
+    assert len(list(kills(tmp_path))) < 15
+    (tmp_path / "kills.jsonl").replace(tmp_path / "kills.jsonl.1")  # and then it was killed
+    assert count_kills(tmp_path) == {(KILL.rule, "memory"): 29}
+    record_kill(tmp_path, KILL._replace(reason="silent"))
+    assert count_kills(tmp_path) == {(KILL.rule, "memory"): 29, (KILL.rule, "silent"): 1}
+
+
+@pytest.mark.parametrize("first", ["", "[]", '{"earlier": 3}', '{"earlier": [["firefox", 1]]}', "half a li"])
+def test_number_of_kills_with_a_damaged_first_line(tmp_path, first):
+    """The files before have what it would say."""
+    line = json.dumps(KILL._replace(reason="memory")._asdict()) + "\n"
+    (tmp_path / "kills.jsonl.1").write_text(f'{{"earlier": [["{KILL.rule}", "memory", 10]]}}\n{2 * line}')
+    (tmp_path / "kills.jsonl").write_text(f"{first}\n{line}")
+    assert count_kills(tmp_path) == {(KILL.rule, "memory"): 13}
 
 
 @watchdog(fault="SIGHUP comes while the watchdog starts", promise="it lives, and reads the rules again when it can")

@@ -47,7 +47,7 @@ def timeout(kennel: Kennel) -> "subprocess.Popen[str]":
 
 
 def late(start: Start, *, stopped: bool) -> float:
-    """Seconds from the end of its grace to the end of its last process."""
+    """Return the seconds from the end of its grace to the end of its last process."""
     with tempfile.TemporaryDirectory() as home:
         kennel = Kennel(Path(home))
         try:

@@ -109,7 +109,7 @@ def monit(home: Path, rate: float) -> float:
 
 
 def memmon(home: Path, rate: float) -> float:
-    """Supervisord starts the grower itself, as it has to; its end is sent as a signal to the pid it gives."""
+    """Let supervisord start the grower itself, as it has to; its end is sent as a signal to the pid it gives."""
     grower, configuration = Grower(home, rate), home / "supervisord.conf"
     script = home / "grow.sh"
     script.write_text(f"#!/bin/sh\nexec {grower.command[0]} {home}/grower.py {rate} {grower.peak} 0\n")
@@ -135,7 +135,7 @@ def memmon(home: Path, rate: float) -> float:
 
 
 def _restarted(grower: Grower, daemon: subprocess.Popen[bytes]) -> float:
-    """Memmon restarts what it kills: the peak is over when the size falls."""
+    """Return whether memmon has restarted what it killed: the peak is over when the size falls."""
     highest, ends_at = float("-inf"), time.monotonic() + 60
     while time.monotonic() < ends_at and daemon.poll() is None:
         above = grower.above()
@@ -164,7 +164,7 @@ def into_swap(home: Path, rate: float) -> float:
 
 
 def free_swap() -> int:
-    """Megabytes."""
+    """Return the megabytes of it."""
     line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("SwapFree:"))
     return int(line.split()[1]) * 1024 // 10**6
 

@@ -61,7 +61,7 @@ def milliseconds(work, times: int = 20) -> float:  # noqa: ANN001 - a callable
 
 
 def steady_scan(watcher: Watcher) -> float:
-    """As in the daemon with a busy machine: something new was started before each scan."""
+    """Scan as in the daemon with a busy machine: something new was started before each scan."""
     subprocess.run(["true"], check=True)
     begun = time.perf_counter()
     watcher.scan()
@@ -98,7 +98,7 @@ def compare(count: int) -> None:
 
 
 def minute() -> None:
-    """CPU over a minute, side by side, while a process is started each second."""
+    """Measure CPU over a minute, side by side, while a process is started each second."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         watched = {"watchdog": start_watchdog(home)}
@@ -141,7 +141,7 @@ def cpu(process: subprocess.Popen[bytes]) -> float:
 
 
 def thousand_scans() -> None:
-    """In a process of its own, as psutil is in this one."""
+    """Measure in a process of its own, as psutil is in this one."""
     code = (
         "import watchdog.cli, watchdog.daemon, watchdog.processes as p, os\n"
         "from watchdog.watcher import Watcher\nfrom watchdog.policy import Rule\n"

@@ -102,7 +102,7 @@ def make_round_trip(transport: Transport, *, max_waiting: int, min_workers: int,
 
 
 def _have_all(replied: int, asked: int | None, min_workers: int, waited: float) -> bool:
-    """Whether no more replies are worth waiting for; `asked` is None where nobody knows how many workers there are."""
+    """Return whether no more replies are worth a wait; `asked`: None where nobody knows how many workers there are."""
     return replied >= min_workers and (waited >= _WORKERS_REPLY or (asked is not None and replied >= asked))
 
 

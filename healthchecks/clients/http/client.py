@@ -155,7 +155,8 @@ class Client:
         self._refuse_other_origin(request)
         self._trace.begin(request.url, via)
         login = _in_utf8(request.login)
-        plain = requests.Request(request.method, request.url, request.headers, auth=login, **request.body)
+        body = {"params": "", **request.body}  # requests would look what kind of object its own default is
+        plain = requests.Request(request.method, request.url, request.headers, auth=login, **body)
         return self._session.send(plain, remaining())
 
     def _refuse_other_origin(self, request: Request) -> None:

@@ -29,6 +29,7 @@ _MOST_BYTES = 262_144  # of all headers together, as Chromium has it
 _SWITCHING_PROTOCOLS, _FIRST_FINAL = 101, 200
 _NO_BODY = (204, 304)
 _LENGTH = re.compile(r"\d{1,19}", re.ASCII)
+_HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n")  # in one line, as in RFC 9112, section 5
 
 
 class HttpResponse(http.client.HTTPResponse):
@@ -82,7 +83,7 @@ class HttpResponse(http.client.HTTPResponse):
             if size > _MOST_BYTES:
                 raise Unhealthy(f"more than {size_in_words(_MOST_BYTES)} of headers at {self._progress.peer}")
             if line in (b"\r\n", b"\n"):
-                return Parser(_class=http.client.HTTPMessage).parsestr(b"".join(lines).decode("latin-1"))
+                return _parsed(lines)
             lines.append(line)
             if len(lines) > _MOST_HEADERS:
                 raise Unhealthy(f"more than {_MOST_HEADERS} headers at {self._progress.peer}")
@@ -98,6 +99,17 @@ class HttpResponse(http.client.HTTPResponse):
 
     def _no_http(self, begin: bytes) -> Unhealthy:
         return Unhealthy(f"response is not HTTP at {self._progress.peer}: {first_bytes(begin)}")
+
+
+def _parsed(lines: list[bytes]) -> http.client.HTTPMessage:
+    """Return the headers. Of lines in their proper form it is what the parser makes, at a tenth of its price."""
+    if not all(map(_HEADER.fullmatch, lines)):
+        return Parser(_class=http.client.HTTPMessage).parsestr(b"".join(lines).decode("latin-1"))
+    headers = http.client.HTTPMessage()
+    for line in lines:
+        name, _, value = line.decode("latin-1").partition(":")
+        headers.set_raw(name, value.lstrip(" \t").rstrip("\r\n"))
+    return headers
 
 
 _PLAIN_HEADERS = {"User-Agent": "servermonitoring", "Accept": "*/*"}

@@ -144,7 +144,7 @@ def _milliseconds() -> int:
 
 
 def _wait(connection: "Connection") -> None:
-    """psycopg2's wait callback, of the whole process: threads without a timeout of ours wait as long as it takes."""
+    """Wait as psycopg2's callback of the whole process; threads without a timeout of ours wait as long as it takes."""
     from psycopg2.extensions import POLL_OK, POLL_READ
 
     while (state := connection.poll()) != POLL_OK:
@@ -161,7 +161,7 @@ def _wait(connection: "Connection") -> None:
 
 
 def _keep_progress(progress: Progress, *, is_reading: bool) -> None:
-    """Until it is connected libpq waits to write, then for the server's response; at each address of a host."""
+    """Note what libpq waits for: until it is connected to write, then for the response; at each address of a host."""
     if progress.step is not ConnectionStep.LOGGED_IN:
         step = ConnectionStep.RESPONSE if is_reading else ConnectionStep.CONNECT
         if step is not progress.step:

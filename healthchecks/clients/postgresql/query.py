@@ -207,7 +207,7 @@ _MISTAKES = ("0A", "21", "22", "25", "26", "2D", "34", "3F", "42")  # classes of
 
 
 def _translate(error: "psycopg2.Error", role: str) -> Exception:
-    """CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
+    """Return CheckError for a mistake in the query, Unhealthy for a right that is missing; else the error as it is."""
     code = error.pgcode or ""
     if code == _RIGHT_MISSING:
         return Unhealthy(f'the role "{role}" lacks a right: {_primary(error)}')

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from healthchecks.plugin.alerting.alert import Alert
     from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from healthchecks.plugin.configuration.settings import SuiteSettings
-    from servermonitoring.delivery.documents import DocumentService
+    from servermonitoring.delivery.outbox import DocumentService
     from servermonitoring.delivery.sentry import Sentry
     from servermonitoring.delivery.spool import SpoolEntry
 
@@ -231,15 +231,17 @@ def _channel(name: str, service: "DocumentService", only: AlertFilter) -> Channe
 
 def _add_heartbeat(inputs: AlertInputs, connections: Connections) -> None:
     settings = inputs.settings.heartbeat
-    if not settings.url or inputs.of_reports:
+    secret = settings.reports_url if inputs.of_reports else settings.url
+    if not secret:
         return
     from healthchecks.plugin.alerting.heartbeat import RunHeartbeat
     from servermonitoring.delivery.heartbeat import PingFormat, PingService
 
-    url = settings.url.reveal()
+    url = secret.reveal()
     service = PingService(url, PingFormat(settings.format) if settings.format else PingFormat.of_url(url))
     if inputs.part:
-        connections.names.append(f"no heartbeat, since this is a part of the checks ({inputs.part})")
+        what = "reports" if inputs.of_reports else "checks"
+        connections.names.append(f"no heartbeat, since this is a part of the {what} ({inputs.part})")
         return
     failing_is_failure = settings.failing_checks == "failure"
     connections.heartbeats.append(RunHeartbeat(service, inputs.report, failing_is_failure=failing_is_failure))

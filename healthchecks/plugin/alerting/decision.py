@@ -12,7 +12,7 @@ from healthchecks.plugin.alerting.policy import Action, Incident, Key, decide, k
 from healthchecks.plugin.alerting.state import AlertState, LastKill
 from healthchecks.plugin.result import Result
 from servermonitoring.delivery.alert_filter import AlertFilter, AlertSubject
-from servermonitoring.values import in_words
+from servermonitoring.values import counted, in_words
 
 SUMMARY = ("suite", "alerts", "storm")
 RECOVERY_SUMMARY = ("suite", "alerts", "recoveries")
@@ -194,7 +194,7 @@ class Decider:
         )
 
     def _recovery_summary(self, decisions: Sequence[_Decision]) -> Alert:
-        message = f"{len(decisions)} more check{'s' if len(decisions) > 1 else ''} recovered: {_names(decisions)}"
+        message = f"{counted(len(decisions), 'more check')} recovered: {_names(decisions)}"
         summary = self._own(RECOVERY_SUMMARY, message, *(self._id(each) for each in decisions))
         return replace(summary, action=Action.RECOVERED, level="info")
 
@@ -264,7 +264,7 @@ def _recovered(topic: str, seconds: float) -> str:
 
 
 def _to_store(decision: _Decision, is_still_due: bool, issues: Mapping[Key, str]) -> Incident | None:
-    """`issues`: the ids of events that make one in Sentry."""
+    """Return what is stored. `issues`: the ids of events that make one in Sentry."""
     if decision.incident is None:
         return None
     if is_still_due:

@@ -67,7 +67,7 @@ def _of_result(result: Result) -> Finding:
 
 
 def _of_log(result: Result) -> Iterator[Finding]:
-    """Each message of its own by itself; logged errors in one finding, unless the check failed."""
+    """Yield each message of its own by itself; logged errors in one finding, unless the check failed."""
     lines = [line for line in result.log if not line.is_repeated]
     for line in {line.text: line for line in lines if line.is_message}.values():
         observation = _observation(result, line.text[:_LONGEST_TOPIC], Condition.FAILING, line.text)
@@ -85,7 +85,7 @@ def _logged(result: Result, errors: list[LogLine]) -> Finding:
 
 
 def _gone(result: Result, topic: str) -> Finding:
-    """A topic that did not come again is passing, unless the check could not report it."""
+    """Return the end of a topic that did not come again: it passes, unless the check could not report it."""
     condition = Condition.PASSING if result.status.is_passing else Condition.UNKNOWN
     return Finding(_observation(result, topic, condition, ""), result)
 

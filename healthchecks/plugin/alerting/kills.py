@@ -98,7 +98,7 @@ def _alert(kill: Kill, host: str) -> Alert:
 
 
 def _summary(new: Sequence[Kill], host: str, now: datetime, *, is_cut: bool) -> Alert:
-    """`is_cut`: there were more than were read."""
+    """Return one alert for all. `is_cut`: there were more than were read."""
     counts = Counter(f"{each.name} (rule {each.rule}: {each.reason})" for each in new).most_common()
     named = [f"{count} times {what}" if count > 1 else what for what, count in counts[:_MOST_NAMED]]
     named += [f"{len(counts) - _MOST_NAMED} other reasons"] * (len(counts) > _MOST_NAMED)

@@ -95,12 +95,12 @@ def decide(
 
 
 def _is_silenced(incident: Incident, observation: Observation) -> bool:
-    """Maintenance during a silence changes nothing; the event that is due after it is sent when both have ended."""
+    """Return whether it is silenced: maintenance changes nothing then; what is due is sent when both have ended."""
     return observation.is_silenced or (incident.was_silenced and observation.in_maintenance)
 
 
 def _passing(incident: Incident | None, observation: Observation) -> tuple[Action, Incident | None]:
-    """An alerted failure is over after enough passing runs in a row, one that was not alerted after the first."""
+    """Return what passing does: an alerted failure ends after enough runs in a row, another one after the first."""
     if incident is None or incident.alerted_at is None:
         return Action.NONE, None
     if incident.successes + 1 < observation.success_threshold:
@@ -151,13 +151,13 @@ def _action(incident: Incident, observation: Observation, now: float) -> Action:
 
 
 def _reminders_due(elapsed: float) -> int:
-    """How many were due within so many seconds after the first alert."""
+    """Return how many were due within so many seconds after the first alert."""
     days = max(0.0, elapsed - REMINDERS[-1]) // _DAY
     return sum(elapsed >= each for each in REMINDERS) + int(days)
 
 
 def _not_of_the_future(incident: Incident, now: float) -> Incident:
-    """A clock that was ahead for a while must not suppress reminders until the true time has caught up."""
+    """Return it with no time ahead of now: a clock that was ahead must not suppress reminders for so long."""
     since, alerted_at = min(incident.since, now), incident.alerted_at
     if alerted_at is None:
         return replace(incident, since=since)
@@ -178,7 +178,7 @@ class Plan:
 
 
 def plan(due: Iterable[tuple[Key, Action]], sent_today: Collection[Key], *, max_per_day: int) -> Plan:
-    """`sent_today` has the key of each event of the last 24 hours. A limit of 0 is none.
+    """Plan what is sent. `sent_today`: the key of each event of the last 24 hours. A limit of 0 is none.
 
     New failures come first, each in the run's order. The daily limit never suppresses the first alert of a day
     about a key: every failure is alerted.

@@ -39,7 +39,7 @@ def try_channels(settings: "SuiteSettings", say: Callable[[str], object]) -> boo
 
 
 def _try(channel: "Channel", alert: Alert, say: Callable[[str], object]) -> bool:
-    """A channel is sent it whatever its `only`, which is shown."""
+    """Send it to a channel whatever its `only`, which is shown."""
     is_accepted, words = channel.try_out(alert, _BUDGET)
     only = f" ({channel.only})" * bool(channel.only.words)
     say(scrub(f"{channel.name}{only}: {'accepted' if is_accepted else 'not accepted'}: {words}"))

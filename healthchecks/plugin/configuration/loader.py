@@ -76,6 +76,14 @@ class Configuration:
             importlib.import_module(f"healthchecks.test_{name}")
         return {target.name: target for target in self.targets(loaded_kinds()[name])}
 
+    def references(self, kind: str) -> set[str] | None:
+        """Return the references of all targets of a kind; None for one of the authors' that this run did not load."""
+        if kind not in loaded_kinds():
+            if kind not in built_in_kinds():
+                return None
+            importlib.import_module(f"healthchecks.test_{kind}")  # without a table, and not among the files that run
+        return {each.reference for each in self.targets(loaded_kinds()[kind])}
+
     def kinds(self) -> "Mapping[type[Target], list[Target]]":
         """Return the targets read so far."""
         return self._targets
@@ -97,7 +105,7 @@ class Configuration:
         return str(directory) if directory else None
 
     def page_directory(self, rootdir: Path) -> Path:
-        """`[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
+        """Return `[dashboard] directory`; the default one is below pytest's root, which is the checkout."""
         return rootdir / self.settings.dashboard.directory  # a configured one is absolute
 
     def check(self, elsewhere: "Collection[str]" = (), *, is_part: bool = False) -> list[str]:

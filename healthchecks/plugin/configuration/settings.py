@@ -19,17 +19,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from healthchecks.plugin.configuration.target import ConfigPath, Duration, Size
 from servermonitoring.delivery import notify_url
-from servermonitoring.delivery.alert_filter import JSON_SCHEMA, AlertFilter
+from servermonitoring.delivery.alert_filter import AlertFilter
 from servermonitoring.delivery.notify_url import NotifyUrl
 from servermonitoring.delivery.text import WebhookFormat
 from servermonitoring.secret import Secret
@@ -135,19 +132,10 @@ class CheckInSettings(MonitorSettings):
     they do not check in."""
 
 
-Only = Annotated[
-    AlertFilter,
-    PlainValidator(AlertFilter.parse),
-    PlainSerializer(lambda each: [*each.words]),
-    WithJsonSchema(JSON_SCHEMA),
-]
-"""Which alerts a channel takes."""
-
-
 class SentrySettings(SettingsTable):
     dsn: Secret | None = None
     """DSN of the project that gets the alerts; a secret. $HEALTHCHECKS_SENTRY_DSN and $SENTRY_DSN come first."""
-    only: Only = Field(default_factory=AlertFilter)
+    only: AlertFilter = Field(default_factory=AlertFilter)
     """Alerts that go there, by a list of `"failed"`, `"error"`; `"local"`, `"shared"`; `"critical"`, `"warning"`;
     `"group:NAME"`; default: all."""
     environment: str = ""
@@ -183,7 +171,7 @@ class AlertSettings(SettingsTable):
     webhook_format: WebhookFormat = "json"
     """Form of the body: `"json"`, the whole alert as one document, or `"slack"`, a text as Slack takes it; also for
     Mattermost, Rocket.Chat, and Discord with /slack at the end of the URL."""
-    webhook_only: Only = Field(default_factory=AlertFilter)
+    webhook_only: AlertFilter = Field(default_factory=AlertFilter)
     """Alerts that go to the webhook, as for `[sentry] only`; default: all."""
     notify: tuple[NotifyUrl, ...] = ()
     """URLs of apprise: `["mailto://…", "slack://…"]`, each a channel and a secret, or `"file:PATH"` of a file with one
@@ -202,6 +190,8 @@ class HeartbeatSettings(SettingsTable):
     url: Secret | None = None
     """URL that healthchecks.io, Uptime Kuma (push) or a like service shows, which each run of all checks pings; a
     secret."""
+    reports_url: Secret | None = None
+    """The same for each run of all reports, which comes once a day: another URL than `url`; a secret."""
     format: Literal["healthchecks.io", "kuma", "plain"] | None = None
     """How the service wants to be pinged: `"healthchecks.io"`, `"kuma"`, or `"plain"`, which has successes only;
     default: known by the form of the URL."""
@@ -209,7 +199,7 @@ class HeartbeatSettings(SettingsTable):
     """What a run with failing checks is, `"success"` or `"failure"`; a run that could not do its work is a failure in
     any case."""
 
-    @field_validator("url")
+    @field_validator("url", "reports_url")
     @classmethod
     def _is_url(cls, url: Secret | None) -> Secret | None:
         from servermonitoring.delivery.webhook import is_url
@@ -217,6 +207,12 @@ class HeartbeatSettings(SettingsTable):
         if url and not is_url(url.reveal()):
             raise ValueError("is not a URL: write https://HOST/PATH")
         return url
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.url and self.reports_url and self.url.reveal() == self.reports_url.reveal():
+            raise ValueError("url and reports_url are the same: a run of reports would hide that no checks run")
+        return self
 
 
 class ReportsSettings(SettingsTable):
@@ -325,7 +321,7 @@ class SuiteSettings(SettingsTable):
 
 
 def _checked_schedule(cron: str) -> str:
-    """The same five fields. Raises ValueError for what a crontab would not take."""
+    """Return the same five fields. Raise ValueError for what a crontab would not take."""
     try:
         CronSim(cron, datetime.now())  # noqa: DTZ005 - a crontab is in local time
     except CronSimError as error:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple, cast
 from markupsafe import Markup
 
 from healthchecks.plugin.anchor import make_anchor
-from healthchecks.plugin.dashboard.line_chart import LineChart
-from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
-from healthchecks.plugin.dashboard.run_charts import draw_bars, draw_durations
+from healthchecks.plugin.dashboard.line_chart import LineChart, draw_metric, forecast_in_words
+from healthchecks.plugin.dashboard.run_charts import Stretch, draw_bars, draw_durations, find_stretches
 from healthchecks.plugin.dashboard.snapshot import UNKNOWN_INTERVAL, PendingCheck, Snapshot
 from healthchecks.plugin.history import CheckHistory, Point, Streak, Uptime
 from healthchecks.plugin.history.queries import MANY_CHECKS, UPTIME_DAYS
@@ -88,7 +87,12 @@ class Card:
     @cached_property
     def bars(self) -> Markup:
         """Its last runs, which a row shows twice."""
-        return draw_bars(self.recent)
+        return draw_bars(self.stretches)
+
+    @cached_property
+    def stretches(self) -> Sequence[Stretch]:
+        """Its last runs, those in a row with the same result together."""
+        return find_stretches(self.recent)
 
     @cached_property
     def id(self) -> str:
@@ -252,9 +256,9 @@ def name_period(days: int) -> str:
 
 def _last_metrics(past: CheckHistory) -> list[Metric]:
     return [
-        Metric(each.name, each.points[-1].value, cast("Unit", each.unit), each.limit, each.lower_limit)
+        Metric(each.name, each.columns.values[-1], cast("Unit", each.unit), each.limit, each.lower_limit)
         for each in past.metrics
-        if each.points
+        if each.columns.values
     ]
 
 

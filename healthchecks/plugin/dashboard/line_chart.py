@@ -1,17 +1,19 @@
-"""A chart: the line of a number over time, the band of its extremes, its limits, and the words of its scale."""
+"""Line charts: a number over time with its extremes, limits and scale; those of a metric, and its forecast."""
 
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
+from operator import sub, truediv
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from healthchecks.plugin.forecast import forecast_columns
+from healthchecks.plugin.history.metrics import DAY, MetricHistory
 from servermonitoring.values import metric_in_words
 
-Moment = tuple[float, float, float, float]
-"""Unix seconds; the least, mean and largest value."""
 HEIGHT = 60
 _FAR = 5  # times the largest value: a limit beyond it would make a flat line of the values
 _FLAT = 0.7  # of the largest value: where the least one is above it, the scale does not begin at zero
@@ -19,15 +21,17 @@ _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # at which a scale ends
 _HUGE, _TINY = 1e300, 1e-300
 _HIDDEN = 3  # of HEIGHT: a bar of the extremes that is not higher hardly shows behind the line
 _GAP = 3  # usual distances between points, after which the line is interrupted
+_PERIODS = (("24 h", 1, 48), ("7 d", 7, 84), ("90 d", 90, 90))
+"""Name, days, columns: of half an hour, 2 h and a day."""
 
 
-class ChartColumn(NamedTuple):
-    """What happened at one place of the chart."""
+class ChartColumns(NamedTuple):
+    """What happened at some places of the chart: the least, mean and largest values."""
 
-    place: int
-    least: float
-    mean: float
-    most: float
+    places: Sequence[int]
+    leasts: Sequence[float]
+    means: Sequence[float]
+    mosts: Sequence[float]
 
 
 class LineChart(NamedTuple):
@@ -57,22 +61,40 @@ class _Scale(NamedTuple):
         return [round(HEIGHT - 1 - (value - bottom) * factor) for value in values]
 
 
-def list_columns(moments: Sequence[Moment], end: float, period: float, count: int) -> list[ChartColumn]:
-    """Return the moments of a period before `end`, in seconds, in so many columns of a chart."""
-    times, leasts, means, mosts = zip(*moments, strict=True) if moments else ((), (), (), ())
+def make_columns(  # noqa: PLR0913 - the columns of MetricColumns
+    times: tuple[float, ...],
+    leasts: Sequence[float],
+    means: Sequence[float],
+    mosts: Sequence[float],
+    *,
+    end: float,
+    period: float,
+    count: int,
+) -> ChartColumns:
+    """Return the values of a period before `end`, in seconds, in so many columns of a chart."""
+    places, parts = _divide(times, end, period, count)
+    several = [*map(means.__getitem__, parts)]
+    return ChartColumns(
+        places,
+        [*map(min, map(leasts.__getitem__, parts))],
+        [*map(truediv, map(sum, several), map(len, several))],
+        [*map(max, map(mosts.__getitem__, parts))],
+    )
+
+
+@lru_cache(maxsize=16)  # most checks of a page have results of the same times
+def _divide(times: tuple[float, ...], end: float, period: float, count: int) -> tuple[list[int], list[slice]]:
+    """Return the columns that have times, and which."""
     edges = [bisect_left(times, end - period * (1 - place / count)) for place in range(count)]
     edges.append(bisect_left(times, end + 1))
-    return [
-        ChartColumn(place, min(leasts[first:last]), sum(means[first:last]) / (last - first), max(mosts[first:last]))
-        for place, (first, last) in enumerate(pairwise(edges))
-        if last > first
-    ]
+    found = [(place, slice(*each)) for place, each in enumerate(pairwise(edges)) if each[1] > each[0]]
+    return [place for place, _ in found], [part for _, part in found]
 
 
 def draw_chart(  # noqa: PLR0913 - what a chart consists of
     name: str,
     start: str,
-    columns: Sequence[ChartColumn],
+    columns: ChartColumns,
     unit: str,
     *,
     width: int,
@@ -80,9 +102,9 @@ def draw_chart(  # noqa: PLR0913 - what a chart consists of
     usual: tuple[float, float] | None = None,
 ) -> LineChart | None:
     """Return the chart of the columns; None for fewer than two. `start`: the begin of the time axis, "7 d"."""
-    if len(columns) < 2:  # noqa: PLR2004 - a line has two ends
+    if len(columns.places) < 2:  # noqa: PLR2004 - a line has two ends
         return None
-    least, most = min(each.least for each in columns), max(each.most for each in columns)
+    least, most = min(columns.leasts), max(columns.mosts)
     found = list(limits)
     near = [each for each in found if abs(each) <= _FAR * max(abs(least), abs(most))]
     scale = _choose_scale([least, most, *near, *(usual or ())], has_limit=bool(near))
@@ -100,7 +122,7 @@ def draw_chart(  # noqa: PLR0913 - what a chart consists of
         metric_in_words(scale.top, unit),
         metric_in_words(scale.bottom, unit),
         start,
-        _describe(name, start, least, most, columns[-1].mean, near, unit) + far,
+        _describe(name, start, least, most, columns.means[-1], near, unit) + far,
     )
 
 
@@ -139,33 +161,58 @@ def _draw_usual(usual: tuple[float, float], scale: _Scale, width: int) -> str:
     return f'<path class="usual" d="M0 {high}H{width}V{max(low, high + 1)}H0Z"/>'
 
 
-def _draw_extremes(columns: Iterable[ChartColumn], scale: _Scale) -> str:
+def _draw_extremes(columns: ChartColumns, scale: _Scale) -> str:
     """Return a bar for each column in which the values differ by more than the line hides."""
-    several = [each for each in columns if each.most > each.least]
-    highs, lows = scale.heights([each.most for each in several]), scale.heights([each.least for each in several])
+    hidden = (_HIDDEN - 1) * (scale.top - scale.bottom) / HEIGHT  # less is not higher after rounding
+    several = [each for each in zip(*columns, strict=True) if each[3] - each[1] > hidden]
+    highs, lows = scale.heights([each[3] for each in several]), scale.heights([each[1] for each in several])
     drawn: list[str] = []
     x = y = 0
-    for each, high, low in zip(several, highs, lows, strict=True):
+    for (place, *_), high, low in zip(several, highs, lows, strict=True):
         if low - high > _HIDDEN:
-            drawn.append(f"m{each.place - x} {high - y}v{low - high}")
-            x, y = each.place, low
+            drawn.append(f"m{place - x} {high - y}v{low - high}")
+            x, y = place, low
     return f'<path class="extremes" d="{"".join(drawn).replace(" -", "-")}"/>' if drawn else ""
 
 
-def _draw_line(columns: Sequence[ChartColumn], scale: _Scale) -> str:
+def _draw_line(columns: ChartColumns, scale: _Scale) -> str:
     """Return a path in relative steps, which are short, with a gap where there are no points."""
-    distances = sorted(after.place - before.place for before, after in pairwise(columns))
+    distances = sorted(map(sub, columns.places[1:], columns.places))
     gap = _GAP * distances[len(distances) // 2]
     parts: list[str] = []
-    place, height, level = -_HUGE, 0, 0  # level: the columns so far at the same height
-    for each, there in zip(columns, scale.heights([each.mean for each in columns]), strict=True):
-        if each.place - place > gap:
-            parts.append(f"{f'h{level}' if parts else ''}M{each.place} {there}")
+    before, height, level = -_HUGE, 0, 0  # level: the columns so far at the same height
+    for place, there in zip(columns.places, scale.heights(columns.means), strict=True):
+        if place - before > gap:
+            parts.append(f"{f'h{level}' if parts else ''}M{place} {there}")
             level = 0
         elif there == height:
-            level += each.place - int(place)
+            level += place - int(before)
         else:
-            parts.append(f"{f'h{level}' if level else ''}l{each.place - int(place)} {there - height}")
+            parts.append(f"{f'h{level}' if level else ''}l{place - int(before)} {there - height}")
             level = 0
-        place, height = each.place, there
+        before, height = place, there
     return "".join([*parts, f"h{level}"]).replace(" -", "-")
+
+
+def draw_metric(metric: MetricHistory, now: float, *, only_week: bool = False) -> Sequence[LineChart]:
+    """Return the charts, the shortest period first; a longer period without more points is left out."""
+    limits = [each for each in (metric.limit, metric.lower_limit) if each is not None]
+    oldest = metric.columns.times[0] if metric.columns.times else now
+    found: list[LineChart] = []
+    before = 0.0
+    for name, days, count in _PERIODS[1:2] if only_week else _PERIODS:
+        if not found or oldest < now - before:
+            columns = make_columns(*metric.columns, end=now, period=days * DAY, count=count)
+            chart = draw_chart(metric.name, name, columns, metric.unit, width=count, limits=limits)
+            found += [chart] if chart else []
+        before = days * DAY
+    return found
+
+
+def forecast_in_words(metric: MetricHistory, now: float) -> str:
+    """Return "reaches 90 % in 12 d"; empty if no limit will be reached soon."""
+    times, values = metric.columns.times, metric.columns.values
+    for limit, from_above in ((metric.limit, False), (metric.lower_limit, True)):
+        if limit is not None and (found := forecast_columns(times, values, limit, from_above=from_above)):
+            return found.in_words(metric_in_words(limit, metric.unit), now)
+    return ""

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +93,7 @@ def make(snapshot: Snapshot, shown: Overview, report: Mapping[str, Any], test_da
         version=report["version"],
         **_make_changes(snapshot, shown),
         **_make_last_run(report, test_data),
-        data=_make_data({each.id: each.recent for each in shown.cards}),
+        data=_make_data(shown.cards),
     )
     return Pages(page.replace(root, "").replace(archived, ""), page.replace(root, "../").replace(archived, "archived"))
 
@@ -129,9 +129,10 @@ def _make_changes(snapshot: Snapshot, shown: Overview) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _make_data(points: Mapping[str, Sequence[Any]]) -> Markup:
+def _make_data(cards: Iterable[Card]) -> Markup:
     """Return JSON that cannot end a <script>."""
-    text = json.dumps(make_script_data(points) | {"bars": BARS}, separators=(",", ":"))
+    found = make_script_data({each.id: (each.recent, each.stretches) for each in cards})
+    text = json.dumps(found | {"bars": BARS}, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - escaped above

@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from healthchecks.plugin.anchor import make_anchor
 from healthchecks.plugin.dashboard.card import Card, CardNumber, format_uptime, make_reading, name_period
-from healthchecks.plugin.dashboard.run_charts import draw_stretches
+from healthchecks.plugin.dashboard.run_charts import draw_colours
 from healthchecks.plugin.dashboard.snapshot import Snapshot
 from healthchecks.plugin.history import Uptime
 from healthchecks.plugin.peer import PeerCheck, PeerRecord
 from healthchecks.plugin.wording import CardStatus
-from servermonitoring.values import duration_in_words
+from servermonitoring.values import counted, duration_in_words
 
 _MOST_ROWS = 2_000  # of all peers
 _LEAST_ROWS = 5  # of each
@@ -42,7 +42,7 @@ class PeerRow:
 
     @property
     def bars(self) -> Markup:
-        return draw_stretches(self.check.recent)
+        return draw_colours(self.check.recent)
 
     @property
     def reading(self) -> CardNumber:
@@ -120,7 +120,7 @@ class PeerGroup:
         """Its checks in words: "20 checks: 1 failed, 19 ok"."""
         counts = {CardStatus(status): count for status, count in self.record.counts}
         words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if each in counts)
-        return f"{self.total} check{'s' if self.total != 1 else ''}{f': {words}' if words else ''}"
+        return f"{counted(self.total, 'check')}{f': {words}' if words else ''}"
 
     @property
     def _shown(self) -> Sequence[PeerCheck]:

@@ -4,11 +4,12 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from healthchecks.plugin.dashboard.line_chart import ChartColumn, LineChart, draw_chart
+from healthchecks.plugin.dashboard.line_chart import ChartColumns, LineChart, draw_chart
 from healthchecks.plugin.history import Point
 from healthchecks.plugin.history.queries import BARS
 from healthchecks.plugin.result import Status
@@ -28,6 +29,20 @@ _LETTERS = {"failed": "f", "error": "e", "slow": "s", "ok": "o", "maintenance": 
 """As status.js has them."""
 
 
+class Stretch(NamedTuple):
+    """Runs in a row with the same status, message and maintenance: a check has few of them."""
+
+    first: Point
+    last: Point
+    runs: int
+
+
+def find_stretches(points: Iterable[Point]) -> list[Stretch]:
+    """Return the stretches, oldest first."""
+    groups = ([*same] for _, same in itertools.groupby(points, itemgetter(1, 3, 4)))
+    return [Stretch(each[0], each[-1], len(each)) for each in groups]
+
+
 class Period(NamedTuple):
     """Runs in a row with the same status and message."""
 
@@ -43,18 +58,19 @@ def choose_colour(point: Point) -> str:
     return "maintenance" if point.maintenance and point.status is not Status.SKIPPED else str(point.status)
 
 
-def draw_bars(points: Sequence[Point]) -> Markup:
+def draw_bars(stretches: Iterable[Stretch]) -> Markup:
     """Return the SVG paths of the bars, the newest to the right, with empty places for runs that are missing."""
-    return draw_stretches([(colour, len([*same])) for colour, same in itertools.groupby(map(choose_colour, points))])
+    return draw_colours([(choose_colour(each.first), each.runs) for each in stretches])
 
 
-def draw_stretches(stretches: Sequence[tuple[str, int]]) -> Markup:
+def draw_colours(colours: Sequence[tuple[str, int]]) -> Markup:
     """Return the same of at most BARS runs: colour, and number of runs in a row."""
     paths: dict[str, list[str]] = {}
-    place = BARS - sum(count for _, count in stretches)
+    place = BARS - sum(count for _, count in colours)
     if place:
         paths["empty"] = _draw_dashes("empty", 0, place)
-    for colour, count in stretches:
+    for colour, same in itertools.groupby(colours, itemgetter(0)):
+        count = sum(runs for _, runs in same)
         paths.setdefault(colour, []).extend(_draw_dashes(colour, place, count))
         place += count
     drawn = (f'<path class="{colour}" d="{"".join(parts)}"/>' for colour, parts in sorted(paths.items()))
@@ -65,22 +81,27 @@ def _draw_dashes(colour: str, place: int, count: int) -> list[str]:
     return [f"M{10 * place + 1.5:g} {row:g}h{10 * count - 3}" for row in _ROWS[colour]]
 
 
-def describe_bars(points: Sequence[Point]) -> str:
+def describe_bars(stretches: Sequence[Stretch]) -> str:
     """Return the bars in words, for screen readers: "Last 60 runs: 2 failed, 58 ok"."""
-    counts: Counter[str] = Counter([each.status for each in points])
-    words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if counts[each])
-    if not points:
+    counts: Counter[str] = Counter()
+    for each in stretches:
+        counts[each.first.status] += each.runs
+    if not counts:
         return "No run"
-    return f"Last {len(points)} runs: {words}" if len(points) > 1 else f"One run: {points[0].status}"
+    if counts.total() == 1:
+        return f"One run: {stretches[0].first.status}"
+    words = ", ".join(f"{counts[each]} {each.word}" for each in CardStatus if counts[each])
+    return f"Last {counts.total()} runs: {words}"
 
 
-def list_periods(points: Iterable[Point]) -> list[Period]:
+def list_periods(stretches: Iterable[Stretch]) -> list[Period]:
     """Return the periods with another status than ok and skipped, the newest first."""
     found = []
-    for (status, message), group in itertools.groupby(points, key=lambda each: (each.status, each.message)):
+    for (status, message), group in itertools.groupby(stretches, lambda each: (each.first.status, each.first.message)):
         if status not in (Status.OK, Status.SKIPPED):
-            runs = list(group)
-            found.append(Period(runs[0].time, runs[-1].time, len(runs), str(status), shorten(message)))
+            several = list(group)
+            first, last, runs = several[0].first, several[-1].last, sum(each.runs for each in several)
+            found.append(Period(first.time, last.time, runs, str(status), shorten(message)))
     return found[::-1]
 
 
@@ -88,33 +109,36 @@ def shorten(text: str, length: int = _MAX_NOTE) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def make_script_data(points: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
-    """Return the data of the bars for status.js; `points` by the id of the card, times in local time."""
-    times = sorted({each.time for several in points.values() for each in several})
+def make_script_data(found: Mapping[str, tuple[Sequence[Point], Sequence[Stretch]]]) -> dict[str, Any]:
+    """Return the data of the bars for status.js; `found` by the id of the card, times in local time."""
+    times = sorted({each.time for points, _ in found.values() for each in points})
     places = {time: place for place, time in enumerate(times)}
     return {
         "times": [_local_seconds(time) for time in times],
-        "checks": {name: _make_check_data(several, places) for name, several in points.items() if several},
+        "checks": {name: _make_check_data(*several, places) for name, several in found.items() if several[0]},
     }
 
 
-def _make_check_data(points: Sequence[Point], places: Mapping[int, int]) -> dict[str, Any]:
+def _make_check_data(
+    points: Sequence[Point], stretches: Sequence[Stretch], places: Mapping[int, int]
+) -> dict[str, Any]:
     notes: dict[int, str] = {}
-    before = ""
-    for place, each in enumerate(points):
-        if each.message != before and len(notes) < _MAX_NOTES:
-            notes[place] = shorten(each.message)
-        before = each.message
+    place, before = 0, ""
+    for first, _, runs in stretches:
+        if first.message != before and len(notes) < _MAX_NOTES:
+            notes[place] = shorten(first.message)
+        place, before = place + runs, first.message
     return {
         "runs": _join_ranges([places[each.time] for each in points]),
-        "statuses": _count_letters(_LETTERS[choose_colour(each)] for each in points),
+        "statuses": _count_letters((_LETTERS[choose_colour(first)], runs) for first, _, runs in stretches),
         "durations": [_milliseconds(each.duration) for each in points],
     } | ({"notes": notes} if notes else {})
 
 
-def _count_letters(letters: Iterable[str]) -> str:
+def _count_letters(letters: Iterable[tuple[str, int]]) -> str:
     """Return each row of the same letters as its length and the letter: "58o2f"."""
-    return "".join(f"{len([*several])}{letter}" for letter, several in itertools.groupby(letters))
+    rows = itertools.groupby(letters, itemgetter(0))
+    return "".join(f"{sum(runs for _, runs in same)}{letter}" for letter, same in rows)
 
 
 def _milliseconds(duration: float) -> float:
@@ -141,10 +165,12 @@ def _local_seconds(time: int) -> int:
 
 def draw_durations(points: Sequence[Point], usual: tuple[float, float] | None) -> Sequence[LineChart]:
     """Return the chart of the durations of ok and slow runs, below their bars; none for too few."""
-    columns = [
-        ChartColumn(place, *(each.duration,) * 3)
+    found = [
+        (place, each.duration)
         for place, each in enumerate(points, BARS - len(points))
         if each.status in (Status.OK, Status.SLOW)
     ]
+    places, durations = zip(*found, strict=True) if found else ((), ())
+    columns = ChartColumns(places, durations, durations, durations)
     chart = draw_chart("duration", f"last {BARS} runs", columns, "seconds", usual=usual, width=BARS)
     return [chart] if chart else []

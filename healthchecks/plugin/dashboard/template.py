@@ -80,6 +80,7 @@ def clean(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
+@functools.lru_cache(maxsize=1024)  # a page has few times, but most of them often
 def format_time(moment: float | datetime) -> str:
     """Return local time for people: "Tue 24 Nov 03:10"; with the year if it is not the present one."""
     local = _to_local(moment)
@@ -87,9 +88,10 @@ def format_time(moment: float | datetime) -> str:
     return local.strftime(f"%a %-d %b{year} %H:%M")
 
 
+@functools.lru_cache(maxsize=1024)
 def format_iso(moment: float | datetime) -> str:
     """Return UTC for programs: 2026-11-24T03:10:00Z."""
-    return values.iso(_to_local(moment))
+    return values.iso(moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC))
 
 
 def format_age(moment: datetime) -> str:

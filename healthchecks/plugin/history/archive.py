@@ -17,8 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise, repeat
 from typing import NamedTuple
 
-from healthchecks.plugin.history.damage import DamagedError
-
 Row = tuple[int, int, float, str, int]
 """A result: time in unix seconds, status, duration in seconds, message, maintenance."""
 State = tuple[int, str, int]
@@ -41,6 +39,10 @@ _DROP_UNREADABLE = """
 DELETE FROM results WHERE typeof(time) != 'integer' OR typeof(status) != 'integer' OR typeof(seconds) != 'real'
     OR typeof(message) != 'text' OR typeof(maintenance) != 'integer'
 """
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """A history with values that no run stored."""
 
 
 class ResultColumns(NamedTuple):

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from healthchecks.plugin.history.archive import drop_unreadable
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError, drop_unreadable
 from healthchecks.plugin.history.migration import VERSION, migrate, version_of
 from servermonitoring import clock
 from servermonitoring.files import read_regular
@@ -117,7 +116,7 @@ def _refuse_foreign(database: sqlite3.Connection) -> None:
 
 
 def _check_integrity(database: sqlite3.Connection) -> None:
-    """Once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
+    """Check once a day: a damaged page in the middle takes inserts for years, and is found when it is read."""
     row = database.execute("SELECT value FROM facts WHERE name = 'integrity checked'").fetchone()
     if row and isinstance(row[0], float) and abs(clock.time() - row[0]) < _CHECK_EVERY:
         return

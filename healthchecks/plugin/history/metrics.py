@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -34,20 +33,21 @@ ON CONFLICT (check_id, name) DO UPDATE SET
 RETURNING id
 """
 # Of huge values avg() is infinite, hence the bounds of each mean.
-_TO_HOURS = """
-INSERT INTO metric_hours
-SELECT metric_id, time / 3600, min(value), max(min(value), min(max(value), coalesce(avg(value), 0))), max(value)
-FROM metric_values WHERE metric_id IN (SELECT id FROM metrics) AND time >= ? AND time < ?
-GROUP BY metric_id, time / 3600
+_ROLL_UP = """
+INSERT INTO {into}
+SELECT metric_id, {period}, min({least}), max(min({mean}), min(max({mean}), coalesce(avg({mean}), 0))), max({most})
+FROM {source} WHERE metric_id IN (SELECT id FROM metrics) AND {moment} >= ? AND {moment} < ?
+GROUP BY metric_id, {period}
 ON CONFLICT DO UPDATE SET least = min(least, excluded.least), mean = excluded.mean, most = max(most, excluded.most)
 """
-_TO_DAYS = """
-INSERT INTO metric_days
-SELECT metric_id, hour / 24, min(least), max(min(mean), min(max(mean), coalesce(avg(mean), 0))), max(most)
-FROM metric_hours WHERE metric_id IN (SELECT id FROM metrics) AND hour >= ? AND hour < ?
-GROUP BY metric_id, hour / 24
-ON CONFLICT DO UPDATE SET least = min(least, excluded.least), mean = excluded.mean, most = max(most, excluded.most)
-"""
+_TO_HOURS = _ROLL_UP.format(
+    source="metric_values", moment="time", least="value", mean="value", most="value",
+    into="metric_hours", period="time / 3600",
+)  # fmt: skip
+_TO_DAYS = _ROLL_UP.format(
+    source="metric_hours", moment="hour", least="least", mean="mean", most="most",
+    into="metric_days", period="hour / 24",
+)  # fmt: skip
 _TABLES = (("metric_values", "time", 1), ("metric_hours", "hour", HOUR), ("metric_days", "day", DAY))  # unit: seconds
 _SHOWN = """
 SELECT metrics.id, check_id, metrics.name, unit, upper_limit, lower_limit,
@@ -80,6 +80,15 @@ class MetricPoint(NamedTuple):
     most: float
 
 
+class MetricColumns(NamedTuple):
+    """The same of many points, oldest first: the page has hundreds for each check, and columns are made faster."""
+
+    times: tuple[int, ...] = ()
+    leasts: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    mosts: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True)
 class MetricHistory:
     """What the page shows of one metric of a check."""
@@ -88,8 +97,12 @@ class MetricHistory:
     unit: str
     limit: float | None
     lower_limit: float | None
-    points: Sequence[MetricPoint]
-    """Oldest first: days, then the hours of the last week, then each value since yesterday; at least the last one."""
+    columns: MetricColumns
+    """Days, then the hours of the last week, then each value since yesterday; at least the last one."""
+
+    @property
+    def points(self) -> Sequence[MetricPoint]:
+        return _points(self.columns)
 
 
 def add(connection: sqlite3.Connection, moment: int, results: Iterable[tuple[int, Result]]) -> None:
@@ -170,30 +183,30 @@ def _of_check(connection: sqlite3.Connection, rows: Sequence[_Row], now: int, ho
         if not isinstance(name, str) or not isinstance(unit, str):
             raise TypeError(f"{name!r:.40} in {unit!r:.40} is no metric")
         last = [] if time is None or value is None else [(time, value, value, value)]
-        points = _points(last) if found else _main_points(connection, metric, now, hours)
-        found.append(MetricHistory(name, unit, _limit(limit), _limit(lower_limit), points))
+        columns = _columns(last) if found else _main_columns(connection, metric, now, hours)
+        found.append(MetricHistory(name, unit, _limit(limit), _limit(lower_limit), columns))
     return found
 
 
-def _main_points(connection: sqlite3.Connection, metric: int, now: int, hours: int) -> Sequence[MetricPoint]:
+def _main_columns(connection: sqlite3.Connection, metric: int, now: int, hours: int) -> MetricColumns:
     hour = now // HOUR - hours
     day = (now - _DAYS_FROM * DAY) // DAY
     bounds = {
         "id": metric, "first_day": now // DAY - POINTS_DAYS, "day": day, "first_hour": day * 24, "hour": hour,
         "first": hour * HOUR, "now": now,
     }  # fmt: skip
-    return _points(connection.execute(_POINTS, bounds))
+    return _columns(connection.execute(_POINTS, bounds))
 
 
-_make_point = partial(tuple.__new__, MetricPoint)
-"""MetricPoint._make() in a quarter of the time, which counts: the page has hundreds for each check."""
-
-
-def _points(rows: Iterable[tuple[int, float, float, float]]) -> list[MetricPoint]:
-    points = list(map(_make_point, rows))
-    if not all(map(math.isfinite, chain.from_iterable(points))):
+def _columns(rows: Iterable[tuple[int, float, float, float]]) -> MetricColumns:
+    columns = MetricColumns(*zip(*rows, strict=True))
+    if not all(map(math.isfinite, chain.from_iterable(columns))):
         raise ValueError("a metric has values that are not finite")
-    return points
+    return columns
+
+
+def _points(columns: MetricColumns) -> Sequence[MetricPoint]:
+    return [MetricPoint(*each) for each in zip(*columns, strict=True)]
 
 
 def _limit(value: object) -> float | None:
@@ -224,7 +237,7 @@ def _all_points(connection: sqlite3.Connection, metric: int, since: int) -> Sequ
         "id": metric, "first_day": -(-since // DAY), "day": day, "first_hour": max(day * 24, -(-since // HOUR)),
         "hour": hour, "first": max(hour * HOUR, since), "now": _NEVER,
     }  # fmt: skip
-    return _points(connection.execute(_POINTS, bounds))
+    return _points(_columns(connection.execute(_POINTS, bounds)))
 
 
 def _first(connection: sqlite3.Connection, column: str, table: str, metric: int) -> int:

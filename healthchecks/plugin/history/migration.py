@@ -55,7 +55,7 @@ UPDATE checks SET kind = :kind, (since, streak) = (SELECT min(time), count(*) FR
         (SELECT max(time) FROM results WHERE check_id = checks.id AND status IN {others}), -1))
 WHERE (SELECT status FROM results WHERE check_id = checks.id AND status < 5 ORDER BY time DESC LIMIT 1) IN {mine}
 """
-_KINDS = {"well": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
+_KINDS = {"passing": "(0, 1)", "failing": "(2, 3)", "blocked": "(4)"}  # by Kind as it is stored: status codes
 
 
 def migrate(database: sqlite3.Connection, version: int | None = None) -> None:
@@ -99,11 +99,16 @@ def _to_3(database: sqlite3.Connection) -> None:
 
 
 def _to_4(database: sqlite3.Connection) -> None:
-    """Results are packed by the runs that follow, little by little."""
+    """Let the runs that follow pack the results, little by little."""
     _execute(database, _VERSION_4)
 
 
-STEPS: tuple[_Step, ...] = (_to_1, _to_2, _to_3, _to_4)
+def _to_5(database: sqlite3.Connection) -> None:
+    """Rename a kind, which versions 2 to 4 call "well"."""
+    database.execute("UPDATE checks SET kind = 'passing' WHERE kind = 'well'")
+
+
+STEPS: tuple[_Step, ...] = (_to_1, _to_2, _to_3, _to_4, _to_5)
 VERSION = len(STEPS)
 
 

@@ -8,11 +8,11 @@ import itertools
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from healthchecks.plugin.history import archive, metrics
 from healthchecks.plugin.history.archive import DAY, ResultColumns
-from healthchecks.plugin.history.metrics import MetricHistory
 from healthchecks.plugin.history.store import (
     PART,
     PASSING,
@@ -54,7 +54,8 @@ def checks(database: sqlite3.Connection, now: int) -> list[CheckHistory]:
     many = len(rows) > MANY_CHECKS
     histories = metrics.histories(database, now, in_hours=many)
     usual_since = now - (1 if many else CHANGES_DAYS) * DAY
-    return [_check_history(database, row, now, usual_since, histories.get(row[0], ())) for row in rows]
+    found = ((row[0], _check_history(database, row, now, usual_since)) for row in rows)
+    return [replace(each, metrics=histories.get(check, ())) for check, each in found]
 
 
 def runs(database: sqlite3.Connection, now: int) -> list[RunRecord]:
@@ -111,13 +112,8 @@ def interval_of(times: Sequence[int]) -> float | None:
     return distances[len(distances) // 2] if len(distances) > 1 else None
 
 
-def _check_history(
-    database: sqlite3.Connection,
-    row: _CheckRow,
-    now: int,
-    usual_since: int,
-    metric_histories: Sequence[MetricHistory],
-) -> CheckHistory:
+def _check_history(database: sqlite3.Connection, row: _CheckRow, now: int, usual_since: int) -> CheckHistory:
+    """Return the history of one check, without its metrics."""
     check, name, target, label, group, reference, kind, since, streak = row
     if not all(isinstance(each, str) for each in row[1:6]):
         raise TypeError(f"{str(row)[:100]} is no check")
@@ -138,7 +134,6 @@ def _check_history(
         interval=interval_of([each.time for each in recent]),
         changes=changes_of(database, check, lately),
         streak=Streak(datetime.fromtimestamp(since, UTC), streak, Kind(kind)) if kind else None,
-        metrics=metric_histories,
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from healthchecks.plugin.history import database, queries
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError
 from healthchecks.plugin.history.store import (
     CheckHistory,
     FinishedRun,
@@ -29,6 +29,7 @@ from healthchecks.plugin.history.store import (
 from healthchecks.plugin.metric import make_metric, merged
 from healthchecks.plugin.result import Result, Status
 from servermonitoring.files import private_directory, read_regular, remove_abandoned, write_whole
+from servermonitoring.values import counted
 
 BACKLOG = "unstored"  # the directory of the backlog
 
@@ -100,7 +101,7 @@ def _into(history: History, directory: Path, run: FinishedRun) -> HistoryData:
         data = _query(history.connection, run, history.streaks(run.results))
     except (ValueError, TypeError, OverflowError, OSError) as error:  # of datetime.fromtimestamp
         raise DamagedError(f"it has values that no run stored: {error}") from error
-    notices = [f"stored {late} earlier run{'s' if late > 1 else ''} that had to wait"] if late else []
+    notices = [f"stored {counted(late, 'earlier run')} that had to wait"] if late else []
     return replace(data, notices=notices, errors=errors)
 
 

@@ -21,7 +21,7 @@ from healthchecks.plugin.result import Result, Status
 class Kind(enum.StrEnum):
     """What a result means for the service: a change of it is shown and alerted."""
 
-    PASSING = "well"  # as schema version 2 stores it
+    PASSING = "passing"
     FAILING = "failing"
     BLOCKED = "blocked"
 

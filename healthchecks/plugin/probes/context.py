@@ -1,17 +1,21 @@
-"""What a probe or a test may call about itself: how much time is left, what it waits for, what is to be kept."""
+"""What a probe or a test may call: how much time is left, what it waits for, what is to be kept, earlier metrics."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
+from healthchecks.plugin.forecast import DAY
 from healthchecks.plugin.metric import Unit, make_metric, merged
 from healthchecks.plugin.peer import make_record
 from healthchecks.plugin.probes.job import current_job
 from healthchecks.plugin.result import LARGEST, Attachment, CheckError, valid
 from servermonitoring import clock
 
+_AHEAD = 60  # seconds: a run that begins in the same second as another one is given the next free second
+
 
 def remaining() -> float:
-    """Seconds left of the timeout of the probe that calls this; what a client's time limits are set to.
+    """Return the seconds left of the timeout of the probe that calls this: a client's time limits are set to it.
 
     Never below 0.001, since to many clients 0 means no limit. Outside of a probe: 10.
     """
@@ -88,3 +92,28 @@ def show_peer(link: str, max_age: float, document: Mapping[str, Any] | None = No
         raise CheckError(f"show_peer: the document is no status.json: {type(error).__name__}: {error}") from None
     if job is not None:
         job.peer = record
+
+
+class PastMetrics:
+    """Where the history of this run is; the processes of probes and tests have it by fork."""
+
+    directory: ClassVar[Path | None] = None
+
+    @classmethod
+    def forget(cls) -> None:
+        cls.directory = None
+
+
+def past_metric(check: str, target: str, name: str, *, days: float = 7) -> list[tuple[float, float]]:
+    """Return time, in unix seconds, and value of a metric in earlier runs, the oldest first.
+
+    `check` and `target` are those of status.json. This run is not in it yet. Each run has a point for two weeks,
+    before them each hour, with its mean. Empty without a history, if it cannot be read, and outside of a run.
+    """
+    from healthchecks.plugin import history
+
+    if PastMetrics.directory is None:
+        return []
+    now = clock.time()
+    points = history.metric_points(PastMetrics.directory, check, target, name, int(now - days * DAY))
+    return [(float(point.time), point.value) for point in points if point.time < now + _AHEAD]

@@ -80,7 +80,7 @@ class Probe:
 
 
 def probe_of(fixture_function: object) -> Probe | None:
-    """The probe behind a fixture's function, if it is one."""
+    """Return the probe behind a fixture's function, if it is one."""
     return cast("Probe | None", getattr(fixture_function, _MARK, None))
 
 

@@ -18,17 +18,17 @@ from functools import partial
 from typing import Any
 
 from healthchecks.plugin import signals
+from healthchecks.plugin.probes.execution import Performer
 from healthchecks.plugin.probes.forked_process import INTERVAL, LATE, ForkedProcess
 from healthchecks.plugin.probes.job import ProbeJob, current_job
+from healthchecks.plugin.probes.job_output import divert_streams, flush_streams
 from healthchecks.plugin.probes.message import Message, framed
-from healthchecks.plugin.probes.performer import Performer
 from healthchecks.plugin.probes.processes import (
     call_and_exit,
     end_children,
     end_with_parent,
     inherit_orphans,
 )
-from healthchecks.plugin.probes.streams import divert_streams, flush_streams
 from healthchecks.plugin.probes.worker_end import EndCause, outcome_of_death
 from healthchecks.plugin.result import CheckError, ProbeTimeout
 from servermonitoring import clock

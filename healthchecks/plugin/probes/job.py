@@ -120,14 +120,14 @@ class ProbeJob:
             self.clean()
 
     def result(self) -> Any:
-        """Its value. Raises what the call raised; of what would end pytest itself, CheckError with the place."""
+        """Return its value. Raise what the call raised; of what would end pytest itself, CheckError with the place."""
         error = self.harmless_error()
         if error is not None:
             raise error from self.error if error is not self.error else error.__cause__
         return self.value
 
     def harmless_error(self) -> BaseException | None:
-        """What the call raised; in place of what would end pytest itself, CheckError with the place."""
+        """Return what the call raised; in place of what would end pytest itself, CheckError with the place."""
         if isinstance(self.error, _ENDS_PYTEST):
             return CheckError(f"{self.name} raised {with_place(self.error)}, which ends this check only")
         return self.error
@@ -152,5 +152,5 @@ class ProbeJob:
 
 
 def current_job() -> ProbeJob | None:
-    """The job that this thread runs."""
+    """Return the job that this thread runs; None if it runs none."""
     return getattr(_local, "job", None)

@@ -22,7 +22,7 @@ from healthchecks.plugin.outcome import is_broken
 from healthchecks.plugin.peer import PeerRecord
 from healthchecks.plugin.probes.error_record import ErrorRecord
 from healthchecks.plugin.probes.job import ProbeJob
-from healthchecks.plugin.probes.records import pack_records
+from healthchecks.plugin.probes.job_output import pack_records
 from healthchecks.plugin.result import Attachment, CheckError, clean, fitting, text_of
 from servermonitoring.values import size_in_words
 

@@ -86,7 +86,7 @@ class Pool:
             self._refusal = "not probed: the system gives no more threads"
 
     def submit(self, probe: "Probe", target: "Target") -> ProbeJob:
-        """The job of this probe of this target; the same one for every test that asks for it."""
+        """Return the job of this probe of this target; the same one for every test that asks for it."""
         number = self._numbers.get(_key(probe, target))
         with self._lock:
             if number is None:
@@ -102,13 +102,13 @@ class Pool:
         self.submit(probe, target)
 
     def wait(self, job: ProbeJob) -> Any:
-        """Its value, pickled; raises what the probe raised, ProbeTimeout, or NotProbed."""
+        """Return its value, pickled. Raise what the probe raised, ProbeTimeout, or NotProbed."""
         if not job.done.wait(max(0.0, self.ends_at - clock.monotonic()) + _PATIENCE):
             job.end(None, NotProbed("the thread that starts the probes of this run died"))
         return job.result()
 
     def waiting(self) -> tuple[int, float]:
-        """How many jobs are still awaited, and for how many seconds at most."""
+        """Return how many jobs are still awaited, and for how many seconds at most."""
         with self._lock:
             queued = len(self._queue) + len(self._queue_alone)
             ends = [self._end_of(number, job) for number, job in self._workers.jobs()] if self._workers else []

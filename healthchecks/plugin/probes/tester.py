@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from healthchecks.plugin import collection, signals
-from healthchecks.plugin.probes.execution import execute_test
+from healthchecks.plugin.probes.execution import Performer, execute_test
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probes.job_output import divert_streams
 from healthchecks.plugin.probes.message import Reader, framed, value_of_bytes
-from healthchecks.plugin.probes.performer import Performer
-from healthchecks.plugin.probes.streams import divert_streams
 from healthchecks.plugin.surroundings import PythonState, keep_descriptors, restore_descriptors
 
 

@@ -25,10 +25,9 @@ from healthchecks.plugin.probes.board import Board
 from healthchecks.plugin.probes.execution import execute
 from healthchecks.plugin.probes.fixture import Probe
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.probes.job_output import divert_logs, divert_streams
 from healthchecks.plugin.probes.message import framed, message_of
 from healthchecks.plugin.probes.processes import exit_with_traceback, processor_time
-from healthchecks.plugin.probes.records import divert_logs
-from healthchecks.plugin.probes.streams import divert_streams
 from healthchecks.plugin.result import NotProbed
 from healthchecks.plugin.surroundings import PoolLimits, keep_descriptors, restore_descriptors
 from servermonitoring import clock, threads

@@ -197,7 +197,7 @@ class Workers:
             self._testers.pop(tester.number)
 
     def _refuse(self, worker: WorkerProcess) -> None:
-        """The system gives no process for it: others take its jobs, if there are any."""
+        """Give its jobs to others, if there are any: the system gives no process for it."""
         numbers = [*worker.jobs]
         worker.jobs.clear()
         self._forget(worker)
@@ -210,7 +210,7 @@ class Workers:
                 self._owner.finish(number, NotProbed(_NO_PROCESSES))
 
     def _bury(self, worker: WorkerProcess, status: int) -> None:
-        """A worker has ended: what it sent last, what becomes of its jobs, and another one in its place."""
+        """Settle what an ended worker sent last and what becomes of its jobs, and put another one in its place."""
         while messages := worker.receive():
             for message in messages:
                 self._owner.receive(message.job, message)
@@ -241,7 +241,7 @@ class Workers:
                 self._owner.take_back(number, alone=fate.is_alone, keeps_end=fate.keeps_end)
 
     def _lose_spawner(self) -> None:
-        """The spawner is gone, and all workers with it: somebody has killed it."""
+        """End all jobs: the spawner is gone, and all workers with it, since somebody has killed it."""
         self.refusal = _NO_SPAWNER
         for worker in self._workers.values():
             for number in worker.jobs:

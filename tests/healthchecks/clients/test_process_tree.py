@@ -20,6 +20,7 @@ from tests.reliability import reliability
 from tests.servers.server import until
 
 LIMIT = 60  # seconds
+END = "sys.stdin.readline(); family.end(); print('ended', flush=True)"
 RUN = """
     import os, sys, time
     from healthchecks.clients.process_tree import ProcessTree
@@ -77,6 +78,15 @@ class Runs:
         until(lambda: not self.living(), LIMIT, what="end of all processes")
         until(lambda: not list(self.folder.iterdir()), LIMIT, what="removal of all directories")
 
+    def end(self, run, directory):
+        """Let a run end what it has started, by END: it alone is left then."""
+        run.stdin.write("\n")
+        run.stdin.flush()
+        assert run.stdout.readline() == "ended\n"
+        assert not directory.exists()
+        assert [each.pid for each in self.living()] == [run.pid]
+        run.communicate(timeout=LIMIT)
+
 
 @pytest.fixture
 def runs():
@@ -109,14 +119,9 @@ def test_the_run_is_ended_by_a_signal(runs, tree, number):
 )
 @pytest.mark.parametrize("tree", TREES)
 def test_the_probe_ends(runs, tree):
-    run, directory = runs.start(tree, then="sys.stdin.readline(); family.end(); print('ended', flush=True)")
+    run, directory = runs.start(tree, then=END)
     until(lambda: len(runs.below(run)) >= 3, LIMIT, what="the tree")
-    run.stdin.write("\n")
-    run.stdin.flush()
-    assert run.stdout.readline() == "ended\n"
-    assert not directory.exists()
-    assert [each.pid for each in runs.living()] == [run.pid]
-    run.communicate(timeout=LIMIT)
+    runs.end(run, directory)
 
 
 @reliability(
@@ -160,14 +165,9 @@ def test_another_run_starts_when_one_is_killed(runs, tmp_path):
     promise="the run ends the browser itself",
 )
 def test_the_guardian_is_killed(runs):
-    run, directory = runs.start("plain", then="sys.stdin.readline(); family.end(); print('ended', flush=True)")
+    run, directory = runs.start("plain", then=END)
     runs.below(run)[0].kill()
-    run.stdin.write("\n")
-    run.stdin.flush()
-    assert run.stdout.readline() == "ended\n"
-    assert not directory.exists()
-    assert [each.pid for each in runs.living()] == [run.pid]
-    run.communicate(timeout=LIMIT)
+    runs.end(run, directory)
 
 
 @reliability(

@@ -208,13 +208,10 @@ def test_root_in_the_directories_of_another_user(contacting, hole, stranger, pla
     if place == "state to be made":
         directory.rmdir()
     before = sorted(contacting.folder.rglob("*"))
-    process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "test_mine.py"],
-        cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert process.returncode == 4, process.stdout
-    assert f"belongs to user {stranger}: run `sudo -u '#{stranger}' " in process.stderr
-    assert "pytest" in process.stderr.partition("sudo")[2]
+    outcome = contacting.run()
+    assert outcome.status == 4, outcome.output
+    assert f"belongs to user {stranger}: run `sudo -u '#{stranger}' " in outcome.output
+    assert "pytest" in outcome.output.partition("sudo")[2]
     assert hole.contacts == 0
     made = [each for each in contacting.folder.rglob("*") if each not in before]
     assert [each for each in made if ".pytest_cache" not in each.parts or each.parent.name == "cache"] == []
@@ -234,21 +231,10 @@ def test_a_state_directory_of_another_user(contacting, hole, stranger, public_pa
     contacting.page.mkdir(parents=True)
     os.chown(contacting.page, stranger, stranger)
     words = [program("setpriv"), "--reuid", str(stranger), "--regid", str(stranger), "--clear-groups"]
-    command = [
-        *words,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:hypothesispytest",
-        "test_mine.py",
-    ]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     done = subprocess.run(
-        command, cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False,
-        timeout=120,
+        [*words, sys.executable, "-m", "pytest", *options, "test_mine.py"],
+        cwd=contacting.folder, env=contacting.environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 4, done.stdout + done.stderr
     assert f"belongs to user root, not to user {stranger}" in done.stderr

@@ -37,3 +37,21 @@ def test_an_unmet_expectation_is_alerted_once_and_recovers(orders, reports, bugs
     assert [(each.events, each.resolved) for each in bugsink.issues()] == [(1, True)]
     assert orders(1) == "failed"
     assert [(each.events, each.resolved) for each in bugsink.issues()] == [(2, False)]
+
+
+def test_a_run_of_all_reports_pings_a_heartbeat_of_its_own(reports, website):
+    """A service that misses it alerts a morning without reports; that of the checks hears nothing."""
+    for path in ("checks", "reports", "reports/start"):
+        website.answer(f"/ping/{path}", "OK")
+    urls = f"url = '{website.url('/ping/checks')}'\nreports_url = '{website.url('/ping/reports')}'\n"
+    toml = f"{reports.toml}[heartbeat]\n{urls}"
+    path = reports.report("orders", "select 1 as number", expect="rows == 0")
+    part = reports.run(str(path), toml=toml)
+    assert "no heartbeat, since this is a part of the reports (single files are named)" in part.output
+    assert website.requests == []
+    assert reports.run(toml=toml).status == 1
+    start, success = website.requests
+    assert [each.path.partition("?")[0] for each in (start, success)] == ["/ping/reports/start", "/ping/reports"]
+    assert "report[orders]" in success.body
+    same = toml.replace("/ping/checks", "/ping/reports")
+    assert "[heartbeat]: url and reports_url are the same" in reports.run(toml=same).output

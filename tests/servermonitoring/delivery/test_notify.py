@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from servermonitoring.delivery import notify_process, notify_url
-from servermonitoring.delivery.notify import Notify
+from servermonitoring.delivery.notify import Notify, PartialDeliveries
 from servermonitoring.delivery.notify_process import services_of
 from servermonitoring.delivery.notify_services import NotifyServices
 from servermonitoring.delivery.spool import DELIVERED
@@ -158,6 +158,17 @@ def test_a_recipient_that_has_the_alert_is_not_sent_it_again(notify, tmp_path):
         asked.clear()
         assert notify(url).outbox.deliver(LONG).sent == 1
         assert len(asked) == 3
+
+
+def test_the_newest_partial_deliveries_are_kept(tmp_path):
+    """Whatever their names are, and also of one that was delivered to somebody else again; across processes."""
+    for number in [*range(60, 0, -1), 30]:
+        PartialDeliveries(tmp_path / DELIVERED).keep(f"{number:02}", [f"digest {number}"])
+    kept = {number for number in range(1, 61) if PartialDeliveries(tmp_path / DELIVERED).of(f"{number:02}")}
+    assert kept == {*range(1, 41)}
+    for number in range(61, 100):
+        PartialDeliveries(tmp_path / DELIVERED).keep(f"{number}", ["digest"])
+    assert PartialDeliveries(tmp_path / DELIVERED).of("30") == ["digest 30"]
 
 
 @pytest.fixture

@@ -19,14 +19,6 @@ from tests.servers.server import ROOT
 
 
 @pytest.fixture
-def receiver():
-    """Takes everything."""
-    with Relay("http://user@127.0.0.1:1/x") as relay:
-        relay.answer(202)
-        yield relay
-
-
-@pytest.fixture
 def webhook(receiver, tmp_path):
     return Webhook(f"http://127.0.0.1:{receiver.port}/", tmp_path / "spool")
 

@@ -6,17 +6,8 @@ import pytest
 
 from servermonitoring.delivery.webhook import Webhook
 from servermonitoring.scrubbing import scrub
-from tests.servers.relay import Relay
 
 SECRET_PATH = "/hooks/T0KEN-of-the-hook"
-
-
-@pytest.fixture
-def receiver():
-    """Takes everything."""
-    with Relay("http://user@127.0.0.1:1/x") as relay:
-        relay.answer(202)
-        yield relay
 
 
 @pytest.fixture

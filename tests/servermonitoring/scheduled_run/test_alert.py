@@ -68,9 +68,9 @@ def test_an_alert_that_no_channel_took_is_sent_by_the_next_run(checkout, website
     promise="the service of `[heartbeat]` is sent a failure; of a run that recorded its end the run does that",
 )
 def test_a_run_that_never_came_up_is_a_failure_for_the_heartbeat(checkout, website):
-    """Not a run of reports or of a part, which have no heartbeat."""
-    for suffix in ("", "/start", "/fail"):
-        website.answer(f"/ping/5f0c{suffix}", "OK")
+    """Not a run of a part, which has no heartbeat; a run of reports has its own."""
+    for path in ("5f0c", "5f0c/start", "5f0c/fail", "a0e1/fail"):
+        website.answer(f"/ping/{path}", "OK")
     heartbeat = f"[heartbeat]\nurl = '{website.url('/ping/5f0c')}'\n"
     checkout.configure(heartbeat + WRONG)
     _, mail = checkout.run("healthchecks")
@@ -87,6 +87,10 @@ def test_a_run_that_never_came_up_is_a_failure_for_the_heartbeat(checkout, websi
     _, mail = checkout.run("healthchecks")
     assert "heartbeat: failure not sent: the service (healthchecks.io) responds with 200 OK: OK (not found)\n" in mail
     assert "5f0c" not in mail
+    checkout.configure(f"{heartbeat}reports_url = '{website.url('/ping/a0e1')}'\n{WRONG}")
+    assert checkout.run("reports")[1].endswith("\nheartbeat: failure sent\n")
+    assert [each.path for each in website.requests if "a0e1" in each.path] == ["/ping/a0e1/fail"]
+    assert "heartbeat" not in checkout.run("reports", "--monitoring-param", "days=3")[1]
 
 
 def test_a_channel_gets_it_that_takes_errors_of_this_machine(checkout, website):

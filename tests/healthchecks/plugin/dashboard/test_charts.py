@@ -4,17 +4,24 @@ import re
 
 import pytest
 
-from healthchecks.plugin.dashboard.line_chart import HEIGHT, ChartColumn, draw_chart, list_columns
-from healthchecks.plugin.dashboard.metric_charts import draw_metric, forecast_in_words
-from healthchecks.plugin.history.metrics import DAY, MetricHistory, MetricPoint
+from healthchecks.plugin.dashboard.line_chart import (
+    HEIGHT,
+    ChartColumns,
+    draw_chart,
+    draw_metric,
+    forecast_in_words,
+    make_columns,
+)
+from healthchecks.plugin.history.metrics import DAY, MetricColumns, MetricHistory
 
 NOW = 2_000_000_000
 _STEP = re.compile(r"([Mml])(-?\d+) ?(-?\d+)|([hv])(-?\d+)")
 
 
 def drawn(*values, unit="ratio", **options):
-    columns = [ChartColumn(place, *(each,) * 3) for place, each in enumerate(values) if each is not None]
-    return draw_chart("used", "7 d", columns, unit, width=len(values), **options)
+    found = [each for each in values if each is not None]
+    places = [place for place, each in enumerate(values) if each is not None]
+    return draw_chart("used", "7 d", ChartColumns(places, *[found] * 3), unit, width=len(values), **options)
 
 
 def lines(chart, name):
@@ -34,7 +41,8 @@ def lines(chart, name):
 
 
 def metric(points, limit=0.9, lower_limit=None, unit="ratio"):
-    return MetricHistory("used", unit, limit, lower_limit, [MetricPoint(time, *(value,) * 3) for time, value in points])
+    times, values = zip(*points, strict=True) if points else ((), ())
+    return MetricHistory("used", unit, limit, lower_limit, MetricColumns(times, *[values] * 3))
 
 
 def test_the_scale_holds_the_values_and_a_near_limit():
@@ -75,7 +83,7 @@ def test_missing_values_interrupt_the_line():
 
 def test_a_chart_has_two_points_at_least():
     assert drawn(0.5) is None
-    assert draw_chart("used", "7 d", [], "ratio", width=9) is None
+    assert drawn() is None
 
 
 @pytest.mark.parametrize("values", [(1.7e308, -1.7e308), (5e-324, 0), (0, 0), (-1e-320, -1e-320), (1e300, 1.1e300)])
@@ -86,15 +94,16 @@ def test_extreme_values_are_drawn(values):
 
 def test_points_are_thinned_to_columns_with_their_extremes():
     moments = [(NOW - 100 + 5 * each, each, each + 1, each + 2) for each in range(20)]
-    columns = list_columns(moments, NOW, 100, 10)
-    assert columns[0] == ChartColumn(0, 0, 1.5, 3)
-    assert columns[-1] == ChartColumn(9, 18, 19.5, 21)
+    columns = [*zip(*make_columns(*zip(*moments, strict=True), end=NOW, period=100, count=10), strict=True)]
+    assert columns[0] == (0, 0, 1.5, 3)
+    assert columns[-1] == (9, 18, 19.5, 21)
     assert len(columns) == 10
-    assert list_columns([], NOW, 100, 10) == []
+    assert make_columns((), (), (), (), end=NOW, period=100, count=10) == ([], [], [], [])
 
 
 def test_extremes_are_bars_behind_the_line():
-    chart = draw_chart("used", "7 d", [ChartColumn(0, 0.1, 0.2, 0.8), ChartColumn(1, 0.2, 0.2, 0.2)], "ratio", width=2)
+    columns = ChartColumns([0, 1], [0.1, 0.2], [0.2, 0.2], [0.8, 0.2])
+    chart = draw_chart("used", "7 d", columns, "ratio", width=2)
     (top, bottom) = lines(chart, "extremes")
     assert top[0] == bottom[0] == 0
     assert bottom[1] - top[1] == pytest.approx(HEIGHT * 0.7 / 0.8, abs=2)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun, archive, database, migration, queries, record
-from healthchecks.plugin.history.damage import DamagedError
+from healthchecks.plugin.history.archive import DamagedError
 from healthchecks.plugin.history.export import export
 from healthchecks.plugin.result import Result, Status
 from tests.reliability import reliability

@@ -10,7 +10,7 @@ import pytest
 
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun, MetricPoint, metric_points, postpone, record
-from healthchecks.plugin.history.metrics import HOURS_DAYS, VALUES_DAYS
+from healthchecks.plugin.history.metrics import HOURS_DAYS, VALUES_DAYS, MetricColumns
 from healthchecks.plugin.history.recorder import BACKLOG
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result, Status
@@ -180,8 +180,8 @@ def test_a_run_that_waited_keeps_its_metrics(tmp_path):
     data = record(tmp_path, 400, run(600))
     assert data.errors == [f"1 of the runs that had to wait cannot be stored: see {tmp_path / BACKLOG}"]
     used, free = data.checks[0].metrics
-    assert used == history.MetricHistory("used", "ratio", 0.9, None, [MetricPoint(at(0), 0.5, 0.5, 0.5)])
-    assert free == history.MetricHistory("free", "bytes", None, 1e9, [MetricPoint(at(0), 7e9, 7e9, 7e9)])
+    assert used == history.MetricHistory("used", "ratio", 0.9, None, MetricColumns((at(0),), *[(0.5,)] * 3))
+    assert free == history.MetricHistory("free", "bytes", None, 1e9, MetricColumns((at(0),), *[(7e9,)] * 3))
 
 
 def test_a_run_that_an_earlier_release_left_waiting_has_no_metrics(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from healthchecks.plugin import history
 from healthchecks.plugin.history import FinishedRun, archive, database, metric_points, migration, record
 from healthchecks.plugin.history.export import export
+from healthchecks.plugin.history.store import Kind
 from healthchecks.plugin.metric import Metric
 from healthchecks.plugin.result import Result, Status
 from tests.reliability import reliability
@@ -118,7 +119,21 @@ def test_numbers_of_a_report_that_has_no_check_are_kept(real):
     assert [each.value for each in metric_points(real, "report", "odd", "value", 0)] == [3.0]
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3])
+def test_the_present_state_of_each_check_stays_and_its_word_is_the_present_one(real):
+    """Version 2 called a passing check "well"."""
+    state = "SELECT name, target, since, streak, kind FROM checks ORDER BY 1, 2"
+    before = query(REAL, state)
+    database.connect(real / history.NAME).close()
+    assert {kind for *_, kind in before} == {"well", "failing"}
+    assert query(real / history.NAME, state) == [
+        (*rest, "passing" if kind == "well" else kind) for *rest, kind in before
+    ]
+    with history.opened(real, 400) as opened:
+        found = [opened.streak(("report", target)) for target in ("shop/age", "shop/away")]
+    assert [(each.kind, each.runs) for each in found] == [(Kind.PASSING, 2), (Kind.FAILING, 6)]
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 4])
 def test_each_version_becomes_the_present_one(tmp_path, version):
     """Version 1 did not number itself."""
     with contextlib.closing(sqlite3.connect(tmp_path / history.NAME, isolation_level=None)) as old:

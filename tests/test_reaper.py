@@ -1,0 +1,85 @@
+"""Whichever way a run of the tests ends, nothing of it is left."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.reaper import remove_abandoned
+from tests.servers.server import program
+
+DAEMONS = "(setsid sleep 600 &) ; setsid sh -c 'sleep 600; true' & "
+WAITS = "while :; do sleep 0.1; done"
+
+
+@pytest.fixture
+def start():
+    """Starts a script under a reaper, and returns it when the script has said a word."""
+    started = []
+
+    def start(script):
+        command = [sys.executable, "-m", "tests.reaper", program("sh"), "-c", script]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "here\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_daemons_are_killed_when_the_tests_end(start):
+    process = start(f"{DAEMONS} echo here; sleep 1; exit 3")
+    found = psutil.Process(process.pid).children(recursive=True)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (3, "killed what the tests have left running: sh, sleep\n")
+    assert len(found) >= 4
+    assert [each for each in found if each.is_running()] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_the_tests(start, number):
+    process = start(f"trap 'exit 7' INT; echo here; {WAITS}")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (7, "")
+
+
+def test_a_second_signal_kills_them(start):
+    process = start(f"trap '' INT; {DAEMONS} echo here; {WAITS}")
+    found = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert [each for each in found if each.is_running()] == []
+
+
+def test_a_reaper_that_is_killed_interrupts_the_tests(start):
+    process = start(f"trap 'echo interrupted; exit' INT; echo here; {WAITS}")
+    process.kill()
+    assert process.stdout.read() == "interrupted\n"
+
+
+def test_directories_of_killed_runs_are_removed_after_a_day(tmp_path):
+    """Not those that a process uses, as its own or as an argument, and none of anybody else."""
+    paths = [tmp_path / f"servermonitoring-{name}" for name in ("test-a", "test-b", "machine-c", "test-d", "other-e")]
+    for path in paths:
+        (path / "full").mkdir(parents=True)
+        os.utime(path, times=(0, 0))
+    (tmp_path / "servermonitoring-tests-young").mkdir()
+    (tmp_path / "servermonitoring-test-f").symlink_to(tmp_path / "outside")
+    with (
+        subprocess.Popen(["sleep", "600"], cwd=paths[0]) as inside,
+        subprocess.Popen([sys.executable, "-ISc", "input()", paths[1] / "full"], stdin=subprocess.PIPE) as named,
+    ):
+        remove_abandoned(tmp_path)
+        for each in (inside, named):
+            each.kill()
+    left = {path.name.removeprefix("servermonitoring-") for path in tmp_path.iterdir()}
+    assert left == {"test-a", "test-b", "other-e", "tests-young", "test-f"}
