@@ -32,6 +32,8 @@ class Protocol:
     def __init__(self, run: Run) -> None:
         config = run.session.config
         self._run = run
+        self.are_all_short = True
+        """Whether no test has run in this process so far."""
         self._may_be_short = not config.getoption("setupshow", default=False) and all(
             _module(each.plugin).startswith(_KNOWN)
             for name in _HOOKS
@@ -43,22 +45,25 @@ class Protocol:
 
         Return None, and do nothing, if pytest is to run it.
         """
-        run, target = self._run, collection.target_of(item)
+        run, target, hooks = self._run, collection.target_of(item), item.ihook
         is_last = target is None or run.results.retries[item] >= target.retries
         jobs = self._jobs(item, nextitem)
         if is_last and not jobs:
+            self.are_all_short = False
             return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reports = self._short(item, jobs) if jobs else []
-        reports = reports or runtestprotocol(item, nextitem=nextitem, log=False)
+        if not reports:
+            self.are_all_short = False
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
         failed = next((report for report in reports if report.failed), None)
         if failed and not is_last:
             run.results.first_failures.setdefault(item, str(vars(failed)["keep"].args[0].message))
             defer(item, run)
         else:
             for report in reports:
-                item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+                hooks.pytest_runtest_logreport(report=report)
+        hooks.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     def _jobs(self, item: pytest.Item, nextitem: pytest.Item | None) -> dict[str, ProbeJob]:
