@@ -7,8 +7,8 @@ from tests.servers.server import program
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_TEXT, Website
 from tests.suite import table
 
-# Pages of Chromium's address bar, which nobody sees: a third of its start is for them.
-NO_POPUPS = "--disable-features=WebUIOmniboxAimPopup,WebUIOmniboxPopup"
+# Pages of Chromium's address bar, and a process for a next site: a third of its start is for what nobody uses.
+UNUSED_FEATURES = "--disable-features=WebUIOmniboxAimPopup,WebUIOmniboxPopup,SpareRendererForSitePerProcess"
 TIMEOUT = 20  # seconds; a browser on a busy machine takes some to start
 
 

@@ -20,7 +20,7 @@ from queue import Queue
 
 import pytest
 
-from tests.servers.browsers import NO_POPUPS
+from tests.servers.browsers import UNUSED_FEATURES
 from tests.servers.server import pause
 from watchdog import memory, processes
 
@@ -28,7 +28,7 @@ WATCHDOG = [str(Path(sys.executable).with_name("watchdog"))]
 CHROMIUM_OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", NO_POPUPS,
+    "--disable-dev-shm-usage", UNUSED_FEATURES,
 ]  # fmt: skip
 PREFERENCES = {
     "app.update.enabled": False,

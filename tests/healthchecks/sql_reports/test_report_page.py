@@ -10,7 +10,7 @@ from healthchecks.sql_reports import page
 from healthchecks.sql_reports.page import csv_text
 from healthchecks.sql_reports.store import State, Table
 from tests.reliability import reliability
-from tests.servers.browsers import NO_POPUPS, Browser
+from tests.servers.browsers import UNUSED_FEATURES, Browser
 
 HOSTILE = "<script>document.title='run'</script>\"'&amp;<img src=x onerror=\"document.title='run'\">"
 TYPES = {
@@ -185,7 +185,7 @@ def chromium_dom(browser: Browser, path):
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--dump-dom",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 NO_POPUPS]  # fmt: skip
+                 UNUSED_FEATURES]  # fmt: skip
         command = [browser.binary, *flags, f"--user-data-dir={profile}", path.as_uri()]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 

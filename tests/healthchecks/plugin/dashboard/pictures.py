@@ -10,12 +10,12 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from tests.servers.browsers import NO_POPUPS, Browser, chromium
+from tests.servers.browsers import UNUSED_FEATURES, Browser, chromium
 
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
-    "--force-prefers-reduced-motion", NO_POPUPS,
+    "--force-prefers-reduced-motion", UNUSED_FEATURES,
 )  # fmt: skip
 _PATIENCE = 400  # seconds; axe tests two hundred checks, and the machine may be busy
 
