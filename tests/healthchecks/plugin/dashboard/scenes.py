@@ -190,6 +190,7 @@ class Scene:
 
     def _configuration(self, folder: Path) -> str:
         tables = {f"{each.kind}.{each.target}": each.keys for each in self.checks}
+        tables |= {reference: f'url = "{each.link}"' for reference, each in self.peers.items()}
         settings = (
             f'[state]\ndirectory = "{folder}/state"\n[dashboard]\ndirectory = "{folder}/html"\ninterval = "10m"\n'
         )

@@ -162,6 +162,21 @@ def test_healthy_checks_fit_on_the_screens_of_a_laptop(driver, pages, name, scre
     assert {each["height"] < 40 for each in rects} == {True}
 
 
+SPILLED = """
+const all = selector => [...document.querySelectorAll(selector)].filter(each => each.getClientRects().length);
+return [
+  ...all(".row .statuses, .row .reading").filter(each => each.scrollWidth > each.clientWidth + 1),
+  ...all(".columns > span").filter(each => each.scrollWidth > each.clientWidth + 1 || each.offsetHeight > 24),
+].map(each => each.textContent)
+"""
+
+
+def test_nothing_reaches_into_the_next_column(driver, pages):
+    for name in ("failing", "cut", "storm"):
+        visit(driver, pages[name])
+        assert driver.execute_script(SPILLED) == []
+
+
 def test_a_row_has_name_status_value_and_uptimes(driver, pages):
     visit(driver, pages["ok"])
     words = text(driver, "#check-website_access-home summary").split()
