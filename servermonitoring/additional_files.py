@@ -19,7 +19,7 @@ class Tables(dict[str, Any]):
     """The tables of a configuration, and in which additional file each of them is."""
 
     def __init__(self, tables: dict[str, Any], sources: dict[tuple[str, ...], str] | None = None) -> None:
-        """`sources`: the additional file by the names of a table in it, or of a table and a key."""
+        """Take `sources`: the additional file by the names of a table in it, or of a table and a key."""
         super().__init__(tables)
         self.sources = sources or {}
 

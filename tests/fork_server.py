@@ -19,6 +19,7 @@ import itertools
 import json
 import marshal
 import os
+import platform
 import runpy
 import select
 import signal
@@ -44,7 +45,10 @@ _IMPORTED = (  # what every run imports
 )  # fmt: skip
 _ROOT = Path(__file__).parents[1]
 # Modules of a run. Those of _PLUGINS are forgotten again: pytest warns of what it cannot import and rewrite itself.
-_OURS = ("startup", "shutdown", "runtest", "makereport", "terminal", "hooks", "alerting.dispatcher", "dashboard.page")
+_OURS = (
+    "plugin.startup", "plugin.shutdown", "plugin.runtest", "plugin.makereport", "plugin.terminal", "plugin.hooks",
+    "plugin.alerting.dispatcher", "plugin.dashboard.page", "clients.http.rehearsal", "clients.http.webpage",
+)  # fmt: skip
 _PLUGINS = (
     "healthchecks", "healthchecks.plugin", "healthchecks.sql_reports.hooks", "pytest_html", "pytest_metadata",
     "pytest_metadata.plugin",
@@ -344,6 +348,26 @@ def _keep_fixtures() -> None:
     fixtures.dir = names  # type: ignore[attr-defined]
 
 
+def _keep_hooks() -> None:
+    """Have pluggy look at each hook of pytest's own modules once, and at no name that cannot be a hook."""
+    manager, implementation = importlib.import_module("pluggy._manager"), importlib.import_module("pluggy._impl")
+    look_up = manager._static_hook_attr
+    kept = {
+        (id(module), name): look_up(module, name)
+        for of_pytest, module in sys.modules.items() if of_pytest.startswith("_pytest.")
+        for name in _names_of_hooks(module)
+    }  # fmt: skip
+    manager._static_hook_attr = lambda plugin, name: kept.get((id(plugin), name)) or look_up(plugin, name)
+    manager.dir = _names_of_hooks
+    read = implementation.varnames
+    arguments = {function: read(function) for _, function in filter(None, kept.values())}
+    implementation.varnames = lambda function: arguments.get(function) or read(function)
+
+
+def _names_of_hooks(plugin: object) -> list[str]:
+    return [name for name in dir(plugin) if name.startswith("pytest_")]
+
+
 def _is_class_of_pytest(value: object) -> bool:
     return isinstance(value, type) and value.__module__.startswith("_pytest.")
 
@@ -352,8 +376,9 @@ def _import_project() -> None:
     """Import this project but for the plugins themselves, which pytest wants to import itself."""
     sys.path.insert(0, str(_ROOT))
     for name in _OURS:
-        importlib.import_module(f"healthchecks.plugin.{name}")
-    importlib.import_module("pytest_metadata.plugin")
+        importlib.import_module(f"healthchecks.{name}")
+    for name in ("pytest_html.plugin", "pytest_metadata.plugin"):
+        importlib.import_module(name)
     for name in _PLUGINS:
         sys.modules.pop(name, None)
     sys.path.pop(0)
@@ -369,6 +394,8 @@ def _main(descriptor: int, templates: Path) -> None:
     _keep_compiled(templates)
     _keep_metadata()
     _keep_fixtures()
+    _keep_hooks()
+    platform.platform()  # kept; the first call starts a process
     gc.collect()
     gc.freeze()  # or the first collection in each child would copy all of this
     request = _serve(socket.socket(fileno=descriptor))

@@ -307,14 +307,16 @@ def _is_in(part: str, texts: str) -> bool:
     return any(" ".join(words[start : start + length]) in texts for start in range(len(words) - length + 1))
 
 
-@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/watchdog-architecture.md"])
 def test_paths_for_contributors_exist(document):
     """Whoever looks for the place of a change finds it by the tables."""
     text = re.sub(r"^    .*$", "", (ROOT / document).read_text(), flags=re.MULTILINE)
     named = set(re.findall(r"`((?:[\w.-]+/)+[\w.*-]*)`", text)) | set(
         re.findall(r"`(\w[\w.]*\.(?:py|md|toml|yaml))`", text)
     )
-    missing = [name for name in named if "KIND" not in name and not any(ROOT.glob(name.rstrip("/")))]
-    known = {path.name for path in (ROOT / "healthchecks/plugin").rglob("*.py")}
+    folder = ROOT / ("watchdog" if document.startswith("docs") else "healthchecks/plugin")
+    places = (ROOT, folder) if document.startswith("docs") else (ROOT,)
+    missing = [name for name in named if "KIND" not in name and not any(any(p.glob(name.rstrip("/"))) for p in places)]
+    known = {path.name for path in folder.rglob("*.py")}
     assert named
     assert [name for name in missing if name not in known] == []

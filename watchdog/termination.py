@@ -48,7 +48,7 @@ class Termination:
     """The end of one browser. Raise ProcessLookupError or PermissionError if it cannot be begun."""
 
     def __init__(self, browser: Browser, now: float, *, is_urgent: bool = False, has_grace: bool = True) -> None:
-        """An urgent one loses its grace when the browser grows; without grace SIGKILL comes at once."""
+        """Prepare it: an urgent one loses its grace when the browser grows; without grace SIGKILL comes at once."""
         self.browser, self._began_at, self._is_urgent = browser, now, is_urgent
         self._ending_since = None if has_grace else now
         self._last_members: set[_Identity] = set()  # at the step before

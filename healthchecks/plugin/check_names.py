@@ -1,6 +1,6 @@
 """The names by which history, alerts and page distinguish checks: check, target, and the label for people."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 from unittest import TestCase
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _NAME = pytest.StashKey[str]()
 _NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
+_PLACES = pytest.StashKey[dict[str, list[str]]]()  # of a module: name of a test → its later places
 _SHARES_TARGET = pytest.StashKey[bool]()  # whether another check is about targets of the same kind
 
 
@@ -55,15 +56,17 @@ def _candidates(item: pytest.Item) -> Iterator[str]:
     yield _function(item)
 
 
-def _later_places(item: pytest.Item) -> Iterator[str]:
-    """Yield the classes of its file, after the first one, that have a test of this name, selected or not."""
+def _later_places(item: pytest.Item) -> Sequence[str]:
+    """Return the classes of its file, after the first one, that have a test of this name, selected or not."""
     module = item.getparent(pytest.Module)
-    name = getattr(item, "originalname", None) or item.name
     if module is None or not isinstance(item, pytest.Function):
-        return
-    places = [""] if callable(getattr(module.obj, name, None)) else []
-    places += [each.__qualname__ for each in vars(module.obj).values() if _is_class_of_tests(each, module, name)]
-    yield from places[1:]
+        return ()
+    name, known = item.originalname, module.stash.setdefault(_PLACES, {})
+    if name not in known:  # looked up once for all targets
+        places = [""] if callable(getattr(module.obj, name, None)) else []
+        places += [each.__qualname__ for each in vars(module.obj).values() if _is_class_of_tests(each, module, name)]
+        known[name] = places[1:]
+    return known[name]
 
 
 def _is_class_of_tests(thing: object, module: pytest.Module, name: str) -> bool:

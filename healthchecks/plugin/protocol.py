@@ -13,8 +13,9 @@ from _pytest.runner import check_interactive_exception, get_reraise_exceptions, 
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.lookahead import jobs_of
-from healthchecks.plugin.makereport import begin_log
+from healthchecks.plugin.makereport import begin_log, hides_traceback
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.result import text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import JOBS, NeedsCaptureError, defer, run_in_tester
 from servermonitoring import clock
@@ -32,6 +33,8 @@ class Protocol:
     def __init__(self, run: Run) -> None:
         config = run.session.config
         self._run = run
+        self.are_all_short = True
+        """Whether no test has run in this process so far."""
         self._may_be_short = not config.getoption("setupshow", default=False) and all(
             _module(each.plugin).startswith(_KNOWN)
             for name in _HOOKS
@@ -43,22 +46,25 @@ class Protocol:
 
         Return None, and do nothing, if pytest is to run it.
         """
-        run, target = self._run, collection.target_of(item)
+        run, target, hooks = self._run, collection.target_of(item), item.ihook
         is_last = target is None or run.results.retries[item] >= target.retries
         jobs = self._jobs(item, nextitem)
         if is_last and not jobs:
+            self.are_all_short = False
             return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reports = self._short(item, jobs) if jobs else []
-        reports = reports or runtestprotocol(item, nextitem=nextitem, log=False)
+        if not reports:
+            self.are_all_short = False
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
         failed = next((report for report in reports if report.failed), None)
         if failed and not is_last:
             run.results.first_failures.setdefault(item, str(vars(failed)["keep"].args[0].message))
             defer(item, run)
         else:
             for report in reports:
-                item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+                hooks.pytest_runtest_logreport(report=report)
+        hooks.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     def _jobs(self, item: pytest.Item, nextitem: pytest.Item | None) -> dict[str, ProbeJob]:
@@ -78,7 +84,7 @@ class Protocol:
         except NeedsCaptureError:
             item.stash[JOBS] = []
             return []
-        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=info)
+        report = _report(item, info)
         if check_interactive_exception(info, report):
             item.ihook.pytest_exception_interact(node=item, call=info, report=report)
         return [_quiet(item, "setup", report), report, _quiet(item, "teardown", report)]
@@ -97,6 +103,17 @@ class Protocol:
 
 
 PROTOCOL = pytest.StashKey[Protocol]()
+
+
+def _report(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+    """Return the report of the call. pytest does not describe an error whose traceback is not shown."""
+    if hides_traceback(call):
+        vars(item)["repr_failure"] = lambda excinfo: text_of(excinfo.value)
+    try:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    finally:
+        vars(item).pop("repr_failure", None)
+    return report
 
 
 def _quiet(item: pytest.Item, when: Any, call: pytest.TestReport) -> pytest.TestReport:

@@ -20,7 +20,7 @@ from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message, value_of_bytes
 from healthchecks.plugin.result import Attachment, CheckError, ProbeTimeout, Status, Unhealthy
 from healthchecks.plugin.run import Run
-from healthchecks.plugin.stage import AbandonedError
+from healthchecks.plugin.stage import AbandonedError, Phase
 from healthchecks.plugin.surroundings import keeps_streams
 from servermonitoring.values import counted, in_words
 
@@ -147,7 +147,7 @@ def _in_child(item: pytest.Function, run: Run, call: Callable[[], object]) -> No
     """Have a child run the test, whose fixtures only this process has."""
     timeout, forked = collection.timeout_of(item), _forked(item, run, call)
     try:
-        message = run.stage.run("the test", partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE)
+        message = run.stage.run(Phase("the test", partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE))
     except ProbeTimeout:
         raise _abandoned(timeout) from None
     _finish(item, message)
@@ -209,7 +209,8 @@ def await_test(item: pytest.Item, run: Run, call: Callable[[], object]) -> None:
         call()
         return
     timeout, forked = collection.timeout_of(item), _forked(item, run, call)
-    job = run.stage.begin(item.name, partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE)
+    phase = Phase(item.name, partial(_wait_for_child, forked, timeout, run), timeout, 2 * LATE)
+    job = run.stage.begin(phase)
     item.stash.setdefault(JOBS, []).append(job)
     show_waiting(job, partial(run.stage.waiting, job), run)
     message = run.stage.finish(job)

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from _pytest.runner import SetupState
@@ -30,6 +30,18 @@ _LAST_START = 4.0  # seconds after the run's timeout from which on only teardown
 
 class AbandonedError(CheckError):
     """A phase did not end in time: its thread goes on, and the run does not wait for it."""
+
+
+class Phase(NamedTuple):
+    """A call on the stage. Times are in seconds."""
+
+    name: str
+    call: Callable[[], Any]
+    timeout: float
+    later: float = 0.0
+    """More of them, for a call that has a bound of its own."""
+    is_due_always: bool = False
+    """Also when the run should have ended long ago."""
 
 
 class _Worker:
@@ -57,18 +69,13 @@ class Stage:
         self._worker: _Worker | None = None
         self._job: ProbeJob | None = None
 
-    def begin(
-        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
-    ) -> ProbeJob:
-        """Start a phase; `finish` must follow. `later`: seconds more for a call that has a bound of its own.
-
-        `always`: also when the run should have ended long ago.
-        """
+    def begin(self, phase: Phase) -> ProbeJob:
+        """Start a phase; `finish` must follow."""
         protect_streams()
         self.close()
-        self._job = job = ProbeJob(name, call, timeout + later)
-        job.begin(self.latest_end() + later)
-        if clock.monotonic() > self._ends_at + _LAST_START and not always:
+        self._job = job = ProbeJob(phase.name, phase.call, phase.timeout)
+        job.begin(self.latest_end() + phase.later, phase.later)
+        if clock.monotonic() > self._ends_at + _LAST_START and not phase.is_due_always:
             job.end(None, NotProbed("not run before the timeout of the run"))
             return job
         try:
@@ -93,17 +100,15 @@ class Stage:
             restore_descriptors()
         return job.result()
 
-    def run(
-        self, name: str, call: Callable[[], Any], timeout: float, later: float = 0.0, *, always: bool = False
-    ) -> Any:
+    def run(self, phase: Phase) -> Any:
         """Begin and finish a phase in which only the check is slow. Raise AbandonedError when it takes too long."""
-        job = self.begin(name, call, timeout, later, always=always)
+        job = self.begin(phase)
         try:
             return self.finish(job)
         except ProbeTimeout:
             if job.is_overdue:
-                within = min(timeout, round(job.duration, 1))  # the run's own may end sooner
-                raise AbandonedError(f"{name} did not end within {in_words(within)}") from None
+                within = min(phase.timeout, round(job.duration, 1))  # the run's own may end sooner
+                raise AbandonedError(f"{phase.name} did not end within {in_words(within)}") from None
             raise
 
     def close(self) -> None:
@@ -177,11 +182,12 @@ class Phases(SetupState):
             if self._check is not None:
                 self._directory.restore()
 
-    def _run(self, phase: str, call: Callable[[], None], *, is_quick: bool) -> None:
+    def _run(self, name: str, call: Callable[[], None], *, is_quick: bool) -> None:
         if self._check is None or is_quick:
             call()
         else:
-            self._stage.run(phase, call, collection.timeout_of(self._check), always=phase == "teardown")
+            timeout = collection.timeout_of(self._check)
+            self._stage.run(Phase(name, call, timeout, is_due_always=name == "teardown"))
 
     def _tears_down_data(self, nextitem: pytest.Item | None) -> bool:
         """Return whether nothing is torn down but a test that had no fixtures: another one of its file follows."""

@@ -160,8 +160,8 @@ def protect_streams() -> None:
             stream.close = lambda: None  # type: ignore[method-assign]
 
 
-def restore_descriptors() -> None:
-    """Open standard streams that a check has closed; make room when it has left no descriptor."""
+def restore_descriptors() -> bool:
+    """Open standard streams that a check has closed; make room when it has left no descriptor. Return whether so."""
     for descriptor, kept in [*_kept.items()]:
         if not _is_open(descriptor):
             with contextlib.suppress(OSError):
@@ -171,6 +171,19 @@ def restore_descriptors() -> None:
     except OSError as error:
         if error.errno == errno.EMFILE:
             lift()
+            return True
+    return False
+
+
+def had_no_descriptor(error: BaseException | None) -> bool:
+    """Return whether an error, or one that led to it, is that no descriptor was left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _let_go() -> None:

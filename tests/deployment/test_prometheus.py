@@ -50,6 +50,7 @@ def test_each_alert_says_what_it_is_and_the_guide_what_to_do():
         assert "summary:" in rule, name
         assert "description:" in rule, name
         assert f"\n## {name}\n" in guide
+        assert f" with $externalLabels.docs }}}}{{{{ . }}}}/prometheus.html#{name.lower()}{{{{ end }}}}" in rule, name
 
 
 def test_each_rule_has_a_test_before_while_and_after_it_fires():

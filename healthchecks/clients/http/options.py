@@ -145,7 +145,7 @@ class WebKeys(BaseModel):
 
     @model_validator(mode="after")
     def _authorities_are_loaded(self) -> Self:
-        if any(str(value).lower().startswith("https:") for value in vars(self).values()):  # a URL of any key
+        if any(isinstance(value, str) and value[:6].lower() == "https:" for value in vars(self).values()):  # of any key
             load_authorities(verify=self.verify, ca=self.ca)
         return self
 

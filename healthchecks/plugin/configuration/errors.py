@@ -49,6 +49,17 @@ RENAMED: dict[str, dict[str, str]] = {
     },
 }
 
+_TEXT, _LIST, _BOOLEAN = 'write a text, in quotes: "text"', 'write a list, in brackets: ["text"]', "write true or false"
+_FORMS = {  # by pydantic's type of error
+    "string_type": _TEXT,
+    "path_type": _TEXT,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "frozen_set_type": _LIST,
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+}
 _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
@@ -66,7 +77,7 @@ def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]
     if error["type"] == "missing":
         return Problem(table(path[:-1]), f'"{key}" is missing{_meaning(model, error["loc"])}')
     value, field = error["input"], _field(model, error["loc"])
-    message = _advice(error, field) or error["msg"].removeprefix("Value error, ")
+    message = _advice(error, field, path) or error["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(value, dict) or (field and mentions(field.annotation, Secret)) else echo(value, path)
     if not shown and not isinstance(value, dict):
         message = without(message, _urls_in(value) if field and mentions(field.annotation, NotifyUrl) else value)
@@ -92,15 +103,15 @@ def _urls_in(entries: object) -> object:
     return [each.get("url", "") if isinstance(each, dict) else each for each in entries]
 
 
-def _advice(error: ErrorDetails, field: FieldInfo | None) -> str:
+def _advice(error: ErrorDetails, field: FieldInfo | None, path: tuple[str | int, ...]) -> str:
     """Return what to write instead, where pydantic does not say it; else nothing."""
-    if error["type"] in {"string_type", "path_type"}:
-        return 'write a text, in quotes: "text"'
+    if error["type"] in {"dict_type", "model_type"}:
+        return f"is not a table: write {table(path)}"
     if error["type"] == "string_too_long":
         return f"write at most {error['ctx']['max_length']} characters"
     if field and error["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         return f"write {_range_in_words(field)}"
-    return ""
+    return _FORMS.get(error["type"], "")
 
 
 def _is_noise(part: str | int) -> bool:

@@ -42,9 +42,11 @@ Percentage = Annotated[
 """A part of one, 0 to 1; written "90%" or 0.9."""
 
 
-def _not_empty(value: object) -> object:
+def _possible(value: object) -> object:
     if value == "":
         raise ValueError('is empty: write a path, as in "/srv/data"')
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError('contains a zero byte: write a path, as in "/srv/data"')
     return value
 
 
@@ -52,7 +54,7 @@ def _complete(path: Path, info: ValidationInfo) -> Path:
     return relative_to_file(info.context, str(path))  # the context of every validation is the configuration file
 
 
-ConfigPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_complete)]
+ConfigPath = Annotated[Path, BeforeValidator(_possible), AfterValidator(_complete)]
 """A path, relative to the configuration file; ~ is the home directory."""
 
 

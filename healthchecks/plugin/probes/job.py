@@ -66,9 +66,10 @@ class ProbeJob:
             return 0.0
         return (self.ended or clock.monotonic()) - self.started
 
-    def begin(self, latest_end: float) -> None:
+    def begin(self, latest_end: float, later: float = 0.0) -> None:
+        """Start the clock. `later`: seconds more for a call that has a bound of its own."""
         self.started = clock.monotonic()
-        self.ends_at = min(self.started + self.timeout, latest_end)
+        self.ends_at = min(self.started + self.timeout + later, latest_end)
 
     def run(self) -> bool:
         """Make the call in this thread. Return False if what came of it had been decided before."""

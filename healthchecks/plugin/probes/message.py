@@ -48,6 +48,8 @@ class Message:
     details: str = ""
     """The error's traceback, for the author of the check."""
     is_overdue: bool = False
+    lacked_descriptors: bool = False
+    """Its process had none left, whichever of its jobs has them."""
     records: list[logging.LogRecord] = field(default_factory=list)
     attachments: tuple[Attachment, ...] = ()
     metrics: tuple[Metric, ...] = ()

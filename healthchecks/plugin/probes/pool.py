@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from healthchecks.plugin.probes.board import Board
-from healthchecks.plugin.probes.forked_process import INTERVAL
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message
 from healthchecks.plugin.probes.tester import TesterSettings, run_tester
@@ -188,7 +187,7 @@ class Pool:
         workers.close()
 
     def _do_next(self, workers: Workers) -> None:
-        calls = workers.wait(INTERVAL)
+        calls = workers.wait()
         with self._lock:
             for call in calls:
                 call()

@@ -29,7 +29,7 @@ from healthchecks.plugin.probes.job_output import divert_logs, divert_streams
 from healthchecks.plugin.probes.message import framed, message_of
 from healthchecks.plugin.probes.processes import exit_with_traceback, processor_time
 from healthchecks.plugin.result import NotProbed
-from healthchecks.plugin.surroundings import PoolLimits, keep_descriptors, restore_descriptors
+from healthchecks.plugin.surroundings import PoolLimits, had_no_descriptor, keep_descriptors, restore_descriptors
 from servermonitoring import clock, threads
 
 ORDER = struct.Struct("<id")  # job, latest end (monotonic s)
@@ -178,7 +178,6 @@ class _WorkerLoop:
         job.begin(latest_end)  # once more: the time until the thread ran is not the probe's
         job.run()
         self._report(job)
-        restore_descriptors()
         self._ended(job)
 
     def _report(self, job: ProbeJob) -> None:
@@ -186,8 +185,11 @@ class _WorkerLoop:
         with self._lock:
             number = self._running.pop(job, None)
         try:
+            no_descriptor = restore_descriptors()
             if number is not None:
-                self._send(message_of(number, job))
+                message = message_of(number, job)
+                message.lacked_descriptors = no_descriptor or had_no_descriptor(job.error)
+                self._send(message)
         except BaseException:  # noqa: BLE001 - whatever a probe has made of this process
             exit_with_traceback(2)
 

@@ -12,6 +12,7 @@ class EndCause(enum.Enum):
     """Why a worker was killed, or that it died."""
 
     HUNG = enum.auto()
+    DESCRIPTORS = enum.auto()
     MEMORY = enum.auto()
     DIED = enum.auto()
 
@@ -48,8 +49,9 @@ class WorkerEnd:
             return Fate()
         if job in self.overdue:
             return Fate(is_final=True)
-        if self.cause is EndCause.DIED:
-            return Fate(is_final=True, error=outcome) if self.jobs == 1 else Fate(is_alone=True)
+        if self.cause in (EndCause.DIED, EndCause.DESCRIPTORS):
+            is_known = self.cause is EndCause.DIED and self.jobs == 1
+            return Fate(is_final=True, error=outcome) if is_known else Fate(is_alone=True)
         if self.cause is EndCause.MEMORY:
             return Fate(is_final=True, error=outcome) if job == self.culprit else Fate(is_alone=self.culprit is None)
         if job == self.culprit:

@@ -68,6 +68,9 @@ class WorkerProcess(ForkedProcess):
         if SPOILT in contents:
             self.kill(EndCause.HUNG)
         messages = [each for each in contents if isinstance(each, Message) and each.job in self.jobs]
+        if self.alone is None and any(map(_is_doubtful, messages)):
+            self.kill(EndCause.DESCRIPTORS)
+            messages = [each for each in messages if not _is_doubtful(each)]
         for each in messages:
             self.jobs.pop(each.job)
         return messages
@@ -129,3 +132,8 @@ class WorkerProcess(ForkedProcess):
         if self._unsent:
             with contextlib.suppress(OSError):  # full, or gone: its end of the channel shows that
                 self._unsent = self._unsent[self.channel.send(self._unsent) :]
+
+
+def _is_doubtful(message: Message) -> bool:
+    """Return whether the job may have failed for lack of descriptors, which another one has."""
+    return message.lacked_descriptors and not message.is_overdue

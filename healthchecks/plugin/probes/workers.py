@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from healthchecks.plugin.probes.board import Board
+from healthchecks.plugin.probes.forked_process import INTERVAL
 from healthchecks.plugin.probes.job import ProbeJob
 from healthchecks.plugin.probes.message import Message
 from healthchecks.plugin.probes.spawner import ENDED, STARTED, RunProcess, Spawner
@@ -60,6 +61,7 @@ class Workers:
         self._testers: dict[int, TesterProcess] = {}  # until their end is reported
         self._tester: TesterProcess | None = None
         self._is_closing = False
+        self._next_examination = 0.0
         self.refusal = ""  # why no more probes can run
         self._spawner = Spawner(run_process)
         self._selector.register(self._spawner.socket, selectors.EVENT_READ, self._take_report)
@@ -70,8 +72,10 @@ class Workers:
         """Call this when the descriptor can be read."""
         self._selector.register(source, selectors.EVENT_READ, callback)
 
-    def wait(self, seconds: float) -> list[Callable[[], None]]:
-        """Wait for something to happen; return what is then to be called."""
+    def wait(self, seconds: float | None = None) -> list[Callable[[], None]]:
+        """Wait for something to happen, by default until the next examination; return what is then to be called."""
+        if seconds is None:
+            seconds = max(0.0, self._next_examination - clock.monotonic())
         return [partial(self._call, key) for key, _ in self._selector.select(seconds)]
 
     def has_room(self) -> bool:
@@ -100,7 +104,10 @@ class Workers:
             worker.flush()
 
     def examine(self) -> None:
-        """Kill those with a fault."""
+        """Kill those with a fault: every INTERVAL, not with each message, since it examines all of their jobs."""
+        if clock.monotonic() < self._next_examination:
+            return
+        self._next_examination = clock.monotonic() + INTERVAL
         for worker in [*self._workers.values()]:
             if cause := worker.fault():
                 worker.kill(cause)

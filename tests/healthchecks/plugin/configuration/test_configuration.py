@@ -87,7 +87,7 @@ WRONG = {
         "[shop.a]\nurl = 'x'\nneeds = ['shop.b']\n[shop.b]\nurl = 'x'\nneeds = ['shop.a']",
         "is circular: shop.a → shop.b → shop.a",
     ),
-    "needs that are no list": ("[shop.a]\nurl = 'x'\nneeds = 'shop.a'", "[shop.a] needs: 'shop.a': input should be a valid tuple"),
+    "needs that are no list": ("[shop.a]\nurl = 'x'\nneeds = 'shop.a'", "[shop.a] needs: 'shop.a': write a list, in brackets: [\"text\"]"),
     "half a maintenance": ("[maintenance.a]\nstart = 2026-01-01", "[maintenance.a]: needs either start and end, or cron and hours"),
     "bad cron": ("[maintenance.a]\ncron = 'never'\nhours = 1", '[maintenance.a]: cron = "never": '),
     "a built-in kind that this run has not": ("[website.home]\nurll = 'http://x/'", '[website.home]: unknown key "urll"'),

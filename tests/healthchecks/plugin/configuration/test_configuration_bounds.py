@@ -125,6 +125,9 @@ OUT_OF_BOUNDS = {
     "no closing quote at the end": ('[shop.a]\nurl = "x', 'a text has no closing quote: write "text" (at '),
     "no quotes": ("[shop.a]\nurl = http://x/", "is not TOML: "),
     "no closing bracket": ("[shop.a]\nneeds = ['shop.b'", "is not TOML: a list has no closing bracket: ]"),
+    "a table of settings as a list": ("[[run]]\ntimeout = 3", "[run]: [{'timeout': 3}]: is not a table: write [run]"),
+    "a word for true": ("[disk.a]\npath = '/'\nmounted = 'perhaps'", "mounted: 'perhaps': write true or false"),
+    "a zero byte in a path": ('[state]\ndirectory = "a\\u0000b"', "[state] directory: 'a\\x00b': contains a zero byte"),
     "a table twice": ("[shop.a]\n[shop.b]\n[shop.a]", "is not TOML: [shop.a] appears twice"),
 }  # fmt: skip
 

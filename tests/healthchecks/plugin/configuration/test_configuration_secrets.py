@@ -33,7 +33,7 @@ MISPLACED = {
     "a list for a text": (f"[shop.a]\npassword = ['{SECRET}']", "[shop.a] password: a secret is a text"),
     "a list for a text, under a harmless name": (f"[shop.a]\nhook = ['{SECRET}']", "[shop.a] hook: a secret is a text"),
     "a table for a text": (f"[shop.a]\nhook = {{ x = '{SECRET}' }}", "[shop.a.hook]: a secret is a text"),
-    "a text for a table": (f"[shop.a]\nfields = '{SECRET}'", "[shop.a] fields: input should be a valid dictionary"),
+    "a text for a table": (f"[shop.a]\nfields = '{SECRET}'", "[shop.a] fields: is not a table: write [shop.a.fields]"),
     "a list among values": (f"[shop.a]\nfields = {{ pin = ['{SECRET}'] }}", "[shop.a.fields] pin: a secret is a text"),
     "a DSN for a port": (f"[shop.a]\nport = 'postgresql://me:{SECRET}@db/x'", "[shop.a] port: input should be"),
     "a DSN for a percentage": (

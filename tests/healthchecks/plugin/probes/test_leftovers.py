@@ -126,3 +126,44 @@ def test_nothing_can_be_sent(neighbours):
     outcome = neighbours.run(probed("sys.modules.clear(); sys.path.clear()"))
     assert harm(outcome)["status"] == "error", outcome.output
     assert harm(outcome)["message"].endswith("ended with status 1")
+
+
+GREEDY = """
+@probe
+def contact_harm(harm: Harm):
+    with contextlib.suppress(OSError):
+        while True:
+            os.open("/dev/null", 0)
+    (FOLDER / "no descriptors").mkdir(exist_ok=True)
+    time.sleep(0.5)
+
+
+def test_harm(harm, contact_harm):
+    pass
+
+
+@probe
+def contact_innocent(steady: Steady):
+    while not (FOLDER / "no descriptors").exists():
+        time.sleep(0.01)
+    try:
+        os.pipe()
+    except OSError:
+        raise Unhealthy("not connected") from None
+
+
+def test_innocent(steady, contact_innocent):
+    pass
+"""
+
+
+@reliability(
+    "Checks",
+    fault="a probe takes all descriptors of its process while others need one",
+    promise="the others are probed again in processes of their own",
+)
+def test_another_has_all_descriptors(neighbours):
+    neighbours.settings = "[run]\nworkers = 1\n"
+    outcome = neighbours.run(f"import contextlib\n{HEAD}{GREEDY}")
+    own = ("innocent[a]", "innocent[b]")
+    assert results(outcome, own) == dict.fromkeys(own, ("ok", "")), outcome.output

@@ -21,6 +21,8 @@ AGAIN, ALONE, ALONE_IN_TIME = Fate(), Fate(is_alone=True), Fate(is_alone=True, k
         (EndCause.MEMORY, 2, 1, set(), FAILED),
         (EndCause.MEMORY, 2, 2, set(), AGAIN),
         (EndCause.MEMORY, 2, None, set(), ALONE),
+        (EndCause.DESCRIPTORS, 2, 1, set(), ALONE),
+        (EndCause.DESCRIPTORS, 2, None, {1}, OVERDUE),
         (EndCause.HUNG, 2, 1, {1}, OVERDUE),
         (EndCause.HUNG, 2, 2, {1}, OVERDUE),
         (EndCause.HUNG, 2, 1, {2}, ALONE_IN_TIME),
