@@ -22,3 +22,19 @@ def test_page_is_written(run_suite, monkeypatch, zone):
     assert [each.name for each in (html / "badges").iterdir() if "grün" in each.name]
     assert "could not be written" not in outcome.output
     assert "not all badges" not in outcome.output
+
+
+def test_checks_have_the_collector_of_garbage(run_suite, tmp_path):
+    """It is off while checks are collected."""
+    own = tmp_path / "test_own.py"
+    own.write_text("""
+import gc, pytest
+
+collected_with = gc.isenabled()
+
+@pytest.mark.healthcheck
+def test_garbage():
+    assert (collected_with, gc.isenabled()) == (False, True)
+""")
+    outcome = run_suite(f"[run]\nchecks = ['{own}']\n", "healthchecks", "-k", "test_garbage")
+    assert (outcome.status, [each["check"] for each in outcome.document["checks"]]) == (0, ["garbage"]), outcome.output
