@@ -4,7 +4,11 @@ import re
 
 import pytest
 
+from healthchecks.clients.certificate import context
+from healthchecks.clients.http import transport
 from healthchecks.clients.http.body import first_difference
+from healthchecks.clients.http.client import Client, Request
+from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.urls import http_url, is_at, origin, redacted, same_origin
 from healthchecks.test_website import Website
 from tests.healthchecks.metrics import assert_agrees, metrics_of
@@ -330,6 +334,17 @@ def test_request_is_ours_alone(home, website, monkeypatch, tmp_path):
 def test_proxy_of_the_target_is_used(home, website):
     """Any http server can play the proxy: it is asked for the whole URL."""
     assert home("http://app.example.com/json", proxy=website.url("/"), contains="workers").status == 0
+
+
+def test_a_proxy_without_tls_reads_no_authorities(website, monkeypatch):
+    """That would count as the duration of the probe; one with TLS is trusted as the website is."""
+    keys = WebKeys(url="http://app.example.com/json", proxy=website.url("/"))
+    secured = WebKeys(url=keys.url, proxy="https://127.0.0.1:1/")
+    manager = transport.WebSession(secured, transport.Trace())._adapter.proxy_manager_for(secured.proxy)
+    assert manager.proxy_config.ssl_context is context(verify=True, ca=None)
+    monkeypatch.setattr(transport, "context", None)
+    with Client(keys) as client:
+        assert client.send(Request(keys.url)).status == 200
 
 
 def test_no_secret_is_written(home, website):

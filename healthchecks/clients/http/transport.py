@@ -174,7 +174,9 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **keys: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, ssl_context=self._context(), **keys)
+        if proxy[:6].lower() == "https:":  # for others only the pool of an https target needs the authorities
+            keys |= dict.fromkeys(("ssl_context", "proxy_ssl_context"), self._context())
+        manager = super().proxy_manager_for(proxy, **keys)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
