@@ -4,20 +4,24 @@ kills.jsonl is bounded: at LARGEST_KILLS it becomes kills.jsonl.1, in place of t
 begins with the number of all earlier kills, so that no counter goes back: {"earlier": [[RULE, REASON, NUMBER], …]}.
 """
 
+import functools
 import io
 import json
 import math
+import pwd
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from servermonitoring.files import append_line, read_regular, write_whole
+from servermonitoring.threads import bounded
 
 HEARTBEAT = "watchdog.json"
 KILLS, OLDER_KILLS = "kills.jsonl", "kills.jsonl.1"
 LARGEST_KILLS = 10_000_000  # bytes of kills.jsonl: some 20,000 kills
 MOST_READ = 2 * LARGEST_KILLS  # bytes of both files, from their end
+_NAME_TIMEOUT = 1.0  # seconds
 _LARGEST_HEARTBEAT = 10_000  # bytes
 _LONGEST_LINE = 100_000  # bytes; the line of a kill has at most a few thousand
 
@@ -115,6 +119,18 @@ def record_kill(directory: Path, kill: Kill) -> None:
     except FileNotFoundError:
         pass
     append_line(path, json.dumps(kill._asdict()))
+
+
+@functools.cache
+def user_name(uid: int) -> str:
+    """Return the name of a user, "user UID" where there is none.
+
+    A directory service such as LDAP that does not respond within 1 s is not asked for this user again.
+    """
+    try:
+        return bounded(lambda: pwd.getpwuid(uid).pw_name, _NAME_TIMEOUT)
+    except (KeyError, OverflowError, TimeoutError):
+        return f"user {uid}"
 
 
 def _count(path: Path) -> tuple[Counter[tuple[str, str]] | None, Counter[tuple[str, str]]]:

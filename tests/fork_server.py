@@ -19,6 +19,7 @@ import itertools
 import json
 import marshal
 import os
+import platform
 import runpy
 import select
 import signal
@@ -394,6 +395,7 @@ def _main(descriptor: int, templates: Path) -> None:
     _keep_metadata()
     _keep_fixtures()
     _keep_hooks()
+    platform.platform()  # kept; the first call starts a process
     gc.collect()
     gc.freeze()  # or the first collection in each child would copy all of this
     request = _serve(socket.socket(fileno=descriptor))

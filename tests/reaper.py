@@ -87,7 +87,7 @@ def _kill_descendants() -> set[str]:
     """Kill them until none is left, and return their names."""
     names = set()
     while found := _descendants():
-        names |= {_name(each) or "?" for each in found}
+        names |= {name for each in found if (name := _name(each))}
         for each in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -107,7 +107,7 @@ def remove_abandoned(directory: Path) -> None:
     old = {each.name for each in directory.iterdir() if _OURS.fullmatch(each.name) and _is_abandoned(each)}
     if old:
         for text in _paths_in_use():
-            old -= {name for name in old if name in text}
+            old.difference_update(_OURS.findall(text))
     for name in old:
         shutil.rmtree(directory / name, ignore_errors=True)
 

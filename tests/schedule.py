@@ -52,6 +52,8 @@ def _modules(config: pytest.Config) -> Iterator[str]:
 
 @functools.cache
 def _scope(path: Path) -> str:
-    """Return the slow fixture that a function of the file has as an argument; "" where there is none."""
+    """Return the slow fixture that a function of the file has as an argument, or asks for by name; "" if none does."""
     text = path.read_text()
-    return next((name for name in SLOW if re.search(rf"^def \w+\([^)]*\b{name}\b", text, re.MULTILINE)), "")
+    by_name = '|"{0}"' if ".getfixturevalue(" in text else ""
+    asks = rf"^def \w+\([^)]*\b{{0}}\b{by_name}"
+    return next((name for name in SLOW if re.search(asks.format(name), text, re.MULTILINE)), "")

@@ -18,6 +18,7 @@ import pytest
 
 from tests import ROOT
 from tests.servers.website import Website
+from tests.suite import NO_TOOLS
 
 _LIMIT = 120  # seconds; a command that takes longer hangs
 
@@ -36,7 +37,7 @@ class Checkout:
         for name in ("conftest.py", "pytest.ini", "deploy/scheduled"):
             shutil.copy(ROOT / name, self.folder / name)
         (self.folder / ".venv/bin/python").symlink_to(sys.executable)
-        self.pytest(f'exec {sys.executable} -m pytest -p no:hypothesispytest "$@"')
+        self.pytest(f'exec {sys.executable} -m pytest {shlex.join(NO_TOOLS)} "$@"')
         self.configure("")
         website.answer("/hook", "ok")
 

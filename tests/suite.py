@@ -30,6 +30,7 @@ IN_TIME = 45  # seconds for a run with a timeout of a few, however busy the mach
 _LIMIT = 180  # seconds; a run that takes longer hangs
 _LIGHT = ("-p", "no:hypothesispytest")  # which takes longer to load than a run
 _NO_XDIST = ("-p", "no:xdist", "-p", "no:xdist.looponfail")
+NO_TOOLS = (*_LIGHT, *_NO_XDIST)  # plugins that are tools of this project's tests, as where the suite is installed
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Suite:
     """A folder with checks of a user and a configuration; state and page stay in it."""
 
     forked = True  # false: its Python starts as every Python does
-    has_xdist = False  # as where the suite is installed; it is a tool of this project's tests
+    has_xdist = False
     pytest_ini: str | None = "[pytest]\n"  # so that it is the root directory of pytest
     options: tuple[str, ...] = ("-p", "no:cacheprovider")
 
@@ -106,7 +107,7 @@ class Suite:
 
     def start(self, *arguments: str, stdout: Stream = subprocess.PIPE) -> Process:
         self.started = time.monotonic()
-        options = [*_LIGHT, *(() if self.has_xdist else _NO_XDIST), *self.options, *arguments]
+        options = [*(_LIGHT if self.has_xdist else NO_TOOLS), *self.options, *arguments]
         return start_pytest(options, self.directory, self.environment, stdout, forked=self.forked)
 
     def finish(self, process: Process) -> Outcome:

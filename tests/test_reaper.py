@@ -1,5 +1,6 @@
 """Whichever way a run of the tests ends, nothing of it is left."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,9 +10,10 @@ import psutil
 import pytest
 
 from tests.reaper import remove_abandoned
-from tests.servers.server import program
+from tests.servers.server import program, until
 
-DAEMONS = "(setsid sleep 600 &) ; setsid sh -c 'sleep 600; true' & "
+SLEEP = f"sleep 6{os.getpid()}"  # as no other process does
+DAEMONS = f"(setsid {SLEEP} &) ; setsid sh -c '{SLEEP}; true' & "
 WAITS = "while :; do sleep 0.1; done"
 
 
@@ -22,7 +24,9 @@ def start():
 
     def start(script):
         command = [sys.executable, "-m", "tests.reaper", program("sh"), "-c", script]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         started.append(process)
         assert process.stdout.readline() == "here\n"
         return process
@@ -33,13 +37,23 @@ def start():
         process.communicate()
 
 
+def daemons():
+    """The processes that sleep."""
+    return [each for each in psutil.process_iter() if " ".join(_command(each)) == SLEEP]
+
+
+def _command(process):
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 def test_daemons_are_killed_when_the_tests_end(start):
-    process = start(f"{DAEMONS} echo here; sleep 1; exit 3")
-    found = psutil.Process(process.pid).children(recursive=True)
-    _, said = process.communicate(timeout=60)
+    process = start(f"{DAEMONS} echo here; read line; exit 3")
+    until(lambda: len(daemons()) == 2, what="two daemons")
+    _, said = process.communicate("\n", timeout=60)
     assert (process.returncode, said) == (3, "killed what the tests have left running: sh, sleep\n")
-    assert len(found) >= 4
-    assert [each for each in found if each.is_running()] == []
+    assert daemons() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -52,12 +66,12 @@ def test_a_signal_interrupts_the_tests(start, number):
 
 def test_a_second_signal_kills_them(start):
     process = start(f"trap '' INT; {DAEMONS} echo here; {WAITS}")
-    found = psutil.Process(process.pid).children(recursive=True)
+    until(lambda: len(daemons()) == 2, what="two daemons")
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGKILL
-    assert [each for each in found if each.is_running()] == []
+    assert daemons() == []
 
 
 def test_a_reaper_that_is_killed_interrupts_the_tests(start):

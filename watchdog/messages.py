@@ -15,10 +15,10 @@ from collections.abc import Iterable
 
 from servermonitoring.threads import Backlog
 from servermonitoring.values import in_words, size_in_words
-from servermonitoring.watchdog_state import Kill
+from servermonitoring.watchdog_state import Kill, user_name
 from watchdog.browsers import Browser
 from watchdog.policy import Rule, Violation
-from watchdog.processes import Process, user_name
+from watchdog.processes import Process
 from watchdog.state import StateWriter
 
 log = logging.getLogger("watchdog")

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import functools
 import os
-import pwd
 import queue
 import sys
 import threading
@@ -151,13 +150,6 @@ def user(pid: int) -> int | None:
         return None
     _, found, rest = status.partition(b"\nUid:\t")
     return int(rest.split(None, 1)[0]) if found else None
-
-
-def user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def resident(pid: int) -> tuple[int, int]:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from servermonitoring.values import in_words, size_in_words
-from servermonitoring.watchdog_state import Heartbeat, heartbeat
+from servermonitoring.watchdog_state import Heartbeat, heartbeat, user_name
 from watchdog import messages
 from watchdog.browsers import Browser, Browsers
 from watchdog.messages import escaped
 from watchdog.policy import Rule, due_at, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.processes import uptime, user_name
+from watchdog.processes import uptime
 from watchdog.validation.tracker import ValidationTracker
 
 _HEAD = ("PID", "NAME", "USER", "RULE", "MEMORY", "AGE", "VALIDATED", "ACTION")

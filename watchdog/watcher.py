@@ -11,12 +11,12 @@ from pathlib import Path
 
 from servermonitoring.threads import in_background
 from servermonitoring.values import in_words
-from servermonitoring.watchdog_state import heartbeat
+from servermonitoring.watchdog_state import heartbeat, user_name
 from watchdog import leftovers, messages, policy
 from watchdog.browsers import Browser, Browsers
 from watchdog.policy import DEFAULT, Reason, Rule, Violation, find_violation
 from watchdog.process_table import ProcessTable
-from watchdog.processes import uptime, user_name
+from watchdog.processes import uptime
 from watchdog.state import Journal, StateWriter
 from watchdog.termination import Termination, may_kill
 from watchdog.validation import containers

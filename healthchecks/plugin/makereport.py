@@ -26,11 +26,16 @@ _LOG = pytest.StashKey[list[LogLine]]()
 _EXPLAINED = (CheckError, NotProbed)  # errors whose text says all: where they were raised is of no use to anybody
 
 
-def spare_traceback(call: pytest.CallInfo[None]) -> None:
-    """Cut a traceback that is not shown to one line: pytest would walk through all of it."""
+def hides_traceback(call: pytest.CallInfo[None]) -> bool:
+    """Return whether it is shown nowhere: of a bad service, and of an error whose text says all."""
     if call.excinfo is None or isinstance(error := call.excinfo.value, pytest.skip.Exception):
-        return
-    if isinstance(error, _EXPLAINED) or (call.when == "call" and not is_broken(error)):
+        return False
+    return isinstance(error, _EXPLAINED) or (call.when == "call" and not is_broken(error))
+
+
+def _spare_traceback(call: pytest.CallInfo[None]) -> None:
+    """Cut a traceback that is not shown to one line: pytest would walk through all of it."""
+    if call.excinfo is not None and hides_traceback(call):
         call.excinfo.traceback = call.excinfo.traceback[-1:]
 
 
@@ -219,7 +224,7 @@ def make_report(
         report = yield
         scrub_report(report)
         return report
-    spare_traceback(call)
+    _spare_traceback(call)
     report = yield
     record(item, call, report, run)
     if is_other and not report.failed:

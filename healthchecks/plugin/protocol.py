@@ -13,8 +13,9 @@ from _pytest.runner import check_interactive_exception, get_reraise_exceptions, 
 
 from healthchecks.plugin import collection
 from healthchecks.plugin.lookahead import jobs_of
-from healthchecks.plugin.makereport import begin_log
+from healthchecks.plugin.makereport import begin_log, hides_traceback
 from healthchecks.plugin.probes.job import ProbeJob
+from healthchecks.plugin.result import text_of
 from healthchecks.plugin.run import Run
 from healthchecks.plugin.runtest import JOBS, NeedsCaptureError, defer, run_in_tester
 from servermonitoring import clock
@@ -83,7 +84,7 @@ class Protocol:
         except NeedsCaptureError:
             item.stash[JOBS] = []
             return []
-        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=info)
+        report = _report(item, info)
         if check_interactive_exception(info, report):
             item.ihook.pytest_exception_interact(node=item, call=info, report=report)
         return [_quiet(item, "setup", report), report, _quiet(item, "teardown", report)]
@@ -102,6 +103,17 @@ class Protocol:
 
 
 PROTOCOL = pytest.StashKey[Protocol]()
+
+
+def _report(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+    """Return the report of the call. pytest does not describe an error whose traceback is not shown."""
+    if hides_traceback(call):
+        vars(item)["repr_failure"] = lambda excinfo: text_of(excinfo.value)
+    try:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    finally:
+        vars(item).pop("repr_failure", None)
+    return report
 
 
 def _quiet(item: pytest.Item, when: Any, call: pytest.TestReport) -> pytest.TestReport:

@@ -321,23 +321,30 @@ def _state_after_a_run(server: Machine) -> dict[str, int]:
 
 
 def test_an_upgrade_keeps_state_and_configuration(installed):
-    """Also when the package has another example; an error in the configuration is named, and the watchdog restarted."""
-    installed.run(f"echo '[disc.root]' >> {CONFIGURATION}")
+    """Also when the package has another example. Errors in the configuration are named.
+
+    The watchdog goes on where it would refuse its rules, and is restarted when they are right.
+    """
+    wrong = "[watchdog.other]\\nmax_memroy = 1\\n[disc.root]\\n"
+    installed.run(f"printf '{wrong}' >> {CONFIGURATION}")
     before = installed.run(f"sha256sum {STATE}/history.sqlite")
     watchdog = installed.pids(WATCH)
     (upgrade,) = blocks(GUIDE, "Upgrade")
     said = installed.run(f"cd /packages/later && {upgrade}")
     assert 'did you mean "disk"?' in said
     assert f"servermonitoring: installed, but {CONFIGURATION} has the errors above" in said
+    assert re.search(r'max_memroy: unknown key .*; did you mean "max_memory"\?\n.*the watchdog is not restarted', said)
     assert installed.run("dpkg-query -W -f '${Version}' servermonitoring").startswith("1000:")
     assert installed.run(f"tail -n 1 {CONFIGURATION}") == "[disc.root]\n"
     assert "# of the later build" in installed.run(f"cat {CONFIGURATION}.dpkg-dist")
     assert installed.run(f"stat -c '%U:%G %a' {CONFIGURATION}") == "root:servermonitoring 640\n"
     assert installed.run(f"sha256sum {STATE}/history.sqlite") == before
+    assert installed.pids(WATCH) == watchdog
+    installed.run(f"sed -i -e '/^.watchdog.other/,$d' {CONFIGURATION}")
+    said = installed.run("dpkg-reconfigure servermonitoring")
+    assert "errors above" not in said
     if isinstance(installed, Systemd):
         assert until(lambda: installed.pids(WATCH)) != watchdog
-    installed.run(f"sed -i '$d' {CONFIGURATION}")
-    assert "has the errors above" not in installed.run("dpkg-reconfigure servermonitoring")
 
 
 def test_a_downgrade_is_refused_and_changes_nothing(installed):
@@ -352,7 +359,9 @@ def test_a_downgrade_is_refused_and_changes_nothing(installed):
 
 
 def test_removal_keeps_configuration_and_state_and_a_purge_leaves_nothing(installed):
+    """Also the group to which somebody was added."""
     remove, purge, by_hand = blocks(GUIDE, "Uninstall")
+    installed.run("usermod --append --groups servermonitoring stranger")
     for pid in [] if isinstance(installed, Systemd) else installed.pids(WATCH):
         installed.run(f"kill {pid}")
     installed.run(remove)

@@ -123,10 +123,10 @@ class Kennel:
         return process
 
     def end(self):
-        for process in self.started:
-            for pid in (*sorted(process_tree(process.pid)), process.pid):
-                if pid != process.pid or process.poll() is None:
-                    signal_all([pid], signal.SIGKILL)
+        started = {process.pid: process for process in self.started}
+        for pid in sorted(process_tree(*started)):
+            if pid not in started or started[pid].poll() is None:
+                signal_all([pid], signal.SIGKILL)
         for pid in processes.pids():  # orphans: they name this test's directory, as no one else does
             if str(self.home) in " ".join(processes.arguments(pid)):
                 signal_all([pid], signal.SIGKILL)
@@ -203,15 +203,15 @@ def signal_all(pids, number):
             os.kill(pid, number)
 
 
-def process_tree(pid):
-    """The pids of all living processes below and including this one."""
+def process_tree(*pids):
+    """The pids of all living processes below and including these; one scan of all processes."""
     below, there = {}, {}
     for each in processes.pids():
         process = processes.find(each)
         if process is not None and not process.is_dead:
             there[each] = process
             below.setdefault(process.parent, []).append(each)
-    found, rest = set(), [pid]
+    found, rest = set(), [*pids]
     while rest:
         each = rest.pop()
         if each in there:

@@ -1,17 +1,14 @@
 """A Celery worker on RabbitMQ survives its hung browser and takes the next task."""
 
-import os
-import socket
+import contextlib
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from tests.servers.server import free_port
+from tests.servers.rabbitmq import ADMIN
 from tests.watchdog.kennel import CHROMIUM_OPTIONS, needed, wait_for
 
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 TASKS = textwrap.dedent("""
     import os
     from celery import Celery
@@ -44,43 +41,13 @@ TASKS = textwrap.dedent("""
 
 
 @pytest.fixture
-def broker(kennel):
-    """RabbitMQ with its own ports, files and port mapper."""
-    needed("epmd")
-    if not SERVER.exists():
-        pytest.skip("missing: rabbitmq-server")
-    home, port, mapper = kennel.home / "rabbitmq", free_port(), free_port()
-    home.mkdir()
-    (home / "plugins").write_text("[].\n")
-    (home / "empty.conf").touch()
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "ERL_EPMD_PORT": str(mapper), "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RABBITMQ_CONF_ENV_FILE": str(home / "empty.conf"), "RABBITMQ_CONFIG_FILE": str(home / "none"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
-        "RABBITMQ_NODENAME": f"watchdog{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1", "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"), "RABBITMQ_LOG_BASE": str(home / "log"),
-        "RABBITMQ_PID_FILE": str(home / "pid"),
-    }  # fmt: skip
-    kennel.start(["epmd", "-port", mapper, "-address", "127.0.0.1"], env=environment)
-    log = (home / "out").open("wb")
-    kennel.start([SERVER], env=environment, stdout=log, stderr=log)
-    log.close()
-    wait_for(lambda: responds(port), 300, lambda: f"RabbitMQ\n{(home / 'out').read_text()}")
-    return f"amqp://guest:guest@127.0.0.1:{port}//"
-
-
-def responds(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), 1) as connection:
-            connection.sendall(b"AMQP\0\0\x09\x01")
-            connection.settimeout(2)
-            return bool(connection.recv(1))
-    except OSError:
-        return False
+def broker(rabbitmq, kennel):
+    """The URL of a broker on which nothing is left after the test."""
+    yield rabbitmq.url(ADMIN)
+    kennel.end()  # the worker would declare its queue again
+    with contextlib.closing(rabbitmq.connect()) as connection:
+        connection.channel().queue_delete("celery")
+    wait_for(lambda: not rabbitmq.names("queue"), what=lambda: "the end of the worker's queues")
 
 
 def test_the_task_fails_and_the_worker_takes_the_next(kennel, watching, site, broker, monkeypatch):

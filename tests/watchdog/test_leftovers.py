@@ -28,7 +28,7 @@ from watchdog import leftovers, processes
 
 def clean(directory, *more):
     command = [*WATCHDOG, "clean", "--directory", directory, "--older-than", "0", *more]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def names(directory):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog import lockstep
-from tests.watchdog.kennel import living, needed, process_tree, wait_for
+from tests.watchdog.kennel import living, needed, wait_for
 from watchdog.processes import uptime
 from watchdog.validation import directory, validate_process
 
@@ -116,8 +116,9 @@ class Browser:
 
     def __init__(self, kennel):
         program, child = kennel.home / "bin" / "firefox", kennel.home / "bin" / "child"
-        self.process = kennel.start([program, "-c", '"$0" 3000 & wait', child])
-        self.pids = wait_for(lambda: len(pids := process_tree(self.process.pid)) == 2 and pids)
+        command = '"$0" 3000 & echo $!; wait'
+        self.process = kennel.start([program, "-c", command, child], stdout=subprocess.PIPE, text=True)
+        self.pids = {self.process.pid, int(self.process.stdout.readline())}
         self.silent_from = float("inf")
         self.scans = 0  # since then
         self._next = 0.0

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from servermonitoring import watchdog_state
-from servermonitoring.watchdog_state import Kill, count_kills, heartbeat, kills, record_kill
+from servermonitoring.watchdog_state import Kill, count_kills, heartbeat, kills, record_kill, user_name
 from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, Watching, wait_for
 from watchdog import processes
@@ -126,6 +126,25 @@ def test_state_directory_is_removed(kennel, watching):
     wait_for((watch.state / "watchdog.lock").exists)
     second = subprocess.run([*WATCHDOG, "watch", "--config", watch.config], check=False, timeout=60)
     assert second.returncode == 6
+
+
+@watchdog(
+    fault="the directory service (LDAP) that knows the names of users does not respond",
+    promise="a message waits 1 s for a name, once for each user, and has the user's number",
+)
+def test_directory_service_does_not_respond(monkeypatch):
+    over, asked = threading.Event(), []
+
+    def find_name(uid):
+        asked.append(uid)
+        over.wait()
+
+    monkeypatch.setattr("pwd.getpwuid", find_name)
+    try:
+        assert [user_name(4_000_000), user_name(4_000_000)] == ["user 4000000"] * 2
+    finally:
+        over.set()
+    assert asked == [4_000_000]
 
 
 @watchdog(fault="kills.jsonl grows for years", promise="it is bounded, and the newest kills are all read")

@@ -19,9 +19,8 @@ from servermonitoring.delivery.sentry import Origin, Sentry
 from servermonitoring.delivery.spool import Tally
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words, size_in_words
-from servermonitoring.watchdog_state import Kill
+from servermonitoring.watchdog_state import Kill, user_name
 from watchdog.handover import AlertDestination
-from watchdog.processes import user_name
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ Not to Sentry: the watchdog sends them there itself, at once.
 import hashlib
 import json
 import math
-import pwd
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from healthchecks.plugin.alerting.alert import KILL, Alert, event_id
 from healthchecks.plugin.alerting.policy import Action
 from healthchecks.plugin.alerting.state import DAY, LastKill
 from servermonitoring.values import in_words, size_in_words
-from servermonitoring.watchdog_state import Kill, kills
+from servermonitoring.watchdog_state import Kill, kills, user_name
 
 MOST_ALERTS = 10  # kills of one run that are sent one by one; more are one summary
 _MOST_READ = 1_000_000  # bytes from the end of the kills: some two thousand kills
@@ -91,7 +90,7 @@ def _alert(kill: Kill, host: str) -> Alert:
             "age": in_words(kill.age),
             "last validated": "never" if kill.validated is None else f"{in_words(kill.validated)} before",
             "process id": str(kill.pid),
-            "user": _user_name(kill.user),
+            "user": user_name(kill.user),
             "command": kill.command[:_LONGEST],
         },
     )
@@ -116,10 +115,3 @@ def _summary(new: Sequence[Kill], host: str, now: datetime, *, is_cut: bool) -> 
         suppressed=0,
         host=host,
     )
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return str(uid)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from healthchecks.plugin.forecast import forecast_columns
-from healthchecks.plugin.history.metrics import DAY, MetricHistory
+from healthchecks.plugin.history.metrics import DAY, MetricColumns, MetricHistory
 from servermonitoring.values import metric_in_words
 
 HEIGHT = 60
@@ -61,24 +61,15 @@ class _Scale(NamedTuple):
         return [round(HEIGHT - 1 - (value - bottom) * factor) for value in values]
 
 
-def make_columns(  # noqa: PLR0913 - the columns of MetricColumns
-    times: tuple[float, ...],
-    leasts: Sequence[float],
-    means: Sequence[float],
-    mosts: Sequence[float],
-    *,
-    end: float,
-    period: float,
-    count: int,
-) -> ChartColumns:
-    """Return the values of a period before `end`, in seconds, in so many columns of a chart."""
-    places, parts = _divide(times, end, period, count)
-    several = [*map(means.__getitem__, parts)]
+def make_columns(points: MetricColumns, end: float, period: float, count: int) -> ChartColumns:
+    """Return the points of a period before `end`, in seconds, in so many columns of a chart."""
+    places, parts = _divide(points.times, end, period, count)
+    several = [*map(points.values.__getitem__, parts)]
     return ChartColumns(
         places,
-        [*map(min, map(leasts.__getitem__, parts))],
+        [*map(min, map(points.leasts.__getitem__, parts))],
         [*map(truediv, map(sum, several), map(len, several))],
-        [*map(max, map(mosts.__getitem__, parts))],
+        [*map(max, map(points.mosts.__getitem__, parts))],
     )
 
 
@@ -202,7 +193,7 @@ def draw_metric(metric: MetricHistory, now: float, *, only_week: bool = False) -
     before = 0.0
     for name, days, count in _PERIODS[1:2] if only_week else _PERIODS:
         if not found or oldest < now - before:
-            columns = make_columns(*metric.columns, end=now, period=days * DAY, count=count)
+            columns = make_columns(metric.columns, now, days * DAY, count)
             chart = draw_chart(metric.name, name, columns, metric.unit, width=count, limits=limits)
             found += [chart] if chart else []
         before = days * DAY

@@ -14,7 +14,7 @@ from tests.servers.server import HOST
 from tests.servers.website import BOOKMARKLET, BOOKMARKLET_TEXT, PASSWORD, USER
 
 SCRIPT = """
-import contextlib, importlib, json, sys
+import contextlib, functools, importlib, json, sys
 
 import healthchecks.plugin.probes.fixture
 
@@ -22,10 +22,14 @@ healthchecks.plugin.probes.fixture.probe = lambda function=None, **_: function o
 kind, probe, keys = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 module = importlib.import_module(f"healthchecks.test_{kind}")
 from healthchecks.clients import certificate
+from healthchecks.plugin.probes.job import ProbeJob
 
 target = getattr(module, kind.title()).model_validate(keys)
 modules, contexts = set(sys.modules), certificate._context.cache_info().misses
-getattr(module, probe)(target)
+job = ProbeJob(probe, functools.partial(getattr(module, probe), target), target.timeout)
+job.begin(float("inf"))
+job.run()
+job.result()
 late = set(sys.modules) - modules
 print(json.dumps([sorted(late), contexts, certificate._context.cache_info().misses - contexts]))
 """

@@ -263,7 +263,7 @@ def test_both_pages_show_both(reports):
     status = reports.folder / "html" / "index.html"
     for text in (status.read_text(), (reports.folder / "html" / "database.html").read_text()):
         assert "5 in orders; expected value &lt; 5" in text
-    reports.run()
+    reports.run(toml=f"{reports.toml}\n{DISK}")
     assert "disk[root]" in status.read_text()
 
 

@@ -17,6 +17,7 @@ _ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
     "--force-prefers-reduced-motion", NO_POPUPS,
 )  # fmt: skip
+_PATIENCE = 400  # seconds; axe tests two hundred checks, and the machine may be busy
 
 
 @contextmanager
@@ -31,7 +32,8 @@ def opened(browser: Browser, *, dark: bool = False, script: bool = True) -> Iter
         if not script:
             options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
         driver = webdriver.Chrome(options=options, service=Service(browser.driver))
-        driver.set_script_timeout(180)  # axe tests two hundred checks, and the machine may be busy
+        driver.set_script_timeout(_PATIENCE)
+        driver.command_executor.client_config.timeout = _PATIENCE + 20
         try:
             set_view(driver, dark=dark)
             yield driver

@@ -94,11 +94,11 @@ def test_extreme_values_are_drawn(values):
 
 def test_points_are_thinned_to_columns_with_their_extremes():
     moments = [(NOW - 100 + 5 * each, each, each + 1, each + 2) for each in range(20)]
-    columns = [*zip(*make_columns(*zip(*moments, strict=True), end=NOW, period=100, count=10), strict=True)]
+    columns = [*zip(*make_columns(MetricColumns(*zip(*moments, strict=True)), NOW, 100, 10), strict=True)]
     assert columns[0] == (0, 0, 1.5, 3)
     assert columns[-1] == (9, 18, 19.5, 21)
     assert len(columns) == 10
-    assert make_columns((), (), (), (), end=NOW, period=100, count=10) == ([], [], [], [])
+    assert make_columns(MetricColumns(), NOW, 100, 10) == ([], [], [], [])
 
 
 def test_extremes_are_bars_behind_the_line():
