@@ -1,5 +1,6 @@
 """The names by which history, alerts and page distinguish checks: check, target, and the label for people."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 from unittest import TestCase
@@ -11,6 +12,7 @@ from healthchecks.plugin.collection import CheckItem, clean_id, is_check, target
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
 
+_LONGEST = 400  # characters of the name of a target
 _NAME = pytest.StashKey[str]()
 _NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
 _PLACES = pytest.StashKey[dict[str, list[str]]]()  # of a module: name of a test → its later places
@@ -107,7 +109,17 @@ def _plain_name(item: pytest.Item) -> str:
 
 
 def target_name(item: pytest.Item) -> str:
-    """Return the target in history and alerts: its name, or the parameters of a test that has other ones."""
+    """Return the target in history and alerts: its name, or the parameters of a test that has other ones.
+
+    A long one is cut, and ends with a part of its hash, so that it stays the only one and results keep it whole.
+    """
+    name = _whole_target_name(item)
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST]}…{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+
+
+def _whole_target_name(item: pytest.Item) -> str:
     if isinstance(item, CheckItem):
         return item.target.name
     callspec = getattr(item, "callspec", None)

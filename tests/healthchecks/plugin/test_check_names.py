@@ -91,6 +91,27 @@ def test_parameters_are_kept_as_they_are(suite):
 
 @reliability(
     "Authors",
+    fault="parameters or the name of a target have hundreds of characters, as long URLs do",
+    promise="each check has a name of its own that begins with them, and the run counts as whole",
+)
+def test_long_names(suite):
+    suite.write(
+        "test_mine.py",
+        f"{BACKUPS}\n    import pytest\n\n    @pytest.mark.healthcheck\n"
+        "    @pytest.mark.parametrize('url', ['x' * 10_000 + each for each in 'ab'], ids=str)\n"
+        "    def test_url(url):\n        assert url[-1] == 'a'\n",
+    )
+    suite.configure(f"[backup.{'long-' * 120}a]\n[backup.{'long-' * 120}b]\n")
+    outcome = suite.run()
+    assert outcome.status == 1, outcome.output
+    assert not outcome.document["interrupted"], outcome.output
+    assert len(outcome.checks) == 6
+    statuses = {name[-10:]: each["status"] for name, each in outcome.checks.items() if name.startswith("url[xxx")}
+    assert sorted(statuses.values()) == ["failed", "ok"]
+
+
+@reliability(
+    "Authors",
     fault="several checks are about one target",
     promise="each label in terminal, page and alerts says which check it is",
 )
