@@ -41,6 +41,8 @@ PREFERENCES = {
     "extensions.update.enabled": False,
     "services.settings.server": "data:,",
     "browser.aboutwelcome.enabled": False,
+    "browser.newtab.preload": False,  # a process of its own, for a tab that nobody opens
+    "browser.newtabpage.enabled": False,
 }
 GROWS_WHEN_ENDED = """
 import signal, time

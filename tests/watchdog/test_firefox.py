@@ -63,7 +63,7 @@ def started(pid):
     names = {process.name for each in process_tree(pid) if (process := processes.find(each))}
     before = megabytes(process_tree(pid))
     time.sleep(1)
-    return {"Isolated Web Co", "Privileged Cont"} <= names and megabytes(process_tree(pid)) < before * 1.01
+    return "Isolated Web Co" in names and megabytes(process_tree(pid)) < before * 1.01
 
 
 MARIONETTE = textwrap.dedent("""
