@@ -80,3 +80,39 @@ def test_several_at_once(neighbours):
     statuses = {name: outcome.checks[f"deed[{name}]"]["status"] for name in timeouts}
     assert statuses == {"exit": "error", "hold": "failed", "kill": "error", "swell": "failed"}
     assert outcome.checks["deed[hold]"]["message"] == "no response within 2 s"
+
+
+AGAIN = """
+class Again(Target):
+    pass
+
+
+@probe
+def contact_again(again: Again):
+    tries = FOLDER / again.name
+    if not tries.exists():
+        tries.touch()
+        raise Unhealthy("the first try")
+    if again.name == "later":  # when the probe is over
+        threading.Timer(0.1, ctypes.string_at, [0]).start()
+    else:
+        os._exit(3)
+
+
+def test_again(again, contact_again):
+    pass
+"""
+
+
+@reliability(
+    "Checks",
+    fault="probes crash in their retries, one of them by a thread that it has left behind",
+    promise="a crash is an error of its own check, every other check is recorded and alerted",
+)
+def test_crash_in_a_retry(neighbours):
+    neighbours.settings = "[again.now]\nretries = 1\n[again.later]\nretries = 1\n"
+    outcome = neighbours.run(AGAIN + probed("pass"))
+    assert harm(outcome)["status"] == "ok", outcome.output
+    assert outcome.checks["again[now]"]["status"] == "error"
+    assert "ended with status 3" in outcome.checks["again[now]"]["message"]
+    assert outcome.checks["again[later]"]["status"] in {"ok", "error"}  # whether it had been reported before
