@@ -6,6 +6,7 @@ with Chrony(tmp_path, ahead=5) as chrony:
 
 import os
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +45,7 @@ class Chrony:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for each in self._processes:
-            each.kill()
+            os.killpg(each.pid, signal.SIGKILL)  # faketime has a child
             each.wait(_LIMIT)
 
     @property
@@ -63,7 +64,8 @@ class Chrony:
         (folder / "conf").write_text(f"{settings}\n{own}")
         command = [*(words or []), self._program, "-x", "-d", "-u", "root", "-f", str(folder / "conf")]
         with (folder / "log").open("wb") as log:
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
+        self._processes.append(process)
 
     def _report(self) -> str:
         command = [self._chronyc, "-h", self._socket, "-n", "-c", "tracking"]
