@@ -15,6 +15,7 @@ import psutil
 
 from servermonitoring.watchdog_state import Kill, heartbeat, kills
 from tests import ROOT
+from tests.reliability import reliability
 from tests.watchdog.kennel import WATCHDOG, wait_for
 from watchdog import processes
 
@@ -62,6 +63,11 @@ def test_sigterm_ends_it_cleanly_and_finishes_what_it_began(kennel, watching):
     assert watch.text().rstrip().endswith("stopped")
 
 
+@reliability(
+    "Watchdog",
+    fault="new rules are wrong, or the configuration file is a pipe",
+    promise="the old rules stay in force, and the log says why",
+)
 def test_sighup_reads_good_rules_and_keeps_the_old_for_bad_ones(kennel, watching):
     process = kennel.stand_in()
     watch = watching()
@@ -69,7 +75,12 @@ def test_sighup_reads_good_rules_and_keeps_the_old_for_bad_ones(kennel, watching
     watch.config.write_text('[watchdog.firefox]\nvalidated_within = "soon"\n')
     watch.process.send_signal(signal.SIGHUP)
     watch.said("the old rules stay in force.*\n.*'soon' is not a duration")
+    watch.config.unlink()
+    os.mkfifo(watch.config)
+    watch.process.send_signal(signal.SIGHUP)
+    watch.said("the old rules stay in force.*\n.*is a named pipe, not a file")
     assert process.poll() is None
+    watch.config.unlink()
     watch.write_rules(HUNG)
     watch.process.send_signal(signal.SIGHUP)
     watch.said("reloaded the rules")

@@ -1,12 +1,15 @@
-"""Networks that cannot be reached, in a network namespace of the test's own: said at once, and alike by all kinds."""
+"""Networks and servers that cannot be reached: one message for each fault, alike by all kinds of checks."""
 
+import contextlib
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.reliability import reliability
-from tests.servers.server import program
+from tests.servers.server import HOST, program
+from tests.suite import table
 
 ADDRESS = "192.0.2.1"  # for documentation only, by RFC 5737
 PROBE = """
@@ -83,3 +86,27 @@ def test_no_such_name():
     """There is no name server either."""
     for line in in_namespace("true", "db.invalid"):
         assert line.startswith("Unhealthy cannot resolve db.invalid")
+
+
+@reliability(
+    "Messages",
+    fault="a firewall drops the packets, or the machine is off",
+    promise="the message says that no connection came about, with the address and the time",
+)
+def test_dropped_packets(run_suite):
+    """As the kernel drops the first packet of a connection for which a full queue of connections has no place."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((HOST, 0), backlog=0))
+        address = listener.getsockname()
+        stack.enter_context(socket.create_connection(address))
+        keys = {"host": HOST, "port": address[1], "timeout": 3}
+        tables = [
+            table("website", "full", url=f"https://{HOST}:{address[1]}/", timeout=3),
+            table("tcp", "full", **keys),
+            table("database", "full", user="monitor", **keys),
+            table("rabbitmq", "full", user="monitor", password="hunter-two", **keys),
+        ]
+        outcome = run_suite("\n".join(tables))
+    assert len(outcome.checks) == len(tables), outcome.output
+    messages = {each["message"] for each in outcome.checks.values()}
+    assert messages == {f"could not connect to {HOST}:{address[1]} within 3 s"}, outcome.output

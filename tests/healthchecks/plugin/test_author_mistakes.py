@@ -221,6 +221,10 @@ REFUSED = {
         GOOD.replace("backup: Backup)", "backup: Backup, tmp_path)"),
         "TypeError: probe age(backup, tmp_path) needs exactly one parameter, its target: it runs before any",
     ),
+    "a probe of two targets": (
+        GOOD.replace("backup: Backup)", "backup: Backup, other: Backup)"),
+        "TypeError: probe age(backup, other) needs exactly one parameter, its target: it runs before any",
+    ),
     "a probe without a class": (
         GOOD.replace("age(backup: Backup)", "age(backup)"),
         "TypeError: probe age(backup) needs the class of its target, a healthchecks.Target: def age(",

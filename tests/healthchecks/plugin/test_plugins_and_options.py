@@ -154,9 +154,13 @@ def test_refusal_after_collection(ports, hole):
         (["--maxfail=2"], 1, 1),
         (["--stepwise", "-p", "cacheprovider", "-p", "stepwise"], 2, 2),
         (["--maxfail=3"], 1, 0),
+        (["-p", "leaves"], 7, 2),
     ],
 )
 def test_cut(ports, arguments, status, without_result):
+    hook = "def pytest_runtest_logfinish():\n    pytest.exit('enough', 7)"
+    ports.write("leaves.py", f"import pytest\n{hook}\n")
+    ports.environment["PYTHONPATH"] = str(ports.folder)
     ports.configure("".join(table(1, f"n{number}") for number in range(3)))
     outcome = ports.run("test_mine.py", *arguments)
     assert outcome.status == status, outcome.output

@@ -269,6 +269,8 @@ def test_skipped_in_the_test(suite):
     assert outcome.status == 0, outcome.output
     assert outcome.checks["tape[]"]["status"] == "skipped"
     assert "no tape drive here" in outcome.output
+    assert "not configured" not in outcome.output
+    assert "Not configured" not in (suite.page / "index.html").read_text()
 
 
 def test_files_are_private(ports, greeter):

@@ -12,6 +12,7 @@ from servermonitoring.delivery.connection import PostAddress, PostConnection
 from servermonitoring.delivery.outbox import Outbox
 from servermonitoring.delivery.sender import EntryQueue
 from servermonitoring.delivery.spool import Spool, SpoolEntry
+from tests.reliability import reliability
 
 
 class Nobody:
@@ -113,6 +114,11 @@ def test_a_disk_that_takes_no_more_names_loses_nothing(kept, monkeypatch):
     assert kept.tally().error.endswith("cannot be written: No space left on device")
 
 
+@reliability(
+    "Alerts",
+    fault="a run is killed while it writes an alert into the spool",
+    promise="a later run removes the half-written file, and leaves all files alone that are not ours",
+)
 def test_what_is_no_entry_is_left_alone_and_what_was_half_written_goes(kept, outbox, place):
     kept.put(b"1")
     half, new = ".servermonitoring.0123456789ab", ".servermonitoring.ba9876543210"

@@ -58,6 +58,11 @@ def test_144_runs_of_one_failure_are_three_events_of_one_issue(tmp_path, bugsink
     assert len(actions[2][1]["last runs"]) == 10
 
 
+@reliability(
+    "Alerts",
+    fault="Sentry notifies of new and reopened issues only, as by its default rule",
+    promise="with a token a recovery resolves the issue, so that the next failure of the check reopens it",
+)
 @pytest.mark.parametrize("project", ["", "project = 'web'"])
 def test_with_a_token_the_issue_of_a_check_that_recovered_is_resolved(shops, bugsink, project):
     shops.alert(bugsink.dsn).say(a="closed")
