@@ -88,6 +88,8 @@ def test_on_a_faulty_database(reports):
     assert f"begin; {LOCK}" in [row[6] for row in found["longest-transactions"]]
     assert ["public.small", "91.6", "30000"] in [row[:3] for row in found["sequences"]]
     assert {row[0]: row[1] for row in found["connections"]} == {"idle in transaction": "1", "active": "1"}
+    cells = [cell for rows in found.values() for row in rows for cell in row]
+    assert [cell for cell in cells if re.search(r":\d\d\.\d", cell)] == [], "a time has parts of a second"
     failing = {name for name, status in statuses(outcome).items() if status != "ok"}
     assert failing == {"blocked-queries", "longest-transactions", "sequences"}
 
