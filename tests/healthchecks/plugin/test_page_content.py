@@ -71,6 +71,7 @@ def test_a_run_of_a_part_keeps_the_others_on_the_page(jobs):
     assert list(shown) == ["job[b]", "job[c]", "job[a]"]
     assert "not in this run failed disk on fire" in shown["job[b]"]
     assert "status of" in shown["job[b]"]
+    assert "new in this run" not in shown["job[b]"]
     assert "not in this run" not in shown["job[a]"]
 
 
