@@ -48,7 +48,7 @@ def _compare(name: str, before: Sequence[float], now: Sequence[float], factor: f
 
 
 def table(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Return the table for people, the slower ones first."""
+    """Yield the lines of the table for people, the slower ones first."""
     width = max((len(each.name) for each in comparisons), default=0)
     yield f"{'check':<{width}}  {'before':>9}  {'now':>9}  {'factor':>6}"
     for each in sorted(comparisons, key=lambda each: (not each.slower, -(each.factor or 0.0), each.name)):

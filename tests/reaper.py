@@ -2,7 +2,8 @@
 
 `python -m tests.reaper COMMAND…` first removes what killed runs have left in the directory for temporary files. It is
 the parent of all orphans of the command (PR_SET_CHILD_SUBREAPER of prctl(2)), so that daemons are among its processes.
-SIGINT, SIGTERM and SIGHUP interrupt the command once; a second one kills it. Its exit status is that of the command.
+SIGINT, SIGTERM and SIGHUP interrupt the command once; a second one kills it. `nohup` stays in force. Its exit status
+is that of the command.
 """
 
 import contextlib
@@ -36,7 +37,8 @@ class Reaper:
         self._signals = 0
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for number in _SIGNALS:
-            signal.signal(number, self._interrupt)
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
         # In a group of its own: a terminal would interrupt it, too, and the second time is one too many.
         self._command = subprocess.Popen(command, process_group=0, preexec_fn=_prepare)  # noqa: PLW1509
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

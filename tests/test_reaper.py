@@ -22,8 +22,8 @@ def start():
     """Starts a script under a reaper, and returns it when the script has said a word."""
     started = []
 
-    def start(script):
-        command = [sys.executable, "-m", "tests.reaper", program("sh"), "-c", script]
+    def start(script, *words):
+        command = [*words, sys.executable, "-m", "tests.reaper", program("sh"), "-c", script]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -62,6 +62,13 @@ def test_a_signal_interrupts_the_tests(start, number):
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (7, "")
+
+
+def test_nohup_stays_in_force(start):
+    process = start("echo here; read line; exit 3", program("nohup"))
+    process.send_signal(signal.SIGHUP)
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 3
 
 
 def test_a_second_signal_kills_them(start):

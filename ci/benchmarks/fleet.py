@@ -161,7 +161,7 @@ def measure(monitored: Monitored, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def notified(monitored: Monitored) -> Iterator[Row]:
-    """Return the notifications of incidents that begin together; all but the flapping one last until it has flapped."""
+    """Measure notifications of incidents that begin together; all but the flapping one last until it has flapped."""
     hosts = monitored.fleet.hosts
     began = time.monotonic()
     for flap in range(FLAPS):

@@ -77,7 +77,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Look for no garbage in what is imported and collected, which stays: a twentieth of a small run's time."""
+    """Collect checks without the garbage collector: what they import stays, and it takes a twentieth of a small run."""
     if not check_files.are_all_named(session.config):
         return (yield)
     collects = gc.isenabled()

@@ -80,7 +80,7 @@ def forecast(points: Sequence[tuple[float, float]], limit: float, *, from_above:
 def forecast_columns(
     times: tuple[float, ...], values: tuple[float, ...], limit: float, *, from_above: bool = False
 ) -> Forecast | None:
-    """Return the same of all times and all values."""
+    """Return the forecast of points that are given as times and values."""
     sign = -1.0 if from_above else 1.0
     if not values or sign * values[-1] >= sign * limit:
         return None

@@ -34,7 +34,7 @@ class Protocol:
         config = run.session.config
         self._run = run
         self.are_all_short = True
-        """Whether no test has run in this process so far."""
+        """Whether no check has run in this process so far."""
         self._may_be_short = not config.getoption("setupshow", default=False) and all(
             _module(each.plugin).startswith(_KNOWN)
             for name in _HOOKS

@@ -11,6 +11,7 @@ import resource
 import socket
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -255,10 +256,12 @@ class PythonState:
         self._encoded = dict(vars(os.environ)["_data"])  # compared in a microsecond, os.environ in fifty
         self._path = [*sys.path]
         self._recursion_limit, self._socket_timeout = sys.getrecursionlimit(), socket.getdefaulttimeout()
+        self._clocks = {name: vars(time)[name] for name in ("monotonic", "sleep", "time")}
 
     def restore(self) -> None:
         sys.setrecursionlimit(self._recursion_limit)
         socket.setdefaulttimeout(self._socket_timeout)
+        vars(time).update(self._clocks)
         if sys.path != self._path:
             sys.path[:] = self._path
         if vars(os.environ)["_data"] != self._encoded:

@@ -93,7 +93,7 @@ def read_report(path: Path, name: str, shown: str) -> tuple[Report, list[Problem
 
 
 def _validated(header: Header, shown: str) -> tuple[Report | None, list[Problem]]:
-    """Return None for one that cannot be asked; one whose chart alone is wrong can."""
+    """Return the report, None for one that cannot be asked, and its errors; one whose chart alone is wrong can."""
     try:
         return Report.model_validate(header.values), []
     except ValidationError as error:

@@ -115,7 +115,7 @@ def opened(directory: Path) -> Iterator[Store]:
 
 
 def _state(text: str) -> State | None:
-    """Return None for one that another version wrote: it comes back with its report's next run."""
+    """Return the state; None for one that another version wrote: it comes back with its report's next run."""
     try:
         document = json.loads(text)
         table, chart = document.pop("table"), document.pop("chart")

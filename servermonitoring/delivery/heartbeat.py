@@ -75,7 +75,7 @@ class PingService:
 
     def __post_init__(self) -> None:
         if not is_url(self.url):
-            raise ValueError("[heartbeat] has what is not a URL: write https://HOST/PATH")
+            raise ValueError("[heartbeat] has a value that is not a URL: write https://HOST/PATH")
         remember(self.url)
 
     def expects(self, signal: PingSignal) -> bool:

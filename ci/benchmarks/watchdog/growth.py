@@ -135,7 +135,7 @@ def memmon(home: Path, rate: float) -> float:
 
 
 def _restarted(grower: Grower, daemon: subprocess.Popen[bytes]) -> float:
-    """Return whether memmon has restarted what it killed: the peak is over when the size falls."""
+    """Return the peak in MB above the limit: it is over when the size falls, since memmon restarts what it kills."""
     highest, ends_at = float("-inf"), time.monotonic() + 60
     while time.monotonic() < ends_at and daemon.poll() is None:
         above = grower.above()

@@ -157,7 +157,7 @@ def _reminders_due(elapsed: float) -> int:
 
 
 def _not_of_the_future(incident: Incident, now: float) -> Incident:
-    """Return it with no time ahead of now: a clock that was ahead must not suppress reminders for so long."""
+    """Return it without times of the future: a clock that was ahead must not suppress reminders until they come."""
     since, alerted_at = min(incident.since, now), incident.alerted_at
     if alerted_at is None:
         return replace(incident, since=since)

@@ -75,7 +75,7 @@ def make_columns(points: MetricColumns, end: float, period: float, count: int) -
 
 @lru_cache(maxsize=16)  # most checks of a page have results of the same times
 def _divide(times: tuple[float, ...], end: float, period: float, count: int) -> tuple[list[int], list[slice]]:
-    """Return the columns that have times, and which."""
+    """Return the places of the columns that have times, and for each which times."""
     edges = [bisect_left(times, end - period * (1 - place / count)) for place in range(count)]
     edges.append(bisect_left(times, end + 1))
     found = [(place, slice(*each)) for place, each in enumerate(pairwise(edges)) if each[1] > each[0]]

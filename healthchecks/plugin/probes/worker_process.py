@@ -41,6 +41,8 @@ class WorkerProcess(ForkedProcess):
 
     def order(self, number: int, job: ProbeJob, latest_end: float) -> None:
         """Have it run a job."""
+        if not self.jobs:  # it waits for orders, and has no pulse meanwhile
+            self._board.beat(self.number)
         self.jobs[number] = job
         self._board.clear(number)
         self._unsent += ORDER.pack(number, latest_end)

@@ -120,3 +120,39 @@ def _timeless(entry):
 
 def _without_seconds(output):
     return re.sub(r"\d+(\.\d+)? ?m?s\b", "TIME", output)
+
+
+def test_what_a_test_that_is_no_check_leaves_is_collected(suite):
+    """Its finalizer's error is a warning of pytest's, here an error, which ends the run with status 3."""
+    suite.write(
+        "test_mine.py",
+        """
+        import gc
+
+        from healthchecks import Target, probe
+
+        class Shop(Target):
+            pass
+
+        @probe
+        def goods(shop: Shop):
+            pass
+
+        def test_goods(goods):
+            pass
+
+        class Left:
+            def __init__(self):
+                self.itself = self
+
+            def __del__(self):
+                raise ValueError("left by a test")
+
+        def test_other():
+            left = Left()
+            gc.collect()  # so that only a full collection finds it later
+        """,
+    )
+    suite.configure("[shop.a]\n")
+    outcome = suite.run("-W", "error")
+    assert outcome.status == 3, outcome.output

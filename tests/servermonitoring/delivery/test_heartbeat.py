@@ -26,7 +26,7 @@ def test_the_format_is_known_by_the_address(url, format_):
 
 @pytest.mark.parametrize("url", ["hc-ping.com/5f0c", "file:///etc/passwd", "https://:99/", "https://h:0/", ""])
 def test_what_is_no_address_is_not_shown(url):
-    with pytest.raises(ValueError, match=r"\[heartbeat\] has what is not a URL: write https://HOST/PATH") as caught:
+    with pytest.raises(ValueError, match=r"\[heartbeat\] has a value that is not a URL: write ") as caught:
         PingService(url, PingFormat.PLAIN)
     assert not url or url not in str(caught.value)
 

@@ -96,7 +96,7 @@ def test_harm(harm, contact_harm):
 
 def test_state(harm, contact_harm):
     assert os.environ["PATH"] and sys.path and socket.getdefaulttimeout() is None
-    assert sys.getrecursionlimit() > 80
+    assert sys.getrecursionlimit() > 80 and time.time() < 1e12
     warnings.warn("only a warning")
 
 
