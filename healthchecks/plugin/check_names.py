@@ -12,7 +12,7 @@ from healthchecks.plugin.collection import CheckItem, clean_id, is_check, target
 if TYPE_CHECKING:
     from healthchecks.plugin.configuration.target import Target
 
-_LONGEST = 400  # characters of the name of a target
+_LONGEST, _HASH = 500, 8  # characters of the name of a target, as in every result; of its hash
 _NAME = pytest.StashKey[str]()
 _NAMESAKES = pytest.StashKey[dict[str, str]]()  # of the session: the test whose file is in its name → that name
 _PLACES = pytest.StashKey[dict[str, list[str]]]()  # of a module: name of a test → its later places
@@ -116,7 +116,8 @@ def target_name(item: pytest.Item) -> str:
     name = _whole_target_name(item)
     if len(name) <= _LONGEST:
         return name
-    return f"{name[:_LONGEST]}…{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:_HASH]
+    return f"{name[: _LONGEST - 1 - _HASH]}…{digest}"
 
 
 def _whole_target_name(item: pytest.Item) -> str:

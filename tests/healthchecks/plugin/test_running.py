@@ -359,5 +359,4 @@ def test_a_long_name_leaves_its_message_in_sight(suite):
     assert line.startswith("FAILED  text[xxx")
     assert line.endswith("…  there is a text  (new)")
     assert len(line) < 150
-    (name,) = outcome.checks
-    assert name.startswith(f"text[{'x' * 400}…")
+    assert f"text[{'x' * 500}]" in outcome.checks

@@ -88,8 +88,8 @@ def watch(kennel, **limits):
 @pytest.mark.parametrize("container", CONTAINERS)
 @reliability(
     "Watchdog",
-    fault="browser and scraper run in a container, behind PrivateTmp= or in LXC: their own /tmp, pids, users or time",
-    promise="the validation that the scraper wrote in there counts",
+    fault="browser and program run in a container, behind PrivateTmp= or in LXC: their own /tmp, pids, users or time",
+    promise="the validation that the program wrote in there counts",
 )
 def test_validated_inside(kennel, contained, container):
     pid = contained(*CONTAINERS[container])
