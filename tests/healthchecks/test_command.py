@@ -75,7 +75,7 @@ def test_monitoring_plugins(run_suite, apt):
             command("ping", "check_ping", *PING, timeout=90),
             command("smtp", "check_smtp", "-H", HOST, "-p", str(port), "-t", "60", timeout=90),
             command("no_smtp", "check_smtp", "-H", HOST, "-p", nobody, timeout=90),
-            command("no_time", "check_ntp_time", "-H", HOST, "-t", "1", timeout=90),
+            command("no_time", "check_ntp_time", "-H", HOST, "-t", "20", timeout=90),
             command("apt", "check_apt", "-t", "60", apt, timeout=90),
             command("procs", "check_procs", "-c", "1:100000", "-t", "60", timeout=90),
             command("too_few", "check_procs", "-c", "100000:", "-t", "60", timeout=90),
