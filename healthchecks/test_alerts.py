@@ -1,12 +1,12 @@
 """Delivery of alerts: fails when alerts wait for too long, or when a channel refuses them."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from healthchecks import metric
+from servermonitoring import clock
 from servermonitoring.delivery.spool import REASON, REFUSED, listing, names
 from servermonitoring.files import read_regular
 from servermonitoring.values import counted, in_words
@@ -36,7 +36,7 @@ def test_alerts_delivered(state_directory: Path, alert_channels: list[str]) -> N
 
 def _ages(spool: Path) -> Sequence[float]:
     """Return for how many seconds each of its alerts has waited."""
-    return [time.time() - each.time / 1e9 for each in listing(spool).entries]
+    return [clock.time() - each.time / 1e9 for each in listing(spool).entries]
 
 
 def _late(spool: Path, ages: Sequence[float], *, is_unused: bool) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _refused(spool: Path) -> Iterator[str]:
         files = [(spool / REFUSED / name).lstat() for name in names(spool / REFUSED)]
     except OSError:
         return
-    if count := sum(time.time() - each.st_mtime < _DAY for each in files):
+    if count := sum(clock.time() - each.st_mtime < _DAY for each in files):
         yield f"{counted(count, 'alert')} refused by {spool.name} within a day: {_reason(spool)}"
 
 

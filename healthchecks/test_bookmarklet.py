@@ -1,6 +1,5 @@
 """Bookmarklets: run in a real browser, and must add the expected text or element to the page."""
 
-import time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote
 
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from healthchecks import Duration, Target, Unhealthy, metric, probe
 from healthchecks.clients import preload
 from healthchecks.clients.http.urls import Url
+from servermonitoring import clock
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.files import read_regular
 from servermonitoring.scrubbing import credentials_in
@@ -89,10 +89,10 @@ class Bookmarklet(Target):
 def run(bookmarklet: Bookmarklet) -> None:
     from healthchecks.clients.browser import BrowserSession
 
-    started = time.monotonic()
+    started = clock.monotonic()
     with BrowserSession(bookmarklet.browser, bookmarklet.binary, bookmarklet.driver, bookmarklet.arguments) as browser:
         try:
-            _open(bookmarklet, browser, time.monotonic() - started)
+            _open(bookmarklet, browser, clock.monotonic() - started)
             _try(bookmarklet, browser)
         except Unhealthy:
             browser.keep_evidence()
@@ -105,9 +105,9 @@ def test_bookmarklet_status(bookmarklet: Bookmarklet, run: None) -> None:
 
 def _open(bookmarklet: Bookmarklet, browser: "BrowserSession", start: float) -> None:
     """Load the page, and report how long that took; `start` is how long the browser took, in seconds."""
-    started = time.monotonic()
+    started = clock.monotonic()
     browser.open(bookmarklet.url)
-    metric("page time", time.monotonic() - started, "seconds")
+    metric("page time", clock.monotonic() - started, "seconds")
     metric("browser start", start, "seconds")
 
 

@@ -5,7 +5,6 @@ Without a [disk.NAME] table every local file system of this machine is checked.
 
 import os
 import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,6 +22,7 @@ from healthchecks import (
     past_metric,
     probe,
 )
+from servermonitoring import clock
 from servermonitoring.values import part_in_words, percent, percent_limit
 
 _LOCAL = {
@@ -121,7 +121,7 @@ def test_disk_space(disk: Disk, usage: Usage) -> None:
 def _assert_days_left(disk: Disk, usage: Usage) -> None:
     if disk.min_days_left is None:
         return
-    now = time.time()
+    now = clock.time()
     past = past_metric("disk_space", disk.name, "used", days=28)
     found = forecast([*past, (now, usage.used)], disk.max_used)
     assert found is None or found.days_left(now) >= disk.min_days_left, (

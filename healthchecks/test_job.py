@@ -1,7 +1,6 @@
 """Background jobs: the newest line of a log, file or time is recent enough; the job has succeeded."""
 
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from healthchecks import ConfigPath, Duration, Size, Target, Unhealthy, metric, probe
 from healthchecks.clients.file_search import absolute_pattern, find_newest
+from servermonitoring import clock
 from servermonitoring.configuration import relative_to_file
 from servermonitoring.files import at_home, read_regular
 from servermonitoring.scrubbing import scrub_and_cut
@@ -123,7 +123,7 @@ def test_job_status(job: Job, newest: JobResult) -> None:
 
 def _newest_file(pattern: str) -> JobResult:
     found = find_newest(pattern)
-    return JobResult(f"newest file {found.path}", time.time() - found.modified, found.size)
+    return JobResult(f"newest file {found.path}", clock.time() - found.modified, found.size)
 
 
 def _newest_time(path: Path) -> JobResult:

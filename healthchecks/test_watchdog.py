@@ -1,6 +1,5 @@
 """The watchdog: its heartbeat, and how many browsers it kills, from the state that it writes for others."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from pydantic import ConfigDict, Field, model_validator
 
 from healthchecks import Target, metric
+from servermonitoring import clock
 from servermonitoring.values import in_words
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_watchdog(watchdog: Watchdog, state_directory: Path) -> None:
 def _life(directory: Path) -> Life:
     from servermonitoring.watchdog_state import heartbeat, kills
 
-    beat, now = heartbeat(directory), time.time()
+    beat, now = heartbeat(directory), clock.time()
     if beat is None:
         pytest.skip("no watchdog was ever started here")
     killed = [kill.message for kill in kills(directory, since=now - _HOUR)]

@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.plugin.configuration.loader import built_in_kinds, loaded_kinds
-from healthchecks.plugin.configuration.settings import CheckInSettings, Maintenance, MonitorSettings, SuiteSettings
+from healthchecks.plugin.configuration.maintenance import Maintenance
+from healthchecks.plugin.configuration.settings import CheckInSettings, MonitorSettings, SuiteSettings
 from healthchecks.plugin.configuration.target import Target, key_descriptions
 from healthchecks.test_rabbitmq import Queue
 from servermonitoring import values

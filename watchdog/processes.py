@@ -3,25 +3,20 @@
 A process is identified by (pid, start), never by its pid alone.
 """
 
-import contextlib
 import errno
 import functools
 import os
-import queue
 import sys
-import threading
 import time
-from collections import deque
 from typing import NamedTuple
+
+from watchdog import proc_files
 
 TICKS = os.sysconf("SC_CLK_TCK")  # per second; the unit of a process's start in /proc/PID/stat
 _LONGEST_COMMAND = 65536
-_MAY_HANG = ("/cmdline", "/smaps_rollup")  # reading them takes the lock of the process's memory
 _LONGEST_STATUS = 65536  # the memory comes after the list of groups
 # Errors that mean that a process is not there for this user. Others, such as EMFILE, mean nothing.
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-_PATIENCE = 2.0  # seconds for the first that hangs of a user's processes; the second has half of it, and so on
-_MOST_ABANDONED = 32  # abandoned reads for each user
 
 
 def uptime() -> float:
@@ -30,7 +25,7 @@ def uptime() -> float:
 
 
 def _uptime_of_kernel() -> float:
-    return float(_read_at_once("/proc/uptime", 64).split(b" ", 1)[0])
+    return float(proc_files.read_at_once("/proc/uptime", 64).split(b" ", 1)[0])
 
 
 @functools.cache
@@ -72,7 +67,7 @@ class Process(NamedTuple):
 def find(pid: int) -> Process | None:
     """Return the process with this pid, None if there is none. Raise OSError if that cannot be known."""
     try:
-        raw = _read(f"/proc/{pid}/stat", 1024)
+        raw = proc_files.read(f"/proc/{pid}/stat", 1024)
     except _GONE:
         return None
     head, _, tail = raw.rpartition(b") ")
@@ -86,7 +81,7 @@ def find(pid: int) -> Process | None:
 def name(pid: int) -> str | None:
     """Return the name of the process with this pid, None if there is none. Raise OSError if that cannot be known."""
     try:
-        return _read(f"/proc/{pid}/comm", 64).removesuffix(b"\n").decode(errors="replace")
+        return proc_files.read(f"/proc/{pid}/comm", 64).removesuffix(b"\n").decode(errors="replace")
     except _GONE:
         return None
 
@@ -109,7 +104,7 @@ def pids() -> set[int]:
 
 def newest_pid() -> int:
     """Return the newest pid of the kernel: while it stays the same, nothing new has started."""
-    return int(_read("/proc/loadavg", 128).rsplit(b" ", 1)[-1])
+    return int(proc_files.read("/proc/loadavg", 128).rsplit(b" ", 1)[-1])
 
 
 def is_process(pid: int) -> bool:
@@ -139,13 +134,13 @@ def arguments(pid: int) -> list[str]:
 
 def is_hidden(pid: int) -> bool:
     """Return whether the command line cannot be read now: the kernel does not respond."""
-    return _hangs(f"/proc/{pid}/cmdline")
+    return proc_files.hangs(f"/proc/{pid}/cmdline")
 
 
 def user(pid: int) -> int | None:
     """Return the uid of the process's user, None if it is gone."""
     try:
-        status = _read(f"/proc/{pid}/status", 4096)
+        status = proc_files.read(f"/proc/{pid}/status", 4096)
     except _GONE:
         return None
     _, found, rest = status.partition(b"\nUid:\t")
@@ -193,13 +188,13 @@ def _read_of_living(pid: int, name: str, most: int) -> bytes:
     When the main thread has ended its files are empty or fail; those of every other thread hold the same.
     """
     try:
-        content = _read(f"/proc/{pid}/{name}", most)
+        content = proc_files.read(f"/proc/{pid}/{name}", most)
     except ProcessLookupError:
         content = b""
     if content and b"\nState:\tZ" not in content[:256]:
         return content
     thread = _living_thread(pid)
-    return content if thread is None else _read(f"/proc/{thread}/{name}", most)
+    return content if thread is None else proc_files.read(f"/proc/{thread}/{name}", most)
 
 
 def _living_thread(pid: int) -> int | None:
@@ -212,113 +207,3 @@ def _living_thread(pid: int) -> int | None:
         if thread is not None and thread.state not in "ZX":
             return thread.pid
     return None
-
-
-def _read(path: str, most: int) -> bytes:
-    return (_read_patiently if path.endswith(_MAY_HANG) else _read_at_once)(path, most)
-
-
-class _Reader(threading.Thread):
-    """Reads one file after the other, until it is abandoned.
-
-    A read about the memory of a process that hangs may never return. When it does not return in time, the thread is
-    abandoned, and the file is not read again until it has returned.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._requests: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
-        self._responses: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
-        self.start()
-
-    def read(self, path: str, most: int, patience: float) -> bytes:
-        """Return at most `most` bytes. Raise OSError; TimeoutError when it has to be abandoned."""
-        self._requests.put((path, most))
-        try:
-            response = self._responses.get(timeout=patience)
-        except queue.Empty:
-            self._requests.put(None)
-            raise _timeout(path) from None
-        if isinstance(response, OSError):
-            raise response
-        return response
-
-    def run(self) -> None:
-        while request := self._requests.get():
-            try:
-                self._responses.put(_read_at_once(*request))
-            except OSError as error:
-                self._responses.put(error)
-
-
-_idle: deque[_Reader] = deque()
-_abandoned: dict[str, tuple[int, _Reader]] = {}  # path → uid of its user, its reader
-
-
-def _forget_readers() -> None:
-    """Drop the threads, which do not exist in a forked process."""
-    _idle.clear()
-    _abandoned.clear()
-
-
-os.register_at_fork(after_in_child=_forget_readers)
-
-
-def _read_patiently(path: str, most: int) -> bytes:
-    """Return at most `most` bytes of a file of one process. Raise OSError; TimeoutError if the read does not return."""
-    patience = _patience(path) if _abandoned else _PATIENCE
-    reader = _take_reader()
-    try:
-        content = reader.read(path, most, patience)
-    except TimeoutError:
-        _abandoned[path] = _owner_of(path), reader
-        raise
-    except OSError:
-        _idle.append(reader)
-        raise
-    _idle.append(reader)
-    return content
-
-
-def _hangs(path: str) -> bool:
-    """Return whether a read of this file was abandoned and has not returned."""
-    return path in _abandoned and _abandoned[path][1].is_alive()
-
-
-def _read_at_once(path: str, most: int) -> bytes:
-    """Return at most `most` bytes of a file whose read returns at once. Raise OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
-
-
-def _patience(path: str) -> float:
-    """Return the seconds to wait, fewer for a user with many hung processes. Raise TimeoutError for none at all."""
-    for each, (_, reader) in list(_abandoned.items()):
-        if not reader.is_alive():
-            _abandoned.pop(each, None)
-    user = _owner_of(path)
-    hanging = sum(uid == user for uid, _ in list(_abandoned.values()))
-    if path in _abandoned or hanging >= _MOST_ABANDONED:
-        raise _timeout(path)
-    return _PATIENCE / (1 + hanging)
-
-
-def _timeout(path: str) -> TimeoutError:
-    return TimeoutError(errno.ETIMEDOUT, "the kernel does not respond", path)
-
-
-def _take_reader() -> _Reader:
-    with contextlib.suppress(IndexError):
-        return _idle.pop()
-    return _Reader()
-
-
-def _owner_of(path: str) -> int:
-    """Return the owner of a file, -1 if it is gone."""
-    try:
-        return os.stat(path).st_uid  # noqa: PTH116 - a string, as everywhere for /proc
-    except OSError:
-        return -1

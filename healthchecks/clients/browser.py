@@ -11,7 +11,6 @@ import math
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
@@ -26,6 +25,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 from healthchecks import ProbeTimeout, Unhealthy, attach, on_timeout, phase, remaining
 from healthchecks.clients.http.urls import address, peer, redacted
 from healthchecks.clients.process_tree import ProcessTree
+from servermonitoring import clock
 from servermonitoring.files import at_home
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
@@ -85,7 +85,7 @@ class BrowserSession:
         self._arguments = arguments
         self._config: ClientConfig | None = None
         self._patience = remaining() - min(_EVIDENCE[0] * remaining(), _EVIDENCE[1])
-        self._ends_at = time.monotonic() + self._patience
+        self._ends_at = clock.monotonic() + self._patience
 
     def __enter__(self) -> Self:
         self._processes = ProcessTree()
@@ -105,7 +105,7 @@ class BrowserSession:
     @property
     def left(self) -> float:
         """Seconds left for the commands; the rest of the timeout is for evidence."""
-        return max(0.05, self._ends_at - time.monotonic())
+        return max(0.05, self._ends_at - clock.monotonic())
 
     def open(self, url: str) -> None:
         """Load a page completely. Raise Unhealthy also for a status of 400 or more."""
@@ -129,10 +129,10 @@ class BrowserSession:
         left = math.inf
         try:
             while not condition():
-                if self._ends_at - time.monotonic() < _INTERVAL:
+                if self._ends_at - clock.monotonic() < _INTERVAL:
                     raise Unhealthy(message)
-                time.sleep(_INTERVAL)  # there is no event for a changed page
-                left = self._ends_at - time.monotonic()
+                clock.sleep(_INTERVAL)  # there is no event for a changed page
+                left = self._ends_at - clock.monotonic()
         except ProbeTimeout:
             if left > _TOO_SHORT:
                 raise
@@ -174,7 +174,7 @@ class BrowserSession:
                 raise Unhealthy(f"{self._driver_path} ended at once: {scrub_and_cut(said.strip(), 200, keep_end=True)}")
             if remaining() < _INTERVAL:
                 raise ProbeTimeout("the driver did not come up in time")
-            time.sleep(_INTERVAL)  # the output is the only source
+            clock.sleep(_INTERVAL)  # the output is the only source
 
     def _options(self) -> ArgOptions:
         options = self._of_chromium() if self.kind == "chromium" else self._of_firefox()

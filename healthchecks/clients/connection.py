@@ -5,7 +5,6 @@ import enum
 import errno
 import socket
 import ssl
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -13,6 +12,7 @@ from typing import Any
 
 from healthchecks import ProbeTimeout, Unhealthy, on_timeout, phase, remaining
 from healthchecks.clients.http.urls import peer_of
+from servermonitoring import clock
 from servermonitoring.scrubbing import scrub_and_cut
 
 
@@ -40,7 +40,7 @@ class StepTimes:
 
     def begin(self, step: ConnectionStep | None) -> None:
         """End the step before, and begin this one; with None there is no next one."""
-        now = time.monotonic()
+        now = clock.monotonic()
         if self._step is not None:
             self.seconds[self._step] = self.seconds.get(self._step, 0.0) + now - self._since
         self._step, self._since = step, now

@@ -4,13 +4,13 @@ import contextlib
 import errno
 import socket
 import ssl
-import time
 from dataclasses import dataclass
 from functools import cache
 
 from healthchecks import remaining
 from healthchecks.clients.certificate import Certificate
 from healthchecks.clients.connection import Progress, first_bytes, is_closed_by_peer
+from servermonitoring import clock
 from servermonitoring.values import size_in_words
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
@@ -30,7 +30,7 @@ class Handshake:
         """Agree on TLS for the server called `name`, within `seconds`, by default those that the probe has left."""
         self.begin = b""
         """The first bytes that the peer sent."""
-        self._ends_at = time.monotonic() + (remaining() if seconds is None else seconds)
+        self._ends_at = clock.monotonic() + (remaining() if seconds is None else seconds)
         self._connection = connection
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._secured = context.wrap_bio(self._received, self._sent, server_hostname=name)
@@ -75,7 +75,7 @@ class Handshake:
         self._received.write(data)
 
     def _time_left(self) -> float:
-        return max(0.001, self._ends_at - time.monotonic())
+        return max(0.001, self._ends_at - clock.monotonic())
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import socket
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from healthchecks import phase, remaining
 from healthchecks.clients.connection import Progress, describe_failed_connection, first_bytes
+from servermonitoring import clock
 from servermonitoring.scrubbing import scrub_and_cut
 from servermonitoring.values import in_words
 
@@ -156,7 +156,7 @@ def _ask_one(question: Question, server: Nameserver, seconds: float) -> Reply:
     """Return the reply, or the message about what came in its place; raise nothing."""
     import dns.exception
 
-    begin = time.monotonic()
+    begin = clock.monotonic()
     exchange = _Exchange(question, server, begin + seconds)
     try:
         response = exchange.response()
@@ -170,7 +170,7 @@ def _ask_one(question: Question, server: Nameserver, seconds: float) -> Reply:
         return Reply(server.peer, fault=f"{exchange.step}{words or f'connection closed at {server.peer}'}")
     except (dns.exception.DNSException, ValueError, EOFError) as error:
         return Reply(server.peer, fault=f"{exchange.step}response is not DNS at {server.peer}: {_words_of(error)}")
-    return Reply(server.peer, records[0], records[1], time.monotonic() - begin)
+    return Reply(server.peer, records[0], records[1], clock.monotonic() - begin)
 
 
 class _UnfitError(Exception):
@@ -202,7 +202,7 @@ class _Exchange:
 
     def _by_udp(self) -> "dns.message.QueryMessage":
         for left in range(_ATTEMPTS, 0, -1):
-            until = time.monotonic() + (self._ends_at - time.monotonic()) / left
+            until = clock.monotonic() + (self._ends_at - clock.monotonic()) / left
             with socket.socket(self._family, socket.SOCK_DGRAM) as connection:
                 connection.connect((self._server.address, self._server.port))  # nothing of others is received
                 connection.settimeout(self._time_left())
@@ -217,7 +217,7 @@ class _Exchange:
     def _read_datagrams(self, connection: socket.socket, until: float) -> "dns.message.QueryMessage | None":
         """Return the response, also after some that do not belong to the question: they may be forged."""
         for _ in range(_MOST_DATAGRAMS):
-            if (left := until - time.monotonic()) <= 0:
+            if (left := until - clock.monotonic()) <= 0:
                 return None
             connection.settimeout(left)
             try:
@@ -289,7 +289,7 @@ class _Exchange:
         return f", an alias of {scrub_and_cut(name, 100)}" if chain.cnames else ""
 
     def _time_left(self) -> float:
-        return max(0.001, self._ends_at - time.monotonic())
+        return max(0.001, self._ends_at - clock.monotonic())
 
 
 def _text_of(kind: str, record: "dns.rdata.Rdata") -> str:

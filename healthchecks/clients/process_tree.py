@@ -19,13 +19,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients import guardian
-from servermonitoring import owner
+from servermonitoring import clock, owner
 
 _NEEDED = {
     "HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
@@ -156,11 +155,11 @@ def remove_leftovers_once() -> None:
 
 def _end_marked(is_meant: Callable[[str], bool]) -> None:
     """Kill the processes of this user whose mark is meant, and those that they start meanwhile."""
-    end = time.monotonic() + _LEFTOVERS_PATIENCE
-    while (found := list(_marked(is_meant))) and time.monotonic() < end:
+    end = clock.monotonic() + _LEFTOVERS_PATIENCE
+    while (found := list(_marked(is_meant))) and clock.monotonic() < end:
         for pid in found:
             _kill(pid, is_meant)
-        time.sleep(0.01)
+        clock.sleep(0.01)
 
 
 def _is_of_dead_run(mark: str) -> bool:
@@ -219,5 +218,5 @@ def _is_left(parent: int, name: str) -> bool:
         finally:
             os.close(descriptor)
         if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
-            return run.is_dead if run else time.time() - status.st_ctime >= _UNNAMED
+            return run.is_dead if run else clock.time() - status.st_ctime >= _UNNAMED
     return False

@@ -4,13 +4,13 @@ Properties are described in org.freedesktop.systemd1(5); their times are microse
 """
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from healthchecks import CheckError
 from healthchecks.clients.command import run_command
+from servermonitoring import clock
 
 _PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "NRestarts",
@@ -99,7 +99,7 @@ def _exit_status(words: dict[str, str]) -> str:
 
 def _age(words: dict[str, str]) -> float | None:
     changed = _number(words.get("StateChangeTimestampMonotonic", ""))
-    return max(0.0, time.monotonic() - changed / 1e6) if changed else None
+    return max(0.0, clock.monotonic() - changed / 1e6) if changed else None
 
 
 def _number(text: str) -> int | None:

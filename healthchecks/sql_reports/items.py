@@ -1,6 +1,5 @@
 """From .sql files to pytest items."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from healthchecks.plugin.runtest import METRICS, stop_if_blocked, value_of
 from healthchecks.sql_reports import CHECK, folder_of
 from healthchecks.sql_reports.parser import read_report
 from healthchecks.sql_reports.report import Report, evaluate, metrics_of
+from servermonitoring import clock
 from servermonitoring.configuration import Problem, echo, nearest
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def run_query(report: Report) -> QueryResult:
         except Unhealthy as error:
             if _FULL not in str(error) or remaining() < report.timeout / 2:
                 raise
-        time.sleep(_PAUSE)
+        clock.sleep(_PAUSE)
 
 
 PROBE = Probe(run_query, "report", Report, _AT_A_TIME)

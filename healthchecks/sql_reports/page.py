@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from healthchecks.plugin.dashboard import publication
 from healthchecks.plugin.dashboard.template import render
 from healthchecks.plugin.wording import make_headline
 from healthchecks.sql_reports.store import State, Table
+from servermonitoring import clock
 from servermonitoring.values import without_formula
 
 NAME = "database.html"
@@ -152,7 +152,7 @@ def _text(text: str) -> str:
 
 def _trend(points: Sequence[tuple[float, float]], days: int) -> Curve | None:
     """Return moments, in seconds, and values, the last of each quarter of a day; None for fewer than two."""
-    start = time.time() - days * _DAY
+    start = clock.time() - days * _DAY
     within = [(moment, value) for moment, value in points if 0 <= moment - start <= days * _DAY]
     thinned = {int((moment - start) / (days * _DAY) * _POINTS): (moment, value) for moment, value in within}
     places = [((moment - start) / (days * _DAY), value) for moment, value in thinned.values()]

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from healthchecks.plugin import history
 from healthchecks.sql_reports import CHECK
 from healthchecks.sql_reports.report import metric_name
+from servermonitoring import clock
 
 _DAY = 86400  # seconds
 
@@ -96,7 +96,7 @@ class Store:
 
 def trends(directory: Path, states: Iterable[State], days: int) -> Mapping[str, list[tuple[float, float]]]:
     """Return the points of what each report is about, from its check's metrics: times and values, the oldest first."""
-    since = int(time.time()) - days * _DAY
+    since = int(clock.time()) - days * _DAY
     found = {}
     for state in states:
         name = metric_name(state.expect, state.table.numeric if state.table else ())

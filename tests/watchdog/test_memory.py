@@ -10,7 +10,7 @@ import pytest
 
 from tests.reliability import reliability
 from tests.watchdog.kennel import living, needed, process_tree, wait_for
-from watchdog import memory, processes
+from watchdog import memory, proc_files, processes
 
 MB = 1_000_000
 ONLY_MEMORY = "validated_within = false\nrevalidated_every = false\n"
@@ -161,7 +161,7 @@ def test_pages_of_one_that_ends_are_counted_for_the_others(kennel):
 @reliability("Watchdog", fault="the kernel does not show the PSS", promise="all that is resident counts, said once")
 def test_rollup_that_fails(monkeypatch, caplog, number):
     """None: it succeeds and says nothing, as an empty file."""
-    real = processes._read
+    real = proc_files.read
 
     def read(path, most):
         if not path.endswith("smaps_rollup"):
@@ -170,7 +170,7 @@ def test_rollup_that_fails(monkeypatch, caplog, number):
             raise OSError(number, "failed on purpose")
         return b""
 
-    monkeypatch.setattr(processes, "_read", read)
+    monkeypatch.setattr(proc_files, "read", read)
     monkeypatch.setattr(memory, "_logged_fallbacks", set())
     caplog.set_level(logging.WARNING)
     for _ in range(2):

@@ -5,7 +5,6 @@ control), celery/app/builtins.py (the task `celery.accumulate`, which every work
 """
 
 import json
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healthchecks import remaining
+from servermonitoring import clock
 
 CONTENT_TYPE, ENCODING = "application/json", "utf-8"
 CONTROL_EXCHANGE = "celery.pidbox"
@@ -113,7 +113,7 @@ def make_command(id_: str, routing_key: str) -> CeleryMessage:
         "method": "active", "arguments": {}, "destination": None, "pattern": None, "matcher": None,
         "ticket": id_, "reply_to": {"exchange": "", "routing_key": routing_key},
     }  # fmt: skip
-    headers = {"clock": 1, "expires": int(time.time() + remaining() + _CLOCK_DIFFERENCE)}
+    headers = {"clock": 1, "expires": int(clock.time() + remaining() + _CLOCK_DIFFERENCE)}
     return CeleryMessage(id_, headers, json.dumps(content).encode())
 
 
@@ -127,4 +127,4 @@ def _running(worker: str, task: Mapping[str, object]) -> RunningTask | None:
     start = task.get("time_start")
     if isinstance(start, bool) or not isinstance(start, int | float) or not 0 < start < _LATEST:
         return None
-    return RunningTask(str(task.get("name"))[:_LONGEST_NAME], worker[:_LONGEST_NAME], time.time() - start)
+    return RunningTask(str(task.get("name"))[:_LONGEST_NAME], worker[:_LONGEST_NAME], clock.time() - start)

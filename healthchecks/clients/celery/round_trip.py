@@ -1,11 +1,11 @@
 """One test task through a queue of Celery, the replies of all workers meanwhile, and what both need of a broker."""
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from healthchecks import phase, remaining
 from healthchecks.clients.celery.message import Replies, RunningTask
+from servermonitoring import clock
 
 _WORKERS_REPLY = 1.0  # seconds that all workers are waited for, as `celery inspect` does
 _POLL = 0.25  # seconds
@@ -79,7 +79,7 @@ def make_round_trip(transport: Transport, *, max_waiting: int, min_workers: int,
     """
     replies = Replies()
     state = transport.state()
-    begun = time.monotonic()
+    begun = clock.monotonic()
     ends = begun + remaining() - min(_RESERVE, remaining() / 4)
     asked = transport.ask_workers(replies.id) if ask else 0
     is_sent = state is not None and state.consumers != 0 and state.waiting <= max_waiting
@@ -87,15 +87,15 @@ def make_round_trip(transport: Transport, *, max_waiting: int, min_workers: int,
         transport.send_task(replies.id)
         phase(f"test task sent to queue {transport.queue}, no response")
     seconds, is_complete = None, False
-    while not is_complete and (now := time.monotonic()) < ends:
+    while not is_complete and (now := clock.monotonic()) < ends:
         transport.receive(replies, min(_POLL, ends - now))
-        now = time.monotonic()
+        now = clock.monotonic()
         if replies.is_task_done and seconds is None:
             seconds = now - begun
         is_complete = (seconds is not None or not is_sent) and _have_all(
             replies.workers, asked, min_workers, now - begun
         )
-    waited = time.monotonic() - begun
+    waited = clock.monotonic() - begun
     is_taken = _end(transport, is_done=seconds is not None) if is_sent else None
     workers = replies.workers if ask else None
     return RoundTrip(state, is_sent, seconds, waited, is_taken, workers, replies.unreadable, replies.longest)

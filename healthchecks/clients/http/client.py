@@ -6,7 +6,6 @@ go to no other origin, and a body is read as it arrives.
 
 import http.client
 import ssl
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ from healthchecks.clients.http.body import Unpacker, decode_body
 from healthchecks.clients.http.options import WebKeys
 from healthchecks.clients.http.transport import Trace, WebSession
 from healthchecks.clients.http.urls import address, http_url, origin, redacted, same_origin
+from servermonitoring import clock
 from servermonitoring.values import size_in_words
 
 _PART = 65536  # bytes read at a time
@@ -135,7 +135,7 @@ class Client:
 
     def send(self, request: Request) -> Response:
         """Return the response, whatever its status. Raise Unhealthy where there is none."""
-        started = time.monotonic()
+        started = clock.monotonic()
         request = replace(request, login=request.login or _login_in(request.url))
         first, via = request.url, ""
         for _ in range(self.keys.max_redirects + 1):
@@ -172,7 +172,7 @@ class Client:
     def _response(self, response: requests.Response, url: str, via: str, started: float) -> Response:
         body = _read(response, self.keys.max_body, self._trace.progress.peer)
         self._trace.times.begin(None)
-        duration = time.monotonic() - started
+        duration = clock.monotonic() - started
         certificate, phases = self._trace.certificate_of(url), _phases(self._trace.times.seconds)
         return Response(
             response.status_code, response.reason, url, response.headers, body, duration, certificate, via, phases

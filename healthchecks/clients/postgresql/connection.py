@@ -9,7 +9,6 @@ import os
 import re
 import select
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from healthchecks import ProbeTimeout, Unhealthy, remaining
 from healthchecks.clients.connection import ConnectionStep, Progress
+from servermonitoring import clock
 
 if TYPE_CHECKING:
     import psycopg2
@@ -106,7 +106,7 @@ def session(access: DatabaseAccess) -> Iterator["Cursor"]:
     from psycopg2.extensions import set_wait_callback
 
     set_wait_callback(_wait)
-    _local.ends_at = time.monotonic() + remaining()
+    _local.ends_at = clock.monotonic() + remaining()
     _local.progress = progress = access.progress
     progress.at(ConnectionStep.RESOLVE)
     try:
@@ -153,7 +153,7 @@ def _wait(connection: "Connection") -> None:
         ends_at = getattr(_local, "ends_at", None)
         if ends_at is not None:
             _keep_progress(_local.progress, is_reading=state == POLL_READ)
-        left = None if ends_at is None else (ends_at - time.monotonic()) * 1000
+        left = None if ends_at is None else (ends_at - clock.monotonic()) * 1000
         if left is not None and (left <= 0 or not poller.poll(left)):  # bytes that keep dripping are no response
             raise ProbeTimeout
         if left is None:

@@ -9,7 +9,7 @@ from healthchecks.clients.connection import ConnectionStep, Progress, StepTimes
 def test_times_of_steps(monkeypatch):
     """Each step lasts until the next one, of whichever connection; what is repeated is added up."""
     clock = iter([1, 11, 111, 1111, 11111])
-    monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(connection, "clock", SimpleNamespace(monotonic=lambda: next(clock)))
     times = StepTimes()
     first, second = Progress("one", 1, times=times), Progress("two", 2, times=times)
     first.at(ConnectionStep.CONNECT)

@@ -38,3 +38,37 @@ def test_garbage():
 """)
     outcome = run_suite(f"[run]\nchecks = ['{own}']\n", "healthchecks", "-k", "test_garbage")
     assert (outcome.status, [each["check"] for each in outcome.document["checks"]]) == (0, ["garbage"]), outcome.output
+
+
+CLOCKS = """
+import threading, time
+
+from healthchecks import Target, probe
+
+class Clocks(Target):
+    pass
+
+@probe
+def contact_clocks(clocks: Clocks):
+    time.sleep(0.2)  # the website is asked by then
+    time.time = time.monotonic = lambda: 1e12
+    threading.Event().wait(2)
+
+def test_clocks(clocks, contact_clocks):
+    pass
+"""
+
+
+@reliability(
+    "Checks",
+    fault="a probe replaces the clocks of Python while another one of its process waits for a website",
+    promise="the other one has the duration and the result that it has without that",
+)
+def test_replaced_clocks(run_suite, website, tmp_path):
+    own = tmp_path / "test_own.py"
+    own.write_text(CLOCKS)
+    settings = f"[run]\nworkers = 1\nchecks = ['{own}']\n[clocks.all]\n"
+    slow = table("website", "home", url=website.url("/slow?seconds=1"), max_response_time=60)
+    outcome = run_suite(slow + settings, "healthchecks", "-k", "clocks or website_access")
+    assert outcome.status == 0, outcome.output
+    assert sorted(outcome.checks) == ["clocks[all]", "website_access[home]"]
