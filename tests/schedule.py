@@ -1,8 +1,8 @@
 """How xdist's workers share files: those that ask for the same slow fixture run in one worker.
 
-Each worker starts servers of its own, and the start of a RabbitMQ takes six seconds of processor time, that of a build
-of the Debian package half a minute. To compile all tests takes five, in a new checkout: each worker compiles a part of
-them for all.
+Each worker starts servers of its own, and the start of a RabbitMQ takes six seconds of processor time, that of a
+Bugsink three, a build of the Debian package half a minute. To compile all tests takes five, in a new checkout: each
+worker compiles a part of them for all.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import NodeManager
 
-SLOW = ("rabbitmq", "built_package")  # fixtures
+SLOW = ("rabbitmq", "built_package", "bugsink")  # fixtures
 # Seconds until an interrupted worker is killed; by itself it ends after 15, with what its tests have started.
 NodeManager.EXIT_TIMEOUT = 30
 

@@ -44,6 +44,7 @@ def scope(pytestconfig):
 def test_files_of_a_slow_server_are_one_scope(scope, folder):
     assert scope(f"tests/{folder}/test_rabbitmq.py") == scope("tests/test_system.py") == "rabbitmq"
     assert scope("tests/healthchecks/test_probe_values.py") == "rabbitmq", "which asks for it by name"
+    assert scope("tests/servermonitoring/delivery/test_faults.py") == "bugsink", "of which a fixture asks for it"
 
 
 def test_every_other_file_is_its_own(scope):
