@@ -93,10 +93,13 @@ def kills(directory: Path, since: float = 0.0, until: float = math.inf, most: in
 
 def count_kills(directory: Path) -> Counter[tuple[str, str]]:
     """Return the number of all kills by rule and reason, also of those whose lines are no longer kept."""
-    earlier, count = _count(directory / KILLS)
+    newer = _end(directory / KILLS, MOST_READ)
+    earlier, count = _count(newer)
     if earlier is None:
-        earlier, older = _count(directory / OLDER_KILLS)
-        count += older
+        older = _end(directory / OLDER_KILLS, MOST_READ)
+        earlier, count_before = _count(older)
+        is_same = older.startswith(newer)  # renamed meanwhile
+        count = count_before if is_same else count + count_before
     return count + (earlier or Counter())
 
 
@@ -133,10 +136,10 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-def _count(path: Path) -> tuple[Counter[tuple[str, str]] | None, Counter[tuple[str, str]]]:
+def _count(content: bytes) -> tuple[Counter[tuple[str, str]] | None, Counter[tuple[str, str]]]:
     """Return the number of kills before this file, None if it does not begin with it, and that of those in it."""
     earlier, count = None, Counter[tuple[str, str]]()
-    for number, line in enumerate(_lines(_end(path, MOST_READ))):
+    for number, line in enumerate(_lines(content)):
         value = _object(line)
         if number == 0:
             earlier = _earlier(value or {})

@@ -188,6 +188,25 @@ def test_number_of_kills_never_goes_back(tmp_path, monkeypatch):
     assert count_kills(tmp_path) == {(KILL.rule, "memory"): 29, (KILL.rule, "silent"): 1}
 
 
+@watchdog(
+    fault="kills.jsonl becomes kills.jsonl.1 while the kills are counted for Prometheus",
+    promise="no kill is counted twice",
+)
+def test_number_of_kills_while_the_file_is_renamed(tmp_path, monkeypatch):
+    read = watchdog_state._end
+
+    def read_then_rename(path, most):
+        content = read(path, most)
+        if path.name == "kills.jsonl":
+            path.rename(tmp_path / "kills.jsonl.1")
+        return content
+
+    for _ in range(3):
+        record_kill(tmp_path, KILL)
+    monkeypatch.setattr(watchdog_state, "_end", read_then_rename)
+    assert count_kills(tmp_path).total() == 3
+
+
 @pytest.mark.parametrize("first", ["", "[]", '{"earlier": 3}', '{"earlier": [["firefox", 1]]}', "half a li"])
 def test_number_of_kills_with_a_damaged_first_line(tmp_path, first):
     """The files before have what it would say."""
