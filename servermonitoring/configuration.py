@@ -278,10 +278,11 @@ _LIKE_A_KEY = 20  # characters of letters and digits without a break
 
 
 def echo(value: object, path: Iterable[str | int] = ()) -> str:
-    """Return the value's repr; "" if its key or the value itself looks secret."""
+    """Return the value's repr, of a boolean as TOML has it; "" if its key or the value itself looks secret."""
     if any(is_sensitive(str(part)) for part in path) or any(map(_may_be_secret, _texts(value))):
         return ""
-    return scrub_and_cut(repr(value), _LONGEST)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return scrub_and_cut(text, _LONGEST)
 
 
 def safe_message(message: str, value: object, path: Iterable[str | int] = ()) -> str:

@@ -79,7 +79,7 @@ def parse_plugin_output(output: str) -> PluginText:
 
 def _data_in(text: str) -> Iterator[PerformanceDatum]:
     for quoted, plain, value, thresholds in _DATUM.findall(text):
-        label = _printable(quoted.replace("''", "'") or plain)
+        label = (quoted.replace("''", "'") or plain).strip()
         number = _NUMBER.fullmatch(value)
         if label and number and math.isfinite(float(number[1].replace(",", "."))):
             yield _datum(label, float(number[1].replace(",", ".")), number[2], thresholds)
@@ -90,7 +90,7 @@ def _datum(label: str, value: float, unit: str, thresholds: str) -> PerformanceD
     if base == "none" and unit not in _COUNTS:
         label = f"{label} ({unit})"
     warning, critical = (_range(each, factor) for each in (*thresholds.split(";"), "", "")[:2])
-    return PerformanceDatum(label[:_LONGEST_LABEL], value * factor, base, warning, critical)
+    return PerformanceDatum(_printable(label)[:_LONGEST_LABEL], value * factor, base, warning, critical)
 
 
 def _base_unit(unit: str) -> tuple[BaseUnit, float]:
@@ -119,4 +119,4 @@ def _range(text: str, factor: float) -> ThresholdRange | None:
 
 def _printable(label: str) -> str:
     """Return a label that a metric may have as its name."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in label.strip())
+    return "".join(each if each.isprintable() else "\ufffd" for each in label)

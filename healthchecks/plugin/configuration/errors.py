@@ -4,7 +4,7 @@ A former key is named with its new name, a value out of range with the limits of
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -50,6 +50,7 @@ RENAMED: dict[str, dict[str, str]] = {
 }
 
 _TEXT, _LIST, _BOOLEAN = 'write a text, in quotes: "text"', 'write a list, in brackets: ["text"]', "write true or false"
+_INTEGER, _NUMBER = "write a whole number", "write a number"
 _FORMS = {  # by pydantic's type of error
     "string_type": _TEXT,
     "path_type": _TEXT,
@@ -59,6 +60,11 @@ _FORMS = {  # by pydantic's type of error
     "frozen_set_type": _LIST,
     "bool_type": _BOOLEAN,
     "bool_parsing": _BOOLEAN,
+    "int_type": _INTEGER,
+    "int_parsing": _INTEGER,
+    "int_from_float": _INTEGER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
 }
 _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
@@ -66,6 +72,27 @@ _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most
 def problems_of(error: ValidationError, model: type[BaseModel], where: tuple[str, ...]) -> list[Problem]:
     """Return one for each error; `where` is the path of the table that was validated."""
     return [_problem(each, model, where) for each in error.errors(include_url=False)]
+
+
+def booleans_for_numbers(model: type[BaseModel], keys: dict[str, Any], where: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield one for each boolean where a number is wanted: pydantic takes true for 1."""
+    for path, value in _booleans(keys):
+        field = _field(model, path)
+        if field and _is_number(field.annotation):
+            yield Problem(place((*where, *path)), f"{echo(value, path)}: {_NUMBER}")
+
+
+def _is_number(annotation: object) -> bool:
+    return not mentions(annotation, bool) and (mentions(annotation, int) or mentions(annotation, float))
+
+
+def _booleans(keys: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Yield the path and the value of each."""
+    for key, value in keys.items():
+        if isinstance(value, bool):
+            yield (key,), value
+        elif isinstance(value, dict):
+            yield from (((key, *path), inner) for path, inner in _booleans(value))
 
 
 def _problem(error: ErrorDetails, model: type[BaseModel], where: tuple[str, ...]) -> Problem:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 import healthchecks
-from healthchecks.plugin.configuration.errors import problems_of
+from healthchecks.plugin.configuration.errors import booleans_for_numbers, problems_of
 from healthchecks.plugin.configuration.settings import SuiteSettings
 from healthchecks.plugin.configuration.target import Target, key_descriptions
 from servermonitoring.additional_files import Tables
@@ -166,10 +166,13 @@ class Configuration:
 
     def _validate(self, model: type[M], keys: "dict[str, Any]", where: tuple[str, ...]) -> M | None:
         try:
-            return model.model_validate(keys, context=self.path)
+            found = model.model_validate(keys, context=self.path)
         except ValidationError as error:
-            self._problems += problems_of(error, model, where)
-            return None
+            problems = problems_of(error, model, where)
+        else:
+            problems = [*booleans_for_numbers(model, keys, where)]
+        self._problems += problems
+        return None if problems else found
 
     def _all_kinds(self) -> dict[str, type[Target]]:
         for name in {*self._tables} & built_in_kinds() - {*loaded_kinds()}:

@@ -108,9 +108,9 @@ def test_several_numbers_in_a_line():
 
 
 def test_label_is_a_name_of_a_metric():
-    (long, hidden) = parse_plugin_output(f"OK|{'x' * 150}=1V 'a\x1b[31mb'=2").data
+    (long, hidden, unit) = parse_plugin_output(f"OK|{'x' * 150}=1V 'a\x1b[31mb'=2 c=3\0").data
     assert len(long.label) == 100
-    assert hidden.label == "a\ufffd[31mb"
+    assert (hidden.label, unit.label) == ("a\ufffd[31mb", "c (\ufffd)")
 
 
 @pytest.mark.parametrize("piece", ["'", "''", "'a ", "=", "a=", ";", "a=1;", "'a'=", "1", "1.", "|", "\n", "a=1 ", "@"])

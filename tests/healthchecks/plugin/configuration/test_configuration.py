@@ -45,9 +45,14 @@ WRONG = {
     "missing key": ("[shop.a]", '[shop.a]: "url" is missing\n'),
     "missing key with a description": ("[tcp.a]\nhost = 'x'", '[tcp.a]: "port" is missing: port that must accept a connection\n'),
     "missing key of a setting": ("[sentry.check_in]", '[sentry.check_in]: "monitor" is missing: slug of Sentry'),
-    "wrong type": ("[shop.a]\nurl = 'x'\nstatus = 'many'", "[shop.a] status: 'many': input should be a valid integer"),
+    "wrong type": ("[shop.a]\nurl = 'x'\nstatus = 'many'", "[shop.a] status: 'many': write a whole number"),
+    "half a number": ("[shop.a]\nurl = 'x'\nstatus = 2.5", "[shop.a] status: 2.5: write a whole number"),
+    "true for a number": ("[shop.a]\nurl = 'x'\nstatus = true", "[shop.a] status: true: write a number"),
+    "true in a table": ("[shop.a]\nurl = 'x'\nlimits.most = true", "[shop.a.limits] most: true: write a number"),
+    "true for a number of a setting": ("[run]\nworkers = true", "[run] workers: true: write a number"),
+    "true for hours": ("[maintenance.a]\ncron = '* * * * *'\nhours = true", "[maintenance.a] hours: true: write a number"),
     "number for text": ("[shop.a]\nurl = 5", "[shop.a] url: 5: write a text, in quotes"),
-    "wrong nested type": ("[shop.a]\nurl = 'x'\nlimits.most = 'x'", "[shop.a.limits] most: 'x': input should be"),
+    "wrong nested type": ("[shop.a]\nurl = 'x'\nlimits.most = 'x'", "[shop.a.limits] most: 'x': write a whole number"),
     "key outside of a target": ("[shop]\nurl = 'x'", "[shop] url: stands outside of a target: write it below [shop.NAME]"),
     "table that is a value": ("shop = 5", "[shop]: 5 is not a table: write [shop]"),
     "target that is a value": ("shop.a = 5", "[shop] a: stands outside of a target"),
@@ -116,7 +121,7 @@ def test_all_errors_at_once(suite):
     output = suite.run(".").output  # the whole folder: in a part of it the table may be of another file
     for number in range(3):
         assert f'[shop.n{number}]: "url" is missing' in output
-        assert f"[shop.n{number}] status: 'x{number}': input should be a valid integer" in output
+        assert f"[shop.n{number}] status: 'x{number}': write a whole number" in output
     assert "[nothing]: unknown table" in output
 
 

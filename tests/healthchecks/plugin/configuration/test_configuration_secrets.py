@@ -35,12 +35,12 @@ MISPLACED = {
     "a table for a text": (f"[shop.a]\nhook = {{ x = '{SECRET}' }}", "[shop.a.hook]: a secret is a text"),
     "a text for a table": (f"[shop.a]\nfields = '{SECRET}'", "[shop.a] fields: is not a table: write [shop.a.fields]"),
     "a list among values": (f"[shop.a]\nfields = {{ pin = ['{SECRET}'] }}", "[shop.a.fields] pin: a secret is a text"),
-    "a DSN for a port": (f"[shop.a]\nport = 'postgresql://me:{SECRET}@db/x'", "[shop.a] port: input should be"),
+    "a DSN for a port": (f"[shop.a]\nport = 'postgresql://me:{SECRET}@db/x'", "[shop.a] port: write a whole number"),
     "a DSN for a percentage": (
         f"[shop.a]\nsize = 'host=db password={SECRET}'", "[shop.a] size: the value is not a percentage"
     ),
     "a token for a duration": (f"[shop.a]\nwait = '{TOKEN}'", "[shop.a] wait: the value is not a duration"),
-    "a token for a number": (f"[shop.a]\nport = '{TOKEN}'", "[shop.a] port: input should be a valid integer"),
+    "a token for a number": (f"[shop.a]\nport = '{TOKEN}'", "[shop.a] port: write a whole number"),
     "a URL with login": (f"[sentry]\nurl = 'https://me:{SECRET}@x.example.com/x'", "[sentry] url: string should match"),
     "a secret outside of its table": (f"token = '{SECRET}'", "[token]: stands outside of every table"),
     "a password outside of a target": (f"[shop]\npassword = '{SECRET}'", "[shop] password: stands outside of a target"),
@@ -68,7 +68,7 @@ def test_secret_in_the_wrong_place(suite, text, reported):
 @pytest.mark.parametrize(
     ("text", "reported"),
     [
-        ("[shop.a]\nport = 'many'", "[shop.a] port: 'many': input should be a valid integer"),
+        ("[shop.a]\nport = 'many'", "[shop.a] port: 'many': write a whole number"),
         ("[shop.a]\nsize = '150%'", "[shop.a] size: '150%' is more than all"),
         ("[sentry]\nurl = 'sentry.example.com'", "[sentry] url: 'sentry.example.com': string should match"),
         ("shop = 5", "[shop]: 5 is not a table: write [shop]"),
