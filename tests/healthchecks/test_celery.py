@@ -174,6 +174,18 @@ def test_task_of_a_run_that_was_killed(redis, run):
     assert not redis.client().exists("killed")
 
 
+@reliability(
+    "Messages",
+    fault="a worker is missing, and the last wait for its reply through Redis is shorter than 5 ms",
+    promise="it ends, and the check says how many workers replied",
+)
+def test_wait_that_is_almost_over(redis):
+    """BRPOP with a timeout of 0 waits for ever."""
+    with redis_transport(broker_address(redis.url), "mail") as transport:
+        for seconds in (0.004, 0.0):
+            transport.receive(Replies(), seconds)
+
+
 FLOOD = b"+OK\r\n$2000000000\r\n" + b"x" * 1_000_000
 
 

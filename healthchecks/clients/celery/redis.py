@@ -59,7 +59,7 @@ class RedisTransport(Transport):
         self._run("LPUSH", self.queue, task)
 
     def receive(self, replies: Replies, seconds: float) -> None:
-        found = self._run("BRPOP", self._replies, f"{seconds:.2f}")
+        found = self._run("BRPOP", self._replies, f"{max(0.01, seconds):.2f}")  # with 0 it would wait for ever
         envelope = decode(found[1]) if found else None
         if not isinstance(envelope, dict):
             return
