@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def test_a_kill_is_an_issue(kennel, start_with_dsn, bugsink):
     watch.said("alerts go to Sentry at 127.0.0.1")
     process.wait(60)
     (event,) = wait_for(bugsink.events)
-    assert event.message.startswith("watchdog[firefox]: killed firefox: never validated, started 1")
+    said = r"watchdog\[firefox\]: killed firefox: never validated, started [\d.]+ s ago, maximum 1 s"
+    assert re.match(said, event.message), event.message
     assert {"rule": "firefox", "reason": "never validated", "process": "firefox"}.items() <= event.tags.items()
     assert {"host", "user"} <= event.tags.keys()
     assert event.data["fingerprint"] == ["watchdog", "firefox", "never validated"]
