@@ -84,8 +84,16 @@ def below(pid):
     """Return the processes below a run but for those forked from it: browser, driver and their guardian."""
     with contextlib.suppress(psutil.NoSuchProcess):  # the timeout has expired
         run = psutil.Process(pid)
-        return [each for each in run.children(recursive=True) if each.cmdline() != run.cmdline()]
+        own = run.cmdline()
+        return [each for each in run.children(recursive=True) if is_other(each, own)]
     return []
+
+
+def is_other(process, command):
+    try:
+        return process.cmdline() != command
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 @pytest.mark.usefixtures("chromium", "no_process_left")

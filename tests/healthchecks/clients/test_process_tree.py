@@ -197,7 +197,10 @@ def test_the_next_run_removes_what_a_killed_one_left(runs):
 
 
 def alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 DEAD = f"999999999.1.{Path('/proc/self/ns/pid').stat().st_ino}"

@@ -232,10 +232,14 @@ def test_one_that_hangs_holds_up_nobody_else(tmp_path, receiver, monkeypatch):
 
 def notifiers():
     """Return the processes that send, of this one."""
-    return [
-        each for each in psutil.Process().children(recursive=True)
-        if each.status() != psutil.STATUS_ZOMBIE and "delivery.notifier" in " ".join(each.cmdline())
-    ]  # fmt: skip
+    return [each for each in psutil.Process().children(recursive=True) if sends(each)]
+
+
+def sends(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "delivery.notifier" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 def test_one_that_floods_is_bounded_and_harms_nobody(notify, receiver):

@@ -108,6 +108,6 @@ def test_killed_run_to_which_a_test_sends(marking):
 
 def _sleeps(file):
     """Return whether the process whose pid is in the file waits in the kernel."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
         return psutil.Process(int(file.read_text())).status() == psutil.STATUS_SLEEPING
     return False
